@@ -1,0 +1,3 @@
+"""docmill turns documents into checked, priced, structured answers."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,61 @@
+"""Requests and replies as each provider writes them; pure: values in, values out.
+
+One file a shape. A provider is a shape and a profile of what sets it apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from docmill.errors import Misconfigured
+from docmill.llm.types import Reply, Request
+from docmill.llm.wire.anthropic import AnthropicWire
+from docmill.llm.wire.chat import PROFILES, ChatWire
+from docmill.llm.wire.gemini import GeminiWire
+from docmill.llm.wire.ollama import OllamaWire
+from docmill.llm.wire.repairs import learn
+
+__all__ = ["Wire", "learn", "wire_for"]
+
+
+class Wire(Protocol):
+    """How to ask one provider, and how to read what it answers."""
+
+    @property
+    def path(self) -> str:
+        """The path of the address, as it follows a base URL without one."""
+
+    def url(self, base_url: str, model: str) -> str:
+        """The whole address; the base may hold a part of the path already (``…/v1``)."""
+
+    def headers(self, key: str | None) -> dict[str, str]:
+        """The headers that authenticate, and those that the provider demands; no content type."""
+
+    def body(self, request: Request, learned: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """The JSON to send, with what was learned about the model applied."""
+
+    def reply(self, body: object) -> Reply:
+        """The answer in docmill's words; never raises, whatever the body is."""
+
+
+WIRES: Mapping[str, Wire] = {
+    **{name: ChatWire(profile=profile) for name, profile in PROFILES.items()},
+    "anthropic": AnthropicWire(),
+    "gemini": GeminiWire(),
+    "ollama": OllamaWire(),
+}
+
+
+def wire_for(provider: str) -> Wire:
+    """The wire of a provider as docmill.toml names it.
+
+    Raises Misconfigured for a name that it does not know.
+    """
+    wire = WIRES.get(provider.lower())
+    if wire is None:
+        raise Misconfigured(
+            f"docmill.toml names the provider {provider!r}, which docmill does not know: use one of "
+            f"{', '.join(sorted(WIRES))} ('openai-compatible' for any that speaks the OpenAI chat shape)"
+        )
+    return wire

@@ -1,0 +1,79 @@
+"""Ollama's native chat shape, because its OpenAI shape cuts long prompts without saying so (providers.md,
+trap 9)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from docmill.llm.types import FinishReason, Reply, Request, Usage
+from docmill.llm.wire.addresses import joined
+from docmill.llm.wire.repairs import json_allowed, native_schema, with_repairs
+from docmill.llm.wire.shapes import mapping, text, whole
+
+__all__ = ["OllamaWire", "read_ollama"]
+
+FINISH: Mapping[str, FinishReason] = {"length": "length", "load": "error"}
+
+BYTES_PER_TOKEN = 3
+SMALLEST_WINDOW = 4096
+
+
+class OllamaWire:
+    """Requests and replies of ``/api/chat``."""
+
+    path = "/api/chat"
+
+    def url(self, base_url: str, model: str) -> str:  # noqa: ARG002 - Gemini has the model in the path
+        return joined(base_url.rstrip("/").removesuffix("/v1"), self.path)
+
+    def headers(self, key: str | None) -> dict[str, str]:
+        return {"authorization": f"Bearer {key}"} if key else {}
+
+    def body(self, request: Request, learned: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """The JSON to send, with a window that holds the request: the server's own default is small."""
+        known = learned or {}
+        options: dict[str, Any] = {"num_ctx": _window(request), "num_predict": request.max_output_tokens}
+        if request.temperature is not None:
+            options["temperature"] = request.temperature
+        body: dict[str, Any] = {
+            "model": request.model,
+            "messages": [message.as_json() for message in request.messages],
+            "stream": False,
+            "truncate": False,
+            "shift": False,
+            "options": with_repairs(options, known),
+        }
+        if request.json_schema is not None and native_schema(known):
+            body["format"] = request.json_schema
+        elif (request.json_mode or request.json_schema is not None) and json_allowed(known):
+            body["format"] = "json"
+        return with_repairs(body, known)
+
+    def reply(self, body: object) -> Reply:
+        return read_ollama(body)
+
+
+def _window(request: Request) -> int:
+    """A power of two that surely holds messages and answer; a new size makes the server load the model
+    anew."""
+    size = sum(len(message.content.encode()) for message in request.messages)
+    needed = size // BYTES_PER_TOKEN + request.max_output_tokens
+    return max(SMALLEST_WINDOW, 1 << max(needed, 1).bit_length())
+
+
+def read_ollama(body: object) -> Reply:
+    """A chat reply in docmill's words. The input count may be absent where the prompt was cached: unknown
+    then."""
+    response = mapping(body)
+    message = response.get("message")
+    finish = FINISH.get(text(response.get("done_reason")), "stop")
+    return Reply(
+        text=text(mapping(message).get("content")),
+        finish_reason=finish if isinstance(message, dict) else "error",
+        usage=Usage(
+            input_tokens=whole(response.get("prompt_eval_count")),
+            output_tokens=whole(response.get("eval_count")),
+        ),
+        model_echoed=text(response.get("model")) or None,
+    )

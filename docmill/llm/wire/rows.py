@@ -1,0 +1,34 @@
+"""A row of a batch's result: which status and body it holds (providers.md, section 7)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from docmill.llm.wire.shapes import mapping, text, whole
+
+__all__ = ["answer_in_row"]
+
+
+def answer_in_row(status: int, body: object) -> tuple[int, object]:
+    """The status and body that the row of a batch holds; those of the response itself where it is no row."""
+    row = mapping(body)
+    if "custom_id" not in row:
+        return status, body
+    if isinstance(row.get("result"), dict):
+        return _anthropic(row["result"])
+    response = row.get("response")
+    if isinstance(response, dict):
+        return whole(response.get("status_code")) or 200, response.get("body", response)
+    return status, row
+
+
+def _anthropic(result: Mapping[str, Any]) -> tuple[int, object]:
+    kind = text(result.get("type"))
+    if kind == "succeeded":
+        return 200, result.get("message")
+    if kind == "errored":
+        return 200, result.get("error")
+    # A canceled or expired request was never made, so that it may be made again.
+    unmade = {"type": "batch_expired", "message": f"the batch ended before this request: {kind}"}
+    return 200, {"error": unmade}

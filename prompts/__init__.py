@@ -1,0 +1,1 @@
+"""Prompts: versioned files, one folder a prompt."""

@@ -1,0 +1,162 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from docmill.errors import Repair
+from docmill.llm.wire import learn
+from docmill.llm.wire.envelopes import unwrap
+from docmill.llm.wire.repairs import repair_for, with_repairs
+
+
+def repair(message: str, status: int = 400, **fields: Any) -> Repair | None:
+    return repair_for(unwrap({"error": {"message": message, **fields}}), status)
+
+
+@pytest.mark.parametrize(
+    ("message", "fields", "expected"),
+    [
+        (
+            "Unsupported parameter: 'temperature' is not supported with this model.",
+            {"param": "temperature", "code": "unsupported_parameter"},
+            Repair(action="drop", parameter="temperature"),
+        ),
+        (
+            "Unsupported value: 'temperature' does not support 0.2 with this model.",
+            {"param": "temperature", "code": "unsupported_value"},
+            Repair(action="drop", parameter="temperature"),
+        ),
+        ("`temperature` is deprecated for this model.", {}, Repair(action="drop", parameter="temperature")),
+        (
+            "property 'store' is unsupported, did you mean 'stop'?",
+            {},
+            Repair(action="drop", parameter="store"),
+        ),
+        (
+            "Unsupported parameter: 'max_tokens'. Use 'max_completion_tokens' instead.",
+            {"param": "max_tokens", "code": "unsupported_parameter"},
+            Repair(action="rename", parameter="max_tokens", value="max_completion_tokens"),
+        ),
+        (
+            "property 'max_completion_tokens' is unsupported",
+            {},
+            Repair(action="rename", parameter="max_completion_tokens", value="max_tokens"),
+        ),
+        (
+            "max_completion_tokens must be less than or equal to 40960, the maximum value for …",
+            {"param": "max_completion_tokens"},
+            Repair(action="lower", parameter="max_completion_tokens", value=40960),
+        ),
+        (
+            "max_tokens: 64000 > 8192, which is the maximum allowed number of output tokens",
+            {},
+            Repair(action="lower", parameter="max_tokens", value=8192),
+        ),
+        (
+            (
+                "it has a maxOutputTokens value of 100000 but the supported range is from 1 (inclusive) to 65537 "
+                "(exclusive)."
+            ),
+            {},
+            Repair(action="lower", parameter="maxOutputTokens", value=65536),
+        ),
+        (
+            "Invalid max_tokens value, the valid range of max_tokens is [1, 8192]",
+            {},
+            Repair(action="lower", parameter="max_tokens", value=8192),
+        ),
+        ("Invalid schema for response_format 'x'", {"param": "response_format"}, Repair(action="schema")),
+        ("This response_format type is unavailable now", {}, Repair(action="schema")),
+        ("x is enabled only for api versions 2024-08-01-preview and later", {}, Repair(action="schema")),
+        ("The compiled grammar is too large", {}, Repair(action="schema")),
+        (
+            "'messages' must contain the word 'json' in some form",
+            {"param": "messages"},
+            Repair(action="say_json"),
+        ),
+        ("Failed to generate JSON.", {"code": "json_validate_failed"}, Repair(action="resample")),
+        ("'messages[0].role' does not support 'developer'", {"param": "messages[0].role"}, None),
+        ("Invalid 'temperature': expected a value >= 0", {"param": "temperature"}, None),
+        ("messages: text content blocks must be non-empty", {}, None),
+        ("'model' is not supported", {"param": "model"}, None),
+    ],
+)
+def test_repairs_by_the_providers_words(message: str, fields: dict[str, Any], expected: Repair | None) -> None:
+    assert repair(message, **fields) == expected
+
+
+def test_fastapi_names_the_key_at_the_end_of_its_place() -> None:
+    rows = {"detail": [{"type": "extra_forbidden", "loc": ["body", "seed"], "msg": "Extra inputs …"}]}
+    assert repair_for(unwrap(rows), 422) == Repair(action="drop", parameter="seed")
+
+
+def test_what_a_server_does_not_implement_may_be_the_schema() -> None:
+    assert repair("this server does not do that", status=501) == Repair(action="schema")
+
+
+def test_what_is_learned_is_plain_and_adds_up() -> None:
+    learned: dict[str, Any] = {}
+    for step in (
+        Repair(action="drop", parameter="temperature"),
+        Repair(action="drop", parameter="seed"),
+        Repair(action="rename", parameter="max_tokens", value="max_completion_tokens"),
+        Repair(action="lower", parameter="max_tokens", value=64),
+        Repair(action="schema"),
+        Repair(action="say_json"),
+        Repair(action="resample"),
+    ):
+        learned = learn(learned, step)
+    assert learned == {
+        "drop": ["seed", "temperature"],
+        "rename": {"max_tokens": "max_completion_tokens"},
+        "lower": {"max_tokens": 64},
+        "schema": "json_object",
+        "say_json": True,
+    }
+    assert learn(learn(learned, Repair(action="schema")), Repair(action="schema"))["schema"] == "none"
+
+
+def test_a_repair_changes_the_next_body() -> None:
+    learned = {
+        "drop": ["temperature"],
+        "rename": {"max_tokens": "max_completion_tokens"},
+        "lower": {"max_tokens": 64},
+        "say_json": True,
+    }
+    body = {
+        "model": "m",
+        "max_tokens": 100,
+        "temperature": 0.1,
+        "messages": [{"role": "system", "content": "Be brief."}],
+    }
+    assert with_repairs(body, learned) == {
+        "model": "m",
+        "max_completion_tokens": 64,
+        "messages": [{"role": "system", "content": "Be brief.\nAnswer in json."}],
+    }
+
+
+def test_a_limit_learned_under_the_new_name_counts_too() -> None:
+    learned = {"rename": {"max_tokens": "max_completion_tokens"}, "lower": {"max_completion_tokens": 64}}
+    assert with_repairs({"max_tokens": 100}, learned) == {"max_completion_tokens": 64}
+
+
+repairs = st.builds(
+    Repair,
+    action=st.sampled_from(["drop", "rename", "lower", "schema", "say_json", "resample"]),
+    parameter=st.none() | st.sampled_from(["temperature", "max_tokens", "messages", "model"]),
+    value=st.integers(1, 50),
+)
+
+
+@given(steps=st.lists(repairs, max_size=8))
+def test_no_learning_takes_the_question_away(steps: list[Repair]) -> None:
+    learned: dict[str, Any] = {}
+    for step in steps:
+        if step.action != "rename":
+            learned = learn(learned, step)
+    body = {"model": "m", "max_tokens": 100, "messages": [{"role": "user", "content": "x"}]}
+    assert with_repairs(body, learned).keys() >= {"model", "max_tokens", "messages"}

@@ -1,0 +1,1 @@
+"""Celery app, queues, composition root and the one-command stack."""
