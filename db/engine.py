@@ -1,0 +1,39 @@
+"""The one place that makes database engines."""
+
+from __future__ import annotations
+
+from sqlalchemy import Engine, create_engine, make_url, text
+from sqlalchemy.exc import ArgumentError, OperationalError
+
+from docmill.errors import Misconfigured, ServiceAway
+
+__all__ = ["make_engine"]
+
+
+def make_engine(database_url: str, *, pool_size: int = 10) -> Engine:
+    """An engine over psycopg that has been seen to answer.
+
+    ``pool_size`` is connections for this process; more are never opened. Raises Misconfigured for an address
+    that is none, ServiceAway where nothing answers. No message shows the password.
+    """
+    try:
+        url = make_url(database_url).set(drivername="postgresql+psycopg")
+    except ArgumentError as error:
+        raise Misconfigured(
+            "DOCMILL_DATABASE_URL is no database address: it looks like postgresql://user:password@host/name"
+        ) from error
+    engine = create_engine(url, pool_size=pool_size, max_overflow=0, pool_pre_ping=True)
+    try:
+        with engine.connect() as connection:
+            connection.execute(text("select 1"))
+    except OperationalError as error:
+        engine.dispose()
+        raise ServiceAway(
+            f"the database at {url.render_as_string(hide_password=True)} does not answer "
+            f"({_first_line(error)}): start it, or mend DOCMILL_DATABASE_URL"
+        ) from error
+    return engine
+
+
+def _first_line(error: OperationalError) -> str:
+    return str(error.orig).strip().splitlines()[0]

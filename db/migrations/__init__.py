@@ -1,0 +1,28 @@
+"""Bringing a database to the schema that this version needs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import text
+
+from db.engine import make_engine
+
+__all__ = ["upgrade"]
+
+ADVISORY_LOCK = 0x646F636D
+"""Two replicas that start at once take turns."""
+
+
+def upgrade(database_url: str) -> None:
+    """Runs what has not run yet. Raises ServiceAway where the database does not answer."""
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent))
+    engine = make_engine(database_url)
+    with engine.begin() as connection:
+        connection.execute(text("select pg_advisory_xact_lock(:key)"), {"key": ADVISORY_LOCK})
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+    engine.dispose()

@@ -1,0 +1,54 @@
+"""Accepting documents as jobs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import IntegrityError
+
+from docmill.errors import SubmitRefused
+
+__all__ = ["Submission", "submit"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Submission:
+    """A document, and what is wanted of it."""
+
+    prompt: str
+    body: bytes
+    media_type: str = "application/octet-stream"
+    name: str | None = None
+    version: str | None = None
+    tenant: str = "default"
+    feature: str = "default"
+    usr: str = ""
+    lane: Literal["interactive", "bulk", "batch"] = "bulk"
+    deadline_at: datetime | None = None
+    idem_key: str | None = None
+    params: Mapping[str, Any] = field(default_factory=dict)
+
+
+SUBMIT = text(
+    "select docmill_submit_file(:prompt, :body, :media_type, :name, :version, :tenant, :feature, :usr, :lane,"
+    " :deadline_at, :idem_key, cast(:params as jsonb))"
+)
+
+
+def submit(connection: Connection, submission: Submission) -> int:
+    """The id of the job, which is kept once the caller commits.
+
+    The same ``idem_key`` with the same content gives the same job; with another it raises SubmitRefused.
+    """
+    values = {**vars(submission), "params": json.dumps(dict(submission.params))}
+    try:
+        return int(connection.execute(SUBMIT, values).scalar_one())
+    except IntegrityError as error:
+        raise SubmitRefused(
+            f"{error.orig.diag.message_primary}: {error.orig.diag.message_hint}"  # type: ignore[union-attr] # psycopg's
+        ) from error

@@ -1,0 +1,1 @@
+"""The servers that docmill brings along: real Postgres and Valkey, without a system package."""
