@@ -1,0 +1,102 @@
+"""From a reply to a checked value; pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from docmill.errors import ReplyInvalid, ReplyNotJson, ReplyRejected, ReplyTruncated, ReplyWrong
+from docmill.parsing.extraction import candidates
+from docmill.parsing.grounding import Document, Grounded
+from docmill.parsing.schema import problems
+
+__all__ = ["Grounded", "accept", "correction_problems", "parse"]
+
+CUT_OFF = frozenset({"length", "max_tokens", "max_output_tokens", "model_length", "model_context_window_exceeded"})
+SEMANTIC = frozenset({"value_error", "assertion_error", "not_grounded"})
+"""Pydantic's names for what a prompt's own checks raise; everything else is about the shape."""
+
+
+def parse(
+    text: str, schema: dict[str, Any] | type[BaseModel] | None = None, *, finish_reason: str = "stop"
+) -> object:
+    """The value that the reply means: a model's instance where ``schema`` is a model, else plain JSON.
+
+    Raises ReplyTruncated, ReplyNotJson, or ReplyInvalid (ReplyWrong where only semantic checks fail).
+    """
+    if finish_reason.lower() in CUT_OFF:
+        raise ReplyTruncated(f"the model stopped at its output limit ({finish_reason})")
+    rejected: ReplyRejected | None = None
+    for value in candidates(text):
+        try:
+            return _fitted(value, schema, None)
+        except ReplyRejected as error:
+            rejected = rejected or error
+    raise rejected or ReplyNotJson("the reply holds no JSON object")
+
+
+def accept(text: str, output: type[BaseModel], *, document: str, finish_reason: str = "stop") -> dict[str, Any]:
+    """The reply as JSON that fits ``output``, its grounded values found in ``document``.
+
+    Raises as :func:`parse`.
+    """
+    found = parse(text, finish_reason=finish_reason)
+    model = _fitted(found, output, Document(document))
+    assert isinstance(model, BaseModel)  # noqa: S101 - a model's class gives its instance
+    return model.model_dump(mode="json")
+
+
+def correction_problems(error: ReplyRejected) -> list[str]:
+    """One line a problem, for the correction prompt: the field and the rule."""
+    if not error.problems:
+        return [str(error)]
+    return [f"{place or 'the answer'}: {rule}" for place, rule in error.problems]
+
+
+def _fitted(value: Any, schema: dict[str, Any] | type[BaseModel] | None, document: Document | None) -> object:
+    _storable(value)
+    if schema is None:
+        return value
+    if isinstance(schema, dict):
+        found = tuple(problems(value, schema))
+        if found:
+            raise ReplyInvalid(_summary(found), problems=found, value=value)
+        return value
+    try:
+        # Strict about JSON types, yet from JSON: a date is a string there.
+        return schema.model_validate_json(json.dumps(value), context={"document": document})
+    except ValidationError as error:
+        raise _rejection(error, value) from error
+
+
+def _rejection(error: ValidationError, value: Any) -> ReplyInvalid:
+    details = error.errors(include_url=False, include_context=False, include_input=False)
+    found = tuple((".".join(map(str, each["loc"])), each["msg"]) for each in details)
+    kind = ReplyWrong if all(each["type"] in SEMANTIC for each in details) else ReplyInvalid
+    return kind(_summary(found), problems=found, value=value)
+
+
+def _summary(found: tuple[tuple[str, str], ...]) -> str:
+    return "; ".join(f"{place or 'the answer'}: {rule}" for place, rule in found[:5])
+
+
+def _storable(value: Any) -> None:
+    for place, text in _texts(value, ""):
+        if "\x00" in text or any("\ud800" <= character <= "\udfff" for character in text):
+            raise ReplyInvalid(
+                f"{place or 'the answer'} holds a character that no database stores",
+                problems=((place, "must not hold NUL or half a surrogate pair"),),
+            )
+
+
+def _texts(value: Any, place: str) -> Iterator[tuple[str, str]]:
+    if isinstance(value, str):
+        yield place, value
+    members = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for step, member in members:
+        below = f"{place}.{step}" if place else str(step)
+        yield below, str(step)
+        yield from _texts(member, below)

@@ -1,0 +1,141 @@
+"""From replies to values."""
+
+from __future__ import annotations
+
+import json
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import BaseModel, model_validator
+
+from docmill.errors import ReplyInvalid, ReplyNotJson, ReplyRejected, ReplyTruncated, ReplyWrong
+from docmill.parsing import Grounded, accept, correction_problems, parse
+
+GOLD = Path(__file__).parents[4] / "shared/data/4_malformed_llm_output/llm_json/dev/gold.jsonl"
+TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\x00"))
+SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | TEXT
+OBJECTS = st.dictionaries(
+    TEXT, st.recursive(SCALARS, lambda inner: st.lists(inner) | st.dictionaries(TEXT, inner))
+)
+
+
+class Receipt(BaseModel):
+    company: Annotated[str, Grounded()]
+    date: Annotated[date, Grounded()]
+    net: Decimal
+    total: Annotated[Decimal, Grounded()]
+
+    @model_validator(mode="after")
+    def net_is_below_total(self) -> Receipt:
+        if self.net > self.total:
+            raise ValueError("net is above total")
+        return self
+
+
+DOCUMENT = "ACME  Stores\n3 March 2024\nTOTAL  1.234,50"
+GOOD = {"company": "Acme Stores", "date": "2024-03-03", "net": 1000, "total": 1234.5}
+
+
+@given(OBJECTS)
+def test_any_object_comes_back_plain_and_fenced(value: dict[str, Any]) -> None:
+    text = json.dumps(value)
+    assert parse(text) == value
+    assert parse(f"Here it is:\n```json\n{text}\n```\nDone.") == value
+
+
+@given(OBJECTS, st.data())
+def test_no_part_of_an_object_is_taken_for_the_whole(value: dict[str, Any], data: st.DataObject) -> None:
+    text = json.dumps(value)
+    cut = data.draw(st.integers(0, len(text) - 1))
+    with pytest.raises(ReplyRejected):
+        parse(text[:cut])
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ('{"a": 1,}', {"a": 1}),
+        ("{'a': True, 'b': None}", {"a": True, "b": None}),
+        ('\ufeff{"a": 1}', {"a": 1}),
+        ('Sure! {"a": "literal } and ]"} Anything else?', {"a": "literal } and ]"}),
+        ('{"a": 1 // the first\n}', {"a": 1}),
+    ],
+)
+def test_slips_that_leave_no_doubt_are_mended(text: str, value: object) -> None:
+    assert parse(text) == value
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ("", ReplyNotJson),
+        ("I cannot help with that.", ReplyNotJson),
+        ("[" * 100_000, ReplyNotJson),
+        ("x" * 2_000_001, ReplyNotJson),
+        ('{"total": 12', ReplyTruncated),
+        ('```json\n{"total": 12.', ReplyTruncated),
+        ('{"total": Infinity}', ReplyNotJson),
+        ('{"a": "\\u0000"}', ReplyInvalid),
+    ],
+)
+def test_what_is_no_answer_is_rejected(text: str, error: type[ReplyRejected]) -> None:
+    with pytest.raises(error):
+        parse(text)
+
+
+@pytest.mark.parametrize("reason", ["length", "max_tokens", "MAX_TOKENS"])
+def test_a_reply_at_its_limit_is_cut_off_however_whole_it_looks(reason: str) -> None:
+    with pytest.raises(ReplyTruncated):
+        parse('{"a": 1}', finish_reason=reason)
+
+
+def test_a_schema_names_field_and_rule() -> None:
+    schema = {
+        "type": "object",
+        "properties": {"lines": {"type": "array", "items": {"$ref": "#/$defs/line"}}},
+        "required": ["lines", "total"],
+        "$defs": {"line": {"type": "object", "properties": {"price": {"type": "number", "minimum": 0}}}},
+    }
+    with pytest.raises(ReplyInvalid) as caught:
+        parse('{"lines": [{"price": -1}]}', schema)
+    assert set(correction_problems(caught.value)) == {"total: is missing", "lines.0.price: must be at least 0"}
+
+
+def test_an_answer_that_is_in_the_document_is_accepted() -> None:
+    found = accept(json.dumps(GOOD), Receipt, document=DOCUMENT)
+    assert found["date"] == "2024-03-03"
+    assert found["company"] == "Acme Stores"
+
+
+@pytest.mark.parametrize(
+    ("change", "place"),
+    [({"company": "Other"}, "company"), ({"total": 1234.6}, "total"), ({"date": "2024-04-03"}, "date")],
+)
+def test_an_answer_that_is_not_in_the_document_is_wrong(change: dict[str, object], place: str) -> None:
+    with pytest.raises(ReplyWrong) as caught:
+        accept(json.dumps({**GOOD, **change}), Receipt, document=DOCUMENT)
+    assert [where for where, _ in caught.value.problems] == [place]
+    assert caught.value.value == {**GOOD, **change}
+
+
+def test_a_failed_check_is_wrong_and_a_missing_field_invalid() -> None:
+    with pytest.raises(ReplyWrong, match="net is above total"):
+        accept(json.dumps({**GOOD, "net": 2000}), Receipt, document=DOCUMENT)
+    with pytest.raises(ReplyInvalid, match="company: Field required") as caught:
+        accept('{"date": "2024-03-03", "net": 1, "total": 1234.5}', Receipt, document=DOCUMENT)
+    assert not isinstance(caught.value, ReplyWrong)
+
+
+@pytest.mark.skipif(not GOLD.exists(), reason="the measuring data does not lie beside the project")
+def test_nothing_cut_off_or_unrecoverable_becomes_an_answer() -> None:
+    cases = [json.loads(line) for line in GOLD.read_text(encoding="utf-8").splitlines()]
+    doubtful = [case for case in cases if case["truncated"] or case["recover"] == "must_not"]
+    assert doubtful
+    for case in doubtful:
+        with pytest.raises(ReplyRejected):
+            parse(case["raw"], case.get("schema"))
