@@ -18,7 +18,9 @@ from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 __all__ = ["Document", "Grounded"]
 
-NUMBER = re.compile(r"\d[\d.,'\u00a0\u202f ]*\d|\d")
+# Digits with points and commas; and, for itself, digits in groups of three that spaces or apostrophes part.
+NUMBER = re.compile(r"\d[\d.,]*")
+GROUPED = re.compile(r"\d{1,3}(?:[ \u00a0\u202f'’]\d{3})+(?!\d)(?:[.,]\d+)?")
 MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 LOOKALIKES = str.maketrans({"‘": "'", "’": "'", "“": '"', "”": '"', "–": "-", "—": "-", "‐": "-", "‑": "-"})
 
@@ -28,7 +30,9 @@ class Document:
 
     def __init__(self, text: str) -> None:
         self.words = _plain(text)
-        self.amounts = frozenset(amount for found in NUMBER.findall(text) for amount in _readings(found))
+        self.amounts = frozenset(
+            amount for shape in (NUMBER, GROUPED) for found in shape.findall(text) for amount in _readings(found)
+        )
 
     def holds(self, value: object) -> bool:
         """Whether the value occurs, in any of its usual renderings."""
@@ -88,4 +92,4 @@ def _readings(written: str) -> set[Decimal]:
     if last:
         before = re.sub(r"[.,]", "", digits[: last.start()]) or "0"
         readings.add(Decimal(f"{before}.{last[1]}").normalize())
-    return readings | {Decimal(part).normalize() for part in re.findall(r"\d+", written)}
+    return readings

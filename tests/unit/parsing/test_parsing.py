@@ -15,6 +15,7 @@ from pydantic import BaseModel, model_validator
 
 from docmill.errors import ReplyInvalid, ReplyNotJson, ReplyRejected, ReplyTruncated, ReplyWrong
 from docmill.parsing import Grounded, accept, correction_problems, parse
+from docmill.parsing.grounding import Document
 
 GOLD = Path(__file__).parents[4] / "shared/data/4_malformed_llm_output/llm_json/dev/gold.jsonl"
 TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\x00"))
@@ -139,3 +140,27 @@ def test_nothing_cut_off_or_unrecoverable_becomes_an_answer() -> None:
     for case in doubtful:
         with pytest.raises(ReplyRejected):
             parse(case["raw"], case.get("schema"))
+
+
+@pytest.mark.parametrize(
+    ("written", "value", "holds"),
+    [
+        ("1 234,50", "1234.5", True),
+        ("1'234.50", "1234.5", True),
+        ("1,234", "1234", True),
+        ("10.00 11.90", "11.90", True),
+        ("10.00 11.90", "10.00", True),
+        ("10.00 11.90", "1000.11", False),
+        ("12.34", "34", False),
+    ],
+)
+def test_an_amount_is_found_in_its_usual_renderings(written: str, value: str, holds: bool) -> None:
+    assert Document(written).holds(Decimal(value)) is holds
+
+
+@pytest.mark.parametrize(
+    "written", ["3 March 2024", "March 3rd, 2024", "03.03.24", "2024-03-03", "20240303", "3-Mar-24"]
+)
+def test_a_date_is_found_in_its_usual_renderings(written: str) -> None:
+    assert Document(f"on {written}.").holds(date(2024, 3, 3))
+    assert not Document(f"on {written}.").holds(date(2024, 3, 4))

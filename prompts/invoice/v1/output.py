@@ -1,0 +1,68 @@
+"""What an invoice says."""
+
+from __future__ import annotations
+
+from datetime import date
+from decimal import Decimal
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from docmill.parsing import Grounded
+
+Amount = Annotated[Decimal, Grounded()]
+
+TOLERANCE = Decimal("0.02")
+"""What rounding may take or give on each line."""
+
+
+class Line(BaseModel):
+    name: Annotated[str, Grounded()] = Field(description="What is billed")
+    quantity: Decimal | None = None
+    line_total: Decimal | None = Field(None, description="Amount of this line")
+
+
+class Output(BaseModel):
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "invoice_number": "2024-117",
+                    "issue_date": "2024-02-01",
+                    "due_date": "2024-03-01",
+                    "seller_name": "Example Paper Works",
+                    "buyer_name": "Sample Library",
+                    "currency": "EUR",
+                    "lines": [{"name": "Envelopes", "quantity": 2, "line_total": 10.0}],
+                    "net_total": 10.0,
+                    "tax_total": 1.9,
+                    "grand_total": 11.9,
+                }
+            ]
+        }
+    )
+
+    invoice_number: Annotated[str, Grounded()]
+    issue_date: Annotated[date, Grounded()]
+    due_date: date | None = Field(None, description="The day by which to pay")
+    seller_name: Annotated[str, Grounded()] = Field(description="Who bills")
+    buyer_name: Annotated[str, Grounded()] | None = Field(None, description="Who is billed")
+    currency: str = Field(description="ISO 4217, three letters", pattern="^[A-Z]{3}$")
+    lines: list[Line]
+    net_total: Amount | None = Field(None, description="Total before tax")
+    tax_total: Decimal | None = Field(None, description="All taxes")
+    grand_total: Amount = Field(description="What is to be paid")
+
+    @model_validator(mode="after")
+    def totals_add_up(self) -> Output:
+        if self.net_total is None or self.tax_total is None:
+            return self
+        if abs(self.net_total + self.tax_total - self.grand_total) > TOLERANCE:
+            raise ValueError("net_total and tax_total do not add up to grand_total")
+        return self
+
+    @model_validator(mode="after")
+    def due_is_not_before_issue(self) -> Output:
+        if self.due_date is not None and self.due_date < self.issue_date:
+            raise ValueError("due_date is before issue_date")
+        return self

@@ -1,0 +1,216 @@
+"""One version of a prompt: its settings, its templates and the shape of its answer.
+
+A document is data. It is put into the messages between two lines that it cannot contain, and is never read as
+a template; a template sees nothing but what it is given.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+import sys
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from jinja2 import StrictUndefined, TemplateError, UndefinedError
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from docmill.errors import PromptBroken, PromptError, VariableMissing
+from docmill.llm.types import Message
+
+__all__ = ["Config", "Excerpt", "PromptVersion"]
+
+ANSWER = "Answer with one JSON object that fits this JSON Schema, and nothing else:"
+LONGEST_TEMPLATE = 100_000
+"""Characters."""
+FILES = ("correction.j2", "output.py", "prompt.toml", "system.j2", "user.j2")
+
+# No autoescape: the output is read by a model and not by a browser, and an escaped document is a changed one.
+TEMPLATES = ImmutableSandboxedEnvironment(undefined=StrictUndefined, autoescape=False, trim_blocks=True)
+
+
+class Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Limits(Strict):
+    max_output_tokens: int = Field(default=1024, gt=0)
+    max_input_tokens: int = Field(default=100_000, gt=0)
+    temperature: float | None = None
+
+
+class Param(Strict):
+    """A template variable that a submit may give; without a default it must."""
+
+    description: str
+    default: str | None = None
+
+
+class Config(Strict):
+    """What ``prompt.toml`` holds."""
+
+    description: str
+    ladder: tuple[str, ...] = Field(min_length=1)
+    draft: bool = False
+    limits: Limits = Limits()
+    params: dict[str, Param] = {}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Excerpt:
+    """What the model is shown of a document: all of it in one passage, or the chosen ones in order."""
+
+    passages: tuple[str, ...]
+
+    @property
+    def text(self) -> str:
+        return "\n[...]\n".join(self.passages)
+
+    @property
+    def fenced(self) -> str:
+        """The text between two lines that occur nowhere in it."""
+        nonce = hashlib.sha256(self.text.encode()).hexdigest()[:12]
+        while f"</document-{nonce}>" in self.text:
+            nonce = hashlib.sha256(nonce.encode()).hexdigest()[:12]
+        return f"<document-{nonce}>\n{self.text}\n</document-{nonce}>"
+
+
+class PromptVersion:
+    """One version's files, read once. Raises PromptBroken where they do not load, naming the file."""
+
+    def __init__(self, name: str, version: str, folder: Path) -> None:
+        self.name = name
+        self.version = version
+        self.folder = folder
+        self._files = {file: self._read(file) for file in FILES}
+        self.config = self._config()
+
+    def __str__(self) -> str:
+        return f"{self.name}/{self.version}"
+
+    @cached_property
+    def content_hash(self) -> bytes:
+        """sha256 over names and contents of the version's files."""
+        digest = hashlib.sha256()
+        for file, text in self._files.items():
+            content = text.encode()
+            digest.update(f"{file}\0{len(content)}\0".encode() + content)
+        return digest.digest()
+
+    @cached_property
+    def output_model(self) -> type[BaseModel]:
+        """The class ``Output`` of ``output.py``."""
+        path = self.folder / "output.py"
+        module_name = f"docmill_prompt_{self.content_hash.hex()[:16]}"
+        spec = importlib.util.spec_from_file_location(module_name, path)
+        if spec is None or spec.loader is None:
+            raise PromptBroken(f"{path} is no Python module")
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[module_name] = module  # Pydantic looks annotations up there
+        try:
+            spec.loader.exec_module(module)
+        except (ImportError, SyntaxError, NameError, TypeError, AttributeError, ValueError) as error:
+            raise PromptBroken(f"{path} does not load: {error}") from error
+        output = getattr(module, "Output", None)
+        if not (isinstance(output, type) and issubclass(output, BaseModel)):
+            raise PromptBroken(f"{path} must define a Pydantic model named Output")
+        return output
+
+    @cached_property
+    def schema(self) -> dict[str, Any]:
+        """The JSON Schema of the answer, in the form that strict providers take."""
+        schema: dict[str, Any] = _strict_schema(self.output_model.model_json_schema())
+        return schema
+
+    @property
+    def example(self) -> Any:
+        return (self.output_model.model_json_schema().get("examples") or [None])[0]
+
+    def render(self, excerpt: Excerpt, params: Mapping[str, Any]) -> tuple[Message, ...]:
+        """The messages of a first attempt. Raises VariableMissing, and PromptError for an unknown parameter."""
+        variables = self._variables(params)
+        system = self._render("system.j2", {**variables, "answer_format": self._answer_format()})
+        user = self._render("user.j2", {**variables, "document": excerpt.fenced})
+        return (Message(role="system", content=system), Message(role="user", content=user))
+
+    def render_correction(
+        self, messages: Sequence[Message], reply: str, problems: Sequence[str]
+    ) -> tuple[Message, ...]:
+        """The messages of the one correction round: the last reply, and exactly what is wrong with it."""
+        correction = self._render("correction.j2", {"problems": list(problems)})
+        return (
+            *messages[:2],
+            Message(role="assistant", content=reply),
+            Message(role="user", content=correction),
+        )
+
+    def _variables(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        known = self.config.params
+        for name in params:
+            if name not in known:
+                raise PromptError(f"prompt {self} has no parameter {name!r}: it takes {_listed(known)}")
+        missing = [name for name, param in known.items() if param.default is None and name not in params]
+        if missing:
+            raise VariableMissing(str(self), missing[0])
+        return {name: params.get(name, param.default) for name, param in known.items()}
+
+    def _render(self, file: str, variables: Mapping[str, Any]) -> str:
+        try:
+            return TEMPLATES.from_string(self._files[file]).render(variables).strip()
+        except UndefinedError as error:
+            variable = str(error).split("'")[1] if "'" in str(error) else str(error)
+            raise VariableMissing(str(self), variable) from error
+        except TemplateError as error:
+            raise PromptBroken(f"{self.folder / file}: {error}") from error
+
+    def _answer_format(self) -> str:
+        parts = [ANSWER, _fenced_json(self.schema)]
+        if self.example is not None:
+            parts += ["For example:", _fenced_json(self.example)]
+        return "\n".join(parts)
+
+    def _read(self, file: str) -> str:
+        path = self.folder / file
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise PromptBroken(f"{path} cannot be read: {error}") from error
+        if len(text) > LONGEST_TEMPLATE:
+            raise PromptBroken(f"{path} has {len(text)} characters; {LONGEST_TEMPLATE} are allowed")
+        return text
+
+    def _config(self) -> Config:
+        path = self.folder / "prompt.toml"
+        try:
+            return Config.model_validate(tomllib.loads(self._files["prompt.toml"]))
+        except (tomllib.TOMLDecodeError, ValidationError) as error:
+            raise PromptBroken(f"{path}: {error}") from error
+
+
+def _strict_schema(schema: Any) -> Any:
+    """Closed objects with every field required; titles and examples, which only cost tokens, taken out."""
+    if isinstance(schema, list):
+        return [_strict_schema(each) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    kept = {key: each for key, each in schema.items() if key not in {"examples", "default"}}
+    if isinstance(kept.get("title"), str):
+        del kept["title"]
+    strict = {key: _strict_schema(each) for key, each in kept.items()}
+    if isinstance(strict.get("properties"), dict) and strict.get("type") == "object":
+        strict |= {"required": list(strict["properties"]), "additionalProperties": False}
+    return strict
+
+
+def _fenced_json(value: Any) -> str:
+    return f"```json\n{json.dumps(value, ensure_ascii=False, separators=(',', ':'))}\n```"
+
+
+def _listed(names: Mapping[str, Any]) -> str:
+    return ", ".join(sorted(names)) or "none"

@@ -1,0 +1,196 @@
+"""The prompts that ship, and a user's own beside them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from docmill.errors import PromptBroken, PromptError, PromptUnknown, ReplyWrong, VariableMissing
+from docmill.parsing import accept
+from prompts import Excerpt, Registry
+from prompts.registry import BUILT_IN
+
+NAMES = ["document_type", "invoice", "nda", "receipt", "summary"]
+DOCUMENT = Excerpt(passages=("TOTAL 12.00",))
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Path:
+    """A folder with one prompt of a user's own: a copy of ``receipt`` under another name."""
+    shutil.copytree(BUILT_IN / "receipt", tmp_path / "ticket", ignore=shutil.ignore_patterns("__pycache__"))
+    return tmp_path
+
+
+def write(own: Path, file: str, text: str) -> None:
+    (own / "ticket" / "v1" / file).write_text(text, encoding="utf-8")
+
+
+def test_the_prompts_that_ship_load_and_are_as_released() -> None:
+    registry = Registry()
+    assert registry.names() == NAMES
+    assert registry.check() == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_messages_hold_instructions_schema_example_and_document(name: str) -> None:
+    prompt = Registry().get(name)
+    system, user = prompt.render(DOCUMENT, {})
+    assert json.dumps(prompt.schema, separators=(",", ":")) in system.content
+    assert "For example:\n```json\n{" in system.content
+    assert "TOTAL 12.00" not in system.content
+    assert user.content == DOCUMENT.fenced
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_object_of_a_schema_is_closed_and_complete(name: str) -> None:
+    schema = Registry().get(name).schema
+    for part in [schema, *schema.get("$defs", {}).values()]:
+        assert part["additionalProperties"] is False
+        assert set(part["required"]) == set(part["properties"])
+
+
+@given(st.lists(st.text(), min_size=1).map(tuple))
+def test_no_document_can_close_its_own_fence(passages: tuple[str, ...]) -> None:
+    fenced = Excerpt(passages=passages).fenced
+    closing = fenced.rsplit("\n", 1)[1]
+    assert fenced.count(closing) == 1
+
+
+def test_a_document_is_never_read_as_a_template() -> None:
+    _, user = Registry().get("receipt").render(Excerpt(passages=("{{ 7 * 7 }} {% for %}",)), {})
+    assert "{{ 7 * 7 }} {% for %}" in user.content
+
+
+def test_a_correction_shows_the_reply_and_what_is_wrong_with_it() -> None:
+    prompt = Registry().get("receipt")
+    messages = prompt.render_correction(prompt.render(DOCUMENT, {}), '{"total": "?"}', ["total: must be a number"])
+    assert [message.role for message in messages] == ["system", "user", "assistant", "user"]
+    assert messages[2].content == '{"total": "?"}'
+    assert "- total: must be a number" in messages[3].content
+    again = prompt.render_correction(messages, "{}", ["total: is missing"])
+    assert len(again) == 4
+
+
+def test_adding_a_prompt_is_adding_a_folder(own: Path) -> None:
+    registry = Registry([BUILT_IN, own])
+    assert "ticket" in registry.names()
+    assert registry.get("ticket").output_model.__name__ == "Output"
+
+
+def test_without_a_version_the_highest_that_is_no_draft_is_taken(own: Path) -> None:
+    for version in ("v2", "v10"):
+        shutil.copytree(own / "ticket" / "v1", own / "ticket" / version)
+    settings = (own / "ticket" / "v10" / "prompt.toml").read_text(encoding="utf-8")
+    (own / "ticket" / "v10" / "prompt.toml").write_text(f"draft = true\n{settings}", encoding="utf-8")
+    registry = Registry([own])
+    assert registry.versions("ticket") == ["v1", "v2", "v10"]
+    assert registry.get("ticket").version == "v2"
+    assert registry.get("ticket", "v10").config.draft
+
+
+def test_a_changed_release_is_found(own: Path) -> None:
+    released = Registry([own]).get("ticket").content_hash.hex()
+    (own / "released.toml").write_text(f'"ticket/v1" = "{released}"\n', encoding="utf-8")
+    assert Registry([own]).check() == []
+    write(own, "user.j2", "{{ document }} changed")
+    assert Registry([own]).check() == [
+        "ticket/v1 is released, and its files have changed: restore them, and make a new version"
+    ]
+
+
+def test_an_unknown_prompt_is_answered_with_the_nearest() -> None:
+    with pytest.raises(PromptUnknown, match="did you mean invoice"):
+        Registry().get("invoce")
+    with pytest.raises(PromptUnknown, match="it has v1"):
+        Registry().get("invoice", "v9")
+
+
+def test_the_same_name_twice_is_refused(own: Path) -> None:
+    shutil.copytree(own / "ticket", own / "receipt")
+    with pytest.raises(PromptBroken, match="have the same name"):
+        Registry([BUILT_IN, own])
+
+
+def test_parameters_are_checked_both_ways(own: Path) -> None:
+    settings = (own / "ticket" / "v1" / "prompt.toml").read_text(encoding="utf-8")
+    write(own, "prompt.toml", f'{settings}\n[params.shop]\ndescription = "Whose ticket"\n')
+    write(own, "user.j2", "{{ shop }}: {{ document }}")
+    prompt = Registry([own]).get("ticket")
+    assert prompt.render(DOCUMENT, {"shop": "A"})[1].content.startswith("A: ")
+    with pytest.raises(VariableMissing, match="needs the variable 'shop'"):
+        prompt.render(DOCUMENT, {})
+    with pytest.raises(PromptError, match="has no parameter 'shp': it takes shop"):
+        prompt.render(DOCUMENT, {"shp": "A"})
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "message"),
+    [
+        ("prompt.toml", "ladder = [", "prompt.toml"),
+        ("prompt.toml", 'description = "x"\nladder = ["small"]\nlader = 1', "lader"),
+        ("output.py", "class Outpt: pass", "must define a Pydantic model named Output"),
+        ("output.py", "import nowhere", "does not load: No module named 'nowhere'"),
+        ("user.j2", "x" * 100_001, "100000 are allowed"),
+    ],
+)
+def test_files_that_do_not_load_are_named(own: Path, file: str, text: str, message: str) -> None:
+    write(own, file, text)
+    with pytest.raises(PromptBroken, match=message):
+        assert Registry([own]).get("ticket").schema
+
+
+def test_a_template_cannot_leave_its_sandbox(own: Path) -> None:
+    write(own, "user.j2", "{{ document.__class__.__mro__ }}")
+    with pytest.raises((PromptBroken, VariableMissing)):
+        Registry([own]).get("ticket").render(DOCUMENT, {})
+
+
+@pytest.mark.parametrize(
+    ("prompt", "document", "change", "message"),
+    [
+        ("receipt", "EXAMPLE TEA HOUSE 09/03/2018 12.50 -12.50", {"total": -12.5}, "total is below zero"),
+        ("receipt", "EXAMPLE TEA HOUSE 09/03/1918 12.50", {"date": "1918-03-09"}, "before 1980"),
+        (
+            "nda",
+            "Example Works Ltd May 4, 2012 Delaware two years",
+            {"parties": ["Example Works Ltd"] * 2},
+            "a party is named twice",
+        ),
+        ("document_type", "Invoice No due", {"words": ["due", "Due"]}, "a word is named twice"),
+        (
+            "summary",
+            "the bridge opened in May",
+            {"sentences": [{"text": "A.", "quote": "bridge"}] * 2},
+            "a sentence stands there twice",
+        ),
+        (
+            "invoice",
+            "2024-117 2024-02-01 2024-03-01 Example Paper Works Sample Library Envelopes 10.00 11.90 12.90",
+            {"grand_total": 12.9},
+            "do not add up",
+        ),
+        (
+            "invoice",
+            "2024-117 2024-02-01 Example Paper Works Sample Library Envelopes 10.00 11.90",
+            {"due_date": "2024-01-01"},
+            "is before issue_date",
+        ),
+    ],
+)
+def test_semantic_checks_of_each_prompt(
+    prompt: str, document: str, change: dict[str, object], message: str
+) -> None:
+    version = Registry().get(prompt)
+    with pytest.raises(ReplyWrong, match=message):
+        accept(json.dumps({**version.example, **change}), version.output_model, document=document)
+
+
+def test_the_example_of_the_invoice_is_itself_right() -> None:
+    version = Registry().get("invoice")
+    document = "2024-117 2024-02-01 Example Paper Works Sample Library Envelopes 10.00 11.90"
+    assert accept(json.dumps(version.example), version.output_model, document=document)["currency"] == "EUR"
