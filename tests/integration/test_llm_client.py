@@ -1,0 +1,173 @@
+"""Calls over real HTTP, to a server that answers byte by byte as each test wants."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from uuid import uuid4
+
+import pytest
+
+from docmill.errors import Failure
+from docmill.llm.client import Endpoint, Outcome, ask
+from docmill.llm.loop import LoopThread
+from docmill.llm.transport import HttpTransport
+from docmill.llm.types import Message, Request, Usage
+
+Answer = Callable[[bytes, asyncio.StreamWriter], Awaitable[None]]
+
+REQUEST = Request(model="sim-small", messages=(Message(role="user", content="Hello"),), max_output_tokens=10)
+GOOD = {
+    "id": "chatcmpl-1",
+    "model": "sim-small-1",
+    "choices": [{"message": {"content": "Hi"}, "finish_reason": "stop"}],
+    "usage": {"prompt_tokens": 9, "completion_tokens": 1},
+}
+
+
+def http(body: object, status: str = "200 OK", headers: str = "") -> bytes:
+    content = json.dumps(body).encode()
+    return f"HTTP/1.1 {status}\r\ncontent-length: {len(content)}\r\n{headers}\r\n".encode() + content
+
+
+@asynccontextmanager
+async def serving(answer: Answer) -> AsyncIterator[str]:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = next(int(line.split(b":")[1]) for line in head.splitlines() if line.startswith(b"Content-Length"))
+        body = await reader.readexactly(length)
+        try:
+            await answer(head + body, writer)
+        except ConnectionError:
+            pass  # the caller's deadline passed, and it hung up
+        finally:
+            writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+
+async def call(answer: Answer, *, deadline_s: float = 10.0) -> Outcome:
+    async with serving(answer) as url, HttpTransport() as transport:
+        endpoint = Endpoint(provider="openai-compatible", base_url=url, key="k-1")
+        return await ask(endpoint, REQUEST, call_id=uuid4(), transport=transport, deadline_s=deadline_s)
+
+
+def says(content: bytes) -> Answer:
+    async def answer(request: bytes, writer: asyncio.StreamWriter) -> None:
+        writer.write(content)
+        await writer.drain()
+
+    return answer
+
+
+def test_a_good_answer_comes_back_with_its_usage() -> None:
+    outcome = asyncio.run(call(says(http(GOOD))))
+    assert outcome.failure is None
+    assert outcome.reply is not None
+    assert outcome.answered
+    assert (outcome.reply.text, outcome.reply.model_echoed) == ("Hi", "sim-small-1")
+    assert outcome.reply.usage == Usage(input_tokens=9, output_tokens=1)
+
+
+def test_the_request_carries_call_id_key_and_messages() -> None:
+    seen: list[bytes] = []
+
+    async def answer(request: bytes, writer: asyncio.StreamWriter) -> None:
+        seen.append(request)
+        writer.write(http(GOOD))
+
+    call_id = uuid4()
+
+    async def go() -> None:
+        async with serving(answer) as url, HttpTransport() as transport:
+            endpoint = Endpoint(provider="openai-compatible", base_url=url, key="k-1")
+            await ask(endpoint, REQUEST, call_id=call_id, transport=transport)
+
+    asyncio.run(go())
+    head, _, body = seen[0].partition(b"\r\n\r\n")
+    assert f"x-client-request-id: {call_id}".encode() in head.lower()
+    assert b"bearer k-1" in head.lower()
+    assert json.loads(body)["messages"] == [{"role": "user", "content": "Hello"}]
+
+
+def test_a_key_does_not_show_where_an_endpoint_is_printed() -> None:
+    assert "k-1" not in repr(Endpoint(provider="openai", base_url="http://127.0.0.1", key="k-1"))
+
+
+def test_a_rate_limit_brings_its_wait() -> None:
+    error = {"error": {"message": "Rate limit reached", "code": "rate_limit_exceeded"}}
+    outcome = asyncio.run(call(says(http(error, "429 Too Many Requests", "retry-after: 7\r\n"))))
+    assert outcome.failure is not None
+    assert (outcome.failure.kind, outcome.failure.retry_after_s) == ("rate_limited", 7.0)
+    assert outcome.reply is None
+    assert not outcome.answered
+
+
+def test_an_answer_that_was_cut_off_is_a_failure_and_is_paid() -> None:
+    cut = {**GOOD, "choices": [{"message": {"content": "H"}, "finish_reason": "length"}]}
+    outcome = asyncio.run(call(says(http(cut))))
+    assert outcome.failure is not None
+    assert outcome.failure.kind == "truncated"
+    assert outcome.answered
+
+
+async def drip_headers(request: bytes, writer: asyncio.StreamWriter) -> None:
+    writer.write(b"HTTP/1.1 200 OK\r\n")
+    await drip(writer, b"x: 1\r\n")
+
+
+async def drip_body(request: bytes, writer: asyncio.StreamWriter) -> None:
+    writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\n")
+    await drip(writer, b" ")
+
+
+async def hang(request: bytes, writer: asyncio.StreamWriter) -> None:
+    await asyncio.Event().wait()
+
+
+async def drip(writer: asyncio.StreamWriter, piece: bytes) -> None:
+    while True:
+        writer.write(piece)
+        await writer.drain()
+        await asyncio.sleep(0.02)
+
+
+@pytest.mark.parametrize("answer", [drip_headers, drip_body, hang])
+def test_no_slowness_outlives_the_deadline(answer: Answer) -> None:
+    outcome = asyncio.run(call(answer, deadline_s=0.3))
+    assert outcome.failure is not None
+    assert outcome.failure.kind == "timeout"
+    assert 300 <= outcome.latency_ms < 5000
+
+
+@pytest.mark.parametrize("content", [b"", b"HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\n{", b"nonsense\r\n\r\n"])
+def test_a_broken_connection_is_a_failure(content: bytes) -> None:
+    outcome = asyncio.run(call(says(content)))
+    assert outcome.failure is not None
+    assert outcome.failure.kind == "connection"
+
+
+def test_where_nothing_answers_the_address_is_named() -> None:
+    async def go() -> object:
+        async with HttpTransport() as transport:
+            return await transport.post("http://user:secret@127.0.0.1:1/v1", headers={}, body={}, deadline_s=5)
+
+    failure = asyncio.run(go())
+    assert isinstance(failure, Failure)
+    assert failure.kind == "connection"
+    assert "127.0.0.1:1" in failure.message
+    assert "secret" not in failure.message
+
+
+def test_threads_share_one_loop_and_exceptions_come_through() -> None:
+    async def fail() -> None:
+        raise ValueError("seen")
+
+    with LoopThread() as loop:
+        with pytest.raises(ValueError, match="seen"):
+            loop.run(fail())
+        assert loop.run(asyncio.sleep(0, "done")) == "done"
