@@ -1,0 +1,171 @@
+"""Reading files in the child process, and what happens when one breaks it."""
+
+from __future__ import annotations
+
+import json
+import threading
+import unicodedata
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from docmill.errors import Unreadable
+from docmill.reading import Limits, Reader, read
+
+DATA = Path(__file__).parents[3] / "shared/data/3_formats/dev"
+
+
+def pdf(*pages: str) -> bytes:
+    """A PDF with a line of text on each page; readers rebuild the table of contents that it lacks."""
+    kids = " ".join(f"{10 + 2 * number} 0 R" for number in range(len(pages)))
+    parts = [
+        "%PDF-1.4",
+        "1 0 obj <</Type /Catalog /Pages 2 0 R>> endobj",
+        f"2 0 obj <</Type /Pages /Count {len(pages)} /Kids [{kids}]>> endobj",
+        "3 0 obj <</Type /Font /Subtype /Type1 /BaseFont /Helvetica>> endobj",
+    ]
+    for number, text in enumerate(pages):
+        page, content = 10 + 2 * number, 11 + 2 * number
+        stream = f"BT /F1 12 Tf 50 700 Td ({text}) Tj ET"
+        parts += [
+            f"{page} 0 obj <</Type /Page /Parent 2 0 R /MediaBox [0 0 600 800]",
+            f"/Contents {content} 0 R /Resources <</Font <</F1 3 0 R>>>>>> endobj",
+            f"{content} 0 obj <</Length {len(stream)}>> stream\n{stream}\nendstream endobj",
+        ]
+    return "\n".join([*parts, "trailer <</Root 1 0 R>>", "%%EOF"]).encode()
+
+
+@pytest.fixture
+def reader() -> Iterator[Reader]:
+    with Reader() as made:
+        yield made
+
+
+def child_pid() -> int:
+    children = psutil.Process().children()
+    return next(child.pid for child in children if "docmill.reading.child" in child.cmdline())
+
+
+def test_a_pdf_has_its_pages(reader: Reader) -> None:
+    found = reader.read_bytes(pdf("INVOICE 7", "TOTAL 12.00"))
+    assert [found.text[start:].split("\n")[0] for start in found.pages] == ["INVOICE 7", "TOTAL 12.00"]
+    assert found.media_type == "application/pdf"
+    assert not found.empty
+
+
+def test_html_reads_as_a_browser_shows_it(reader: Reader) -> None:
+    found = reader.read_bytes(b"<html><script>no()</script><p>Total &euro; 12</p></html>", name="mail.html")
+    assert found.text.strip() == "Total € 12"
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        "<html><meta charset='iso-8859-7'><p>αβγ".encode("iso-8859-7"),
+        "<html><meta charset='no-such'><p>αβγ".encode(),
+        b"\xff\xfe" + "<html><p>αβγ".encode("utf-16-le"),
+    ],
+)
+def test_html_is_decoded_as_it_declares(reader: Reader, page: bytes) -> None:
+    assert reader.read_bytes(page, name="a.html").text.strip() == "αβγ"
+
+
+def test_a_pdf_without_text_is_empty_and_says_why(reader: Reader) -> None:
+    found = reader.read_bytes(pdf(""))
+    assert found.empty
+    assert found.warning == "it has no text layer: run OCR over it and submit the result"
+
+
+@pytest.mark.parametrize(
+    ("limits", "body", "kind"),
+    [
+        (Limits(max_bytes=10), b"x" * 11, "too_large"),
+        (Limits(max_pages=1), pdf("a", "b"), "too_large"),
+        (Limits(max_text_chars=5), pdf("much too long"), "too_large"),
+        (Limits(max_text_chars=5), b"much too long", "too_large"),
+        (Limits(timeout_s=0.001), pdf("a"), "timeout"),
+        (Limits(), b"%PDF-1.4\nno more", "corrupt"),
+    ],
+)
+def test_limits_have_names(limits: Limits, body: bytes, kind: str) -> None:
+    with Reader(limits) as reader, pytest.raises(Unreadable) as caught:
+        reader.read_bytes(body)
+    assert caught.value.kind == kind
+
+
+def test_a_large_file_is_refused_by_its_size_alone(tmp_path: Path) -> None:
+    path = tmp_path / "large.txt"
+    with path.open("wb") as file:
+        file.truncate(200_000_000)
+    with pytest.raises(Unreadable, match="200,000,000 bytes; 50,000,000 are allowed") as caught:
+        read(path)
+    assert caught.value.kind == "too_large"
+
+
+def test_an_empty_file_is_empty(tmp_path: Path) -> None:
+    (tmp_path / "empty.txt").touch()
+    assert read(tmp_path / "empty.txt").empty
+
+
+def test_one_child_reads_many_files_and_a_killed_one_is_replaced(reader: Reader) -> None:
+    reader.read_bytes(pdf("a"))
+    first = child_pid()
+    reader.read_bytes(pdf("b"))
+    assert child_pid() == first
+    killed = psutil.Process(first)
+    killed.kill()
+    killed.wait()
+    assert reader.read_bytes(pdf("d")).text == "d"
+    assert child_pid() != first
+
+
+def test_a_child_that_dies_at_work_makes_the_file_unreadable(reader: Reader) -> None:
+    reader.read_bytes(pdf("a"))
+    child = psutil.Process(child_pid())
+    child.suspend()
+    threading.Timer(0.2, child.kill).start()
+    with pytest.raises(Unreadable, match="made the reader crash"):
+        reader.read_bytes(pdf("b"))
+    assert reader.read_bytes(pdf("c")).text == "c"
+
+
+def test_no_child_outlives_its_reader() -> None:
+    with Reader() as reader:
+        reader.read_bytes(pdf("a"))
+        pid = child_pid()
+    assert not psutil.pid_exists(pid)
+
+
+def gold() -> list[dict[str, object]]:
+    lines = (DATA / "gold.jsonl").read_text(encoding="utf-8").splitlines()
+    cases = [json.loads(line) for line in lines]
+    return [case for case in cases if Path(case["file"]).suffix in (".pdf", ".html", ".txt", ".csv", ".tsv")]
+
+
+def plain(text: str) -> str:
+    return " ".join(unicodedata.normalize("NFKC", text).split())
+
+
+@pytest.mark.skipif(not DATA.exists(), reason="the measuring data does not lie beside the project")
+def test_real_files_are_read_or_refused_for_the_right_reason(reader: Reader) -> None:
+    wrong = []
+    for case in gold():
+        wanted = str(case["expect"])
+        outcome: str
+        try:
+            found = reader.read(DATA / str(case["file"]))
+        except Unreadable as error:
+            outcome = error.kind
+        else:
+            outcome = "empty" if found.empty else "text"
+            if not all(plain(words) in plain(found.text) for words in case.get("must_contain") or []):  # type: ignore[attr-defined] # a list
+                outcome = "other text"
+        if wanted not in (outcome, "any", "refuse"):
+            wrong.append((case["id"], wanted, outcome))
+    # Not PDFs but an image and nothing at all: docmill says so, and does not call them broken PDFs.
+    assert wrong == [
+        ("fmt-own-png-named.pdf", "corrupt", "unsupported"),
+        ("fmt-own-zero.pdf", "corrupt", "empty"),
+    ]
