@@ -1,10 +1,9 @@
-# Two commands matter: `make demo` shows docmill at work, `make test` proves it.
 PYTHON ?= python3.11
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: install demo test lint up bench lock clean
+.PHONY: install test lint lock clean
 
 install: $(STAMP)
 
@@ -14,12 +13,6 @@ $(STAMP): requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	touch $(STAMP)
 
-demo: install
-	$(BIN)/docmill demo
-
-up: install
-	$(BIN)/docmill up
-
 test: install
 	$(BIN)/python -m pytest
 
@@ -28,9 +21,6 @@ lint: install
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-
-bench: install
-	@for script in bench/[a-z]*.py; do $(BIN)/python $$script || exit 1; done
 
 # Versions and hashes only: where packages come from is the business of the machine that installs them.
 lock:
