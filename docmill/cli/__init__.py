@@ -17,9 +17,7 @@ def main() -> None:
     try:
         from docmill.cli.commands import app
     except ModuleNotFoundError as error:
-        sys.exit(
-            f"docmill: {error.name} is not installed: the command needs docmill[app], or a checkout's `make install`"
-        )
+        sys.exit(f"docmill: {error.name} is not installed: install docmill[app], or run `make install`")
     try:
         app()
     except DocmillError as error:
