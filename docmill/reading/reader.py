@@ -118,6 +118,10 @@ class Reader:
         watch.start()
         try:
             answer = _exchange(child, head, body)
+        except BaseException:
+            # A soft time limit, say: an answer left in the pipe would be taken for that to the next file.
+            self.close()
+            raise
         finally:
             watch.cancel()
             watch.join()

@@ -131,6 +131,20 @@ def test_a_child_that_dies_at_work_makes_the_file_unreadable(reader: Reader) -> 
     assert reader.read_bytes(pdf("c")).text == "c"
 
 
+def test_an_interrupted_reading_leaves_no_answer_for_the_next_file(
+    reader: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(stream: object) -> bytes:
+        raise KeyboardInterrupt
+
+    reader.read_bytes(pdf("a"))
+    with monkeypatch.context() as patch:
+        patch.setattr("docmill.reading.reader.read_frame", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            reader.read_bytes(pdf("first"))
+    assert reader.read_bytes(pdf("second")).text == "second"
+
+
 def test_no_child_outlives_its_reader() -> None:
     with Reader() as reader:
         reader.read_bytes(pdf("a"))
