@@ -9,9 +9,11 @@ from docmill.errors import Misconfigured, ServiceAway
 
 __all__ = ["make_engine"]
 
+CONNECT_TIMEOUT_S = 5
 
-def make_engine(database_url: str, *, pool_size: int = 10) -> Engine:
-    """An engine over psycopg that has been seen to answer.
+
+def make_engine(database_url: str, *, pool_size: int = 10, probe: bool = True) -> Engine:
+    """An engine over psycopg; with ``probe``, one that has been seen to answer.
 
     ``pool_size`` is connections for this process; more are never opened. Raises Misconfigured for an address
     that is none, ServiceAway where nothing answers. No message shows the password.
@@ -22,7 +24,16 @@ def make_engine(database_url: str, *, pool_size: int = 10) -> Engine:
         raise Misconfigured(
             "DOCMILL_DATABASE_URL is no database address: it looks like postgresql://user:password@host/name"
         ) from error
-    engine = create_engine(url, pool_size=pool_size, max_overflow=0, pool_pre_ping=True)
+    engine = create_engine(
+        url,
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_pre_ping=True,
+        hide_parameters=True,  # an error's text goes to logs, and documents and replies are parameters
+        connect_args={"connect_timeout": CONNECT_TIMEOUT_S},
+    )
+    if not probe:
+        return engine
     try:
         with engine.connect() as connection:
             connection.execute(text("select 1"))

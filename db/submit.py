@@ -49,6 +49,11 @@ def submit(connection: Connection, submission: Submission) -> int:
     try:
         return int(connection.execute(SUBMIT, values).scalar_one())
     except IntegrityError as error:
-        raise SubmitRefused(
-            f"{error.orig.diag.message_primary}: {error.orig.diag.message_hint}"  # type: ignore[union-attr] # psycopg's
-        ) from error
+        raise SubmitRefused(_why(error)) from error
+
+
+def _why(error: IntegrityError) -> str:
+    diagnosis = error.orig.diag  # type: ignore[union-attr] # psycopg's
+    if diagnosis.constraint_name == "jobs_lane_check":
+        return "the lane is interactive or bulk"
+    return ": ".join(filter(None, (diagnosis.message_primary, diagnosis.message_hint)))

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from docmill.errors import Failure
 from docmill.llm.classification import classify
-from docmill.llm.transport import Response, Transport
+from docmill.llm.transport import NOT_SENT, Response, Transport
 from docmill.llm.types import Reply, Request
 from docmill.llm.wire import wire_for
 
@@ -43,8 +43,16 @@ class Outcome:
 
     @property
     def answered(self) -> bool:
-        """Whether the provider counted tokens, and so charges."""
-        return self.reply is not None and self.reply.usage.output_tokens is not None
+        """Whether the model gave an answer, whatever it is worth: tokens were counted, or nothing is at fault."""
+        return self.reply is not None and (self.failure is None or self.reply.usage.output_tokens is not None)
+
+    @property
+    def possibly_billed(self) -> bool:
+        """Whether the provider may have answered, and so charge, without our having the answer."""
+        if self.failure is None or self.answered:
+            return False
+        lost = self.failure.kind == "connection" and self.failure.code != NOT_SENT
+        return lost or (self.failure.kind == "timeout" and self.status is None)
 
 
 async def ask(

@@ -17,7 +17,10 @@ import httpx
 
 from docmill.errors import Failure
 
-__all__ = ["HttpTransport", "Response", "Transport"]
+__all__ = ["NOT_SENT", "HttpTransport", "Response", "Transport"]
+
+NOT_SENT = "not_sent"
+"""The failure's code where the request never left, so that nobody can have billed it."""
 
 LARGEST_BODY = 32_000_000
 """Bytes; no answer of a model comes near."""
@@ -73,7 +76,8 @@ class HttpTransport:
         except TimeoutError:
             return Failure(kind="timeout", message=f"no whole answer within {deadline_s:g} s")
         except httpx.ConnectError as error:
-            return Failure(kind="connection", message=f"nothing answers at {_origin(url)} ({error})")
+            message = f"nothing answers at {_origin(url)} ({error})"
+            return Failure(kind="connection", message=message, code=NOT_SENT)
         except httpx.HTTPError as error:
             return Failure(kind="connection", message=f"the connection broke: {type(error).__name__}: {error}")
         except httpx.InvalidURL as error:

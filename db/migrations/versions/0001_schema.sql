@@ -55,6 +55,7 @@ create table jobs (
 ) with (fillfactor = 70);
 
 create index jobs_unsent on jobs (lane, tenant, id) where wait = 'unsent';
+create index jobs_unsent_again on jobs (lane, tenant, id) where wait = 'unsent' and stage <> 'validate';
 create index jobs_wake   on jobs (wake_at) where wait is not null and wait <> 'unsent';
 create index jobs_flight on jobs (flight_key) where wait = 'flight';
 create index jobs_budget on jobs (budget_id, id) where wait = 'budget';
@@ -209,7 +210,7 @@ declare
   -- Parameters by position: their names are those of columns.
   digest bytea := sha256($2);
   what   bytea := sha256(convert_to(
-    jsonb_build_array($1, $5, $8, $9, $10, $12, encode(digest, 'hex'))::text, 'UTF8'));
+    jsonb_build_array($1, $5, $7, $8, $9, $12, encode(digest, 'hex'))::text, 'UTF8'));
   document bigint;
   job      bigint;
   first    bytea;

@@ -1,0 +1,198 @@
+"""Starting jobs, and finding those that got lost: set-based, and fair among tenants.
+
+A million jobs wait in Postgres. What the fleet has in hand is bounded by its room; interactive jobs go first,
+then tenants take turns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, text
+
+from db.jobs import ENDING, MOST_CRASHES, MOST_REDRIVES, QUARANTINED_AT, Drive
+from db.ledger import expire_intents
+
+__all__ = ["Room", "dispatch", "forget_worker", "room", "see_worker", "some_wait", "sweep", "try_lead"]
+
+UPKEEP_LOCK = 0x75706B70
+SEEN_WITHIN_S = 30.0
+SWEPT_AT_ONCE = 500
+CLAIMED_STAGES = "('validate', 'parse')"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Room:
+    """How many jobs more the fleet takes."""
+
+    cpu: int
+    """At validate and parse."""
+    all: int
+    kept: int
+    """Of ``all``, what only interactive jobs may use."""
+
+
+def try_lead(connection: Connection) -> bool:
+    """Whether this transaction is the one that does upkeep now."""
+    return bool(connection.execute(text("select pg_try_advisory_xact_lock(:key)"), {"key": UPKEEP_LOCK}).scalar())
+
+
+def see_worker(connection: Connection, name: str, queue: str, slots: int) -> None:
+    """A worker is alive, and works so many tasks at once."""
+    connection.execute(
+        text(
+            "insert into workers (name, queue, slots, seen_at) values (:name, :queue, :slots, clock_timestamp())"
+            " on conflict (name) do update set slots = excluded.slots, seen_at = excluded.seen_at"
+        ),
+        {"name": name, "queue": queue, "slots": slots},
+    )
+
+
+def forget_worker(connection: Connection, name: str) -> None:
+    connection.execute(text("delete from workers where name = :name"), {"name": name})
+
+
+def room(connection: Connection) -> Room:
+    """What the workers that were seen lately have not in hand already."""
+    slots: dict[str, int] = dict(
+        connection.execute(
+            text(
+                "select queue, sum(slots)::int from workers"
+                " where seen_at > clock_timestamp() - make_interval(secs => :within) group by queue"
+            ),
+            {"within": SEEN_WITHIN_S},
+        )
+        .tuples()
+        .all()
+    )
+    out = connection.execute(
+        text(
+            f"select count(*) filter (where stage in {CLAIMED_STAGES}) as cpu, count(*) as total"
+            " from jobs where wait in ('sent', 'running', 'countdown')"
+        )
+    ).one()
+    io = 2 * slots.get("io", 0)
+    return Room(cpu=4 * slots.get("cpu", 0) - out.cpu, all=io - out.total, kept=io // 10)
+
+
+def dispatch(connection: Connection, available: Room, *, message_s: float) -> list[Drive]:
+    """Drives waiting jobs, as many as there is room for. Commit, then publish what it returns."""
+    drives: list[Drive] = []
+    for lane, kept in (("interactive", 0), ("bulk", available.kept)):
+        # Jobs that come back from a hold were begun before, and go first.
+        limit = available.all - kept - len(drives)
+        drives += _start(connection, lane, limit, "stage <> 'validate'", message_s)
+        limit = min(available.all - kept - len(drives), available.cpu - _at_validate(drives))
+        drives += _start(connection, lane, limit, "stage = 'validate'", message_s)
+    return drives
+
+
+def _at_validate(drives: Sequence[Drive]) -> int:
+    return sum(drive.stage in ("validate", "parse") for drive in drives)
+
+
+def _start(connection: Connection, lane: str, limit: int, which: str, message_s: float) -> list[Drive]:
+    if limit <= 0:
+        return []
+    values = {"lane": lane, "limit": limit, "message_s": message_s}
+    rows = connection.execute(text(START.format(which=which, drive=_drive("'start'", "redrives"))), values)
+    return [Drive(**row) for row in rows.mappings()]
+
+
+# The tenants that have jobs waiting are found by a walk along the index, one step a tenant; of each only as many
+# rows are looked at as could be taken.
+START = """
+with recursive tenants as (
+  (select tenant from jobs where wait = 'unsent' and {which} and lane = :lane order by lane, tenant limit 1)
+  union all
+  select (select tenant from jobs where wait = 'unsent' and {which} and lane = :lane and tenant > tenants.tenant
+          order by lane, tenant limit 1)
+  from tenants where tenants.tenant is not null
+), waiting as (
+  select candidate.id, candidate.place
+  from tenants cross join lateral (
+    select id, row_number() over (order by id) as place from (
+      select id from jobs where wait = 'unsent' and {which} and lane = :lane and tenant = tenants.tenant
+      order by id limit :limit for update skip locked) taken) candidate
+  where tenants.tenant is not null
+  order by candidate.place, candidate.id limit :limit
+), picked as (select id from waiting), {drive}
+"""
+
+
+def _drive(cause: str, redrives: str) -> str:
+    return (
+        "moved as (update jobs set wait = 'sent', state = 'running', owner = null, budget_id = null,"
+        f" epoch = epoch + 1, redrives = {redrives},"
+        " crashes = crashes + case when jobs.wait = 'running' and jobs.stage in "
+        f"{CLAIMED_STAGES} then 1 else 0 end,"
+        " wake_at = least(deadline_at, clock_timestamp()"
+        f" + make_interval(secs => :message_s * 2 ^ least({redrives}, 5)))"
+        " from picked where jobs.id = picked.id"
+        " returning jobs.id, jobs.epoch, jobs.stage, jobs.lane, jobs.crashes, jobs.redrives),"
+        f" noted as (insert into drives (job_id, epoch, stage, cause) select id, epoch, stage, {cause} from moved)"
+        " select id, epoch, stage, lane,"
+        f" (case when stage in {CLAIMED_STAGES} then crashes >= {QUARANTINED_AT}"
+        f" when stage = 'complete' then false else redrives > {QUARANTINED_AT} end) as quarantined from moved"
+    )
+
+
+def some_wait(connection: Connection) -> bool:
+    """Whether jobs wait for room."""
+    return bool(connection.execute(text("select exists (select 1 from jobs where wait = 'unsent')")).scalar())
+
+
+def sweep(connection: Connection, *, message_s: float) -> list[Drive]:
+    """Looks at every job whose time has come. Commit, then publish what it returns."""
+    expire_intents(connection)
+    for statement in (OVERDUE, HOLDS_OVER, POISONED):
+        connection.execute(text(statement), {"limit": SWEPT_AT_ONCE})
+    rows = connection.execute(text(LOST), {"limit": SWEPT_AT_ONCE, "message_s": message_s})
+    return [Drive(**row) for row in rows.mappings()]
+
+
+def _of_those(condition: str) -> str:
+    return f"where id in (select id from jobs where {condition} order by id limit :limit for update skip locked)"
+
+
+def _failed(kind: str, message: str) -> str:
+    """SQL that ends jobs as failed; ``message`` is SQL, too."""
+    told = f"jsonb_build_object('kind', '{kind}', 'message', {message})"
+    return "update jobs set " + ENDING.replace(":state", "'failed'").replace(":failure", told)
+
+
+OVERDUE = " ".join(
+    (
+        _failed("deadline", "'its deadline passed at ' || deadline_at"),
+        _of_those("wait is not null and deadline_at < clock_timestamp()"),
+    )
+)
+
+HOLDS_OVER = (
+    "update jobs set wait = 'unsent', state = 'queued', budget_id = null, wake_at = clock_timestamp() "
+    + _of_those("wait in ('rate', 'budget', 'batch') and wake_at < clock_timestamp()")
+)
+
+POISONED = " ".join(
+    (
+        _failed(
+            "poison",
+            "stage || ' never came to an end, alone in quarantine at last: look at the document and at the"
+            " prompt''s output.py, then `docmill retry`'",
+        ),
+        _of_those(
+            "wake_at < clock_timestamp() and ("
+            f"(wait = 'running' and stage in {CLAIMED_STAGES} and crashes >= {MOST_CRASHES - 1}) or"
+            " (wait in ('sent', 'running') and stage in ('context', 'store')"
+            f" and redrives >= {MOST_REDRIVES - 1}))"
+        ),
+    )
+)
+
+# A claim that ran out is a crash, counted below; a message that got lost is none.
+LOST = (
+    "with picked as (select id from jobs where wait in ('sent', 'running', 'countdown', 'flight')"
+    " and wake_at < clock_timestamp() order by wake_at limit :limit for update skip locked), "
+    + _drive("'sweep'", "redrives + 1")
+)

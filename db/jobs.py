@@ -1,0 +1,365 @@
+"""A job's transitions. Each is one statement, fenced: it changes nothing where somebody was faster.
+
+The fence is (id, epoch, stage, still waiting). ``wake_at`` is set by every transition to the time when somebody
+must look at the job again, and never lies beyond its deadline.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal, TypeAlias
+
+from sqlalchemy import Connection, RowMapping, text
+
+from docmill.errors import Failure, JobNotFit, JobUnknown
+from docmill.remedies import Purpose
+
+__all__ = [
+    "CLAIMED",
+    "STAGES",
+    "Document",
+    "Drive",
+    "End",
+    "Job",
+    "Move",
+    "Stage",
+    "advance",
+    "cancel",
+    "claim",
+    "count_down",
+    "document_of",
+    "end",
+    "hold",
+    "keep_value",
+    "load",
+    "note_failure",
+    "release_crashed",
+    "start_drive",
+    "take_back",
+    "wake_soon",
+]
+
+Stage: TypeAlias = Literal["validate", "context", "complete", "parse", "store"]
+STAGES: tuple[Stage, ...] = ("validate", "context", "complete", "parse", "store")
+CLAIMED: frozenset[Stage] = frozenset({"validate", "parse"})
+"""They run other people's files and code, so a worker claims them first, and a claim that ran out is a crash."""
+
+End: TypeAlias = Literal["done", "needs_review", "failed", "cancelled"]
+
+QUARANTINED_AT = 2
+"""Crashes of a stage, or one more redrive of a stage without a claim, before it runs apart from all others."""
+MOST_CRASHES = 5
+MOST_REDRIVES = 10
+
+FENCE = "id = :id and epoch = :epoch and stage = :stage and wait is not null"
+FIELDS = (
+    "id, tenant, feature, usr, lane, document_id, prompt, version, params, stage, epoch, attempt, purpose, model,"
+    " history, context, value, crashes, redrives, coalesce(deadline_at < clock_timestamp(), false) as overdue"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """A job's row, as a stage needs it."""
+
+    id: int
+    tenant: str
+    feature: str
+    usr: str
+    lane: str
+    document_id: int | None
+    prompt: str
+    version: str | None
+    params: Mapping[str, Any]
+    stage: Stage
+    epoch: int
+    attempt: int
+    purpose: Purpose
+    model: str | None
+    history: Sequence[Mapping[str, Any]]
+    context: Mapping[str, Any] | None
+    value: Mapping[str, Any] | None
+    crashes: int
+    redrives: int
+    overdue: bool
+
+    @property
+    def fence(self) -> dict[str, object]:
+        return {"id": self.id, "epoch": self.epoch, "stage": self.stage}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Document:
+    """What was submitted, and its text once it was read."""
+
+    id: int
+    name: str | None
+    media_type: str
+    body: bytes | None
+    text: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Move:
+    """Where a job stands, as it was seen, and where a drive takes it."""
+
+    id: int
+    epoch: int
+    stage: Stage
+    to: Stage
+    cause: str
+    next_attempt: bool = False
+    purpose: Purpose | None = None
+    model: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drive:
+    """One publication of a job's chain, under its new epoch."""
+
+    id: int
+    epoch: int
+    stage: Stage
+    lane: str
+    quarantined: bool
+
+
+def load(connection: Connection, job_id: int, epoch: int, stage: Stage) -> Job | None:
+    """The job, if it still stands where a message says."""
+    found = connection.execute(
+        text(f"select {FIELDS} from jobs where {FENCE}"), {"id": job_id, "epoch": epoch, "stage": stage}
+    )
+    row = found.mappings().one_or_none()
+    return None if row is None else _job(row)
+
+
+def claim(
+    connection: Connection, job_id: int, epoch: int, stage: Stage, *, owner: str, lease_s: float
+) -> Job | None:
+    """Takes the stage for this worker; None for a second delivery."""
+    found = connection.execute(
+        text(
+            f"update jobs set wait = 'running', owner = :owner, wake_at = {_after('lease_s')}"
+            f" where {FENCE} and wait in ('sent', 'countdown') returning {FIELDS}"
+        ),
+        {"id": job_id, "epoch": epoch, "stage": stage, "owner": owner, "lease_s": lease_s},
+    )
+    row = found.mappings().one_or_none()
+    return None if row is None else _job(row)
+
+
+def document_of(connection: Connection, job: Job) -> Document | None:
+    """The job's document; None where it was deleted."""
+    row = (
+        connection.execute(
+            text("select id, name, media_type, body, text from documents where id = :id"), {"id": job.document_id}
+        )
+        .mappings()
+        .one_or_none()
+    )
+    return None if row is None else Document(**row)
+
+
+def advance(
+    connection: Connection,
+    job: Job,
+    to: Stage,
+    *,
+    message_s: float,
+    version: str | None = None,
+    context: Mapping[str, Any] | None = None,
+    value: Mapping[str, Any] | None = None,
+    history: Sequence[Mapping[str, Any]] | None = None,
+) -> bool:
+    """The stage is done, and the chain's next message is about to be published; False for a stale one."""
+    return _changed(
+        connection,
+        "stage = :to, wait = 'sent', state = 'running', owner = null, crashes = 0, redrives = 0,"
+        " version = coalesce(:version, version), context = coalesce(cast(:context as jsonb), context),"
+        " value = coalesce(cast(:value as jsonb), value),"
+        " history = coalesce(cast(:history as jsonb), history), " + f"wake_at = {_after('message_s')}",
+        {
+            **job.fence,
+            "to": to,
+            "message_s": message_s,
+            "version": version,
+            "context": _json(context),
+            "value": _json(value),
+            "history": _json(history),
+        },
+    )
+
+
+def note_failure(connection: Connection, job: Job, entry: Mapping[str, Any]) -> bool:
+    """Adds a failed call and its remedy to the history; False for a stale message."""
+    return _changed(
+        connection, "history = history || cast(:entry as jsonb)", {**job.fence, "entry": _json([entry])}
+    )
+
+
+def keep_value(connection: Connection, job: Job) -> bool:
+    """Keeps what a rejected reply said, for a person who may have to look at it."""
+    return _changed(connection, "value = cast(:value as jsonb)", {**job.fence, "value": _json(job.value)})
+
+
+def count_down(
+    connection: Connection, job: Job, *, countdown_s: float, next_attempt: bool = False, grace_s: float = 30.0
+) -> bool:
+    """The same message comes again after the countdown, with a grace before it is taken for lost."""
+    return _changed(
+        connection,
+        "wait = 'countdown', owner = null, attempt = attempt + :attempts, redrives = 0,"
+        f" wake_at = {_after('wake_s')}",
+        {**job.fence, "wake_s": countdown_s + grace_s, "attempts": int(next_attempt)},
+    )
+
+
+def hold(
+    connection: Connection,
+    job: Job,
+    wait: Literal["rate", "budget", "flight"],
+    *,
+    for_s: float | None = None,
+    next_attempt: bool = False,
+) -> bool:
+    """The job waits here, and not in the broker; ``for_s`` None is an hour, or an event before it."""
+    return _changed(
+        connection,
+        "state = 'held', wait = :wait, owner = null, attempt = attempt + :attempts, redrives = 0,"
+        f" wake_at = {_after('for_s')}",
+        {
+            **job.fence,
+            "wait": wait,
+            "for_s": 3600.0 if for_s is None else for_s,
+            "attempts": int(next_attempt),
+        },
+    )
+
+
+def end(connection: Connection, job: Job, state: End, *, failure: Failure | None = None, detail: str = "") -> bool:
+    """The job ends; False for a stale message."""
+    return _changed(connection, ENDING, {**job.fence, "state": state, "failure": _json(_told(failure, detail))})
+
+
+def cancel(connection: Connection, job_id: int) -> None:
+    """No further call starts. Raises JobUnknown, JobNotFit."""
+    changed = connection.execute(
+        text(f"update jobs set {ENDING} where id = :id and wait is not null returning id"),
+        {"id": job_id, "state": "cancelled", "failure": None},
+    )
+    if changed.one_or_none() is None:
+        state = connection.execute(text("select state from jobs where id = :id"), {"id": job_id}).scalar()
+        if state is None:
+            raise JobUnknown(job_id)
+        raise JobNotFit(f"job {job_id} is {state} already: there is nothing to cancel")
+
+
+def release_crashed(connection: Connection, job: Job, error: str) -> bool:
+    """An exception reached the task's boundary: the claim ends at once, and counts as a crash.
+
+    After the last crash the job has failed.
+    """
+    if job.crashes + 1 >= MOST_CRASHES:
+        failure = Failure(kind="poison", message=poison_message(job.stage, error))
+        return end(connection, job, "failed", failure=failure)
+    return _changed(
+        connection,
+        "wait = 'unsent', state = 'queued', owner = null, crashes = crashes + 1, wake_at = clock_timestamp()",
+        job.fence,
+    )
+
+
+def poison_message(stage: str, error: str) -> str:
+    return (
+        f"{stage} broke {MOST_CRASHES} times, alone in quarantine at last ({error}): "
+        f"look at the document and at the prompt's output.py, then `docmill retry`"
+    )
+
+
+def wake_soon(connection: Connection, job_id: int, epoch: int, stage: Stage) -> bool:
+    """A stage without a claim broke: the sweep drives it again in a few seconds, later each time."""
+    return _changed(
+        connection,
+        "wake_at = least(deadline_at, clock_timestamp() + make_interval(secs => 2 ^ least(redrives, 6)))",
+        {"id": job_id, "epoch": epoch, "stage": stage},
+    )
+
+
+def start_drive(connection: Connection, move: Move, *, message_s: float) -> Drive | None:
+    """Takes the job to a stage under a new epoch; None where somebody was faster. Commit, then publish."""
+    row = (
+        connection.execute(
+            text(
+                "with moved as (update jobs set stage = :to, wait = 'sent', state = 'running', owner = null,"
+                " epoch = epoch + 1, crashes = 0, redrives = 0, attempt = attempt + :attempts,"
+                " purpose = coalesce(:purpose, purpose), model = coalesce(:model, model),"
+                f" wake_at = {_after('message_s')} where {FENCE} returning id, epoch, stage, lane),"
+                " noted as (insert into drives (job_id, epoch, stage, cause)"
+                " select id, epoch, stage, :cause from moved)"
+                " select id, epoch, stage, lane, false as quarantined from moved"
+            ),
+            {
+                **vars(move),
+                "attempts": int(move.next_attempt),
+                "message_s": message_s,
+            },
+        )
+        .mappings()
+        .one_or_none()
+    )
+    return None if row is None else Drive(**row)
+
+
+def take_back(connection: Connection, drives: Sequence[Drive]) -> None:
+    """What could not be published waits in Postgres again, where nothing else has happened since."""
+    for drive in drives:
+        connection.execute(
+            text(
+                "update jobs set wait = 'unsent', state = 'queued', wake_at = clock_timestamp()"
+                " where id = :id and epoch = :epoch and wait = 'sent'"
+            ),
+            {"id": drive.id, "epoch": drive.epoch},
+        )
+
+
+ENDING = (
+    "state = :state, wait = null, epoch = epoch + 1, owner = null, failure = cast(:failure as jsonb),"
+    " finished_at = clock_timestamp()"
+)
+
+
+def _changed(connection: Connection, changes: str, values: Mapping[str, object]) -> bool:
+    return bool(connection.execute(text(f"update jobs set {changes} where {FENCE}"), values).rowcount)
+
+
+def _after(seconds: str) -> str:
+    """SQL for a time so many seconds from now, or the deadline if that is sooner (least ignores null)."""
+    return f"least(deadline_at, clock_timestamp() + make_interval(secs => :{seconds}))"
+
+
+def _told(failure: Failure | None, detail: str) -> dict[str, Any] | None:
+    if failure is None:
+        return None
+    told: dict[str, Any] = {"kind": failure.kind, "message": failure.message}
+    if detail:
+        told["detail"] = detail
+    if failure.status is not None:
+        told["status"] = failure.status
+    return told
+
+
+def _json(value: Any) -> str | None:
+    return None if value is None else json.dumps(value, ensure_ascii=False, default=_plain)
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    raise TypeError(f"{type(value).__name__} has no place in a job's row")
+
+
+def _job(row: RowMapping) -> Job:
+    return Job(**row)

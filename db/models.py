@@ -1,0 +1,91 @@
+"""What the fleet has learned about a model of an account: holds, and what it rejects."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from sqlalchemy import Connection, text
+
+__all__ = ["ModelState", "hold", "learn", "release", "state_of"]
+
+
+class Named(Protocol):
+    """A model of an account."""
+
+    @property
+    def account(self) -> str: ...
+    @property
+    def model(self) -> str: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelState:
+    """``hold_s``: seconds until it may be asked again; 0 for now."""
+
+    hold_s: float = 0.0
+    hold_cause: str | None = None
+    learned: Mapping[str, Any] = field(default_factory=dict)
+
+
+def state_of(connection: Connection, model: Named) -> ModelState:
+    row = (
+        connection.execute(
+            text(
+                "select greatest(0, coalesce(extract(epoch from hold_until - clock_timestamp()), 0))::float"
+                " as hold_s, hold_cause, learned from model_state where account = :account and model = :model"
+            ),
+            _key(model),
+        )
+        .mappings()
+        .one_or_none()
+    )
+    return ModelState(**row) if row else ModelState()
+
+
+def hold(connection: Connection, model: Named, *, for_s: float, cause: str) -> None:
+    """No job of the fleet asks the model before the time is over, or an operator releases it."""
+    connection.execute(
+        text(
+            "insert into model_state (account, model, hold_until, hold_cause)"
+            " values (:account, :model, clock_timestamp() + make_interval(secs => :for_s), :cause)"
+            " on conflict (account, model) do update"
+            " set hold_until = excluded.hold_until, hold_cause = excluded.hold_cause"
+        ),
+        {**_key(model), "for_s": for_s, "cause": cause},
+    )
+
+
+def release(connection: Connection, model: Named) -> None:
+    """Ends a hold, and wakes the jobs that wait for a rate."""
+    connection.execute(text("update jobs set wake_at = clock_timestamp() where wait = 'rate'"))
+    connection.execute(
+        text(
+            "update model_state set hold_until = null, hold_cause = null"
+            " where account = :account and model = :model"
+        ),
+        _key(model),
+    )
+
+
+def learn(connection: Connection, model: Named, change: Callable[[Mapping[str, Any]], Mapping[str, Any]]) -> None:
+    """Changes what is known about the model; two workers that learn at once take turns."""
+    connection.execute(
+        text("insert into model_state (account, model) values (:account, :model) on conflict do nothing"),
+        _key(model),
+    )
+    known = connection.execute(
+        text("select learned from model_state where account = :account and model = :model for update"), _key(model)
+    ).scalar_one()
+    connection.execute(
+        text(
+            "update model_state set learned = cast(:learned as jsonb) where account = :account and model = :model"
+        ),
+        {**_key(model), "learned": json.dumps(dict(change(known)))},
+    )
+
+
+def _key(model: Named) -> dict[str, str]:
+    return {"account": model.account, "model": model.model}

@@ -1,0 +1,242 @@
+"""The only reader of the environment: settings, and the models of ``docmill.toml``.
+
+Every name begins with ``DOCMILL_``. A secret stands in the environment alone; ``docmill.toml`` says in which
+variable.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from decimal import Decimal
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from docmill.errors import Misconfigured
+from docmill.llm.wire import wire_for
+from docmill.money import Price
+
+__all__ = ["Model", "Models", "Settings", "load_settings"]
+
+DEFAULT_CONFIG = Path("docmill.toml")
+SIMULATED = {"small": "sim-small", "large": "sim-large"}
+"""What the ladder's names mean where ``docmill.toml`` says nothing."""
+
+
+class Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class PriceTable(Strict):
+    """USD for a million tokens; wins over every other source of prices."""
+
+    input: Decimal = Field(ge=0)
+    output: Decimal = Field(ge=0)
+    cached_input: Decimal | None = Field(default=None, ge=0)
+    cache_write: Decimal | None = Field(default=None, ge=0)
+
+    @property
+    def price(self) -> Price:
+        return Price(
+            input_per_million=self.input,
+            output_per_million=self.output,
+            cached_input_per_million=self.cached_input,
+            cache_write_per_million=self.cache_write,
+        )
+
+
+class ModelTable(Strict):
+    """One table ``[models.NAME]`` of ``docmill.toml``; NAME is what the ladders of prompts say."""
+
+    provider: str = "openai-compatible"
+    model: str
+    """The provider's own name."""
+    base_url: str | None = None
+    """None: DOCMILL_LLM_URL."""
+    api_key_env: str | None = None
+    """The environment variable that holds the key; None: DOCMILL_LLM_API_KEY."""
+    account: str = "default"
+    """Models of one account share its limits and its credit."""
+    context_tokens: int | None = Field(default=None, gt=0)
+    max_output_tokens: int | None = Field(default=None, gt=0)
+    requests_per_minute: float | None = Field(default=None, gt=0)
+    tokens_per_minute: float | None = Field(default=None, gt=0)
+    structured: Literal["schema", "json", "prompt"] = "schema"
+    """How the answer's shape is asked for first; a model that rejects it is remembered."""
+    price: PriceTable | None = None
+
+    @field_validator("provider")
+    @classmethod
+    def provider_is_known(cls, provider: str) -> str:
+        try:
+            wire_for(provider)
+        except Misconfigured as error:
+            raise ValueError(str(error)) from error
+        return provider
+
+
+class Config(Strict):
+    """What ``docmill.toml`` holds."""
+
+    models: dict[str, ModelTable] = {}
+
+
+class Model(Strict):
+    """A model as it is called."""
+
+    name: str
+    """In ladders."""
+    provider: str
+    model: str
+    base_url: str
+    key: SecretStr | None
+    account: str
+    context_tokens: int | None = None
+    max_output_tokens: int | None = None
+    requests_per_minute: float | None = None
+    tokens_per_minute: float | None = None
+    structured: Literal["schema", "json", "prompt"] = "schema"
+    prices: Mapping[str, Price] = Field(default_factory=dict, exclude=True)
+
+
+class Models:
+    """Every model that a ladder may name."""
+
+    def __init__(self, tables: Mapping[str, ModelTable], *, base_url: str | None, key: SecretStr | None) -> None:
+        self._tables = tables
+        self._base_url = base_url
+        self._key = key
+
+    def get(self, name: str) -> Model:
+        """The model of that name; one that nobody configured is asked for by its own name at DOCMILL_LLM_URL.
+
+        Raises Misconfigured where no address is known, or a key's variable is empty.
+        """
+        table = self._tables.get(name) or ModelTable(model=SIMULATED.get(name, name))
+        base_url = table.base_url or self._base_url
+        if base_url is None:
+            raise Misconfigured(
+                f"model {name} has no address: set DOCMILL_LLM_URL, "
+                f"or base_url under [models.{name}] in docmill.toml"
+            )
+        return Model(
+            name=name,
+            base_url=base_url,
+            key=self._key_of(name, table),
+            prices={table.model: table.price.price} if table.price else {},
+            **table.model_dump(exclude={"base_url", "api_key_env", "price"}),
+        )
+
+    def names(self) -> list[str]:
+        return sorted({*self._tables, *SIMULATED})
+
+    def _key_of(self, name: str, table: ModelTable) -> SecretStr | None:
+        if table.api_key_env is None:
+            return self._key
+        key = os.environ.get(table.api_key_env)
+        if not key:
+            raise Misconfigured(f"[models.{name}] takes its key from {table.api_key_env}, which is not set")
+        return SecretStr(key)
+
+
+class Settings(BaseSettings):
+    """docmill's settings; each is an environment variable with the prefix ``DOCMILL_``."""
+
+    model_config = SettingsConfigDict(env_prefix="DOCMILL_", frozen=True, env_ignore_empty=True, extra="ignore")
+
+    database_url: str | None = None
+    broker_url: str | None = None
+    cache_url: str | None = None
+    llm_url: str | None = None
+    llm_api_key: SecretStr | None = None
+    config: Path | None = None
+    prompts: str = ""
+    """Folders of prompts beside the built-in ones, parted as in PATH."""
+    timezone: str = "UTC"
+    spool: Path = Path("spool")
+    """Where replies wait that could not be stored; one folder for all workers."""
+    call_deadline_s: float = Field(default=60.0, gt=0, le=900)
+    """Seconds for one whole call to a model."""
+    io_threads: int = Field(default=100, gt=0)
+    """Calls that one io worker has open at once."""
+    cpu_processes: int = Field(default=2, gt=0)
+    task_events: bool = True
+    """Whether workers tell Flower what they do."""
+    log_json: bool | None = None
+    """None: JSON unless it goes to a terminal."""
+
+    @field_validator("timezone")
+    @classmethod
+    def timezone_exists(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (ZoneInfoNotFoundError, ValueError) as error:
+            raise ValueError(f"no time zone is called {name!r}; one is Europe/Berlin") from error
+        return name
+
+    @property
+    def prompt_folders(self) -> tuple[Path, ...]:
+        return tuple(Path(folder) for folder in self.prompts.split(os.pathsep) if folder)
+
+    @property
+    def message_s(self) -> float:
+        """How long a message may be under way before somebody looks at its job."""
+        return max(60.0, 2 * self.call_deadline_s)
+
+    @property
+    def lease_s(self) -> float:
+        """How long an open call is taken for alive."""
+        return self.call_deadline_s + 30.0
+
+    @cached_property
+    def models(self) -> Models:
+        """Raises Misconfigured where ``docmill.toml`` cannot be used."""
+        return Models(self._tables(), base_url=self.llm_url, key=self.llm_api_key)
+
+    def need(self, name: Literal["database_url", "broker_url", "cache_url"]) -> str:
+        """An address that must be known. Raises Misconfigured."""
+        value: str | None = getattr(self, name)
+        if value is None:
+            raise Misconfigured(
+                f"DOCMILL_{name.upper()} is not set: set it, or start everything with `docmill up` "
+                f"and name its data folder with --data"
+            )
+        return value
+
+    def _tables(self) -> Mapping[str, ModelTable]:
+        path = self.config or DEFAULT_CONFIG
+        try:
+            return Config.model_validate(tomllib.loads(path.read_text(encoding="utf-8"))).models
+        except FileNotFoundError as error:
+            if self.config is None:
+                return {}
+            raise Misconfigured(f"DOCMILL_CONFIG names {path}, which does not exist") from error
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise Misconfigured(f"{path} cannot be read: {error}") from error
+        except ValidationError as error:
+            raise Misconfigured(f"{path}: {_told(error)}") from error
+
+
+def load_settings(**overrides: object) -> Settings:
+    """Settings from the environment. Raises Misconfigured, naming the variable."""
+    try:
+        return Settings(**overrides)  # type: ignore[arg-type] # checked by pydantic
+    except ValidationError as error:
+        raise Misconfigured(f"settings: {_told(error, prefix='DOCMILL_')}") from error
+
+
+def _told(error: ValidationError, prefix: str = "") -> str:
+    """Where and why; never the value, which may be a secret."""
+    found = error.errors(include_url=False, include_input=False, include_context=False)
+    return "; ".join(f"{_named(each['loc'], prefix)}: {each['msg']}" for each in found)
+
+
+def _named(place: tuple[int | str, ...], prefix: str) -> str:
+    name = ".".join(map(str, place))
+    return f"{prefix}{name.upper()}" if prefix else name

@@ -1,0 +1,57 @@
+"""THE chain: five stages, each a Celery task that carries a job's id and epoch, and nothing else.
+
+A stage that succeeds commits its transition and returns, and Celery publishes the next one. Everything else
+(the first start, a correction, an escalation, the sweep) is a drive, which publishes a chain anew from some
+stage on; messages of an older epoch find the job moved on, and change nothing.
+"""
+
+from __future__ import annotations
+
+from celery import Signature, chain
+from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
+
+from db.jobs import STAGES, Drive
+from tasks.complete import complete
+from tasks.context import context
+from tasks.drive import PublishFailed
+from tasks.parse import parse
+from tasks.stage import stage
+from tasks.store import store
+from tasks.validate import validate
+
+__all__ = ["TASKS", "chain_of", "publish", "queue_of"]
+
+# The reader has a limit of its own below validate's; a prompt's checks take milliseconds, or never end.
+TASKS = {
+    "validate": stage("validate", validate, soft_s=40, hard_s=45),
+    "context": stage("context", context),
+    "complete": stage("complete", complete),
+    "parse": stage("parse", parse, soft_s=10, hard_s=15),
+    "store": stage("store", store),
+}
+
+
+def chain_of(drive: Drive) -> Signature:
+    """The chain from the drive's stage on. Only that stage runs in quarantine: what follows is another's fault."""
+    first, *rest = STAGES[STAGES.index(drive.stage) :]
+    queues = ["quarantine" if drive.quarantined else queue_of(first, drive.lane)]
+    queues += [queue_of(name, drive.lane) for name in rest]
+    return chain(
+        TASKS[name].si(drive.id, drive.epoch).set(queue=queue)
+        for name, queue in zip((first, *rest), queues, strict=True)
+    )
+
+
+def queue_of(name: str, lane: str) -> str:
+    """``interactive`` and ``bulk`` for what waits for the network, ``cpu.…`` for what computes."""
+    queue = "interactive" if lane == "interactive" else "bulk"
+    return f"cpu.{queue}" if name in ("validate", "parse") else queue
+
+
+def publish(drive: Drive) -> None:
+    """Sends the drive's chain to the broker. Raises PublishFailed."""
+    try:
+        chain_of(drive).apply_async()
+    except (OperationalError, RedisError, OSError) as error:
+        raise PublishFailed(f"the broker does not take messages ({type(error).__name__})") from error

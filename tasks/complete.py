@@ -1,0 +1,251 @@
+"""Complete: one call to a model, with its intent in the ledger before and its reply in the ledger after.
+
+No database connection is held while the model thinks.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from uuid import uuid4
+
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+
+from db import jobs, ledger, models
+from db.jobs import Job
+from db.models import ModelState
+from docmill import money
+from docmill.errors import Failure, Misconfigured
+from docmill.llm.client import Endpoint, Outcome, ask
+from docmill.llm.transport import NOT_SENT
+from docmill.llm.types import Request, Usage
+from docmill.remedies import decide
+from docmill.settings import Model
+from prompts import PromptVersion
+from tasks import remedy as remedies
+from tasks.remedy import Setback
+from tasks.request import as_json, compose, input_hash
+from tasks.services import Caller, Services
+from tasks.spool import Spooled, spool
+from tasks.steps import Onward, Step, Stop
+
+__all__ = ["Call", "complete", "settle"]
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Call:
+    """A call about to be made, with all that belongs to it."""
+
+    job: Job
+    prompt: PromptVersion
+    model: Model
+    state: ModelState
+    request: Request
+    intent: ledger.Intent
+
+
+def complete(services: Services, job: Job) -> Step:
+    """Asks the model unless this attempt has its answer, and goes on as the answer demands."""
+    with services.engine.connect() as connection:
+        answered = ledger.answer_of(connection, job) is not None
+    if answered:
+        return _onward(services, job)
+    call = _prepare(services, job)
+    if not isinstance(call, Call):
+        return call
+    opened_at = time.monotonic()
+    with services.engine.begin() as connection:
+        opened = ledger.open_call(connection, job, call.intent, lease_s=services.settings.lease_s)
+    if not opened:
+        return Stop("stale")
+    return _store(services, call, _ask(services, call, opened_at))
+
+
+def settle(services: Services, call: Call, outcome: Outcome) -> Step:
+    """Stores what the call came to, and moves the job on, in one transaction."""
+    failure = outcome.failure
+    cost = _cost(call.model, outcome)
+    with services.engine.begin() as connection:
+        ending = ledger.close_call(connection, _settlement(call, outcome, cost))
+        if ending == "surplus":
+            step: Step = Stop("surplus")
+        elif failure is None or _left_to_parse(failure):
+            moved = jobs.advance(connection, call.job, "parse", message_s=services.message_s)
+            step = Onward() if moved else Stop("stale")
+        else:
+            setback = Setback.of(services, call.job, call.prompt, failure, answered=outcome.answered)
+            step = remedies.apply(connection, services, setback)
+    _log(call, outcome, cost, ending)
+    return step
+
+
+def _prepare(services: Services, job: Job) -> Call | Step:
+    """The call to make, or what is done instead."""
+    prompt = services.registry.get(job.prompt, job.version)
+    doubts = _too_many_doubts(services, job, prompt)
+    if doubts is not None:
+        return _fail(services, job, doubts)
+    try:
+        model = services.settings.models.get(remedies.ladder_model(job, prompt))
+    except Misconfigured as error:
+        return _fail(services, job, Failure(kind="not_found", message=str(error)))
+    with services.engine.connect() as connection:
+        document = jobs.document_of(connection, job)
+        previous = ledger.previous_reply(connection, job) if job.purpose == "correction" else None
+        state = models.state_of(connection, model)
+    if state.hold_s > 0:
+        return _held(services, job, state.hold_s)
+    if document is None or document.text is None:
+        return _fail(services, job, Failure(kind="unreadable", message="the document was deleted"))
+    request = compose(job, prompt, model, document.text, previous)
+    intent = _intent(services, job, prompt, model, request)
+    return Call(job=job, prompt=prompt, model=model, state=state, request=request, intent=intent)
+
+
+def _intent(services: Services, job: Job, prompt: PromptVersion, model: Model, request: Request) -> ledger.Intent:
+    return ledger.Intent(
+        id=uuid4(),
+        content_hash=prompt.content_hash,
+        input_hash=input_hash(model, request),
+        provider=model.provider,
+        account=model.account,
+        model=model.model,
+        request=as_json(request),
+        remedy=str(job.history[-1]["remedy"]) if job.history else None,
+        reserved_usd=None,
+        owner=services.owner,
+    )
+
+
+def _ask(services: Services, call: Call, opened_at: float) -> Outcome:
+    """The deadline counts from the intent: a worker that slept in between must not call when its lease is over."""
+    left_s = services.settings.call_deadline_s - (time.monotonic() - opened_at)
+    if left_s <= 0:
+        failure = Failure(kind="connection", message="the worker was halted before the call", code=NOT_SENT)
+        return Outcome(reply=None, failure=failure, status=None, latency_ms=0)
+    endpoint = Endpoint(
+        provider=call.model.provider,
+        base_url=call.model.base_url,
+        key=call.model.key.get_secret_value() if call.model.key else None,
+        learned=call.state.learned,
+    )
+    caller = _caller(services)
+    return caller.loop.run(
+        ask(endpoint, call.request, call_id=call.intent.id, transport=caller.transport, deadline_s=left_s)
+    )
+
+
+def _caller(services: Services) -> Caller:
+    if services.caller is None:
+        raise RuntimeError("this worker calls no models: complete belongs to the io queues")
+    return services.caller
+
+
+def _store(services: Services, call: Call, outcome: Outcome) -> Step:
+    """Settles; where the database is away the reply goes to the spool, because it was paid for."""
+    try:
+        return settle(services, call, outcome)
+    except SQLAlchemyError as error:
+        log.warning("spooled", call=str(call.intent.id), error=type(error).__name__)
+        spool(
+            services.spool,
+            services.owner,
+            Spooled.of(call.job, _settlement(call, outcome, _cost(call.model, outcome))),
+        )
+        return Stop("spooled")
+
+
+def _left_to_parse(failure: Failure) -> bool:
+    """Half an answer is for parse to refuse: what is wrong with a reply is decided in one place."""
+    return failure.kind == "truncated"
+
+
+def _settlement(call: Call, outcome: Outcome, cost: money.Cost | None) -> ledger.Settlement:
+    reply = outcome.reply
+    usage = reply.usage if reply else Usage()
+    return ledger.Settlement(
+        id=call.intent.id,
+        answered=outcome.answered,
+        reply={"text": reply.text, "finish_reason": reply.finish_reason} if reply else None,
+        model_echoed=reply.model_echoed if reply else None,
+        request_id=reply.request_id if reply else None,
+        input_tokens=usage.input_tokens,
+        cached_tokens=usage.cached_tokens,
+        output_tokens=usage.output_tokens,
+        reasoning_tokens=usage.reasoning_tokens,
+        cost_usd=cost.usd if cost else None,
+        price_source=cost.source if cost else None,
+        failure_kind=outcome.failure.kind if outcome.failure else None,
+        http_status=outcome.status,
+        possibly_billed=outcome.possibly_billed,
+        latency_ms=outcome.latency_ms,
+    )
+
+
+def _cost(model: Model, outcome: Outcome) -> money.Cost | None:
+    """What an answer cost; None where nothing was answered."""
+    if outcome.reply is None or not outcome.answered:
+        return None
+    return money.cost(
+        outcome.reply.usage,
+        provider=model.provider,
+        model=model.model,
+        model_echoed=outcome.reply.model_echoed,
+        prices=model.prices,
+        at=datetime.now(UTC),
+        reported_usd=outcome.reply.cost_usd,
+    )
+
+
+def _too_many_doubts(services: Services, job: Job, prompt: PromptVersion) -> Failure | None:
+    """After calls of unknown outcome, which may all be billed, a person decides about another one."""
+    if not job.history or job.history[-1]["kind"] != "in_doubt":
+        return None
+    policy = remedies.policy_of(services, prompt, job, jitter=0.0)
+    remedy = decide(Failure(kind="in_doubt"), remedies.tried(job, prompt), policy)
+    return Failure(kind="in_doubt", message=remedy.reason) if remedy.action == "fail" else None
+
+
+def _onward(services: Services, job: Job) -> Step:
+    with services.engine.begin() as connection:
+        moved = jobs.advance(connection, job, "parse", message_s=services.message_s)
+    return Onward() if moved else Stop("stale")
+
+
+def _held(services: Services, job: Job, hold_s: float) -> Step:
+    with services.engine.begin() as connection:
+        jobs.hold(connection, job, "rate", for_s=hold_s)
+    return Stop("held: rate")
+
+
+def _fail(services: Services, job: Job, failure: Failure) -> Step:
+    with services.engine.begin() as connection:
+        jobs.end(connection, job, "failed", failure=failure)
+    return Stop(f"failed: {failure.kind}")
+
+
+def _log(call: Call, outcome: Outcome, cost: money.Cost | None, ending: str) -> None:
+    """One event a call, without a word of the document or the reply."""
+    usage = outcome.reply.usage if outcome.reply else Usage()
+    log.info(
+        "llm_call",
+        call=str(call.intent.id),
+        input_hash=call.intent.input_hash.hex(),
+        prompt=call.prompt.name,
+        version=call.prompt.version,
+        model=call.model.model,
+        purpose=call.job.purpose,
+        attempt=call.job.attempt,
+        state=ending,
+        failure=outcome.failure.kind if outcome.failure else None,
+        input_tokens=usage.input_tokens,
+        cached_tokens=usage.cached_tokens,
+        output_tokens=usage.output_tokens,
+        latency_ms=outcome.latency_ms,
+        cost_usd=str(cost.usd) if cost and cost.usd is not None else None,
+        cache_layer=None,
+    )

@@ -1,0 +1,63 @@
+"""The only publisher of chains."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import structlog
+from sqlalchemy import Connection
+
+from db import jobs
+from db.jobs import Drive, Job, Stage
+from docmill.errors import DocmillError
+from docmill.remedies import Purpose
+from tasks.services import Services
+
+__all__ = ["PublishFailed", "drive", "publish_all"]
+
+log = structlog.get_logger()
+
+
+class PublishFailed(DocmillError):
+    """The broker did not take a message."""
+
+
+def drive(
+    connection: Connection,
+    services: Services,
+    job: Job,
+    to: Stage,
+    cause: str,
+    *,
+    next_attempt: bool = False,
+    purpose: Purpose | None = None,
+    model: str | None = None,
+) -> Drive | None:
+    """Takes the job to a stage under a new epoch; None where somebody was faster.
+
+    The caller commits, then hands what this returns to :func:`publish_all`.
+    """
+    move = jobs.Move(
+        id=job.id,
+        epoch=job.epoch,
+        stage=job.stage,
+        to=to,
+        cause=cause,
+        next_attempt=next_attempt,
+        purpose=purpose,
+        model=model,
+    )
+    return jobs.start_drive(connection, move, message_s=services.message_s)
+
+
+def publish_all(services: Services, drives: Sequence[Drive]) -> bool:
+    """Whether all were published; from the first failure on, the rest waits in Postgres again."""
+    for at, each in enumerate(drives):
+        try:
+            services.publish(each)
+        except PublishFailed as error:
+            log.warning("publish_failed", error=str(error), drives=len(drives) - at)
+            with services.engine.begin() as connection:
+                jobs.take_back(connection, drives[at:])
+            return False
+    return True

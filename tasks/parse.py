@@ -1,0 +1,54 @@
+"""Parse: the reply becomes a checked value, or the remedy for what is wrong with it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from db import jobs, ledger
+from db.jobs import Job
+from docmill.errors import Failure, ReplyRejected
+from docmill.parsing import accept, correction_problems
+from prompts import PromptVersion
+from tasks import remedy as remedies
+from tasks.context import passages
+from tasks.remedy import Setback
+from tasks.services import Services
+from tasks.steps import Onward, Step, Stop
+
+__all__ = ["parse"]
+
+
+def parse(services: Services, job: Job) -> Step:
+    """The claimed job goes on to store with a value, or to another attempt, or to a person."""
+    prompt = services.registry.get(job.prompt, job.version)
+    with services.engine.connect() as connection:
+        answer = ledger.answer_of(connection, job)
+        document = jobs.document_of(connection, job)
+    if answer is None or document is None or document.text is None:
+        return _nothing_there(services, job)
+    seen = passages(document.text, job.context or {"passages": [(0, len(document.text))]}).text
+    try:
+        value = accept(answer.text, prompt.output_model, document=seen, finish_reason=answer.finish_reason)
+    except ReplyRejected as rejected:
+        return _rejected(services, job, prompt, rejected)
+    with services.engine.begin() as connection:
+        moved = jobs.advance(connection, job, "store", message_s=services.message_s, value={"answer": value})
+    return Onward() if moved else Stop("stale")
+
+
+def _rejected(services: Services, job: Job, prompt: PromptVersion, rejected: ReplyRejected) -> Step:
+    failure = Failure(kind=rejected.kind, message=str(rejected))
+    # What the reply did say is kept: a person may have to look at it.
+    kept = job if rejected.value is None else replace(job, value={"answer": rejected.value})
+    problems = correction_problems(rejected)
+    setback = Setback.of(services, kept, prompt, failure, answered=True, problems=problems)
+    with services.engine.begin() as connection:
+        jobs.keep_value(connection, kept)
+        return remedies.apply(connection, services, setback)
+
+
+def _nothing_there(services: Services, job: Job) -> Step:
+    failure = Failure(kind="internal", message="the reply or the document is gone: `docmill retry` asks again")
+    with services.engine.begin() as connection:
+        jobs.end(connection, job, "failed", failure=failure)
+    return Stop("failed: internal")

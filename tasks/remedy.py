@@ -1,0 +1,188 @@
+"""Doing what a remedy says: one transaction, with the failure and the remedy on record in the job's history."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from sqlalchemy import Connection, text
+
+from db import jobs, models
+from db.jobs import Job, Stage
+from docmill.errors import Failure
+from docmill.llm.wire import learn
+from docmill.remedies import Policy, Remedy, Tried, decide
+from prompts import PromptVersion
+from tasks.drive import drive
+from tasks.services import Services
+from tasks.steps import Again, Onward, Step, Stop
+
+__all__ = ["Setback", "apply", "ladder_model", "policy_of", "tried", "wait"]
+
+
+def ladder_model(job: Job, prompt: PromptVersion) -> str:
+    """The model of the job's present attempt, by its name in the ladder."""
+    return job.model or prompt.config.ladder[0]
+
+
+def policy_of(services: Services, prompt: PromptVersion, job: Job, jitter: float) -> Policy:
+    """The ladder and the limits that remedies keep to."""
+    known = [services.settings.models.get(name) for name in prompt.config.ladder]
+    present = services.settings.models.get(ladder_model(job, prompt))
+    return Policy(
+        ladder=prompt.config.ladder,
+        accounts={model.name: model.account for model in known},
+        max_output_tokens=prompt.config.limits.max_output_tokens,
+        model_max_output_tokens=present.max_output_tokens,
+        context_tokens=present.context_tokens,
+        jitter=jitter,
+    )
+
+
+def tried(job: Job, prompt: PromptVersion) -> list[Tried]:
+    """The job's failed calls so far."""
+    return [
+        Tried(purpose=entry["purpose"], kind=entry["kind"], model=entry.get("model") or prompt.config.ladder[0])
+        for entry in job.history
+    ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setback:
+    """A failure of a job's present attempt, and the remedy for it."""
+
+    job: Job
+    prompt: PromptVersion
+    failure: Failure
+    remedy: Remedy
+    answered: bool
+    """Whether the model gave an answer: what follows one is a new attempt, and else the next try of the same."""
+    problems: Sequence[str] = ()
+    """What is wrong with the answer, for a correction."""
+
+    @classmethod
+    def of(
+        cls,
+        services: Services,
+        job: Job,
+        prompt: PromptVersion,
+        failure: Failure,
+        *,
+        answered: bool,
+        problems: Sequence[str] = (),
+    ) -> Setback:
+        """The setback with its remedy decided, given all that failed before."""
+        now = Tried(purpose=job.purpose, kind=failure.kind, model=ladder_model(job, prompt))
+        jitter = random.random()  # noqa: S311 - it spreads waits
+        remedy = decide(failure, [*tried(job, prompt), now], policy_of(services, prompt, job, jitter))
+        return cls(job=job, prompt=prompt, failure=failure, remedy=remedy, answered=answered, problems=problems)
+
+    @property
+    def entry(self) -> dict[str, Any]:
+        """What the job's history keeps of it."""
+        entry: dict[str, Any] = {
+            "kind": self.failure.kind,
+            "purpose": self.job.purpose,
+            "attempt": self.job.attempt,
+            "model": ladder_model(self.job, self.prompt),
+            "remedy": self.remedy.action,
+            "reason": self.remedy.reason,
+            "message": self.failure.message,
+        }
+        figures = {
+            "problems": list(self.problems),
+            "max_output_tokens": self.remedy.max_output_tokens,
+            "target_tokens": self.remedy.target_tokens,
+            "countdown_s": round(self.remedy.countdown_s, 3),
+        }
+        return entry | {name: figure for name, figure in figures.items() if figure}
+
+
+def apply(connection: Connection, services: Services, setback: Setback) -> Step:
+    """Records the failure, and takes the job where the remedy says. The caller commits, then publishes."""
+    if not jobs.note_failure(connection, setback.job, setback.entry):
+        return Stop("stale")
+    _tell_fleet(connection, services, setback)
+    job, remedy, kind = setback.job, setback.remedy, setback.failure.kind
+    match remedy.action:
+        case "retry" | "adapt":
+            return wait(connection, job, remedy.countdown_s, kind, next_attempt=setback.answered)
+        case "hold":
+            jobs.hold(connection, job, "rate", for_s=remedy.hold_s, next_attempt=setback.answered)
+            return Stop(f"held: {kind}")
+        case "review":
+            return _review(connection, services, setback)
+        case "fail":
+            jobs.end(connection, job, "failed", failure=_final(setback.failure, remedy))
+            return Stop(f"failed: {kind}")
+        case _:
+            return _drive(connection, services, setback)
+
+
+def _tell_fleet(connection: Connection, services: Services, setback: Setback) -> None:
+    """What every job should know of the model: that it is held, or what it does not take."""
+    remedy = setback.remedy
+    model = services.settings.models.get(ladder_model(setback.job, setback.prompt))
+    if remedy.hold_model and remedy.hold_s is not None:
+        models.hold(connection, model, for_s=remedy.hold_s, cause=setback.failure.kind)
+    repair = remedy.repair
+    if repair is not None:
+        models.learn(connection, model, lambda learned: learn(learned, repair))
+
+
+def wait(connection: Connection, job: Job, countdown_s: float, word: str, *, next_attempt: bool = False) -> Step:
+    """A Celery countdown while the broker has few of them; else the job is held in Postgres."""
+    if countdown_s > 0 and not _room_for_countdown(connection):
+        jobs.hold(connection, job, "rate", for_s=countdown_s, next_attempt=next_attempt)
+        return Stop(f"held: {word}")
+    moved = jobs.count_down(connection, job, countdown_s=countdown_s, next_attempt=next_attempt)
+    return Again(word, countdown_s) if moved else Stop("stale")
+
+
+def _room_for_countdown(connection: Connection) -> bool:
+    """Countdowns stay unacknowledged in workers; more of them than io slots would block other work."""
+    return bool(
+        connection.execute(
+            text(
+                "select (select count(*) from jobs where wait = 'countdown' and stage = 'complete')"
+                " < (select coalesce(sum(slots), 0) from workers where queue = 'io'"
+                " and seen_at > clock_timestamp() - interval '30 s')"
+            )
+        ).scalar()
+    )
+
+
+def _drive(connection: Connection, services: Services, setback: Setback) -> Step:
+    job, remedy = setback.job, setback.remedy
+    to: Stage = "context" if remedy.action == "cut_context" else "complete"
+    started = drive(
+        connection,
+        services,
+        job,
+        to,
+        remedy.action,
+        next_attempt=setback.answered or remedy.purpose != job.purpose,
+        purpose=remedy.purpose,
+        model=remedy.model,
+    )
+    return Stop(remedy.action, (started,)) if started else Stop("stale")
+
+
+def _review(connection: Connection, services: Services, setback: Setback) -> Step:
+    job, failure = setback.job, setback.failure
+    value = {**(job.value or {"answer": None}), "doubt": {"kind": failure.kind, "message": failure.message}}
+    if not jobs.advance(connection, job, "store", message_s=services.message_s, value=value):
+        return Stop("stale")
+    if job.stage == "parse":
+        return Onward()
+    # From complete, store is not the chain's next stage: it is driven to.
+    moved = drive(connection, services, replace(job, stage="store"), "store", "review")
+    return Stop("review", (moved,)) if moved else Stop("stale")
+
+
+def _final(failure: Failure, remedy: Remedy) -> Failure:
+    told = failure.message and failure.message not in remedy.reason
+    message = f"{remedy.reason}: {failure.message}" if told else remedy.reason
+    return Failure(kind=failure.kind, message=message, status=failure.status)

@@ -1,0 +1,57 @@
+"""What a job asks a model, from what is on record: the same job gives the same request."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from db.jobs import Job
+from docmill.llm.types import Request
+from docmill.settings import Model
+from prompts import PromptVersion
+from tasks.context import passages
+
+__all__ = ["as_json", "compose", "input_hash"]
+
+
+def compose(job: Job, prompt: PromptVersion, model: Model, text: str, previous: str | None) -> Request:
+    """The request of the job's present attempt; ``previous`` is the reply that a correction is about."""
+    messages = prompt.render(passages(text, job.context or {"passages": [(0, len(text))]}), job.params)
+    if job.purpose == "correction" and previous is not None:
+        messages = prompt.render_correction(messages, previous, _problems(job))
+    limits = prompt.config.limits
+    return Request(
+        model=model.model,
+        messages=messages,
+        max_output_tokens=_output_limit(job, limits.max_output_tokens),
+        temperature=limits.temperature,
+        json_schema=prompt.schema if model.structured == "schema" and job.purpose != "json_mode" else None,
+        json_mode=model.structured == "json" or job.purpose == "json_mode",
+    )
+
+
+def input_hash(model: Model, request: Request) -> bytes:
+    """sha256 over everything that the answer depends on."""
+    return hashlib.sha256(json.dumps([model.provider, as_json(request)], sort_keys=True).encode()).digest()
+
+
+def as_json(request: Request) -> Mapping[str, Any]:
+    """The request as it is kept: the messages as sent, and the settings that shape the answer."""
+    return {
+        "model": request.model,
+        "messages": [message.as_json() for message in request.messages],
+        "max_output_tokens": request.max_output_tokens,
+        "temperature": request.temperature,
+        "structured": "schema" if request.json_schema else "json" if request.json_mode else "prompt",
+    }
+
+
+def _problems(job: Job) -> list[str]:
+    return list(job.history[-1].get("problems", ())) if job.history else []
+
+
+def _output_limit(job: Job, first: int) -> int:
+    """Once an answer was cut off, the raised limit stays for all later attempts."""
+    return max([first, *(int(entry.get("max_output_tokens", 0)) for entry in job.history)])

@@ -1,0 +1,57 @@
+"""What stages work with. Made in one place, ``workers/services.py``, and handed in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from sqlalchemy import Engine
+
+from db.jobs import Drive
+from docmill.llm.loop import LoopThread
+from docmill.llm.transport import Transport
+from docmill.reading import Reader
+from docmill.settings import Settings
+from prompts import Registry
+
+__all__ = ["Caller", "Publisher", "Services"]
+
+
+class Publisher(Protocol):
+    """Sends chains to the broker."""
+
+    def __call__(self, drive: Drive) -> None:
+        """Publishes the job's chain from the drive's stage on. Raises PublishFailed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Caller:
+    """How calls to models are made: on one loop thread a process."""
+
+    loop: LoopThread
+    transport: Transport
+
+
+@dataclass(frozen=True, kw_only=True)
+class Services:
+    """The edges, for one process."""
+
+    settings: Settings
+    engine: Engine
+    registry: Registry
+    publish: Publisher
+    owner: str
+    """The process's name, in claims."""
+    reader: Reader | None = None
+    """Where files are read (cpu)."""
+    caller: Caller | None = None
+    """Where models are called (io)."""
+
+    @property
+    def message_s(self) -> float:
+        return self.settings.message_s
+
+    @property
+    def spool(self) -> Path:
+        return self.settings.spool

@@ -1,0 +1,96 @@
+"""Replies that were paid for and could not be stored: files, until the database is back.
+
+A file appears whole (temporary name, fsync, rename) and goes once its call is closed. Closing a call again
+changes nothing, so a crash in between does no harm.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Engine
+
+from db import jobs, ledger
+from db.jobs import Drive, Job
+
+__all__ = ["Spooled", "drain", "spool"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spooled:
+    """A settlement, and the drive that its call belongs to."""
+
+    job_id: int
+    epoch: int
+    settlement: ledger.Settlement
+
+    @classmethod
+    def of(cls, job: Job, settlement: ledger.Settlement) -> Spooled:
+        return cls(job_id=job.id, epoch=job.epoch, settlement=settlement)
+
+
+def spool(folder: Path, owner: str, spooled: Spooled) -> None:
+    """Writes the settlement under its call's id. Raises OSError where the disk does not take it."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    draft = folder / f".{owner}-{spooled.settlement.id}"
+    with draft.open("w", encoding="utf-8") as file:
+        json.dump(_plain(spooled), file)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.rename(folder / f"{spooled.settlement.id}.json")
+
+
+def drain(folder: Path, engine: Engine, *, message_s: float) -> list[Drive]:
+    """Closes the calls of all spooled replies. What it returns is committed, and still to be published.
+
+    Whoever spooled a reply may be gone, so each worker drains them all; two at once do the same thing.
+    """
+    drives = []
+    for file, spooled in _spooled(folder):
+        with engine.begin() as connection:
+            ledger.close_call(connection, spooled.settlement)
+            drive = _move_on(connection, spooled, message_s)
+        file.unlink(missing_ok=True)
+        drives += [drive] if drive else []
+    return drives
+
+
+def _move_on(connection: Any, spooled: Spooled, message_s: float) -> Drive | None:
+    """The job that still waits for the reply goes to parse; where there was no answer, the call is made again."""
+    move = jobs.Move(
+        id=spooled.job_id,
+        epoch=spooled.epoch,
+        stage="complete",
+        to="parse" if spooled.settlement.answered else "complete",
+        cause="spooled",
+    )
+    return jobs.start_drive(connection, move, message_s=message_s)
+
+
+def _spooled(folder: Path) -> Iterator[tuple[Path, Spooled]]:
+    for file in sorted(folder.glob("*.json")):
+        try:
+            yield file, _read(json.loads(file.read_text(encoding="utf-8")))
+        except FileNotFoundError:
+            continue  # another worker was faster
+
+
+def _plain(spooled: Spooled) -> dict[str, Any]:
+    settlement = dict(vars(spooled.settlement))
+    cost = settlement["cost_usd"]
+    settlement |= {"id": str(settlement["id"]), "cost_usd": None if cost is None else str(cost)}
+    return {"job_id": spooled.job_id, "epoch": spooled.epoch, "settlement": settlement}
+
+
+def _read(plain: dict[str, Any]) -> Spooled:
+    settlement = plain["settlement"]
+    cost = settlement["cost_usd"]
+    settlement |= {"id": UUID(settlement["id"]), "cost_usd": None if cost is None else Decimal(cost)}
+    return Spooled(job_id=plain["job_id"], epoch=plain["epoch"], settlement=ledger.Settlement(**settlement))

@@ -1,0 +1,106 @@
+"""All the Celery there is in a stage: load or claim the job, call its plain function, do what that comes to."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import structlog
+from celery import Task, shared_task
+from sqlalchemy import Connection
+
+from db import jobs
+from db.jobs import CLAIMED, Job, Stage
+from docmill.errors import Failure
+from tasks.drive import publish_all
+from tasks.services import Services
+from tasks.steps import Again, Onward, Step, Stop
+
+__all__ = ["StageBroke", "stage"]
+
+log = structlog.get_logger()
+
+StageFunction: TypeAlias = Callable[[Services, Job], Step]
+
+
+class StageBroke(Exception):
+    """A defect of ours or of a prompt's code: where, and never with what values, which may be a document's."""
+
+
+def stage(
+    name: Stage, function: StageFunction, *, soft_s: float | None = None, hard_s: float | None = None
+) -> Task:
+    """The Celery task of a stage; time limits bite in prefork workers alone."""
+    stage_of = _Stage(name=name, function=function, lease_s=(hard_s or 0) + 5)
+
+    def run(task: Task, job_id: int, epoch: int) -> str:
+        services: Services = task.app.services
+        with structlog.contextvars.bound_contextvars(job=job_id, epoch=epoch, stage=name):
+            try:
+                step = stage_of.step(services, job_id, epoch)
+            except Exception as error:  # noqa: BLE001 - the boundary: told, counted, and raised again
+                where = _where(error)
+                _broke(services, name, job_id, epoch, where)
+                raise StageBroke(where) from None
+            return _act(task, services, step)
+
+    return shared_task(
+        run, name=f"docmill.{name}", bind=True, max_retries=None, soft_time_limit=soft_s, time_limit=hard_s
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Stage:
+    name: Stage
+    function: StageFunction
+    lease_s: float
+
+    def step(self, services: Services, job_id: int, epoch: int) -> Step:
+        """What the stage comes to for the job that the message names; stale if it stands elsewhere."""
+        with services.engine.begin() as connection:
+            job = self._take(connection, services.owner, job_id, epoch)
+            if job is not None and job.overdue:
+                failure = Failure(kind="deadline", message="its deadline passed")
+                jobs.end(connection, job, "failed", failure=failure)
+                return Stop("failed: deadline")
+        return Stop("stale") if job is None else self.function(services, job)
+
+    def _take(self, connection: Connection, owner: str, job_id: int, epoch: int) -> Job | None:
+        if self.name in CLAIMED:
+            return jobs.claim(connection, job_id, epoch, self.name, owner=owner, lease_s=self.lease_s)
+        return jobs.load(connection, job_id, epoch, self.name)
+
+
+def _act(task: Task, services: Services, step: Step) -> str:
+    """The transition is committed; this publishes what follows from it."""
+    match step:
+        case Onward():
+            return "onward"
+        case Stop(word, drives):
+            # Celery publishes the chain's next task whenever a task returns.
+            task.request.chain = None
+            publish_all(services, drives)
+            return word
+        case Again(word, countdown_s):
+            log.info("waits", why=word, countdown_s=round(countdown_s, 3))
+            raise task.retry(countdown=countdown_s, max_retries=None)
+
+
+def _broke(services: Services, name: Stage, job_id: int, epoch: int, where: str) -> None:
+    log.error("stage_broke", where=where)
+    with services.engine.begin() as connection:
+        if name not in CLAIMED:
+            jobs.wake_soon(connection, job_id, epoch, name)
+            return
+        job = jobs.load(connection, job_id, epoch, name)
+        if job is not None:
+            jobs.release_crashed(connection, job, where)
+
+
+def _where(error: BaseException) -> str:
+    """The error's type and its last lines of code. Not its message: that may quote a document."""
+    frames = traceback.extract_tb(error.__traceback__)[-3:]
+    places = " < ".join(f"{frame.filename.rpartition('/')[2]}:{frame.lineno}" for frame in reversed(frames))
+    return f"{type(error).__name__} at {places}"

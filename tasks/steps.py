@@ -1,0 +1,35 @@
+"""What a stage comes to; the plain functions of the stages return one of these."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from db.jobs import Drive
+
+__all__ = ["Again", "Onward", "Step", "Stop"]
+
+
+@dataclass(frozen=True)
+class Onward:
+    """The transition is committed: Celery publishes the chain's next task."""
+
+
+@dataclass(frozen=True)
+class Stop:
+    """This chain ends here; ``word`` says why. ``drives`` are committed, and still to be published."""
+
+    word: str
+    drives: Sequence[Drive] = ()
+
+
+@dataclass(frozen=True)
+class Again:
+    """The same task again, after a countdown."""
+
+    word: str
+    countdown_s: float
+
+
+Step: TypeAlias = Onward | Stop | Again

@@ -1,0 +1,74 @@
+"""Validate: the document becomes text, the prompt's version is pinned, the parameters are complete."""
+
+from __future__ import annotations
+
+from sqlalchemy import text
+
+from db import jobs
+from db.jobs import Document, Job
+from docmill.errors import Failure, PromptError, Unreadable
+from docmill.reading import Reading
+from prompts import Excerpt, PromptVersion
+from tasks.services import Services
+from tasks.steps import Onward, Step, Stop
+
+__all__ = ["validate"]
+
+
+def validate(services: Services, job: Job) -> Step:
+    """The claimed job goes on to context, or fails with a kind and a message for the person who submitted."""
+    with services.engine.connect() as connection:
+        document = jobs.document_of(connection, job)
+    try:
+        prompt = services.registry.get(job.prompt, job.version)
+        prompt.render(Excerpt(passages=("",)), job.params)
+    except PromptError as error:
+        return _failed(services, job, Failure(kind="bad_request", message=str(error)))
+    if document is None:
+        return _failed(services, job, Failure(kind="unreadable", message="the document was deleted"), "empty")
+    try:
+        reading = _read(services, document)
+    except Unreadable as error:
+        return _failed(services, job, Failure(kind="unreadable", message=str(error)), error.kind)
+    return _onward(services, job, document, prompt, reading)
+
+
+def _read(services: Services, document: Document) -> Reading | None:
+    """The reading; None where the document's text is known from an earlier job."""
+    if document.text is not None:
+        return None
+    if document.body is None:
+        raise Unreadable("empty", "its content was erased: submit it again")
+    if services.reader is None:
+        raise RuntimeError("this worker reads no files: validate belongs to the cpu queues")
+    reading = services.reader.read_bytes(bytes(document.body), name=document.name)
+    if reading.empty:
+        raise Unreadable("empty", reading.warning or "there is no text in it")
+    return reading
+
+
+def _onward(
+    services: Services, job: Job, document: Document, prompt: PromptVersion, reading: Reading | None
+) -> Step:
+    with services.engine.begin() as connection:
+        if reading is not None:
+            connection.execute(
+                text(
+                    "update documents set text = :text, pages = to_jsonb(cast(:pages as int[])),"
+                    " media_type = :media_type where id = :id"
+                ),
+                {
+                    "id": document.id,
+                    "text": reading.text,
+                    "pages": list(reading.pages),
+                    "media_type": reading.media_type,
+                },
+            )
+        moved = jobs.advance(connection, job, "context", message_s=services.message_s, version=prompt.version)
+    return Onward() if moved else Stop("stale")
+
+
+def _failed(services: Services, job: Job, failure: Failure, detail: str = "") -> Step:
+    with services.engine.begin() as connection:
+        jobs.end(connection, job, "failed", failure=failure, detail=detail)
+    return Stop(f"failed: {failure.kind}")

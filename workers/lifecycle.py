@@ -1,0 +1,129 @@
+"""What a worker does when it starts, while it runs and when it ends.
+
+Thread pools make their services once a process. Prefork pools make them in each child, after the fork: neither
+connections nor threads survive one.
+"""
+
+from __future__ import annotations
+
+import resource
+import sys
+import threading
+from contextlib import ExitStack
+from typing import Any
+
+import structlog
+from celery import Celery, bootsteps, signals
+from celery.concurrency import get_implementation
+from celery.concurrency.thread import TaskPool as ThreadPool
+from sqlalchemy.exc import SQLAlchemyError
+
+from db import dispatch as fleet
+from db.engine import make_engine
+from docmill.errors import DocmillError
+from docmill.settings import Settings
+from tasks.upkeep import Upkeep
+from workers.services import cpu_services, io_services
+
+__all__ = ["connect"]
+
+log = structlog.get_logger()
+
+SEEN_EVERY_S = 10.0
+ROOM_FOR_A_STAGE = 768_000_000
+"""Bytes of data that a prompt's checks may take beside what the process has: a document that takes more fails."""
+
+_open = ExitStack()
+"""This process's services, until it ends."""
+
+
+def connect(app: Celery) -> None:
+    """Ties services and upkeep to the app's workers."""
+
+    def start_threads(sender: Any, **_: object) -> None:
+        if not _is_threads(sender):
+            return
+        try:
+            app.services = _open.enter_context(io_services(app.settings, owner=sender.hostname))
+        except DocmillError as error:
+            sys.exit(f"docmill: {error}")
+
+    def start_child(sender: Any, **_: object) -> None:
+        app.services = _open.enter_context(cpu_services(app.settings, owner=str(sender)))
+        _limit_memory()
+
+    def end(**_: object) -> None:
+        _open.close()
+
+    signals.worker_init.connect(start_threads, weak=False)
+    signals.worker_process_init.connect(start_child, weak=False)
+    signals.worker_shutdown.connect(end, weak=False)
+    signals.worker_process_shutdown.connect(end, weak=False)
+    app.steps["worker"].add(UpkeepThread)
+    app.steps["worker"].add(Heartbeat)
+
+
+def _is_threads(worker: Any) -> bool:
+    return bool(get_implementation(worker.pool_cls) is ThreadPool)
+
+
+def _limit_memory() -> None:
+    """An allocation beyond fails with MemoryError, which is a crash of one job and not of the machine."""
+    taken = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    resource.setrlimit(resource.RLIMIT_DATA, (taken + ROOM_FOR_A_STAGE,) * 2)
+
+
+class UpkeepThread(bootsteps.StartStopStep):
+    """The timer thread of an io worker. It needs neither beat nor the broker, and never stands beside forks."""
+
+    def __init__(self, worker: Any, **options: Any) -> None:
+        self.enabled = _is_threads(worker)
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+        super().__init__(worker, **options)
+
+    def start(self, worker: Any) -> None:
+        upkeep = Upkeep(services=worker.app.services, worker=worker.hostname, slots=worker.concurrency)
+        self._thread = threading.Thread(target=self._run, args=(upkeep,), name="docmill-upkeep", daemon=True)
+        self._thread.start()
+
+    def stop(self, worker: Any) -> None:
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join()
+        try:
+            with worker.app.services.engine.begin() as connection:
+                fleet.forget_worker(connection, worker.hostname)
+        except SQLAlchemyError as error:  # it will be seen no more; that is enough
+            log.info("not_deregistered", error=type(error).__name__)
+
+    def _run(self, upkeep: Upkeep) -> None:
+        pause = 0.0
+        while not self._stop.wait(pause):
+            pause = upkeep.tick()
+
+
+class Heartbeat(bootsteps.StartStopStep):
+    """Tells the fleet of a prefork worker. In the parent process, so with a connection that lives for a moment."""
+
+    requires = ("celery.worker.components:Timer",)
+
+    def __init__(self, worker: Any, **options: Any) -> None:
+        self.enabled = not _is_threads(worker)
+        super().__init__(worker, **options)
+
+    def start(self, worker: Any) -> None:
+        self._beat(worker)
+        worker.timer.call_repeatedly(SEEN_EVERY_S, self._beat, (worker,))
+
+    def _beat(self, worker: Any) -> None:
+        settings: Settings = worker.app.settings
+        queue = "quarantine" if "quarantine" in worker.app.amqp.queues.consume_from else "cpu"
+        engine = make_engine(settings.need("database_url"), pool_size=1, probe=False)
+        try:
+            with engine.begin() as connection:
+                fleet.see_worker(connection, worker.hostname, queue, worker.concurrency)
+        except SQLAlchemyError as error:
+            log.warning("database_away", error=type(error).__name__)
+        finally:
+            engine.dispose()

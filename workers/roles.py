@@ -1,0 +1,43 @@
+"""The roles of workers: which queues they serve, and how."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from docmill.settings import Settings
+
+__all__ = ["ROLES", "RoleName", "worker_command"]
+
+RoleName: TypeAlias = Literal["io", "cpu", "quarantine"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Role:
+    """What a worker serves; the first queue goes first."""
+
+    queues: tuple[str, ...]
+    pool: Literal["threads", "prefork"]
+
+
+ROLES: dict[RoleName, Role] = {
+    # Hundreds of slow calls a process.
+    "io": Role(queues=("interactive", "bulk"), pool="threads"),
+    # Other people's files and code, in processes that time limits can end.
+    "cpu": Role(queues=("cpu.interactive", "cpu.bulk"), pool="prefork"),
+    # One child, so that what breaks it breaks nothing else.
+    "quarantine": Role(queues=("quarantine",), pool="prefork"),
+}
+
+
+def worker_command(name: RoleName, settings: Settings) -> list[str]:
+    """The command that runs a worker of that role; several of one role are several replicas."""
+    role = ROLES[name]
+    slots = {"io": settings.io_threads, "cpu": settings.cpu_processes, "quarantine": 1}[name]
+    return [
+        *(sys.executable, "-m", "celery", "-A", "workers.app", "worker"),
+        *("--hostname", f"{name}-{{}}@%h", "--queues", ",".join(role.queues)),
+        *("--pool", role.pool, "--concurrency", str(slots), "--loglevel", "INFO"),
+        *("--without-gossip", "--without-mingle"),
+    ]

@@ -1,0 +1,61 @@
+"""The composition root: the only place that makes clients, pools and readers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+from db.engine import make_engine
+from docmill.llm.loop import LoopThread
+from docmill.llm.transport import HttpTransport
+from docmill.reading import Reader
+from docmill.settings import Settings
+from prompts import Registry
+from prompts.registry import BUILT_IN
+from tasks.chain import publish
+from tasks.services import Caller, Services
+
+__all__ = ["cpu_services", "io_services"]
+
+IO_CONNECTIONS = 10
+"""To the database, a process: none is held while a model thinks."""
+
+
+@contextmanager
+def io_services(settings: Settings, *, owner: str) -> Iterator[Services]:
+    """What context, complete and store need: a database, and a loop thread that calls models."""
+    with ExitStack() as stack:
+        engine = make_engine(settings.need("database_url"), pool_size=IO_CONNECTIONS)
+        stack.callback(engine.dispose)
+        loop = stack.enter_context(LoopThread())
+        transport = HttpTransport(connections=settings.io_threads + 10)
+        stack.callback(lambda: loop.run(transport.close()))
+        yield Services(
+            settings=settings,
+            engine=engine,
+            registry=registry_of(settings),
+            publish=publish,
+            owner=owner,
+            caller=Caller(loop=loop, transport=transport),
+        )
+
+
+@contextmanager
+def cpu_services(settings: Settings, *, owner: str) -> Iterator[Services]:
+    """What validate and parse need: a database, and a reader of files. One task at a time."""
+    with ExitStack() as stack:
+        # Not probed: a child that starts while the database is away must live until it is back.
+        engine = make_engine(settings.need("database_url"), pool_size=2, probe=False)
+        stack.callback(engine.dispose)
+        yield Services(
+            settings=settings,
+            engine=engine,
+            registry=registry_of(settings),
+            publish=publish,
+            owner=owner,
+            reader=stack.enter_context(Reader()),
+        )
+
+
+def registry_of(settings: Settings) -> Registry:
+    return Registry([BUILT_IN, *settings.prompt_folders])
