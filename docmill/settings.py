@@ -159,8 +159,10 @@ class Settings(BaseSettings):
     prompts: str = ""
     """Folders of prompts beside the built-in ones, parted as in PATH."""
     timezone: str = "UTC"
-    spool: Path = Path("spool")
-    """Where replies wait that could not be stored; one folder for all workers."""
+    data: Path | None = None
+    """The folder of `docmill up`; None: one in the user's home, /var/lib/docmill for root."""
+    spool: Path | None = None
+    """Where replies wait that could not be stored: one folder for all workers. None: below the data folder."""
     call_deadline_s: float = Field(default=60.0, gt=0, le=900)
     """Seconds for one whole call to a model."""
     io_threads: int = Field(default=100, gt=0)

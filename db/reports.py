@@ -1,0 +1,168 @@
+"""What people ask of jobs and of the ledger; reads only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, text
+
+from docmill.errors import JobUnknown, Misconfigured
+
+__all__ = ["COST_GROUPS", "CostRow", "JobReport", "costs", "ended", "job_report", "recent"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobReport:
+    """A job as people see it."""
+
+    id: int
+    name: str | None
+    """Of its document."""
+    prompt: str
+    version: str | None
+    feature: str
+    usr: str
+    state: str
+    stage: str
+    wait: str | None
+    value: Any
+    """Of the latest result; None where there is none."""
+    failure: Mapping[str, Any] | None
+    model: str | None
+    """The provider's name of the model that answered last."""
+    input_tokens: int
+    output_tokens: int
+    calls: int
+    cost_usd: Decimal | None
+    """None where a call's cost is unknown."""
+    seconds: float | None
+    """From submit to end."""
+    created_at: datetime
+
+    def as_json(self) -> dict[str, Any]:
+        plain = dict(vars(self))
+        plain["cost_usd"] = None if self.cost_usd is None else f"{self.cost_usd.normalize():f}"
+        plain["created_at"] = self.created_at.isoformat()
+        plain["user"] = plain.pop("usr")
+        return plain
+
+
+REPORT = """
+select j.id, d.name, j.prompt, j.version, j.feature, j.usr, j.state, j.stage, j.wait, j.failure, j.created_at,
+  r.value, c.model, coalesce(c.input_tokens, 0)::int as input_tokens,
+  coalesce(c.output_tokens, 0)::int as output_tokens,
+  coalesce(c.calls, 0)::int as calls,
+  case when coalesce(c.unpriced, 0) = 0 then coalesce(c.cost_usd, 0) end as cost_usd,
+  extract(epoch from j.finished_at - j.created_at)::float as seconds
+from jobs j
+left join documents d on d.id = j.document_id
+left join lateral (select value from results where job_id = j.id order by revision desc limit 1) r on true
+left join lateral (
+  select count(*) as calls, sum(input_tokens) as input_tokens, sum(output_tokens) as output_tokens,
+    sum(cost_usd) as cost_usd,
+    count(*) filter (where state in ('answered', 'surplus') and cost_usd is null) as unpriced,
+    (array_agg(model order by started_at desc) filter (where state = 'answered'))[1] as model
+  from calls where job_id = j.id) c on true
+"""
+
+
+def job_report(connection: Connection, job_id: int) -> JobReport:
+    """Raises JobUnknown."""
+    row = connection.execute(text(f"{REPORT} where j.id = :id"), {"id": job_id}).mappings().one_or_none()
+    if row is None:
+        raise JobUnknown(job_id)
+    return _report(row)
+
+
+def ended(connection: Connection, job_ids: Sequence[int]) -> list[JobReport]:
+    """Those of the jobs that have ended."""
+    rows = connection.execute(
+        text(f"{REPORT} where j.id = any(:ids) and j.wait is null order by j.finished_at"), {"ids": list(job_ids)}
+    )
+    return [_report(row) for row in rows.mappings()]
+
+
+def recent(
+    connection: Connection, *, limit: int, stuck: bool = False, state: str | None = None
+) -> list[JobReport]:
+    """The latest jobs; with ``stuck``, those that somebody should have looked at, or that broke workers."""
+    condition = (
+        "j.wait is not null and (j.crashes > 0 or j.redrives > 2"
+        " or (j.wait <> 'unsent' and j.wake_at < clock_timestamp() - interval '30 s'))"
+        if stuck
+        else "true"
+    )
+    rows = connection.execute(
+        text(
+            f"{REPORT} where {condition} and (cast(:state as text) is null or j.state = :state)"
+            " order by j.id desc limit :limit"
+        ),
+        {"limit": limit, "state": state},
+    )
+    return [_report(row) for row in rows.mappings()]
+
+
+COST_GROUPS: Mapping[str, str] = {
+    "feature": "feature",
+    "user": "usr",
+    "day": "(started_at at time zone :timezone)::date::text",
+    "model": "model",
+    "prompt": "coalesce(prompt, '')",
+    "tenant": "tenant",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class CostRow:
+    """What a group of calls came to. ``unpriced`` are answers whose cost is unknown, and not in ``cost_usd``."""
+
+    group: Mapping[str, str]
+    calls: int
+    failed: int
+    cached: int
+    unpriced: int
+    possibly_billed: int
+    input_tokens: int
+    output_tokens: int
+    cost_usd: Decimal
+
+    def as_json(self) -> dict[str, Any]:
+        plain = {**self.group, **vars(self), "cost_usd": f"{self.cost_usd.normalize():f}"}
+        del plain["group"]
+        return plain
+
+
+def costs(connection: Connection, by: Sequence[str], *, timezone: str) -> list[CostRow]:
+    """The ledger summed by some of :data:`COST_GROUPS`, the dearest group first. Raises Misconfigured."""
+    for name in by:
+        if name not in COST_GROUPS:
+            raise Misconfigured(f"costs are not known by {name!r}: use some of {', '.join(COST_GROUPS)}")
+    columns = "".join(f"{COST_GROUPS[name]} as group_{at}, " for at, name in enumerate(by))
+    grouping = "group by " + ", ".join(str(at + 1) for at in range(len(by))) if by else ""
+    rows = connection.execute(
+        text(
+            f"select {columns}count(*)::int as calls,"
+            " count(*) filter (where state in ('failed', 'in_doubt'))::int as failed,"
+            " count(*) filter (where state = 'cached')::int as cached,"
+            " count(*) filter (where state in ('answered', 'surplus') and cost_usd is null)::int as unpriced,"
+            " count(*) filter (where possibly_billed)::int as possibly_billed,"
+            " coalesce(sum(input_tokens), 0)::bigint as input_tokens,"
+            " coalesce(sum(output_tokens), 0)::bigint as output_tokens,"
+            f" coalesce(sum(cost_usd), 0) as cost_usd from calls {grouping} order by cost_usd desc"
+        ),
+        {"timezone": timezone} if "day" in by else {},
+    )
+    return [_cost_row(row, by) for row in rows.mappings()]
+
+
+def _cost_row(row: RowMapping, by: Sequence[str]) -> CostRow:
+    figures = {name: value for name, value in row.items() if not name.startswith("group_")}
+    return CostRow(group={name: row[f"group_{at}"] for at, name in enumerate(by)}, **figures)
+
+
+def _report(row: RowMapping) -> JobReport:
+    return JobReport(**row)

@@ -1,0 +1,5 @@
+"""``python -m docmill.cli``."""
+
+from docmill.cli import main
+
+main()

@@ -1,0 +1,85 @@
+"""What the commands share: options, the connection to a stack, and printing."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from docmill.errors import Misconfigured
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from docmill.settings import Settings
+
+__all__ = ["AsJson", "Data", "console", "deadline_of", "open_stack", "print_json", "print_table", "usd"]
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, one object a line.")]
+Data = Annotated[
+    Path | None, typer.Option(help="The folder of the running `docmill up`, unless DOCMILL_DATABASE_URL is set.")
+]
+
+console = Console()
+
+SPAN = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd]?)")
+UNITS = {"": "seconds", "s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+
+@contextmanager
+def open_stack(data: Path | None) -> Iterator[tuple[Settings, Engine]]:
+    """The settings and the database of a running stack. Raises Misconfigured, ServiceAway."""
+    from db.engine import make_engine
+    from workers.stack.addresses import settings_of
+
+    settings = settings_of(data)
+    engine = make_engine(settings.need("database_url"), pool_size=2)
+    try:
+        yield settings, engine
+    finally:
+        engine.dispose()
+
+
+def deadline_of(given: str | None) -> datetime | None:
+    """A deadline as a span from now (``90``, ``15m``, ``2h``) or a time of ISO 8601. Raises Misconfigured."""
+    if given is None:
+        return None
+    span = SPAN.fullmatch(given.strip())
+    if span:
+        return datetime.now(UTC) + timedelta(**{UNITS[span[2]]: float(span[1])})
+    try:
+        at = datetime.fromisoformat(given)
+    except ValueError as error:
+        raise Misconfigured(
+            f"--deadline is a span as in 90s, 15m or 2h, or a time as in 2030-01-31T12:00+01:00, and not {given!r}"
+        ) from error
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
+
+
+def print_json(value: Mapping[str, Any]) -> None:
+    typer.echo(json.dumps(value, ensure_ascii=False, default=str))
+
+
+def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """A table; numbers stand to the right."""
+    table = Table(title=title, title_justify="left", title_style="bold")
+    for at, name in enumerate(columns):
+        numeric = bool(rows) and all(isinstance(row[at], int | float | Decimal) for row in rows)
+        table.add_column(name, justify="right" if numeric else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*("" if cell is None else str(cell) for cell in row))
+    console.print(table)
+
+
+def usd(amount: Decimal | None) -> str:
+    """An amount in dollars; unknown is not zero."""
+    return "unknown" if amount is None else f"{amount:.6f}"

@@ -1,0 +1,107 @@
+"""A child process that is started, seen to be ready, started again when it dies, and stopped in order."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from docmill.errors import ServiceAway
+from docmill.processes import end_with_parent
+
+__all__ = ["Account", "NotReady", "Process"]
+
+
+class NotReady(Exception):
+    """What a readiness check raises while it is worth asking again."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Account:
+    """The operating-system user that a server runs as."""
+
+    uid: int
+    gid: int
+
+
+@dataclass(kw_only=True)
+class Process:
+    """One program of the stack."""
+
+    name: str
+    command: Sequence[str]
+    log: Path
+    check: Callable[[], None]
+    """Returns once the program is ready to serve; raises NotReady until then."""
+    prepare: Callable[[], None] = lambda: None
+    """Run before each start."""
+    env: Mapping[str, str] | None = None
+    stop_with: signal.Signals = signal.SIGTERM
+    stop_within_s: float = 30.0
+    ready_within_s: float = 60.0
+    account: Account | None = None
+    started_at: float = field(default=0.0, init=False)
+    _child: subprocess.Popen[bytes] | None = field(default=None, init=False)
+
+    @property
+    def pid(self) -> int | None:
+        return self._child.pid if self._child else None
+
+    @property
+    def running(self) -> bool:
+        return self._child is not None and self._child.poll() is None
+
+    def spawn(self) -> None:
+        """Starts the program, and does not wait for it."""
+        self.prepare()
+        with self.log.open("ab") as log:
+            self._child = subprocess.Popen(
+                list(self.command),
+                env=dict(self.env) if self.env is not None else None,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,  # Ctrl-C at a terminal is for us to act upon, in order
+                preexec_fn=self._become,  # noqa: PLW1509 - the stack has no threads
+            )
+        self.started_at = time.monotonic()
+
+    def await_ready(self) -> None:
+        """Raises ServiceAway, naming the log, where the program ends or does not come up in time."""
+        while True:
+            try:
+                return self.check()
+            except NotReady as error:
+                late = time.monotonic() - self.started_at > self.ready_within_s
+                if late or not self.running:
+                    raise ServiceAway(f"{self.name} did not come up: {self.log} says why") from error
+            time.sleep(0.02)
+
+    def stop(self) -> None:
+        """Asks the program to end, and ends it where it does not."""
+        if self._child is None:
+            return
+        if self._child.poll() is None:
+            self._child.send_signal(self.stop_with)
+        try:
+            self._child.wait(self.stop_within_s)
+        except subprocess.TimeoutExpired:
+            self._child.kill()
+            self._child.wait()
+
+    def ask_to_stop(self) -> None:
+        """Sends the signal and does not wait, so that several end side by side."""
+        if self._child is not None and self._child.poll() is None:
+            self._child.send_signal(self.stop_with)
+
+    def _become(self) -> None:
+        """Runs in the child: drops root, then asks for a signal when the parent dies."""
+        if self.account is not None:
+            os.setgroups([])
+            os.setgid(self.account.gid)
+            os.setuid(self.account.uid)
+        end_with_parent(self.stop_with)
