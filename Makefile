@@ -3,7 +3,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: install test lint lock clean
+.PHONY: install demo up test lint lock clean
 
 install: $(STAMP)
 
@@ -12,6 +12,14 @@ $(STAMP): requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --no-deps --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	touch $(STAMP)
+
+# The example documents through real workers; nothing is left running.
+demo: install
+	$(BIN)/docmill demo
+
+# Servers, workers and a simulator, until Ctrl-C.
+up: install
+	$(BIN)/docmill up
 
 test: install
 	$(BIN)/python -m pytest

@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
+import structlog
+
 from db.engine import make_engine
+from docmill.errors import PromptBroken
 from docmill.llm.loop import LoopThread
+from docmill.llm.tokens import count
 from docmill.llm.transport import HttpTransport
 from docmill.reading import Reader
 from docmill.settings import Settings
@@ -17,6 +21,8 @@ from tasks.services import Caller, Services
 
 __all__ = ["cpu_services", "io_services"]
 
+log = structlog.get_logger()
+
 IO_CONNECTIONS = 10
 """To the database, a process: none is held while a model thinks."""
 
@@ -25,6 +31,8 @@ IO_CONNECTIONS = 10
 def io_services(settings: Settings, *, owner: str) -> Iterator[Services]:
     """What context, complete and store need: a database, and a loop thread that calls models."""
     with ExitStack() as stack:
+        registry = registry_of(settings)
+        _warm_up(registry)
         engine = make_engine(settings.need("database_url"), pool_size=IO_CONNECTIONS)
         stack.callback(engine.dispose)
         loop = stack.enter_context(LoopThread())
@@ -33,7 +41,7 @@ def io_services(settings: Settings, *, owner: str) -> Iterator[Services]:
         yield Services(
             settings=settings,
             engine=engine,
-            registry=registry_of(settings),
+            registry=registry,
             publish=publish,
             owner=owner,
             caller=Caller(loop=loop, transport=transport),
@@ -59,3 +67,14 @@ def cpu_services(settings: Settings, *, owner: str) -> Iterator[Services]:
 
 def registry_of(settings: Settings) -> Registry:
     return Registry([BUILT_IN, *settings.prompt_folders])
+
+
+def _warm_up(registry: Registry) -> None:
+    """Loads what the first hundred tasks would else load side by side."""
+    count("")
+    for name in registry.names():
+        for version in registry.versions(name):
+            try:
+                _ = registry.get(name, version).schema
+            except PromptBroken as error:
+                log.error("prompt_broken", error=str(error))

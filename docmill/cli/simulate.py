@@ -7,18 +7,25 @@ import json
 import os
 import signal
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from docmill.errors import Misconfigured
+
+if TYPE_CHECKING:
+    from docmill.llm.simulator import Settings
 
 __all__ = ["simulate"]
 
 
 def simulate(
     port: Annotated[int, typer.Option(help="0 takes a free one.")] = 0,
-    latency_ms: Annotated[float, typer.Option(help="How long an answer takes.")] = 0.0,
+    host: str = "127.0.0.1",
+    latency_ms: Annotated[float, typer.Option(help="How long an answer takes, in the median.")] = 0.0,
+    latency_spread: Annotated[float, typer.Option(help="Sigma of the lognormal around it.")] = 0.0,
+    context_window: Annotated[int, typer.Option(help="Tokens, input and output together.")] = 128_000,
+    api_key: Annotated[str | None, typer.Option(help="The only key that is taken.")] = None,
     requests_per_minute: float | None = None,
     tokens_per_minute: float | None = None,
     window: Annotated[str, typer.Option(help="second or minute.")] = "second",
@@ -33,23 +40,25 @@ def simulate(
 
     settings = Settings(
         latency_ms=latency_ms,
+        latency_spread=latency_spread,
+        context_window=context_window,
+        api_key=api_key,
         requests_per_minute=requests_per_minute,
         tokens_per_minute=tokens_per_minute,
         window=_window(window),
         faults=dict(map(_fault, fault)),
         seed=seed,
     )
-    asyncio.run(_serve(settings, port, ready_file))
+    asyncio.run(_serve(settings, host, port, ready_file))
 
 
-async def _serve(settings: object, port: int, ready_file: Path | None) -> None:
-    from docmill.llm.simulator import Settings, Simulator
+async def _serve(settings: Settings, host: str, port: int, ready_file: Path | None) -> None:
+    from docmill.llm.simulator import Simulator
 
-    assert isinstance(settings, Settings)  # noqa: S101 - the late import hides its type above
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with Simulator(settings, port=port) as simulator:
+    async with Simulator(settings, host=host, port=port) as simulator:
         typer.echo(f"simulator at {simulator.url}: rules, not a language model. Ctrl-C ends it.")
         if ready_file is not None:
             _announce(ready_file, simulator.url)

@@ -157,15 +157,15 @@ def _fields(report: JobReport) -> str:
     if report.failure:
         detail = f" ({report.failure['detail']})" if report.failure.get("detail") else ""
         parts.append(f"{report.failure['kind']}{detail}: {report.failure['message'][:160]}")
-    return "\n".join(parts)
+    return ", ".join(parts)
 
 
 def _brief(value: object) -> str:
     if isinstance(value, list):
-        return f"{len(value)} × {_brief(value[0])}" if len(value) > 1 else _brief(value[0])
+        return "; ".join(map(_brief, value[:3])) + (f" and {len(value) - 3} more" if len(value) > 3 else "")
     if isinstance(value, dict):
-        return " ".join(str(each) for each in value.values())[:60]
-    return str(value)[:60]
+        return " ".join(str(each) for each in value.values() if each is not None)[:40]
+    return " ".join(str(value).split())[:60]
 
 
 def _submission(path: Path, wanted: Wanted) -> Any:

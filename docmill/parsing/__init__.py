@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from decimal import Decimal
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import to_jsonable_python
 
 from docmill.errors import ReplyInvalid, ReplyNotJson, ReplyRejected, ReplyTruncated, ReplyWrong
 from docmill.parsing.extraction import candidates
@@ -46,7 +48,19 @@ def accept(text: str, output: type[BaseModel], *, document: str, finish_reason: 
     found = parse(text, finish_reason=finish_reason)
     model = _fitted(found, output, Document(document))
     assert isinstance(model, BaseModel)  # noqa: S101 - a model's class gives its instance
-    return model.model_dump(mode="json")
+    plain: dict[str, Any] = to_jsonable_python(_with_numbers(model.model_dump()))
+    return plain
+
+
+def _with_numbers(value: Any) -> Any:
+    """Decimals as the numbers that the model wrote, and not as texts."""
+    if isinstance(value, dict):
+        return {key: _with_numbers(member) for key, member in value.items()}
+    if isinstance(value, list | tuple):
+        return [_with_numbers(member) for member in value]
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
+    return value
 
 
 def correction_problems(error: ReplyRejected) -> list[str]:

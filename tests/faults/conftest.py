@@ -65,7 +65,9 @@ class RunningStack:
             time.sleep(0.1)
 
     def open_jobs(self) -> list[Any]:
-        return self.query("select id, stage, wait, epoch, redrives, crashes from jobs where wait is not null limit 5")
+        return self.query(
+            "select id, stage, wait, epoch, redrives, crashes from jobs where wait is not null limit 5"
+        )
 
     def until_all_end(self, within_s: float) -> None:
         self.until(lambda: not self.query("select 1 from jobs where wait is not null limit 1"), within_s)

@@ -52,10 +52,10 @@ def test_poison_fails_alone(start: Callable[..., RunningStack], prompts: Path) -
     stack.submit(good[GOOD // 2 :], "document_type")
     stack.until_all_end(280)
 
-    ends = stack.query("select prompt, state, failure ->> 'kind' as kind, count(*) as n from jobs group by 1, 2, 3")
+    ends = stack.query(
+        "select prompt, state, failure ->> 'kind' as kind, count(*) as n from jobs group by 1, 2, 3"
+    )
     found = {(row.prompt, row.state, row.kind): row.n for row in ends}
-    assert found == {
-        ("document_type", "done", None): GOOD,
-        **{(name, "failed", "poison"): 1 for name in CHECKS},
-    }
+    poisoned: dict[tuple[str, str, str | None], int] = {(name, "failed", "poison"): 1 for name in CHECKS}
+    assert found == {("document_type", "done", None): GOOD, **poisoned}
     stack.assert_ledger_is_the_bill()

@@ -28,6 +28,11 @@ class Limit:
         """The most that can be taken at once; never less than one request."""
         return self.per_minute if self.window == "minute" else max(1.0, self.per_minute / 60)
 
+    def left(self, now: float) -> float:
+        """What can be taken now."""
+        self._refill(now)
+        return self._left
+
     def wait_s(self, amount: float, now: float) -> float:
         """How long until ``amount`` can be taken, if nobody else takes it; 0 is now."""
         self._refill(now)

@@ -1,0 +1,93 @@
+"""What goes wrong with an answer's words, on demand; pure: the same draw breaks the same text in the same way."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+__all__ = ["ANSWER_FAULTS", "FAULTS", "malformed", "off_schema", "swapped", "wrong"]
+
+FAULTS = (
+    "rate_limited", "quota", "server_error", "overloaded", "hang", "drip_headers", "drip_body", "cut",
+    "malformed", "schema", "wrong", "swapped", "overflow", "truncated", "refused",
+)  # fmt: skip
+ANSWER_FAULTS = frozenset({"malformed", "schema", "wrong", "swapped"})
+"""The better model makes half as many of these."""
+
+Path = tuple[str | int, ...]
+
+
+def malformed(text: str, draw: float) -> str:
+    """The answer as text that is no JSON, or not JSON alone, in one of many ways that models have."""
+    return MALFORMATIONS[int(draw * len(MALFORMATIONS))](text)
+
+
+MALFORMATIONS: tuple[Callable[[str], str], ...] = (
+    lambda text: text.replace('"', "", 1),
+    lambda text: text[: text.rfind("}")],
+    lambda text: text[:-1] + ",}",
+    lambda text: text.replace('"', "'"),
+    lambda text: f"```json\n{text}\n```",
+    lambda text: f"Here is the answer you asked for:\n\n{text}\n\nLet me know if you need more.",
+    lambda text: f"<think>The document names {{several}} values.</think>\n{text}",
+    lambda text: re.sub(r": null\b", ": None", text),
+    lambda text: re.sub(r'"(\w+)":', r"\1:", text),
+    lambda text: text.replace(", ", " ", 1),
+    lambda text: text.replace("{", "{ // as found\n", 1),
+    lambda text: text.replace(": ", " = ", 1),
+    lambda text: f"{text}\n{text[: len(text) // 2]}",
+    lambda _: "I could not find a JSON object in the document.",
+    json.dumps,
+)
+
+
+def off_schema(value: Any, draw: float) -> Any:
+    """Valid JSON of another shape: a field is missing, or has another type, or stands in a wrapper."""
+    if not isinstance(value, dict) or not value:
+        return {"answer": value}
+    name = list(value)[int(draw * len(value))]
+    broken = {key: each for key, each in value.items() if key != name}
+    return broken if draw < 0.5 else {**broken, name: {"value": value[name], "sure": True}}
+
+
+def wrong(value: Any, document: str) -> Any:
+    """The right shape, with a value that stands nowhere in the document, or a sum that does not add up."""
+    words = document.casefold()
+    for path, leaf in _leaves(value):
+        if isinstance(leaf, int | float) and not isinstance(leaf, bool):
+            return _with(value, path, round(leaf + 1111.11, 2))
+        if isinstance(leaf, str) and leaf.casefold() in words and not re.fullmatch(r"[\d-]{8,10}", leaf):
+            return _with(value, path, f"{leaf} Qyx")
+    return value
+
+
+def swapped(value: Any) -> Any:
+    """Two values of a kind, both of which stand in the document, in each other's place."""
+    leaves = [(path, leaf) for path, leaf in _leaves(value) if leaf is not None]
+    for at, (path, leaf) in enumerate(leaves):
+        for other_path, other in leaves[at + 1 :]:
+            if type(other) is type(leaf) and other != leaf and path[-1] != "label":
+                return _with(_with(value, path, other), other_path, leaf)
+    return value
+
+
+def _leaves(value: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
+    if isinstance(value, dict):
+        for key, member in value.items():
+            yield from _leaves(member, (*path, key))
+    elif isinstance(value, list):
+        for at, member in enumerate(value):
+            yield from _leaves(member, (*path, at))
+    else:
+        yield path, value
+
+
+def _with(value: Any, path: Path, leaf: Any) -> Any:
+    """A copy with another leaf."""
+    if not path:
+        return leaf
+    copy = value.copy()
+    copy[path[0]] = _with(copy[path[0]], path[1:], leaf)
+    return copy
