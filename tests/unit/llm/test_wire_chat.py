@@ -174,7 +174,7 @@ learnings = st.fixed_dictionaries(
 @given(
     provider=names,
     learned=learnings,
-    temperature=st.none() | st.floats(0, 2),
+    temperature=st.none() | st.sampled_from([0.0, 0.7, 2.0]),
     schema=st.none() | st.just(SCHEMA),
     json_mode=st.booleans(),
 )
