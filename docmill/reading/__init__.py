@@ -1,18 +1,24 @@
-"""From files to text: in a process of its own, with limits on time and memory."""
+"""Files to text: PDF, HTML, e-mail and plain text, each parser confined to a process that may die of a file."""
 
 from __future__ import annotations
 
+import atexit
 from pathlib import Path
 
-from docmill.reading.reader import Limits, Reader, Reading
+from docmill.reading.reader import Reader
+from docmill.reading.values import DEFAULT_LIMITS, Limits, Reading
 
-__all__ = ["Limits", "Reader", "Reading", "read"]
+__all__ = ["DEFAULT_LIMITS", "Limits", "Reader", "Reading", "read"]
+
+_shared = Reader()
+atexit.register(_shared.close)
 
 
-def read(path: Path | str, *, limits: Limits | None = None) -> Reading:
-    """The text of one file; for many, one :class:`Reader` is faster.
+def read(path: Path | str, *, limits: Limits = DEFAULT_LIMITS) -> Reading:
+    """The text of a file, read by a child process that this process shares and starts when first needed.
 
-    Raises Unreadable with ``kind`` encrypted, corrupt, unsupported, too_large or timeout; FileNotFoundError.
+    A file without text is no error: the reading is ``empty``, with a ``warning`` for a scan. Raises Unreadable
+    with ``kind`` encrypted, corrupt, unsupported, too_large or timeout; FileNotFoundError and other OSErrors
+    where there is no such file; Misconfigured where a parser is not installed.
     """
-    with Reader(limits) as reader:
-        return reader.read(path)
+    return _shared.read(path, limits=limits)

@@ -1,127 +1,88 @@
-"""The process that opens other people's files: ``python -m docmill.reading.child``.
+"""The process that parses: ``python -m docmill.reading.child PARENT_PID``, started by docmill.reading.process.
 
-Frames of four bytes of length and then content, both ways: in come a JSON head and the file's bytes, out goes
-one JSON object. It has no environment, writes no file, and gets no more memory than it is told.
+It reads a frame with a document from its standard input, answers with a frame that holds the text or the
+reason why there is none, and waits for the next. It opens no document itself and writes no file. An error
+that nobody foresaw ends it; its parent then takes the document for corrupt and starts another.
 """
 
 from __future__ import annotations
 
-import codecs
-import ctypes
-import json
 import os
-import re
-import resource
-import signal
-import struct
 import sys
-from collections.abc import Callable, Mapping
-from typing import IO, Any
+from dataclasses import dataclass
+from typing import Any
 
 from docmill.errors import Unreadable
+from docmill.reading import frames
+from docmill.reading.confinement import confine, die_with, memory_limit, resident_bytes
+from docmill.reading.formats import reader_for
+from docmill.reading.values import Limits, Reading
 
-__all__ = ["read_frame", "write_frame"]
-
-PR_SET_PDEATHSIG = 1
-CHARSET = re.compile(rb"charset\s*=\s*[\"']?([\w.:-]+)", re.IGNORECASE | re.ASCII)
-
-
-def read_frame(stream: IO[bytes]) -> bytes | None:
-    """The next frame; None at the end of the stream."""
-    head = stream.read(4)
-    if len(head) < 4:
-        return None
-    (length,) = struct.unpack(">I", head)
-    content = stream.read(length)
-    return content if len(content) == length else None
+# The frame's length was checked by the parent against its own limit; this is only a bound.
+_MAX_BODY = 2**40
 
 
-def write_frame(stream: IO[bytes], content: bytes) -> None:
-    stream.write(struct.pack(">I", len(content)) + content)
-    stream.flush()
+@dataclass(frozen=True, kw_only=True)
+class _Answer:
+    """A frame to send; after ``last`` this process ends, because it may be damaged."""
 
-
-def read_pdf(body: bytes, limits: Mapping[str, int]) -> list[str]:
-    """The text of each page."""
-    import pypdfium2
-
-    try:
-        document = pypdfium2.PdfDocument(body)
-    except pypdfium2.PdfiumError as error:
-        if "password" in str(error).lower() or "security" in str(error).lower():
-            raise Unreadable("encrypted", "it is locked with a password: submit it without one") from error
-        raise Unreadable("corrupt", f"it is no whole PDF ({error}): save it again") from error
-    try:
-        if len(document) > limits["max_pages"]:
-            raise Unreadable("too_large", f"it has {len(document)} pages; {limits['max_pages']} are allowed")
-        return _pages(document, limits["max_text_chars"])
-    finally:
-        document.close()
-
-
-def read_html(body: bytes, limits: Mapping[str, int]) -> list[str]:  # noqa: ARG001 - the readers share one shape
-    """The text as a browser would show it, as one page."""
-    from inscriptis import get_text
-
-    from docmill.reading.texts import decoded
-
-    text = decoded(body, legacy=_declared(body))
-    try:
-        return [get_text(text)] if text.strip() else [""]
-    except RecursionError as error:
-        raise Unreadable("too_large", "its elements are nested too deep") from error
-
-
-def _declared(body: bytes) -> str:
-    """The encoding that the page names; windows-1252 where it names none that is known, as browsers do."""
-    found = CHARSET.search(body[:1024])
-    try:
-        return codecs.lookup(found[1].decode("ascii")).name if found else "cp1252"
-    except LookupError:
-        return "cp1252"
-
-
-READERS: Mapping[str, Callable[[bytes, Mapping[str, int]], list[str]]] = {
-    "application/pdf": read_pdf,
-    "text/html": read_html,
-}
-
-
-def _pages(document: Any, max_text_chars: int) -> list[str]:
-    pages: list[str] = []
-    for page in document:
-        pages.append(page.get_textpage().get_text_range())
-        if sum(map(len, pages)) > max_text_chars:
-            raise Unreadable("too_large", f"its text has more than {max_text_chars} characters")
-    return pages
-
-
-def _answer(head: Mapping[str, Any], body: bytes) -> dict[str, Any]:
-    try:
-        return {"pages": READERS[head["media_type"]](body, head["limits"])}
-    except Unreadable as error:
-        return {"kind": error.kind, "message": str(error)}
-    except MemoryError:
-        return {"kind": "too_large", "message": "reading it takes more memory than is allowed"}
-
-
-def _confine(memory_bytes: int) -> None:
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
-    resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    header: dict[str, Any]
+    text: bytes = b""
+    last: bool = False
 
 
 def main() -> None:
-    # Replies go to the first pipe; what a library prints must not get in between.
-    replies = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)
-    _confine(int(sys.argv[1]))
-    while (head := read_frame(sys.stdin.buffer)) is not None:
-        body = read_frame(sys.stdin.buffer)
-        if body is None:
+    """Serves documents until the parent closes the pipe."""
+    die_with(int(sys.argv[1]))
+    incoming, outgoing = _take_pipes()
+    confine()
+    frames.send(outgoing, {"ready": True})
+    serve(incoming, outgoing)
+
+
+def _take_pipes() -> tuple[int, int]:
+    """Moves the pipes away from the standard streams, so that no library's print can break the protocol."""
+    incoming, outgoing = os.dup(0), os.dup(1)
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for standard in (0, 1, 2):
+        os.dup2(nowhere, standard)
+    os.close(nowhere)
+    return incoming, outgoing
+
+
+def serve(incoming: int, outgoing: int) -> None:
+    """Answers frames from one pipe on the other, until the pipe ends or an answer is the last."""
+    while True:
+        try:
+            request, body = frames.receive(incoming, max_body=_MAX_BODY)
+        except frames.FrameBroken:
             return
-        write_frame(replies, json.dumps(_answer(json.loads(head), body)).encode())
+        answer = _answer(request, body)
+        frames.send(outgoing, answer.header | {"rss_bytes": resident_bytes(), "last": answer.last}, answer.text)
+        if answer.last:
+            return
+
+
+def _answer(request: dict[str, Any], body: bytes) -> _Answer:
+    limits = Limits(**request["limits"])
+    try:
+        with memory_limit(limits.memory_bytes):
+            reading = reader_for(request["kind"])(body, charset=request["charset"], limits=limits)
+            return _read(reading)
+    except Unreadable as error:
+        return _Answer(header={"unreadable": error.kind, "message": str(error)})
+    except ImportError as error:
+        return _Answer(header={"missing": error.name or "a parser"}, last=True)
+    except MemoryError:
+        message = f"reading it takes more than {limits.memory_bytes // 2**20} MB of memory"
+        return _Answer(header={"unreadable": "too_large", "message": message}, last=True)
+    except RecursionError:
+        return _Answer(header={"unreadable": "too_large", "message": "it is nested too deeply"}, last=True)
+
+
+def _read(reading: Reading) -> _Answer:
+    header = {"pages": reading.pages, "media_type": reading.media_type, "warning": reading.warning}
+    return _Answer(header=header, text=reading.text.encode())
 
 
 if __name__ == "__main__":

@@ -1,50 +1,58 @@
-"""What kind of file it is: by its first bytes, and by its name only where they do not tell."""
+"""The formats that a parser reads, each by a module of its own, and the names of those that none reads yet.
+
+A format's module has one function, ``read_body(body, *, charset, limits) -> Reading``, and is imported only
+in the process that parses. To add a format, write the module and name it here.
+"""
 
 from __future__ import annotations
 
-import mimetypes
-import re
+import importlib
+from typing import Protocol, cast
 
 from docmill.errors import Unreadable
+from docmill.reading import media
+from docmill.reading.values import Limits, Reading
 
-__all__ = ["SUPPORTED", "media_type"]
+_MODULES = {
+    media.PDF: "docmill.reading.pdf",
+    media.HTML: "docmill.reading.html",
+    media.EMAIL: "docmill.reading.mail",
+    media.DOCX: "docmill.reading.docx",
+    media.XLSX: "docmill.reading.xlsx",
+    media.PPTX: "docmill.reading.pptx",
+    media.ODT: "docmill.reading.odt",
+    media.RTF: "docmill.reading.rtf",
+    media.OUTLOOK: "docmill.reading.outlook",
+}
 
-SUPPORTED = "text, HTML and PDF"
+_NAMES = {
+    media.OLE: "an Office file of the old binary kind, or an encrypted one",
+    media.XML: "XML",
+    media.ZIP: "a zip archive",
+    "application/msword": "a Word document (doc)",
+    "application/vnd.ms-excel": "an Excel workbook (xls)",
+    "application/vnd.ms-powerpoint": "a PowerPoint presentation (ppt)",
+    "application/vnd.oasis.opendocument.spreadsheet": "an OpenDocument spreadsheet (ods)",
+    "application/vnd.oasis.opendocument.presentation": "an OpenDocument presentation (odp)",
+    "application/gzip": "a gzip file",
+}
 
-MAGIC: tuple[tuple[bytes, str], ...] = (
-    (b"\x89PNG", "a PNG image"),
-    (b"\xff\xd8\xff", "a JPEG image"),
-    (b"GIF8", "a GIF image"),
-    (b"II*\x00", "a TIFF image"),
-    (b"MM\x00*", "a TIFF image"),
-    (b"PK\x03\x04", "a ZIP archive or an office document"),
-    (b"\xd0\xcf\x11\xe0", "an old office document"),
-    (b"\x1f\x8b", "a gzip archive"),
-    (b"7z\xbc\xaf", "a 7z archive"),
-    (b"Rar!", "a RAR archive"),
-    (b"BZh", "a bzip2 archive"),
-    (b"\xfd7zXZ", "an xz archive"),
-    (b"{\\rtf", "an RTF document"),
-    (b"%!PS", "a PostScript document"),
-    (b"\x7fELF", "a program"),
-    (b"MZ\x90", "a program"),
-)
-HTML = re.compile(rb"^\s*(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html|head|body)\b", re.IGNORECASE | re.DOTALL)
-HEAD = 1024
-"""Bytes looked at; PDF readers accept the header anywhere in them."""
+SUPPORTED = "PDF, HTML, docx, xlsx, pptx, odt, rtf, e-mail (eml, msg) and plain text (txt, md, csv, tsv, json)"
 
 
-def media_type(body: bytes, name: str | None = None) -> str:
-    """``application/pdf``, ``text/html`` or another ``text/…``. Raises Unreadable for what no reader takes."""
-    head = body[:HEAD].removeprefix(b"\xef\xbb\xbf")
-    if b"%PDF-" in head:
-        return "application/pdf"
-    for magic, what in MAGIC:
-        if head.startswith(magic):
-            raise Unreadable("unsupported", f"it is {what}: docmill reads {SUPPORTED}")
-    named = mimetypes.guess_type(name or "")[0] or ""
-    if named == "application/pdf":
-        raise Unreadable("corrupt", "it is named a PDF and does not begin as one: save it again")
-    if HTML.match(head) or named in ("text/html", "application/xhtml+xml"):
-        return "text/html"
-    return named if named.startswith("text/") else "text/plain"
+class FormatReader(Protocol):
+    """What a format's module offers."""
+
+    def __call__(self, body: bytes, *, charset: str | None, limits: Limits) -> Reading: ...
+
+
+def require_supported(kind: str) -> None:
+    """Raises Unreadable (unsupported) for a kind that no module reads; the message names it and what is read."""
+    if kind not in _MODULES:
+        message = f"the file is {_NAMES.get(kind, f'of the kind {kind}')}, which is not read; {SUPPORTED} are"
+        raise Unreadable("unsupported", message)
+
+
+def reader_for(kind: str) -> FormatReader:
+    """The function that reads a supported kind. Raises ImportError where its parser is not installed."""
+    return cast(FormatReader, importlib.import_module(_MODULES[kind]).read_body)

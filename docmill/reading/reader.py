@@ -1,65 +1,82 @@
-"""A child process that reads one file after another, and is replaced when one of them breaks it."""
+"""Files to text, each parsed in a child process that may die of it."""
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
+import os
 import threading
-from dataclasses import asdict, dataclass
+import weakref
+from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any
+from typing import Any, Self, cast
 
-from docmill.errors import Unreadable
-from docmill.reading.child import read_frame, write_frame
-from docmill.reading.formats import media_type
-from docmill.reading.texts import decoded, tidy
+from docmill.errors import Misconfigured, Unreadable, UnreadableKind
+from docmill.reading.formats import require_supported
+from docmill.reading.media import EMAIL, HEAD, HTML, charset, is_text, media_type
+from docmill.reading.plain import read_text
+from docmill.reading.process import ProcessEnded, ReadingProcess
+from docmill.reading.values import DEFAULT_LIMITS, Limits, Reading, reading_of
 
-__all__ = ["Limits", "Reader", "Reading"]
-
-PAGE_BREAK = "\n\n"
-FILES_A_CHILD = 200
-"""After so many it is replaced, so that no leak of a library grows for ever."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Limits:
-    """How much one file may take."""
-
-    max_bytes: int = 50_000_000
-    max_pages: int = 2_000
-    max_text_chars: int = 20_000_000
-    timeout_s: float = 30.0
-    memory_bytes: int = 1_000_000_000
-    """Address space of the reading process, its libraries (about 150 MB) included."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Reading:
-    """A file's text."""
-
-    text: str
-    pages: tuple[int, ...]
-    """Where each page begins in ``text``, in characters."""
-    media_type: str
-    warning: str | None = None
-
-    @property
-    def empty(self) -> bool:
-        """Whether there is nothing to work on: an empty file, or a scan without a text layer."""
-        return not self.text.strip()
+_MEGABYTE = 2**20
 
 
 class Reader:
-    """Reads files; plain text here, everything else in its child. One file at a time."""
+    """Reads documents one after another, in one long-lived child process that is started when first needed.
 
-    def __init__(self, limits: Limits | None = None) -> None:
-        self.limits = limits or Limits()
-        self._child: subprocess.Popen[bytes] | None = None
-        self._files = 0
+    The child is replaced when it dies, after ``max_documents``, and when it holds ``max_rss_bytes`` after a
+    document. Threads may share a reader (they take turns). A process that forks may go on using it on both
+    sides: the forked one starts a child of its own.
+    """
 
-    def __enter__(self) -> Reader:
+    def __init__(
+        self,
+        limits: Limits = DEFAULT_LIMITS,
+        *,
+        max_documents: int = 500,
+        max_rss_bytes: int = 400 * _MEGABYTE,
+    ) -> None:
+        self.limits = limits
+        self._max_documents = max_documents
+        self._max_rss_bytes = max_rss_bytes
+        self._process: ReadingProcess | None = None
+        self._documents = 0
+        self._turn = threading.Lock()
+        _readers.add(self)
+
+    def read(self, path: Path | str, *, limits: Limits | None = None, media_type: str | None = None) -> Reading:
+        """The text of a file.
+
+        ``media_type`` is what somebody declared it to be; its bytes may say otherwise. Raises Unreadable
+        (encrypted, corrupt, unsupported, too_large, timeout), FileNotFoundError and other OSErrors of opening
+        the file, and Misconfigured where a parser is not installed. A file without text is no error: its
+        reading is ``empty``.
+        """
+        path = Path(path)
+        limits = limits or self.limits
+        return self.read_bytes(_load(path, limits), path.name, media_type, limits=limits)
+
+    def read_bytes(
+        self, body: bytes, name: str | None = None, media_type: str | None = None, *, limits: Limits | None = None
+    ) -> Reading:
+        """The text of a document that is in memory; as ``read`` otherwise. ``name`` helps to tell its kind."""
+        limits = limits or self.limits
+        _require_size(len(body), limits)
+        kind = _kind(body, name or "", media_type)
+        if not body:
+            return _nothing(kind)
+        if is_text(kind):
+            return read_text(body, kind, charset=charset(media_type), limits=limits)
+        require_supported(kind)
+        request = {"kind": kind, "charset": charset(media_type), "limits": asdict(limits)}
+        with self._turn:
+            return _reading(*self._ask(request, body, limits))
+
+    def close(self) -> None:
+        """Ends the child process. The next document would start another."""
+        with self._turn:
+            self._retire()
+
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -67,114 +84,101 @@ class Reader:
     ) -> None:
         self.close()
 
-    def close(self) -> None:
-        """Ends the child; the next file starts another."""
-        child, self._child, self._files = self._child, None, 0
-        if child is not None:
-            child.kill()
-            child.wait()
-            for pipe in (child.stdin, child.stdout):
-                if pipe is not None:
-                    _close(pipe)
-
-    def read(self, path: Path | str) -> Reading:
-        """The text of a file. Raises Unreadable; FileNotFoundError where there is none."""
-        path = Path(path)
-        self._check_size(path.stat().st_size)
-        return self.read_bytes(path.read_bytes(), name=path.name)
-
-    def read_bytes(self, body: bytes, *, name: str | None = None) -> Reading:
-        """The text of a file's content. Raises Unreadable."""
-        self._check_size(len(body))
-        kind = media_type(body, name) if body else "text/plain"
-        pages = self._pages(body, kind)
-        if sum(map(len, pages)) > self.limits.max_text_chars:
-            raise Unreadable("too_large", f"its text has more than {self.limits.max_text_chars} characters")
-        return _reading([tidy(page) for page in pages], kind)
-
-    def _check_size(self, size: int) -> None:
-        if size > self.limits.max_bytes:
-            raise Unreadable(
-                "too_large", f"it has {size:,} bytes; {self.limits.max_bytes:,} are allowed: split it"
-            )
-
-    def _pages(self, body: bytes, kind: str) -> list[str]:
-        if kind.startswith("text/") and kind != "text/html":
-            return [decoded(body)]
-        answer = self._ask({"media_type": kind, "limits": asdict(self.limits)}, body)
-        if "kind" in answer:
-            raise Unreadable(answer["kind"], answer["message"])
-        return list(answer["pages"])
-
-    def _ask(self, head: dict[str, Any], body: bytes) -> dict[str, Any]:
-        child = self._running_child()
-        late = threading.Event()
-
-        def end() -> None:
-            late.set()
-            child.kill()
-
-        watch = threading.Timer(self.limits.timeout_s, end)
-        watch.start()
+    def _ask(self, request: dict[str, Any], body: bytes, limits: Limits) -> tuple[dict[str, Any], bytes]:
+        process = self._running()
         try:
-            answer = _exchange(child, head, body)
+            header, text = process.ask(request, body, timeout_s=limits.timeout_s, max_chars=limits.max_text_chars)
+        except ProcessEnded as end:
+            self._process = None
+            if not end.took_it and self._documents:
+                return self._ask(request, body, limits)  # it ended between two documents
+            raise _explained(end, limits) from end
         except BaseException:
-            # A soft time limit, say: an answer left in the pipe would be taken for that to the next file.
-            self.close()
+            # An answer that nobody took, as after a time limit's exception, must not meet the next question.
+            self._retire()
             raise
-        finally:
-            watch.cancel()
-            watch.join()
-        if answer is not None:
-            self._files += 1
-            return answer
-        self.close()
-        if late.is_set():
-            raise Unreadable("timeout", f"reading it took more than {self.limits.timeout_s:g} s")
-        raise Unreadable("corrupt", "reading it made the reader crash: save it again, or as text")
+        self._documents += 1
+        if self._is_worn(header):
+            self._retire()
+        return header, text
 
-    def _running_child(self) -> subprocess.Popen[bytes]:
-        if self._files >= FILES_A_CHILD:
-            self.close()
-        if self._child is None or self._child.poll() is not None:
-            self.close()
-            self._child = subprocess.Popen(
-                # Isolated from the environment, where the keys of providers are.
-                [sys.executable, "-m", "docmill.reading.child", str(self.limits.memory_bytes)],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                env={"PYTHONDONTWRITEBYTECODE": "1", "LANG": "C.UTF-8"},
-                cwd="/",
-            )
-        return self._child
+    def _running(self) -> ReadingProcess:
+        if self._process is not None and not self._process.alive:
+            self._retire()
+        if self._process is None:
+            self._process = ReadingProcess()
+            self._documents = 0
+        return self._process
 
+    def _is_worn(self, header: dict[str, Any]) -> bool:
+        full = self._documents >= self._max_documents
+        return full or bool(header["last"]) or int(header["rss_bytes"]) > self._max_rss_bytes
 
-def _exchange(child: subprocess.Popen[bytes], head: dict[str, Any], body: bytes) -> dict[str, Any] | None:
-    """The child's answer; None where it died before it gave one."""
-    assert child.stdin is not None and child.stdout is not None  # noqa: PT018, S101 - both were asked for
-    try:
-        write_frame(child.stdin, json.dumps(head).encode())
-        write_frame(child.stdin, body)
-    except BrokenPipeError:
-        return None
-    answer = read_frame(child.stdout)
-    return None if answer is None else dict(json.loads(answer))
+    def _retire(self) -> None:
+        if self._process is not None:
+            self._process.close()
+            self._process = None
+
+    def _forget_parent(self) -> None:
+        """In a process that was just forked: its parent keeps the child, and a lock that a thread held is void."""
+        self._turn = threading.Lock()
+        if self._process is not None:
+            self._process.abandon()
+            self._process = None
 
 
-def _reading(pages: list[str], kind: str) -> Reading:
-    starts, at = [], 0
-    for page in pages:
-        starts.append(at)
-        at += len(page) + len(PAGE_BREAK)
-    text = PAGE_BREAK.join(pages)
-    scanned = kind == "application/pdf" and not text.strip()
-    warning = "it has no text layer: run OCR over it and submit the result" if scanned else None
-    return Reading(text=text, pages=tuple(starts), media_type=kind, warning=warning)
+_readers: weakref.WeakSet[Reader] = weakref.WeakSet()
 
 
-def _close(pipe: IO[bytes]) -> None:
-    try:
-        pipe.close()
-    except BrokenPipeError:
-        return  # what was buffered for a dead child is not wanted any more
+def _forget_parents() -> None:
+    for reader in list(_readers):
+        reader._forget_parent()  # noqa: SLF001 - this module's own class
+
+
+os.register_at_fork(after_in_child=_forget_parents)
+
+
+def _nothing(kind: str) -> Reading:
+    """An empty text is a text; a PDF without a byte is none."""
+    if is_text(kind) or kind in (HTML, EMAIL):
+        return reading_of("", kind, warning="the file has no bytes")
+    raise Unreadable("corrupt", "the file has no bytes: it was lost on its way; submit it again")
+
+
+def _kind(body: bytes, name: str, declared: str | None) -> str:
+    return media_type(body[:HEAD], name, declared)
+
+
+def _load(path: Path, limits: Limits) -> bytes:
+    """The file's bytes. One that is too large is not read; opening a pipe or a device would wait for ever."""
+    status = path.stat()
+    if not path.is_file() and not path.is_dir():
+        raise Unreadable("unsupported", "not a regular file")
+    _require_size(status.st_size, limits)
+    with path.open("rb") as file:
+        return file.read(limits.max_bytes + 1)
+
+
+def _require_size(size: int, limits: Limits) -> None:
+    if size > limits.max_bytes:
+        allowed = limits.max_bytes / _MEGABYTE
+        raise Unreadable("too_large", f"the file has {size / _MEGABYTE:,.1f} MB; at most {allowed:,.1f} are read")
+
+
+def _explained(end: ProcessEnded, limits: Limits) -> Unreadable:
+    if end.expired:
+        return Unreadable("timeout", f"reading it took longer than {limits.timeout_s:g} s")
+    if end.out_of_memory:
+        return Unreadable(
+            "too_large", f"reading it takes more than {limits.memory_bytes // _MEGABYTE} MB of memory"
+        )
+    return Unreadable("corrupt", f"the parser crashed on it (exit code {end.exit_code})")
+
+
+def _reading(header: dict[str, Any], text: bytes) -> Reading:
+    if "missing" in header:
+        raise Misconfigured(f"reading it needs the package {header['missing']}: install docmill[app]")
+    if "unreadable" in header:
+        raise Unreadable(cast(UnreadableKind, header["unreadable"]), header["message"])
+    pages = tuple(header["pages"])
+    return reading_of(text.decode(), header["media_type"], pages=pages, warning=header["warning"])

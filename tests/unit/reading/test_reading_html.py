@@ -1,0 +1,90 @@
+"""HTML to text."""
+
+from __future__ import annotations
+
+import pytest
+
+from docmill.errors import Unreadable
+from docmill.reading.html import read_body, text_of
+from docmill.reading.values import DEFAULT_LIMITS, Limits, Reading
+
+
+def read(body: bytes, charset: str | None = None) -> Reading:
+    return read_body(body, charset=charset, limits=DEFAULT_LIMITS)
+
+
+def text(markup: str) -> str:
+    return text_of(markup, DEFAULT_LIMITS)
+
+
+def test_entities_and_blocks() -> None:
+    assert text("<p>5 &euro; &amp; more&#33;</p><p>next</p>") == "5 € & more!\n\nnext"
+
+
+def test_the_cells_of_a_row_stand_in_one_line() -> None:
+    table = "<table><tr><th>Item<th>Price</tr><tr><td>Cheese<td>12.50</tr></table>"
+    lines = [line.split() for line in text(table).splitlines()]
+    assert lines == [["Item", "Price"], ["Cheese", "12.50"]]
+
+
+@pytest.mark.parametrize(
+    "hidden",
+    [
+        "<script>SECRET</script>",
+        "<style>SECRET</style>",
+        "<template>SECRET</template>",
+        "<!-- SECRET -->",
+        "<p hidden>SECRET</p>",
+        "<div style='color:red; DISPLAY : none !important'><b>SECRET</b></div>",
+        "<span style='visibility:hidden'>SECRET</span>",
+        "<input type=hidden value=SECRET>",
+    ],
+)
+def test_what_no_browser_shows_is_left_out(hidden: str) -> None:
+    assert text(f"<body>before {hidden} after</body>").split() == ["before", "after"]
+
+
+def test_hiding_within_hiding() -> None:
+    assert text("<div hidden>a<p style='display:none'>b</p></div>c") == "c"
+
+
+def test_the_title_comes_first_unless_the_page_repeats_it() -> None:
+    assert text("<title>Invoice\n 7</title><p>Total") == "Invoice 7\n\nTotal"
+    assert text("<title>Total</title><p>Total 5") == "Total 5"
+
+
+def test_the_charset_that_the_markup_declares() -> None:
+    body = '<meta charset="koi8-r"><p>счёт</p>'.encode("koi8-r", errors="replace")
+    assert "сч" in read(body).text
+    assert read("<?xml version='1.0' encoding='cp1251'?><html><p>счёт</p></html>".encode("cp1251")).text == "счёт"
+
+
+def test_a_declared_charset_wins_over_the_markup() -> None:
+    assert read('<meta charset="cp1252"><p>счёт'.encode("koi8-r", "ignore"), "koi8-r").text.startswith("сч")
+
+
+def test_utf16_that_declares_itself() -> None:
+    body = '<html><meta charset="utf-16"><p>5 €</p></html>'
+    assert read(body.encode("utf-16")).text == "5 €"
+    assert read(body.encode()).text == "5 €"
+
+
+@pytest.mark.parametrize("markup", ["", "   ", "<!-- only -->", "<html></html>", "<?xml version='1.0'?>"])
+def test_a_page_without_words_is_empty(markup: str) -> None:
+    assert read(markup.encode()).empty
+
+
+def test_text_at_the_allowed_depth_is_not_lost() -> None:
+    assert text("<div>" * 480 + "deep" + "</div>" * 480).strip() == "deep"
+
+
+def test_nesting_beyond_the_limit_is_too_large() -> None:
+    with pytest.raises(Unreadable) as caught:
+        text("<div>" * 5000 + "deep")
+    assert caught.value.kind == "too_large"
+
+
+def test_more_text_than_allowed_is_too_large() -> None:
+    with pytest.raises(Unreadable) as caught:
+        text_of("<p>" + "word " * 100, Limits(max_text_chars=100))
+    assert caught.value.kind == "too_large"
