@@ -12,6 +12,7 @@ from pydantic_core import to_jsonable_python
 
 from docmill.errors import ReplyInvalid, ReplyNotJson, ReplyRejected, ReplyTruncated, ReplyWrong
 from docmill.parsing.extraction import candidates
+from docmill.parsing.fitting import fitted, label_in
 from docmill.parsing.grounding import Document, Grounded
 from docmill.parsing.schema import problems
 
@@ -31,6 +32,10 @@ def parse(
     """
     if finish_reason.lower() in CUT_OFF:
         raise ReplyTruncated(f"the model stopped at its output limit ({finish_reason})")
+    if isinstance(schema, dict) and _is_scalar(schema):
+        return _scalar(text, schema)
+    if isinstance(schema, dict) and schema.get("type") == "array":
+        return _fitted(_list_of(list(candidates(text))), schema, None)
     rejected: ReplyRejected | None = None
     for value in candidates(text):
         try:
@@ -40,13 +45,61 @@ def parse(
     raise rejected or ReplyNotJson("the reply holds no JSON object")
 
 
+def _list_of(found: list[Any]) -> Any:
+    """The list that a reply means: the first in it, or its values, one after another."""
+    lists = [value for value in found if isinstance(value, list)]
+    return lists[0] if lists else found[0] if len(found) == 1 else found
+
+
+def _is_scalar(schema: dict[str, Any]) -> bool:
+    """Whether a label, a number or a text is asked for, and no object."""
+    named = "enum" in schema or "const" in schema
+    return named or schema.get("type") in ("string", "number", "integer", "boolean")
+
+
+def _scalar(text: str, schema: dict[str, Any]) -> object:
+    """A label, number or text, alone, quoted or (a label) within prose."""
+    bare = text.strip()
+    for reading in (_decoded(bare), bare):
+        value = fitted(reading, schema)
+        if not problems(value, schema):
+            return value
+    labels = schema.get("enum") or ([schema["const"]] if "const" in schema else [])
+    label = label_in(bare, labels)
+    if label is not None:
+        return label
+    found = tuple(problems(bare, schema))
+    raise ReplyInvalid(_summary(found), problems=found)
+
+
+def _decoded(text: str) -> object:
+    try:
+        decoded: object = json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+    return decoded
+
+
 def accept(text: str, output: type[BaseModel], *, document: str, finish_reason: str = "stop") -> dict[str, Any]:
     """The reply as JSON that fits ``output``, its grounded values found in ``document``.
 
     Raises as :func:`parse`.
     """
-    found = parse(text, finish_reason=finish_reason)
-    model = _fitted(found, output, Document(document))
+    shape = output.model_json_schema()
+    rejected: ReplyRejected | None = None
+    if finish_reason.lower() in CUT_OFF:
+        raise ReplyTruncated(f"the model stopped at its output limit ({finish_reason})")
+    for found in candidates(text):
+        try:
+            return _accepted(found, output, shape, Document(document))
+        except ReplyRejected as error:
+            rejected = rejected or error
+    raise rejected or ReplyNotJson("the reply holds no JSON object")
+
+
+def _accepted(value: Any, output: type[BaseModel], shape: dict[str, Any], document: Document) -> dict[str, Any]:
+    _storable(value)
+    model = _fitted(fitted(value, shape), output, document)
     assert isinstance(model, BaseModel)  # noqa: S101 - a model's class gives its instance
     plain: dict[str, Any] = to_jsonable_python(_with_numbers(model.model_dump()))
     return plain
@@ -71,10 +124,10 @@ def correction_problems(error: ReplyRejected) -> list[str]:
 
 
 def _fitted(value: Any, schema: dict[str, Any] | type[BaseModel] | None, document: Document | None) -> object:
-    _storable(value)
     if schema is None:
         return value
     if isinstance(schema, dict):
+        value = fitted(value, schema)
         found = tuple(problems(value, schema))
         if found:
             raise ReplyInvalid(_summary(found), problems=found, value=value)

@@ -7,6 +7,7 @@ nobody can know what would have come.
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 from collections.abc import Iterator
@@ -15,17 +16,22 @@ from typing import Any, NoReturn
 import json_repair
 
 from docmill.errors import ReplyNotJson, ReplyTruncated
+from docmill.parsing.brackets import spans
 
 __all__ = ["candidates"]
 
 LONGEST = 2_000_000
 """Characters; no answer is longer, and a longer text is not worth the time."""
-DEEPEST = 200
 FENCE = re.compile(r"```[ \t]*(?:json5?|JSON)?[ \t]*\n(.*?)```", re.DOTALL)
 BARE_WORD = re.compile(r"[\w.@/+-]+(?: [\w.@/+-]+)*")
 NO_TEXTS = frozenset({"undefined", "NaN", "Infinity", "-Infinity"})
 QUOTES = (('"', '"'), ("'", "'"), ("“", "”"), ("‘", "’"), ("`", "`"), ("´", "´"))
-CLOSES = {"{": "}", "[": "]"}
+QUOTED = re.compile(r""""(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'""", re.DOTALL)
+TRIPLE_QUOTED = re.compile(r'"""(.*?)"""|\'\'\'(.*?)\'\'\'', re.DOTALL)
+UNESCAPED_QUOTE = re.compile(r'(?<!\\)"')
+UNDEFINED = re.compile(r"([:,\[]\s*)undefined(?=\s*[,}\]])")
+GLUED = re.compile(r"[\"'`]\s*(?:[+:]|,\s*[\"'`])")
+"""A quote and then a sign that joins: two texts, or a text and a key, that a repair ran together."""
 
 
 def candidates(text: str) -> Iterator[Any]:
@@ -44,9 +50,8 @@ def candidates(text: str) -> Iterator[Any]:
 
 def _surrounded(text: str) -> Iterator[Any]:
     found = False
-    blocks = [block.strip() for block in FENCE.findall(text)]
-    for block in [*reversed(blocks), text]:
-        for span in _spans(block):
+    for part in _parts(text):
+        for span in spans(part):
             for value in _values(span):
                 found = True
                 yield value
@@ -54,13 +59,64 @@ def _surrounded(text: str) -> Iterator[Any]:
         raise ReplyNotJson("the reply holds no JSON object")
 
 
+def _parts(text: str) -> Iterator[str]:
+    """The fenced parts, the last first, then the whole; texts in three quotes and escaped JSON made plain."""
+    for block in reversed([block.strip() for block in FENCE.findall(text)]):
+        if _is_whole(block):
+            yield _plain(block)
+    yield _plain(text)
+
+
+def _is_whole(block: str) -> bool:
+    """Whether the fence ends where the value does, and not at a fence within one of its texts."""
+    try:
+        return all(spans(block))
+    except ReplyTruncated:
+        return False
+
+
+def _plain(text: str) -> str:
+    text = TRIPLE_QUOTED.sub(lambda match: json.dumps(match[1] or match[2]), text)
+    if '\\"' in text and not UNESCAPED_QUOTE.search(text):
+        text = text.replace('\\"', '"')
+    stripped = text.strip()
+    if stripped[:1] == "(" and stripped[-1:] == ")":
+        return f"[{stripped}]" if "," not in stripped else _as_lists(stripped)
+    return UNDEFINED.sub(r"\1null", text)
+
+
+def _as_lists(text: str) -> str:
+    """A Python tuple as JSON has it; as it was where it is none."""
+    try:
+        return json.dumps(_lists(ast.literal_eval(text)))
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        return text
+
+
+def _lists(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _lists(member) for key, member in value.items()}
+    return [_lists(member) for member in value] if isinstance(value, list | tuple) else value
+
+
 def _values(span: str) -> Iterator[Any]:
     try:
         yield _strict(span)
     except ValueError:
         repaired = json_repair.loads(span, skip_json_loads=True)
-        if isinstance(repaired, dict | list) and repaired and _says(span, repaired):
+        if isinstance(repaired, dict | list) and repaired and _says(span, repaired) and _keeps_all(span, repaired):
             yield repaired
+
+
+def _keeps_all(span: str, value: Any) -> bool:
+    """Whether the repair has as many objects and lists as were opened: one that dropped some has guessed."""
+    outside = QUOTED.sub("", span)
+    return _containers(value) >= outside.count("{") + outside.count("[")
+
+
+def _containers(value: Any) -> int:
+    members = value.values() if isinstance(value, dict) else value if isinstance(value, list) else None
+    return 0 if members is None else 1 + sum(map(_containers, members))
 
 
 def _says(span: str, value: Any) -> bool:
@@ -69,56 +125,26 @@ def _says(span: str, value: Any) -> bool:
     A repair that glues or splits texts has guessed, and a guess is no answer.
     """
     if isinstance(value, dict):
-        return all(_says(span, each) for member in value.items() for each in member)
+        return all(_names(span, key) and _says(span, member) for key, member in value.items())
     if isinstance(value, list):
         return all(_says(span, each) for each in value)
     return not isinstance(value, str) or _stands_in(span, value)
 
 
+def _names(span: str, key: str) -> bool:
+    """Whether a key stands in the reply as one: quoted, or a bare word at a key's place."""
+    if re.search(rf"(?:^|[{{,\n/])\s*{re.escape(key)}\s*[:=]", span):
+        return True
+    return _says(span, key) and not re.search(rf"\w\s+{re.escape(key)}\s*:", span)
+
+
 def _stands_in(span: str, text: str) -> bool:
     if BARE_WORD.fullmatch(text) and text in span:
         return text not in NO_TEXTS
+    if GLUED.search(text):
+        return False
     written = (text, json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1])
     return any(f"{before}{each}{after}" in span for each in written for before, after in QUOTES)
-
-
-def _spans(text: str) -> Iterator[str]:
-    """The parts from an opening bracket to the one that closes it."""
-    start = 0
-    while (opening := _next_opening(text, start)) is not None:
-        end = _closing(text, opening)
-        yield text[opening:end]
-        start = end
-
-
-def _next_opening(text: str, start: int) -> int | None:
-    found = re.compile(r"[{\[]").search(text, start)
-    return found.start() if found else None
-
-
-def _closing(text: str, opening: int) -> int:
-    """The place behind the bracket that closes the one at ``opening``."""
-    open_brackets: list[str] = []
-    in_string = False
-    skip = False
-    for place in range(opening, len(text)):
-        character = text[place]
-        if skip:
-            skip = False
-        elif in_string:
-            skip = character == "\\"
-            in_string = character != '"'
-        elif character == '"':
-            in_string = True
-        elif character in CLOSES:
-            open_brackets.append(CLOSES[character])
-        elif open_brackets and character == open_brackets[-1]:
-            open_brackets.pop()
-        if len(open_brackets) > DEEPEST:
-            raise ReplyNotJson(f"the reply is nested more than {DEEPEST} deep")
-        if not open_brackets:
-            return place + 1
-    raise ReplyTruncated("the reply ends before its JSON does")
 
 
 def _strict(text: str) -> Any:

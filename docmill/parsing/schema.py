@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeAlias
 
-__all__ = ["problems"]
+__all__ = ["problems", "resolved"]
 
 Problem: TypeAlias = tuple[str, str]
 """A place, as in ``lines.0.total``, and the rule that it breaks."""
@@ -34,7 +34,7 @@ def problems(value: Any, schema: Any, root: Mapping[str, Any] | None = None, pla
 
 def _problems(value: Any, schema: Mapping[str, Any], root: Mapping[str, Any], place: str) -> Iterator[Problem]:
     if "$ref" in schema:
-        yield from problems(value, _resolved(schema["$ref"], root), root, place)
+        yield from problems(value, resolved(schema["$ref"], root), root, place)
     wanted = schema.get("type")
     names = [wanted] if isinstance(wanted, str) else (wanted or [])
     if names and not any(_is(value, name) for name in names):
@@ -105,7 +105,8 @@ def _is(value: Any, name: str) -> bool:
     return isinstance(value, TYPES.get(name, (object,)))
 
 
-def _resolved(reference: str, root: Mapping[str, Any]) -> Any:
+def resolved(reference: str, root: Mapping[str, Any]) -> Any:
+    """What a reference within the schema points to."""
     target: Any = root
     for step in reference.removeprefix("#/").split("/"):
         target = target[step]

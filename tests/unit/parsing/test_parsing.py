@@ -81,12 +81,58 @@ def test_slips_that_leave_no_doubt_are_mended(text: str, value: object) -> None:
         ('{"total": 12', ReplyTruncated),
         ('```json\n{"total": 12.', ReplyTruncated),
         ('{"total": Infinity}', ReplyNotJson),
-        ('{"a": "\\u0000"}', ReplyInvalid),
     ],
 )
 def test_what_is_no_answer_is_rejected(text: str, error: type[ReplyRejected]) -> None:
     with pytest.raises(error):
         parse(text)
+
+
+def test_what_no_database_stores_is_no_answer() -> None:
+    with pytest.raises(ReplyInvalid, match="no database stores"):
+        accept(json.dumps({**GOOD, "company": "Acme\0"}), Receipt, document=DOCUMENT)
+
+
+NUMBERS = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
+LABELS = {"enum": ["invoice", "contract"]}
+
+
+@pytest.mark.parametrize(
+    ("text", "schema", "value"),
+    [
+        ('{"n": "1,200"}', NUMBERS, {"n": 1200}),
+        ('{"answer": {"n": 3}}', NUMBERS, {"n": 3}),
+        ('{"n": 3}', {"type": "array", "items": NUMBERS}, [{"n": 3}]),
+        ('{"n": 1} and {"n": 2}', {"type": "array", "items": NUMBERS}, [{"n": 1}, {"n": 2}]),
+        ("The answer is **Invoice**.", LABELS, "invoice"),
+        ('{"a": [1, 2}', None, {"a": [1, 2]}),
+        ('{"a": 1]', None, {"a": 1}),
+        ('{"size": "5\'3" tall"}', None, {"size": "5'3\" tall"}),
+        ("((1, 2), (3, 4))", None, [[1, 2], [3, 4]]),
+        ('[{"a": 1}\n{"a": 2}]', None, [{"a": 1}, {"a": 2}]),
+        ('{"code": """print("x")"""}', None, {"code": 'print("x")'}),
+    ],
+)
+def test_one_slip_that_leaves_no_doubt_is_put_right(
+    text: str, schema: dict[str, Any] | None, value: object
+) -> None:
+    assert parse(text, schema) == value
+
+
+@pytest.mark.parametrize(
+    ("text", "schema"),
+    [
+        ("It is an invoice or a contract.", LABELS),
+        ("This is not a contract.", LABELS),
+        ('{"n": "about 3"}', NUMBERS),
+        ('{"a": 1, "b": [}', None),
+        ("{'a': 'x' +\n 'y'}", None),
+        ('{"a":\n"b": "c"}', None),
+    ],
+)
+def test_what_leaves_a_doubt_is_rejected(text: str, schema: dict[str, Any] | None) -> None:
+    with pytest.raises(ReplyRejected):
+        parse(text, schema)
 
 
 @pytest.mark.parametrize("reason", ["length", "max_tokens", "MAX_TOKENS"])
