@@ -57,6 +57,7 @@ class Stack:
         self._programs: list[Process] = []
         self._deaths: dict[str, int] = {}
         self._stopping = False
+        self._owns_data = False
 
     def __enter__(self) -> Stack:
         try:
@@ -80,7 +81,8 @@ class Stack:
 
     def stop(self) -> None:
         """Workers first, which end what they have begun; then what they used, the last started first."""
-        (self.data / READY).unlink(missing_ok=True)
+        if self._owns_data:
+            (self.data / READY).unlink(missing_ok=True)
         for process in self._programs:
             if process.name != "simulator":
                 process.ask_to_stop()
@@ -95,6 +97,7 @@ class Stack:
 
     def _start(self) -> None:
         self._stack.enter_context(_locked(self.data))
+        self._owns_data = True
         self._start_servers()
         upgrade(self.addresses.database_url)
         self._start_simulator()
