@@ -12,7 +12,7 @@ from sqlalchemy import Connection, RowMapping, text
 
 from docmill.errors import JobUnknown, Misconfigured
 
-__all__ = ["COST_GROUPS", "CostRow", "JobReport", "costs", "ended", "job_report", "recent"]
+__all__ = ["COST_GROUPS", "CostRow", "JobReport", "costs", "ended", "job_report", "recent", "timeline"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,12 +70,42 @@ left join lateral (
 """
 
 
-def job_report(connection: Connection, job_id: int) -> JobReport:
-    """Raises JobUnknown."""
-    row = connection.execute(text(f"{REPORT} where j.id = :id"), {"id": job_id}).mappings().one_or_none()
+def job_report(connection: Connection, job_id: int, *, tenant: str | None = None) -> JobReport:
+    """Raises JobUnknown, also for another tenant's job."""
+    row = (
+        connection.execute(
+            text(f"{REPORT} where j.id = :id and (cast(:tenant as text) is null or j.tenant = :tenant)"),
+            {"id": job_id, "tenant": tenant},
+        )
+        .mappings()
+        .one_or_none()
+    )
     if row is None:
         raise JobUnknown(job_id)
     return _report(row)
+
+
+def timeline(connection: Connection, job_id: int) -> dict[str, list[dict[str, Any]]]:
+    """How a job came to its end: ``stages`` (each publication of its chain) and ``attempts`` (each call)."""
+    drives = connection.execute(
+        text("select epoch, stage, cause, at from drives where job_id = :id order by epoch"), {"id": job_id}
+    )
+    calls = connection.execute(
+        text(
+            "select id, purpose, attempt, try, state, provider, model, input_tokens, cached_tokens, output_tokens,"
+            " cost_usd, cache_layer, remedy, failure_kind, http_status, possibly_billed, latency_ms, started_at"
+            " from calls where job_id = :id order by started_at"
+        ),
+        {"id": job_id},
+    )
+    return {
+        "stages": [_plain(row) for row in drives.mappings()],
+        "attempts": [_plain(row) for row in calls.mappings()],
+    }
+
+
+def _plain(row: RowMapping) -> dict[str, Any]:
+    return {name: f"{value.normalize():f}" if isinstance(value, Decimal) else value for name, value in row.items()}
 
 
 def ended(connection: Connection, job_ids: Sequence[int]) -> list[JobReport]:
@@ -87,24 +117,43 @@ def ended(connection: Connection, job_ids: Sequence[int]) -> list[JobReport]:
 
 
 def recent(
-    connection: Connection, *, limit: int, stuck: bool = False, state: str | None = None
+    connection: Connection,
+    *,
+    limit: int,
+    stuck: bool = False,
+    state: str | None = None,
+    tenant: str | None = None,
+    feature: str | None = None,
+    user: str | None = None,
+    before: int | None = None,
 ) -> list[JobReport]:
-    """The latest jobs; with ``stuck``, those that somebody should have looked at, or that broke workers."""
-    condition = (
-        "j.wait is not null and (j.crashes > 0 or j.redrives > 2"
-        " or (j.wait <> 'unsent' and j.wake_at < clock_timestamp() - interval '30 s'))"
-        if stuck
-        else "true"
-    )
-    rows = connection.execute(
-        text(
-            f"{REPORT} where {condition} and (cast(:state as text) is null or j.state = :state)"
-            " order by j.id desc limit :limit"
-        ),
-        {"limit": limit, "state": state},
-    )
+    """The latest jobs, the newest first; None leaves a condition out.
+
+    ``stuck`` are those that somebody should have looked at, or that broke workers.
+    """
+    conditions = [
+        f"j.{column} {sign} :{name}"
+        for name, column, sign, value in (
+            ("state", "state", "=", state),
+            ("tenant", "tenant", "=", tenant),
+            ("feature", "feature", "=", feature),
+            ("user", "usr", "=", user),
+            ("before", "id", "<", before),
+        )
+        if value is not None
+    ]
+    if stuck:
+        conditions.append(STUCK)
+    where = f"where {' and '.join(conditions)}" if conditions else ""
+    values = {"state": state, "tenant": tenant, "feature": feature, "user": user, "before": before, "limit": limit}
+    rows = connection.execute(text(f"{REPORT} {where} order by j.id desc limit :limit"), values)
     return [_report(row) for row in rows.mappings()]
 
+
+STUCK = (
+    "j.wait is not null and (j.crashes > 0 or j.redrives > 2"
+    " or (j.wait <> 'unsent' and j.wake_at < clock_timestamp() - interval '30 s'))"
+)
 
 COST_GROUPS: Mapping[str, str] = {
     "feature": "feature",
@@ -136,7 +185,7 @@ class CostRow:
         return plain
 
 
-def costs(connection: Connection, by: Sequence[str], *, timezone: str) -> list[CostRow]:
+def costs(connection: Connection, by: Sequence[str], *, timezone: str, tenant: str | None = None) -> list[CostRow]:
     """The ledger summed by some of :data:`COST_GROUPS`, the dearest group first. Raises Misconfigured."""
     for name in by:
         if name not in COST_GROUPS:
@@ -152,9 +201,10 @@ def costs(connection: Connection, by: Sequence[str], *, timezone: str) -> list[C
             " count(*) filter (where possibly_billed)::int as possibly_billed,"
             " coalesce(sum(input_tokens), 0)::bigint as input_tokens,"
             " coalesce(sum(output_tokens), 0)::bigint as output_tokens,"
-            f" coalesce(sum(cost_usd), 0) as cost_usd from calls {grouping} order by cost_usd desc"
+            " coalesce(sum(cost_usd), 0) as cost_usd from calls"
+            f" where cast(:tenant as text) is null or tenant = :tenant {grouping} order by cost_usd desc"
         ),
-        {"timezone": timezone} if "day" in by else {},
+        {"tenant": tenant, **({"timezone": timezone} if "day" in by else {})},
     )
     return [_cost_row(row, by) for row in rows.mappings()]
 

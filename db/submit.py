@@ -11,7 +11,7 @@ from typing import Any, Literal
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import IntegrityError
 
-from docmill.errors import SubmitRefused
+from docmill.errors import IdempotencyConflict, SubmitRefused
 
 __all__ = ["Submission", "submit"]
 
@@ -49,11 +49,13 @@ def submit(connection: Connection, submission: Submission) -> int:
     try:
         return int(connection.execute(SUBMIT, values).scalar_one())
     except IntegrityError as error:
-        raise SubmitRefused(_why(error)) from error
+        raise _refusal(error) from error
 
 
-def _why(error: IntegrityError) -> str:
+def _refusal(error: IntegrityError) -> SubmitRefused:
     diagnosis = error.orig.diag  # type: ignore[union-attr] # psycopg's
     if diagnosis.constraint_name == "jobs_lane_check":
-        return "the lane is interactive or bulk"
-    return ": ".join(filter(None, (diagnosis.message_primary, diagnosis.message_hint)))
+        return SubmitRefused("the lane is interactive or bulk")
+    message = ": ".join(filter(None, (diagnosis.message_primary, diagnosis.message_hint)))
+    # Raised by docmill_submit_file itself, and so of no constraint.
+    return SubmitRefused(message) if diagnosis.constraint_name else IdempotencyConflict(message)

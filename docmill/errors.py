@@ -9,6 +9,7 @@
     │   └── VariableMissing      a template variable that the submit did not give
     ├── Unreadable               a document that cannot become text
     ├── SubmitRefused            what was submitted cannot become a job
+    │   └── IdempotencyConflict  its key was used for another submit
     ├── JobUnknown               no job has that id
     ├── JobNotFit                the job's state does not allow what was asked of it
     └── ReplyRejected            a model's reply that is not an answer
@@ -31,6 +32,7 @@ __all__ = [
     "DocmillError",
     "Failure",
     "FailureKind",
+    "IdempotencyConflict",
     "JobNotFit",
     "JobUnknown",
     "Misconfigured",
@@ -165,6 +167,10 @@ class Unreadable(DocmillError):
 
 class SubmitRefused(DocmillError):
     """What was submitted cannot become a job; nothing was stored."""
+
+
+class IdempotencyConflict(SubmitRefused):
+    """The idempotency key was used for another submit."""
 
 
 class JobUnknown(DocmillError):

@@ -170,6 +170,13 @@ class Settings(BaseSettings):
     cpu_processes: int = Field(default=2, gt=0)
     task_events: bool = True
     """Whether workers tell Flower what they do."""
+    api_host: str = "127.0.0.1"
+    """Beyond loopback, callers need keys."""
+    api_port: int | None = None
+    """None takes a free one."""
+    flower_port: int | None = None
+    flower_password: SecretStr | None = None
+    """For the user `docmill`; None makes one, in the data folder."""
     log_json: bool | None = None
     """None: JSON unless it goes to a terminal."""
 

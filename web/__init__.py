@@ -1,1 +1,1 @@
-"""HTTP API and pages."""
+"""The HTTP API and the pages."""

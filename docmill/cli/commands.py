@@ -8,6 +8,7 @@ from docmill.cli.costs import costs
 from docmill.cli.demo import demo
 from docmill.cli.doctor import doctor
 from docmill.cli.jobs import cancel, jobs, result, retry
+from docmill.cli.keys import keys
 from docmill.cli.prompts import prompts
 from docmill.cli.simulate import simulate
 from docmill.cli.submit import submit
@@ -20,3 +21,4 @@ app = typer.Typer(name="docmill", no_args_is_help=True, pretty_exceptions_enable
 for command in (up, submit, jobs, result, retry, cancel, costs, doctor, simulate, demo):
     app.command()(command)
 app.add_typer(prompts, name="prompts")
+app.add_typer(keys, name="keys")

@@ -58,6 +58,8 @@ def _show(addresses: Addresses, folder: Path) -> None:
             ("broker", _without_password(addresses.broker_url)),
             ("cache", _without_password(addresses.cache_url)),
             ("models", addresses.llm_url),
+            ("API and costs", f"{addresses.api}  (documentation at {addresses.api}/docs)"),
+            ("Flower", f"{addresses.flower}  (user docmill, password in {folder / 'flower-password'})"),
             *((f"process {name}", pid) for name, pid in addresses.pids.items()),
         ],
     )

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+import signal
+import subprocess
+import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 from sqlalchemy import Engine
 
 from db.engine import make_engine
 from db.migrations import upgrade
 from workers.stack.servers import EmbeddedServers
+
+COMMAND = (sys.executable, "-m", "docmill.cli")
 
 
 @pytest.fixture(scope="session")
@@ -31,3 +39,23 @@ def engine(servers: EmbeddedServers) -> Iterator[Engine]:
     made = make_engine(servers.database_url)
     yield made
     made.dispose()
+
+
+@pytest.fixture(scope="session")
+def up() -> Iterator[Path]:
+    """The data folder of a running stack, that is stopped by SIGTERM and leaves nothing running."""
+    data = Path(tempfile.mkdtemp(prefix="docmill-up-"))
+    data.chmod(0o711)
+    ready = data / "up.json"
+    process = subprocess.Popen(
+        [*COMMAND, "up", "--data", str(data / "stack"), "--ready-file", str(ready)], stdout=subprocess.DEVNULL
+    )
+    while not ready.exists():
+        assert process.poll() is None
+        time.sleep(0.05)
+    pids = json.loads(ready.read_text())["pids"].values()
+    yield data / "stack"
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=60) == 0
+    assert not [pid for pid in pids if psutil.pid_exists(pid)]
+    shutil.rmtree(data)

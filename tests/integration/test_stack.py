@@ -5,17 +5,11 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-
-import psutil
-import pytest
 
 COMMAND = (sys.executable, "-m", "docmill.cli")
 RECEIPT = "TEA HOUSE\n1 Sample Street\nDate: 2021-03-04\nGreen tea 4.10\nTOTAL 4.10\n"
@@ -25,26 +19,6 @@ def docmill(*arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [*COMMAND, *arguments], capture_output=True, text=True, check=False, timeout=120, env={**os.environ, **env}
     )
-
-
-@pytest.fixture(scope="module")
-def up() -> Iterator[Path]:
-    """The data folder of a running stack, that is stopped by SIGTERM and leaves nothing running."""
-    data = Path(tempfile.mkdtemp(prefix="docmill-up-"))
-    data.chmod(0o711)
-    ready = data / "up.json"
-    process = subprocess.Popen(
-        [*COMMAND, "up", "--data", str(data / "stack"), "--ready-file", str(ready)], stdout=subprocess.DEVNULL
-    )
-    while not ready.exists():
-        assert process.poll() is None
-        time.sleep(0.05)
-    pids = json.loads(ready.read_text())["pids"].values()
-    yield data / "stack"
-    process.send_signal(signal.SIGTERM)
-    assert process.wait(timeout=60) == 0
-    assert not [pid for pid in pids if psutil.pid_exists(pid)]
-    shutil.rmtree(data)
 
 
 def submitted(up: Path, *arguments: str) -> tuple[int, list[dict[str, Any]]]:

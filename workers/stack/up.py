@@ -8,6 +8,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import secrets
 import signal
 import socket
 import sys
@@ -18,6 +19,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 
+import httpx
 import redis
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
@@ -33,6 +35,8 @@ from workers.stack.servers import EmbeddedServers, ServerName
 
 __all__ = ["Stack", "check_valkey"]
 
+FLOWER_PASSWORD = "flower-password"  # noqa: S105 - the name of a file
+"""A file of the data folder."""
 WATCH_EVERY_S = 0.2
 SHORT_LIFE_S = 10.0
 MOST_SHORT_LIVES = 5
@@ -104,6 +108,8 @@ class Stack:
         for name in ROLES:
             for number in range(1, self._replicas[name] + 1):
                 self._start_worker(name, number)
+        self._start_api()
+        self._start_flower()
         for process in self._programs:
             process.await_ready()
         self._tell()
@@ -165,6 +171,48 @@ class Stack:
                 stop_within_s=self._settings.call_deadline_s + STOPPING_S,
             )
         )
+
+    def _start_api(self) -> None:
+        host, port = self._settings.api_host, self._settings.api_port or _free_port()
+        url = f"http://{host}:{port}"
+        command = [sys.executable, "-m", "web", "--host", host, "--port", str(port)]
+        self._add(
+            Process(
+                name="api",
+                command=command,
+                env=self._env(),
+                log=self._log("api"),
+                check=lambda: _check_http(f"{url}/readyz"),
+            )
+        )
+        self.addresses = replace(self.addresses, api=url)
+
+    def _start_flower(self) -> None:
+        """Flower shows arguments of tasks and can end them, so it asks for a password, on loopback too."""
+        port = self._settings.flower_port or _free_port()
+        url = f"http://127.0.0.1:{port}"
+        command = [sys.executable, "-m", "celery", "-A", "workers.app", "flower"]
+        self._add(
+            Process(
+                name="flower",
+                command=[*command, "--address=127.0.0.1", f"--port={port}", "--purge_offline_workers=60"],
+                env={**self._env(), "FLOWER_BASIC_AUTH": f"docmill:{self._flower_password()}"},
+                log=self._log("flower"),
+                check=lambda: _check_http(f"{url}/healthcheck"),
+            )
+        )
+        self.addresses = replace(self.addresses, flower=url)
+
+    def _flower_password(self) -> str:
+        """The settings' own, or one that is made once and kept where only the owner of the data can read it."""
+        given = self._settings.flower_password
+        if given is not None:
+            return given.get_secret_value()
+        path = self.data / FLOWER_PASSWORD
+        if not path.exists():
+            with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+                file.write(secrets.token_urlsafe(12))
+        return path.read_text(encoding="utf-8")
 
     def _add(self, process: Process) -> Process:
         self._programs.append(process)
@@ -268,6 +316,15 @@ def check_valkey(name: str, url: str) -> None:
         raise ServiceAway(
             f"the {name} does not answer ({type(error).__name__}): start it, or mend DOCMILL_{name.upper()}_URL"
         ) from error
+
+
+def _check_http(url: str) -> None:
+    try:
+        answer = httpx.get(url, timeout=2)
+    except httpx.HTTPError as error:
+        raise NotReady from error
+    if answer.status_code != httpx.codes.OK:
+        raise NotReady
 
 
 def _free_port() -> int:

@@ -1,0 +1,186 @@
+"""The HTTP API, its client, and Flower, on a running stack."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import httpx
+import psycopg
+import pytest
+
+from db.engine import make_engine
+from docmill.client import AsyncDocmill, Docmill, JobFailed, submit_in
+from docmill.errors import JobNotFit, JobUnknown, ServiceAway, SubmitRefused
+from docmill.settings import Settings
+from prompts import Registry
+from web.app import make_app
+
+
+@pytest.fixture
+def addresses(up: Path) -> dict[str, str]:
+    found: dict[str, str] = json.loads((up / "ready.json").read_text())
+    return found
+
+
+@pytest.fixture
+def docmill(addresses: dict[str, str]) -> Iterator[Docmill]:
+    with Docmill(addresses["api"]) as client:
+        yield client
+
+
+def receipt() -> str:
+    return f"TEA HOUSE {uuid4().hex[:6]}\nDate: 2021-03-04\nGreen tea 4.10\nTOTAL 4.10\n"
+
+
+def test_a_document_goes_in_and_its_answer_comes_out(docmill: Docmill) -> None:
+    job = docmill.submit(receipt(), prompt="receipt", feature="till", user="u1", deadline=600)
+    assert (job.state, job.version, job.feature, job.user) == ("queued", "v1", "till", "u1")
+    done = docmill.wait(job.id, timeout=60)
+    assert done.state == "done"
+    assert docmill.result(job.id)["total"] == 4.1
+    assert done.cost_usd is not None
+
+
+def test_a_file_goes_in_as_an_upload(docmill: Docmill, tmp_path: Path) -> None:
+    path = tmp_path / "tea.txt"
+    path.write_text(receipt())
+    job = docmill.submit(path, prompt="receipt")
+    assert docmill.wait(job.id, timeout=60).state == "done"
+    empty = docmill.submit(b"", prompt="receipt")
+    assert docmill.wait(empty.id, timeout=60).failure is not None
+    with pytest.raises(JobFailed, match="no bytes"):
+        docmill.result(empty.id)
+
+
+def test_the_async_client_does_the_same(addresses: dict[str, str]) -> None:
+    async def once() -> str:
+        async with AsyncDocmill(addresses["api"]) as docmill:
+            job = await docmill.submit(receipt(), prompt="receipt")
+            return (await docmill.wait(job.id, timeout=60)).state
+
+    assert asyncio.run(once()) == "done"
+
+
+def test_a_key_makes_a_submit_safe_to_repeat_and_another_body_a_conflict(docmill: Docmill) -> None:
+    text, key = receipt(), uuid4().hex
+    first = docmill.submit(text, prompt="receipt", idempotency_key=key)
+    assert docmill.submit(text, prompt="receipt", idempotency_key=key).id == first.id
+    with pytest.raises(SubmitRefused, match="was used for another submit"):
+        docmill.submit(receipt(), prompt="receipt", idempotency_key=key)
+
+
+def test_what_cannot_be_is_told_with_its_status(addresses: dict[str, str], docmill: Docmill) -> None:
+    with pytest.raises(SubmitRefused, match="did you mean receipt"):
+        docmill.submit("x", prompt="recipt")
+    with pytest.raises(JobUnknown):
+        docmill.job(999_999_999)
+    job = docmill.wait(docmill.submit(receipt(), prompt="receipt").id, timeout=60)
+    with pytest.raises(JobNotFit, match="nothing to cancel"):
+        docmill.cancel(job.id)
+    with pytest.raises(JobNotFit, match="fresh"):
+        docmill.retry(job.id)
+    assert docmill.retry(job.id, fresh=True).id != job.id
+    api = addresses["api"]
+    for answer, status in (
+        (httpx.post(f"{api}/v1/jobs", content=b"{"), 422),
+        (httpx.post(f"{api}/v1/jobs", json={"prompt": "receipt"}), 422),
+        (httpx.post(f"{api}/v1/jobs", json={"prompt": "receipt", "document": "x", "lane": "fast"}), 422),
+        (httpx.post(f"{api}/v1/jobs", headers={"content-length": "99000000"}, content=b"x" * 99_000_000), 413),
+        (httpx.get(f"{api}/v1/jobs", headers={"authorization": "Bearer dm_no_key"}), 401),
+        (httpx.get(f"{api}/v1/costs?by=shoes"), 422),
+        (httpx.get(f"{api}/nowhere"), 404),
+    ):
+        assert answer.status_code == status
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert {"type", "title", "status", "detail"} <= set(answer.json())
+
+
+def test_a_job_is_shown_with_its_stages_calls_and_cost(addresses: dict[str, str], docmill: Docmill) -> None:
+    job = docmill.wait(docmill.submit(receipt(), prompt="receipt").id, timeout=60)
+    shown = httpx.get(f"{addresses['api']}/v1/jobs/{job.id}").json()
+    assert [stage["cause"] for stage in shown["stages"]] == ["start"]
+    assert [(call["state"], call["model"]) for call in shown["attempts"]] == [("answered", "sim-small")]
+    assert shown["attempts"][0]["cost_usd"] == shown["cost_usd"]
+
+
+def test_jobs_come_a_page_at_a_time(addresses: dict[str, str], docmill: Docmill) -> None:
+    feature = uuid4().hex
+    ids = [docmill.submit(receipt(), prompt="receipt", feature=feature).id for _ in range(3)]
+    url = f"{addresses['api']}/v1/jobs?limit=2&feature={feature}"
+    first = httpx.get(url).json()
+    second = httpx.get(f"{url}&cursor={first['next']}").json()
+    assert [job["id"] for job in (*first["jobs"], *second["jobs"])] == ids[::-1]
+    assert second["next"] is None
+
+
+def test_another_tenants_job_is_unknown(up: Path, addresses: dict[str, str], docmill: Docmill) -> None:
+    job = docmill.submit(receipt(), prompt="receipt")
+    made = subprocess.run(
+        [sys.executable, "-m", "docmill.cli", "keys", "add", "other", "--data", str(up), "--json"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    with Docmill(addresses["api"], json.loads(made.stdout)["key"]) as other:
+        with pytest.raises(JobUnknown):
+            other.job(job.id)
+        own = other.submit(receipt(), prompt="receipt")
+        assert other.wait(own.id, timeout=60).state == "done"
+    with pytest.raises(JobUnknown):
+        docmill.job(own.id)
+
+
+def test_beyond_loopback_every_caller_needs_a_key(addresses: dict[str, str]) -> None:
+    async def ask(host: str) -> int:
+        app = make_app(Settings(), engine, Registry(), host=host)
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://docmill") as client:
+            return (await client.get("/v1/jobs")).status_code
+
+    engine = make_engine(addresses["database_url"])
+    assert [asyncio.run(ask(host)) for host in ("127.0.0.1", "::1", "0.0.0.0", "10.0.0.5")] == [200, 200, 401, 401]
+    engine.dispose()
+
+
+def test_the_pages_and_health_answer(addresses: dict[str, str]) -> None:
+    api = addresses["api"]
+    page = httpx.get(f"{api}/costs")
+    assert page.status_code == 200
+    assert "rules, not a language model" in page.text
+    assert "//kozea" not in page.text, "nothing is fetched from elsewhere"
+    assert httpx.get(f"{api}/readyz").status_code == httpx.get(f"{api}/healthz").status_code == 200
+    assert 'docmill_worker_slots{queue="io"} 100.0' in httpx.get(f"{api}/metrics").text
+    assert "/v1/jobs" in httpx.get(f"{api}/openapi.json").json()["paths"]
+
+
+def test_flower_asks_for_its_password_and_shows_stages_without_documents(
+    up: Path, addresses: dict[str, str], docmill: Docmill
+) -> None:
+    docmill.wait(docmill.submit(receipt(), prompt="receipt").id, timeout=60)
+    assert httpx.get(f"{addresses['flower']}/api/tasks").status_code == 401
+    password = (up / "flower-password").read_text()
+    tasks = httpx.get(f"{addresses['flower']}/api/tasks", auth=("docmill", password)).json().values()
+    stages = ("validate", "context", "complete", "parse", "store")
+    assert {task["name"] for task in tasks} == {f"docmill.{stage}" for stage in stages}
+    assert "TEA HOUSE" not in json.dumps(list(tasks))
+
+
+def test_submit_in_is_part_of_the_callers_transaction(addresses: dict[str, str], docmill: Docmill) -> None:
+    with psycopg.connect(addresses["database_url"]) as connection:
+        kept = submit_in(connection, receipt(), prompt="receipt", feature="shop")
+        connection.commit()
+        lost = submit_in(connection, receipt(), prompt="receipt")
+        connection.rollback()
+    assert docmill.wait(kept, timeout=60).state == "done"
+    with pytest.raises(JobUnknown):
+        docmill.job(lost)
+
+
+def test_a_server_that_is_away_is_named() -> None:
+    with Docmill("http://127.0.0.1:9", timeout_s=1) as client, pytest.raises(ServiceAway, match="is it up"):
+        client.job(1)
