@@ -19,6 +19,8 @@ from db.models import ModelState
 from docmill import money
 from docmill.errors import Failure, Misconfigured
 from docmill.llm.client import Endpoint, Outcome, ask
+from docmill.llm.limiter import Slot
+from docmill.llm.limits import Limits
 from docmill.llm.transport import NOT_SENT
 from docmill.llm.types import Request, Usage
 from docmill.remedies import decide
@@ -35,6 +37,9 @@ __all__ = ["Call", "complete", "settle"]
 
 log = structlog.get_logger()
 
+SHORT_S = 0.02
+"""Waits below are not worth a message."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Call:
@@ -47,6 +52,21 @@ class Call:
     request: Request
     intent: ledger.Intent
 
+    @property
+    def limit_key(self) -> str:
+        """What shares limits: a model of an account, an account being a credential at an address."""
+        return f"{self.model.account}@{self.model.base_url}/{self.model.model}"
+
+    @property
+    def limits(self) -> Limits:
+        """As docmill.toml knows them."""
+        return Limits(requests=self.model.requests_per_minute, tokens=self.model.tokens_per_minute)
+
+    @property
+    def tokens(self) -> int:
+        """What the call is counted as until its answer tells: providers charge the output limit at once."""
+        return int((self.job.context or {}).get("tokens", 0)) + self.request.max_output_tokens
+
 
 def complete(services: Services, job: Job) -> Step:
     """Asks the model unless this attempt has its answer, and goes on as the answer demands."""
@@ -57,12 +77,18 @@ def complete(services: Services, job: Job) -> Step:
     call = _prepare(services, job)
     if not isinstance(call, Call):
         return call
+    slot = _slot(services, call)
+    if slot.wait_s > SHORT_S:
+        return _wait(services, job, slot)
     opened_at = time.monotonic()
     with services.engine.begin() as connection:
         opened = ledger.open_call(connection, job, call.intent, lease_s=services.settings.lease_s)
     if not opened:
+        _tell_limiter(services, call, used=0)
         return Stop("stale")
-    return _store(services, call, _ask(services, call, opened_at))
+    outcome = _ask(services, call, opened_at)
+    _tell_limiter(services, call, outcome)
+    return _store(services, call, outcome)
 
 
 def settle(services: Services, call: Call, outcome: Outcome) -> Step:
@@ -119,6 +145,39 @@ def _intent(services: Services, job: Job, prompt: PromptVersion, model: Model, r
         reserved_usd=None,
         owner=services.owner,
     )
+
+
+def _slot(services: Services, call: Call) -> Slot:
+    """When the call may go. One that the provider has told how long to wait has waited, and asks nobody else."""
+    job = call.job
+    if job.history and job.history[-1]["kind"] == "rate_limited":
+        return Slot()
+    name = f"{job.id}:{job.attempt}:{len(job.history)}"
+    return services.limiter.ask(call.limit_key, name, call.tokens, call.limits)
+
+
+def _wait(services: Services, job: Job, slot: Slot) -> Step:
+    """A countdown to a slot that is kept; where there is none, a hold until there may be one."""
+    with services.engine.begin() as connection:
+        if slot.reserved or slot.wait_s <= 1:
+            return remedies.wait(connection, job, slot.wait_s, "rate")
+        jobs.hold(connection, job, "rate", for_s=max(1.0, slot.wait_s / 2))
+    return Stop("held: rate")
+
+
+def _tell_limiter(
+    services: Services, call: Call, outcome: Outcome | None = None, *, used: int | None = None
+) -> None:
+    """Gives back what the call did not use, and passes on what the provider told."""
+    limits = outcome.limits if outcome else Limits()
+    if outcome is not None and outcome.failure is not None and outcome.failure.kind == "rate_limited":
+        used = 0
+        services.limiter.told(call.limit_key, outcome.failure.retry_after_s or 1.0)
+    elif outcome is not None and outcome.reply is not None:
+        usage = outcome.reply.usage
+        used = (usage.input_tokens or 0) + (usage.output_tokens or 0) or None
+    spent = call.tokens if used is None else used
+    services.limiter.answered(call.limit_key, call.tokens, spent, call.limits, limits)
 
 
 def _ask(services: Services, call: Call, opened_at: float) -> Outcome:

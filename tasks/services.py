@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from sqlalchemy import Engine
 
 from db.jobs import Drive
+from docmill.llm.limiter import Limiter, NoLimiter
 from docmill.llm.loop import LoopThread
 from docmill.llm.transport import Transport
 from docmill.reading import Reader
@@ -45,6 +46,7 @@ class Services:
     """The process's name, in claims."""
     reader: Reader | None = None
     """Where files are read (cpu)."""
+    limiter: Limiter = field(default_factory=NoLimiter)
     caller: Caller | None = None
     """Where models are called (io)."""
 

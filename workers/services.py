@@ -9,6 +9,7 @@ import structlog
 
 from db.engine import make_engine
 from docmill.errors import PromptBroken
+from docmill.llm.limiter import RedisLimiter
 from docmill.llm.loop import LoopThread
 from docmill.llm.tokens import count
 from docmill.llm.transport import HttpTransport
@@ -38,12 +39,15 @@ def io_services(settings: Settings, *, owner: str) -> Iterator[Services]:
         loop = stack.enter_context(LoopThread())
         transport = HttpTransport(connections=settings.io_threads + 10)
         stack.callback(lambda: loop.run(transport.close()))
+        limiter = RedisLimiter(settings.need("cache_url"))
+        stack.callback(limiter.close)
         yield Services(
             settings=settings,
             engine=engine,
             registry=registry,
             publish=publish,
             owner=owner,
+            limiter=limiter,
             caller=Caller(loop=loop, transport=transport),
         )
 

@@ -11,6 +11,7 @@ from uuid import UUID
 
 from docmill.errors import Failure
 from docmill.llm.classification import classify
+from docmill.llm.limits import Limits, told_limits
 from docmill.llm.transport import NOT_SENT, Response, Transport
 from docmill.llm.types import Reply, Request
 from docmill.llm.wire import wire_for
@@ -40,6 +41,8 @@ class Outcome:
     failure: Failure | None
     status: int | None
     latency_ms: int
+    limits: Limits = field(default_factory=Limits)
+    """What the response told of the provider's limits."""
 
     @property
     def answered(self) -> bool:
@@ -81,7 +84,8 @@ async def ask(
         now=datetime.now(UTC),
     )
     reply = wire.reply(response.body) if _may_hold_a_reply(response, failure) else None
-    return Outcome(reply=reply, failure=failure, status=response.status, latency_ms=latency_ms)
+    limits = told_limits(endpoint.provider, response.headers)
+    return Outcome(reply=reply, failure=failure, status=response.status, latency_ms=latency_ms, limits=limits)
 
 
 def _may_hold_a_reply(response: Response, failure: Failure | None) -> bool:
