@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, text
 
+from db import flights
 from db.jobs import ENDING, MOST_CRASHES, MOST_REDRIVES, QUARANTINED_AT, Drive
 from db.ledger import expire_intents
 
@@ -148,6 +149,7 @@ def sweep(connection: Connection, *, message_s: float) -> list[Drive]:
     expire_intents(connection)
     for statement in (OVERDUE, HOLDS_OVER, POISONED):
         connection.execute(text(statement), {"limit": SWEPT_AT_ONCE})
+    flights.settle_ended(connection)
     rows = connection.execute(text(LOST), {"limit": SWEPT_AT_ONCE, "message_s": message_s})
     return [Drive(**row) for row in rows.mappings()]
 

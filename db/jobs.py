@@ -35,6 +35,7 @@ __all__ = [
     "hold",
     "keep_value",
     "load",
+    "name_work",
     "note_failure",
     "release_crashed",
     "start_drive",
@@ -57,7 +58,8 @@ MOST_REDRIVES = 10
 FENCE = "id = :id and epoch = :epoch and stage = :stage and wait is not null"
 FIELDS = (
     "id, tenant, feature, usr, lane, document_id, prompt, version, params, stage, epoch, attempt, purpose, model,"
-    " history, context, value, crashes, redrives, coalesce(deadline_at < clock_timestamp(), false) as overdue"
+    " history, context, value, crashes, redrives, flight_key, fresh,"
+    " coalesce(deadline_at < clock_timestamp(), false) as overdue"
 )
 
 
@@ -84,6 +86,8 @@ class Job:
     value: Mapping[str, Any] | None
     crashes: int
     redrives: int
+    flight_key: bytes | None
+    fresh: bool
     overdue: bool
 
     @property
@@ -193,6 +197,11 @@ def advance(
     )
 
 
+def name_work(connection: Connection, job: Job, key: bytes) -> bool:
+    """Notes the key of the job's work, at its first call; it stays through all attempts."""
+    return _changed(connection, "flight_key = :key", {**job.fence, "key": key})
+
+
 def note_failure(connection: Connection, job: Job, entry: Mapping[str, Any]) -> bool:
     """Adds a failed call and its remedy to the history; False for a stale message."""
     return _changed(
@@ -240,7 +249,7 @@ def hold(
 
 
 def end(connection: Connection, job: Job, state: End, *, failure: Failure | None = None, detail: str = "") -> bool:
-    """The job ends; False for a stale message."""
+    """The job ends; False for a stale message. Whoever ends a job tells its flight (:mod:`db.flights`)."""
     return _changed(connection, ENDING, {**job.fence, "state": state, "failure": _json(_told(failure, detail))})
 
 

@@ -59,9 +59,9 @@ def fresh(connection: Connection, job_id: int, *, deadline_at: datetime | None =
     made = connection.execute(
         text(
             "insert into jobs (tenant, feature, usr, lane, chain, document_id, collection, prompt, version,"
-            " params, deadline_at)"
+            " params, deadline_at, fresh)"
             " select tenant, feature, usr, lane, chain, document_id, collection, prompt, version,"
-            " params, :deadline_at from jobs where id = :id returning id"
+            " params, :deadline_at, true from jobs where id = :id returning id"
         ),
         {"id": job_id, "deadline_at": deadline_at},
     ).scalar()

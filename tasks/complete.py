@@ -5,19 +5,23 @@ No database connection is held while the model thinks.
 
 from __future__ import annotations
 
+import hashlib
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from decimal import Decimal
 from uuid import uuid4
 
 import structlog
+from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
-from db import jobs, ledger, models
+from db import flights, jobs, ledger, models
 from db.jobs import Job
 from db.models import ModelState
 from docmill import money
 from docmill.errors import Failure, Misconfigured
+from docmill.llm.cache import Hit
 from docmill.llm.client import Endpoint, Outcome, ask
 from docmill.llm.limiter import Slot
 from docmill.llm.limits import Limits
@@ -27,6 +31,7 @@ from docmill.remedies import decide
 from docmill.settings import Model
 from prompts import PromptVersion
 from tasks import remedy as remedies
+from tasks.drive import drive_to_store
 from tasks.remedy import Setback
 from tasks.request import as_json, compose, input_hash
 from tasks.services import Caller, Services
@@ -37,6 +42,8 @@ __all__ = ["Call", "complete", "settle"]
 
 log = structlog.get_logger()
 
+WAITER_S = 60.0
+"""After so long a job that waits for another's answer looks whether that one still lives."""
 SHORT_S = 0.02
 """Waits below are not worth a message."""
 
@@ -51,6 +58,18 @@ class Call:
     state: ModelState
     request: Request
     intent: ledger.Intent
+
+    @property
+    def work(self) -> bytes:
+        """The key of the work, the same for the same question of a tenant: the flight's, and the cache's.
+
+        That of a first attempt is kept through all that follow. It covers the messages with document and passages,
+        the model, the sampling, the schema and the checks.
+        """
+        if self.job.flight_key is not None and self.job.purpose != "first":
+            return bytes(self.job.flight_key)
+        parts = (self.job.tenant.encode(), self.intent.input_hash, self.intent.content_hash)
+        return hashlib.sha256(b"\0".join(parts)).digest()
 
     @property
     def limit_key(self) -> str:
@@ -77,15 +96,17 @@ def complete(services: Services, job: Job) -> Step:
     call = _prepare(services, job)
     if not isinstance(call, Call):
         return call
+    known = _known(services, call)
+    if known is not None:
+        return _from_cache(services, call, known)
     slot = _slot(services, call)
     if slot.wait_s > SHORT_S:
         return _wait(services, job, slot)
     opened_at = time.monotonic()
-    with services.engine.begin() as connection:
-        opened = ledger.open_call(connection, job, call.intent, lease_s=services.settings.lease_s)
-    if not opened:
+    refused = _open(services, call)
+    if refused is not None:
         _tell_limiter(services, call, used=0)
-        return Stop("stale")
+        return refused
     outcome = _ask(services, call, opened_at)
     _tell_limiter(services, call, outcome)
     return _store(services, call, outcome)
@@ -145,6 +166,49 @@ def _intent(services: Services, job: Job, prompt: PromptVersion, model: Model, r
         reserved_usd=None,
         owner=services.owner,
     )
+
+
+def _known(services: Services, call: Call) -> Hit | None:
+    """The answer to the same work, if a cache has it and the job does not want to pay again."""
+    if call.job.purpose != "first" or call.job.fresh:
+        return None
+    return services.cache.get(call.work)
+
+
+def _from_cache(services: Services, call: Call, hit: Hit) -> Step:
+    cost = hit.value.get("cost_usd")
+    known = flights.Landed(
+        value={"answer": hit.value["answer"], "evidence": hit.value.get("evidence")},
+        model=str(hit.value["model"]),
+        cost_usd=None if cost is None else Decimal(cost),
+    )
+    with services.engine.begin() as connection:
+        jobs.name_work(connection, call.job, call.work)
+        return _use(connection, services, call.job, known, hit.layer)
+
+
+def _use(connection: Connection, services: Services, job: Job, known: flights.Landed, layer: str) -> Stop:
+    """A known answer was checked when it was new: it goes to store without another look."""
+    flights.record_cached(connection, job.id, layer=layer, model=known.model, saved_usd=known.cost_usd)
+    moved = drive_to_store(connection, services, job, known.value, "cached")
+    return Stop("cached", (moved,)) if moved else Stop("stale")
+
+
+def _open(services: Services, call: Call) -> Stop | None:
+    """Writes the intent; what is done instead where another job calls for the same work, or just has called."""
+    job = call.job
+    with services.engine.begin() as connection:
+        led = job.fresh or flights.board(connection, job, call.work)
+        jobs.name_work(connection, job, call.work)
+        if not led:
+            jobs.hold(connection, job, "flight", for_s=WAITER_S)
+            return Stop("held: flight")
+        if job.purpose == "first" and not job.fresh:
+            landed = flights.landed_lately(connection, job, call.work)
+            if landed is not None:
+                return _use(connection, services, job, landed, "flight")
+        opened = ledger.open_call(connection, job, call.intent, lease_s=services.settings.lease_s)
+    return None if opened else Stop("stale")
 
 
 def _slot(services: Services, call: Call) -> Slot:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
 import structlog
 from sqlalchemy import Connection
@@ -13,7 +15,7 @@ from docmill.errors import DocmillError
 from docmill.remedies import Purpose
 from tasks.services import Services
 
-__all__ = ["PublishFailed", "drive", "publish_all"]
+__all__ = ["PublishFailed", "drive", "drive_to_store", "publish_all"]
 
 log = structlog.get_logger()
 
@@ -48,6 +50,15 @@ def drive(
         model=model,
     )
     return jobs.start_drive(connection, move, message_s=services.message_s)
+
+
+def drive_to_store(
+    connection: Connection, services: Services, job: Job, value: Mapping[str, Any], cause: str
+) -> Drive | None:
+    """Takes a job from complete to store with a value, past parse; None where somebody was faster."""
+    if not jobs.advance(connection, job, "store", message_s=services.message_s, value=value):
+        return None
+    return drive(connection, services, replace(job, stage="store"), "store", cause)
 
 
 def publish_all(services: Services, drives: Sequence[Drive]) -> bool:

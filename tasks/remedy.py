@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, text
@@ -15,7 +15,7 @@ from docmill.errors import Failure
 from docmill.llm.wire import learn
 from docmill.remedies import Policy, Remedy, Tried, decide
 from prompts import PromptVersion
-from tasks.drive import drive
+from tasks.drive import drive, drive_to_store
 from tasks.services import Services
 from tasks.steps import Again, Onward, Step, Stop
 
@@ -173,13 +173,11 @@ def _drive(connection: Connection, services: Services, setback: Setback) -> Step
 def _review(connection: Connection, services: Services, setback: Setback) -> Step:
     job, failure = setback.job, setback.failure
     value = {**(job.value or {"answer": None}), "doubt": {"kind": failure.kind, "message": failure.message}}
-    if not jobs.advance(connection, job, "store", message_s=services.message_s, value=value):
-        return Stop("stale")
     if job.stage == "parse":
-        return Onward()
-    # From complete, store is not the chain's next stage: it is driven to.
-    moved = drive(connection, services, replace(job, stage="store"), "store", "review")
-    return Stop("review", (moved,)) if moved else Stop("stale")
+        moved = jobs.advance(connection, job, "store", message_s=services.message_s, value=value)
+        return Onward() if moved else Stop("stale")
+    started = drive_to_store(connection, services, job, value, "review")
+    return Stop("review", (started,)) if started else Stop("stale")
 
 
 def _final(failure: Failure, remedy: Remedy) -> Failure:

@@ -9,6 +9,7 @@ from typing import Protocol
 from sqlalchemy import Engine
 
 from db.jobs import Drive
+from docmill.llm.cache import Cache, NoCache
 from docmill.llm.limiter import Limiter, NoLimiter
 from docmill.llm.loop import LoopThread
 from docmill.llm.transport import Transport
@@ -46,6 +47,7 @@ class Services:
     """The process's name, in claims."""
     reader: Reader | None = None
     """Where files are read (cpu)."""
+    cache: Cache = field(default_factory=NoCache)
     limiter: Limiter = field(default_factory=NoLimiter)
     caller: Caller | None = None
     """Where models are called (io)."""

@@ -6,7 +6,7 @@ import json
 
 from sqlalchemy import Connection, text
 
-from db import jobs
+from db import flights, jobs
 from db.jobs import Job
 from docmill.errors import Failure
 from tasks.services import Services
@@ -24,6 +24,11 @@ def store(services: Services, job: Job) -> Step:
         ended = jobs.end(connection, job, "needs_review" if doubt else "done", failure=failure)
         if ended and value.get("answer") is not None:
             _write(connection, job)
+        led = ended and flights.land(connection, job)
+        model, cost = flights.spent_on(connection, job.id) if led else ("", None)
+    if led and not doubt and job.flight_key is not None:
+        kept = {"answer": value["answer"], "evidence": value.get("evidence"), "model": model}
+        services.cache.put(bytes(job.flight_key), {**kept, "cost_usd": None if cost is None else str(cost)})
     return Onward() if ended else Stop("stale")
 
 

@@ -9,6 +9,7 @@ import structlog
 
 from db.engine import make_engine
 from docmill.errors import PromptBroken
+from docmill.llm.cache import TwoLayerCache
 from docmill.llm.limiter import RedisLimiter
 from docmill.llm.loop import LoopThread
 from docmill.llm.tokens import count
@@ -41,6 +42,8 @@ def io_services(settings: Settings, *, owner: str) -> Iterator[Services]:
         stack.callback(lambda: loop.run(transport.close()))
         limiter = RedisLimiter(settings.need("cache_url"))
         stack.callback(limiter.close)
+        cache = TwoLayerCache(settings.need("cache_url"))
+        stack.callback(cache.close)
         yield Services(
             settings=settings,
             engine=engine,
@@ -48,6 +51,7 @@ def io_services(settings: Settings, *, owner: str) -> Iterator[Services]:
             publish=publish,
             owner=owner,
             limiter=limiter,
+            cache=cache,
             caller=Caller(loop=loop, transport=transport),
         )
 

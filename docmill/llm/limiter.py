@@ -26,6 +26,8 @@ LONGEST_RESERVATION_S = 60.0
 KEPT_S = 120
 """How long a slot outlasts its time: who comes later than that asks anew."""
 FORGOTTEN_S = 3600
+PACE = 0.98
+"""Of the limit: messages arrive a little before or after their time, and a no costs more than it gains."""
 FIRST_ANSWER_S = 5
 """How long the others wait for the first call's answer, which may tell the limits."""
 
@@ -65,8 +67,9 @@ class NoLimiter:
 
 
 # KEYS: the model's state, the asker's slot. ARGV: tokens, limits as configured (0: unknown), the longest
-# reservation, how long a slot is kept, how long an unused state, how long the first call is waited for. Times are
-# seconds of the server's clock. ``req`` and ``tok`` are the times at which the next request and token are free.
+# reservation, how long a slot is kept, how long an unused state, how long the first call is waited for, the
+# share of the limit that is used. Times are seconds of the server's clock. ``req`` and ``tok`` are the times at
+# which the next request and the next token are free.
 ASK = """
 local time = redis.call('TIME')
 local now = time[1] + time[2] / 1000000
@@ -91,8 +94,8 @@ local at = math.max(now, tonumber(state[3] or 0))
 if rpm > 0 then at = math.max(at, tonumber(state[1] or 0)) end
 if tpm > 0 then at = math.max(at, tonumber(state[2] or 0)) end
 if at - now > tonumber(ARGV[4]) then return {tostring(at - now), 0} end
-if rpm > 0 then redis.call('HSET', KEYS[1], 'req', string.format('%.6f', at + 60 / rpm)) end
-if tpm > 0 then redis.call('HSET', KEYS[1], 'tok', string.format('%.6f', at + ARGV[1] * 60 / tpm)) end
+if rpm > 0 then redis.call('HSET', KEYS[1], 'req', string.format('%.6f', at + 60 / rpm / ARGV[8])) end
+if tpm > 0 then redis.call('HSET', KEYS[1], 'tok', string.format('%.6f', at + ARGV[1] * 60 / tpm / ARGV[8])) end
 redis.call('EXPIRE', KEYS[1], ARGV[6])
 if at > now then
   redis.call('SET', KEYS[2], string.format('%.6f', at), 'EX', math.ceil(at - now) + tonumber(ARGV[5]))
@@ -138,7 +141,7 @@ class RedisLimiter:
 
     def ask(self, model: str, name: str, tokens: int, known: Limits) -> Slot:
         limits = [known.requests or 0, known.tokens or 0]
-        values = [tokens, *limits, LONGEST_RESERVATION_S, KEPT_S, FORGOTTEN_S, FIRST_ANSWER_S]
+        values = [tokens, *limits, LONGEST_RESERVATION_S, KEPT_S, FORGOTTEN_S, FIRST_ANSWER_S, PACE]
         try:
             wait, reserved = self._ask(keys=[_state(model), f"docmill:slot:{model}:{name}"], args=values)
         except redis.RedisError as error:

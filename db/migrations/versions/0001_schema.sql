@@ -40,6 +40,7 @@ create table jobs (
               check (wait in ('unsent', 'sent', 'running', 'countdown', 'rate', 'budget', 'flight', 'batch')),
   wake_at     timestamptz not null default clock_timestamp(),
   flight_key  bytea,
+  fresh       boolean not null default false,  -- pays again: no cache, no flight
   budget_id   bigint,
   deadline_at timestamptz,
   crashes     int not null default 0,
@@ -57,7 +58,7 @@ create table jobs (
 create index jobs_unsent on jobs (lane, tenant, id) where wait = 'unsent';
 create index jobs_unsent_again on jobs (lane, tenant, id) where wait = 'unsent' and stage <> 'validate';
 create index jobs_wake   on jobs (wake_at) where wait is not null and wait <> 'unsent';
-create index jobs_flight on jobs (flight_key) where wait = 'flight';
+create index jobs_flight on jobs (flight_key) where flight_key is not null;
 create index jobs_budget on jobs (budget_id, id) where wait = 'budget';
 create index jobs_out on jobs (stage) where wait in ('sent', 'running', 'countdown');
 create index jobs_deadline on jobs (deadline_at) where wait is not null and deadline_at is not null;
@@ -118,6 +119,7 @@ create table flights (
   key    bytea primary key,
   job_id bigint not null references jobs
 );
+create index flights_leader on flights (job_id);
 
 create table results (
   job_id     bigint not null references jobs,

@@ -1,0 +1,176 @@
+"""The same work wanted by several jobs at once: the first leads and calls, the others wait for its answer.
+
+A flight is a row, from the leader's first call until its job ends. Waiters are held, and reserve nothing. None of
+this needs the cache server; recovery keeps the leader alive, so a flight needs no lease.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+from uuid import uuid4
+
+from sqlalchemy import Connection, text
+
+from db.jobs import Job
+
+__all__ = ["board", "inherit", "land", "landed_lately", "record_cached", "settle_ended", "spent_on"]
+
+CIRCUMSTANCES = (
+    "budget", "deadline", "auth", "quota_exhausted", "overloaded", "server_error", "connection", "timeout",
+    "rate_limited", "in_doubt", "internal",
+)  # fmt: skip
+"""Kinds of failure that lie in the leader's circumstances: another job may fare better."""
+
+
+LATELY_S = 60
+
+
+@dataclass(frozen=True, kw_only=True)
+class Landed:
+    """What a flight brought."""
+
+    value: Mapping[str, Any]
+    model: str
+    cost_usd: Decimal | None
+
+
+def board(connection: Connection, job: Job, key: bytes) -> bool:
+    """Whether the job leads this work: it did, nobody does, or the one that did has ended without saying so."""
+    led = connection.execute(
+        text(
+            "insert into flights (key, job_id) values (:key, :job) on conflict (key) do update"
+            " set job_id = case when (select wait is null from jobs where id = flights.job_id)"
+            " then excluded.job_id else flights.job_id end returning job_id"
+        ),
+        {"key": key, "job": job.id},
+    ).scalar_one()
+    return bool(led == job.id)
+
+
+def landed_lately(connection: Connection, job: Job, key: bytes) -> Landed | None:
+    """The answer of a flight that landed between the job's look at the cache and its boarding.
+
+    The job's own flight then ends: there is nothing to call for.
+    """
+    row = connection.execute(
+        text(
+            "select id, value from jobs where flight_key = :key and state = 'done' and not fresh"
+            " and finished_at > clock_timestamp() - make_interval(secs => :lately) order by id limit 1"
+        ),
+        {"key": key, "lately": LATELY_S},
+    ).first()
+    if row is None:
+        return None
+    _take_off(connection, job.id)
+    model, cost = spent_on(connection, row.id)
+    return Landed(value=row.value, model=model, cost_usd=cost)
+
+
+def land(connection: Connection, job: Job) -> bool:
+    """The leader has its answer: each waiter gets it, as a call that cost nothing. Within its transaction.
+
+    False for a job that led nothing.
+    """
+    key = _take_off(connection, job.id)
+    if key is None:
+        return False
+    waiters = connection.execute(
+        text(
+            "update jobs set stage = 'store', wait = 'unsent', state = 'queued', wake_at = clock_timestamp(),"
+            " crashes = 0, redrives = 0,"
+            " value = (select value from jobs leader where leader.id = :leader)"
+            " where wait = 'flight' and flight_key = :key returning id"
+        ),
+        {"leader": job.id, "key": key},
+    ).scalars()
+    model, saved = spent_on(connection, job.id)
+    for waiter in waiters.all():
+        record_cached(connection, waiter, layer="flight", model=model, saved_usd=saved)
+    return True
+
+
+def settle_ended(connection: Connection) -> None:
+    """Looks at flights whose leader has ended without landing: it failed, or somebody cancelled it.
+
+    Not while a call of it is open: that one may still be answered, and paid.
+    """
+    ended = connection.execute(
+        text(
+            "select job_id from flights join jobs on jobs.id = flights.job_id where jobs.wait is null"
+            " and not exists (select 1 from calls where calls.job_id = flights.job_id and state = 'intent')"
+            " for update of flights skip locked"
+        )
+    ).scalars()
+    for job_id in ended.all():
+        inherit(connection, job_id)
+
+
+def inherit(connection: Connection, job_id: int) -> None:
+    """The leader ended without an answer. A failure of the work is its waiters', too; after one of the leader's
+    circumstances one of them is set free to lead.
+    """
+    key = _take_off(connection, job_id)
+    if key is None:
+        return
+    failed = connection.execute(
+        text("select state, failure ->> 'kind' as kind from jobs where id = :id"), {"id": job_id}
+    ).one()
+    if failed.state == "failed" and failed.kind not in CIRCUMSTANCES:
+        connection.execute(
+            text(
+                "update jobs set state = 'failed', wait = null, epoch = epoch + 1,"
+                " finished_at = clock_timestamp(),"
+                " failure = (select failure from jobs leader where leader.id = :leader)"
+                " where wait = 'flight' and flight_key = :key"
+            ),
+            {"leader": job_id, "key": key},
+        )
+        return
+    connection.execute(
+        text(
+            "update jobs set wait = 'unsent', state = 'queued', wake_at = clock_timestamp()"
+            " where id = (select id from jobs where wait = 'flight' and flight_key = :key order by id limit 1)"
+        ),
+        {"key": key},
+    )
+
+
+def record_cached(
+    connection: Connection, job_id: int, *, layer: str, model: str, saved_usd: Decimal | None
+) -> None:
+    """A call that was not made, because its answer was known: it saved what the first one cost."""
+    connection.execute(
+        text(
+            "insert into calls (id, job_id, purpose, attempt, try, state, tenant, feature, usr, prompt, version,"
+            " input_hash, provider, account, model, cost_usd, saved_usd, cache_layer, finished_at)"
+            " select :id, id, purpose, attempt,"
+            " 1 + coalesce((select max(try) from calls where job_id = jobs.id and attempt = jobs.attempt), 0),"
+            " 'cached', tenant, feature, usr, prompt, version, coalesce(flight_key, ''), 'docmill', 'cache',"
+            " :model, 0, :saved, :layer, clock_timestamp() from jobs where id = :job"
+        ),
+        {"id": uuid4(), "job": job_id, "layer": layer, "model": model, "saved": saved_usd},
+    )
+
+
+def spent_on(connection: Connection, job_id: int) -> tuple[str, Decimal | None]:
+    """The model that answered a job last, and what all its calls cost; None where a price is unknown."""
+    row = connection.execute(
+        text(
+            "select (array_agg(model order by started_at desc))[1] as model,"
+            " case when count(*) = count(cost_usd) then sum(cost_usd) end as usd"
+            " from calls where job_id = :job and state = 'answered'"
+        ),
+        {"job": job_id},
+    ).one()
+    return row.model or "unknown", row.usd
+
+
+def _take_off(connection: Connection, job_id: int) -> bytes | None:
+    """Ends the job's flight; its key, or None where it led none."""
+    key = connection.execute(
+        text("delete from flights where job_id = :job returning key"), {"job": job_id}
+    ).scalar_one_or_none()
+    return None if key is None else bytes(key)
