@@ -51,8 +51,8 @@ def test_who_asks_again_finds_the_slot_that_was_kept(limiter: RedisLimiter, mode
 
 def test_no_slot_is_kept_farther_ahead_than_a_minute(limiter: RedisLimiter, model: str) -> None:
     known = Limits(requests=2)
-    slots = [limiter.ask(model, str(number), 1, known) for number in range(5)]
-    assert [slot.reserved for slot in slots] == [True, True, True, False, False]
+    slots = [limiter.ask(model, str(number), 1, known) for number in range(4)]
+    assert [slot.reserved for slot in slots] == [True, True, False, False]
 
 
 def test_a_wait_that_one_is_told_all_keep(limiter: RedisLimiter, model: str) -> None:
@@ -66,7 +66,7 @@ def test_tokens_that_were_not_used_are_given_back(limiter: RedisLimiter, model: 
     known = Limits(tokens=60_000)
     limiter.ask(model, "a", 10_000, known)
     limiter.answered(model, 10_000, 1_000, known, UNKNOWN)
-    assert limiter.ask(model, "b", 1, known).wait_s == pytest.approx(1.0, abs=0.2)
+    assert limiter.ask(model, "b", 1, known).wait_s == pytest.approx(1.2, abs=0.2)
 
 
 def test_unknown_limits_are_learned_from_the_first_answer(limiter: RedisLimiter, model: str) -> None:

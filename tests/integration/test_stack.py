@@ -28,7 +28,7 @@ def submitted(up: Path, *arguments: str) -> tuple[int, list[dict[str, Any]]]:
 
 def test_a_receipt_becomes_a_priced_answer(up: Path, tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text(RECEIPT)
-    code, (job,) = submitted(up, str(tmp_path), "--prompt", "receipt", "--feature", "till", "--user", "u1")
+    code, (job,) = submitted(up, str(tmp_path), "--prompt", "receipt", "--feature", "kiosk", "--user", "u1")
     assert code == 0
     assert (job["state"], job["path"], job["failure"]) == ("done", str(tmp_path / "a.txt"), None)
     assert job["value"]["total"] == 4.1
@@ -37,7 +37,7 @@ def test_a_receipt_becomes_a_priced_answer(up: Path, tmp_path: Path) -> None:
     told = docmill("result", str(job["id"]), "--data", str(up))
     assert json.loads(told.stdout) == job["value"]
     costs = docmill("costs", "--by", "feature,user", "--data", str(up), "--json")
-    row = next(row for row in map(json.loads, costs.stdout.splitlines()) if row["feature"] == "till")
+    row = next(row for row in map(json.loads, costs.stdout.splitlines()) if row["feature"] == "kiosk")
     assert (row["user"], row["cost_usd"]) == ("u1", job["cost_usd"])
 
 
