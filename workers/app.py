@@ -11,6 +11,7 @@ from kombu import Queue
 
 from docmill.settings import Settings, load_settings
 from tasks import chain as stages
+from tasks import schedules
 from workers import lifecycle
 from workers.logs import configure_logs
 
@@ -18,6 +19,7 @@ __all__ = ["QUEUES", "app", "make_app"]
 
 QUEUES = ("interactive", "bulk", "cpu.interactive", "cpu.bulk", "quarantine")
 BROKER_CONNECTIONS = 20
+TICK_EVERY_S = 5.0
 
 
 def make_app(settings: Settings) -> Celery:
@@ -63,6 +65,14 @@ def make_app(settings: Settings) -> Celery:
         task_send_sent_event=settings.task_events,
         worker_max_tasks_per_child=2000,
         enable_utc=True,
+        # Beat only ticks: what is due stands in Postgres. A tick that nobody took is worth nothing later.
+        beat_schedule={
+            "tick": {
+                "task": "docmill.tick",
+                "schedule": TICK_EVERY_S,
+                "options": {"queue": "interactive", "expires": 3 * TICK_EVERY_S},
+            }
+        },
         timezone=settings.timezone,
     )
     return made
@@ -73,5 +83,5 @@ configure_logs(settings)
 app = make_app(settings)
 app.settings = settings
 app.services = None  # each process makes its own
-app.stages = stages.TASKS
+app.stages = (*stages.TASKS.values(), schedules.tick)
 lifecycle.connect(app)

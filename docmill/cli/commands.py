@@ -10,6 +10,7 @@ from docmill.cli.doctor import doctor
 from docmill.cli.jobs import cancel, jobs, result, retry
 from docmill.cli.keys import keys
 from docmill.cli.prompts import prompts
+from docmill.cli.schedules import schedules
 from docmill.cli.simulate import simulate
 from docmill.cli.submit import submit
 from docmill.cli.up import up
@@ -22,3 +23,4 @@ for command in (up, submit, jobs, result, retry, cancel, costs, doctor, simulate
     app.command()(command)
 app.add_typer(prompts, name="prompts")
 app.add_typer(keys, name="keys")
+app.add_typer(schedules, name="schedules")

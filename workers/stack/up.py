@@ -108,6 +108,7 @@ class Stack:
         for name in ROLES:
             for number in range(1, self._replicas[name] + 1):
                 self._start_worker(name, number)
+        self._start_beat()
         self._start_api()
         self._start_flower()
         for process in self._programs:
@@ -169,6 +170,19 @@ class Stack:
                 log=self._log(name),
                 check=lambda: self._check_worker(name),
                 stop_within_s=self._settings.call_deadline_s + STOPPING_S,
+            )
+        )
+
+    def _start_beat(self) -> None:
+        schedule = self.data / "beat-schedule"
+        command = [sys.executable, "-m", "celery", "-A", "workers.app", "beat", "--schedule", str(schedule)]
+        self._add(
+            Process(
+                name="beat",
+                command=[*command, "--pidfile", ""],
+                env=self._env(),
+                log=self._log("beat"),
+                check=lambda: None,
             )
         )
 
