@@ -118,7 +118,7 @@ class Models:
 
         Raises Misconfigured where no address is known, or a key's variable is empty.
         """
-        table = self._tables.get(name) or ModelTable(model=SIMULATED.get(name, name))
+        table = self.find(name)
         base_url = table.base_url or self._base_url
         if base_url is None:
             raise Misconfigured(
@@ -132,6 +132,10 @@ class Models:
             prices={table.model: table.price.price} if table.price else {},
             **table.model_dump(exclude={"base_url", "api_key_env", "price"}),
         )
+
+    def find(self, name: str) -> ModelTable:
+        """What is known of a model, whether it can be reached or not."""
+        return self._tables.get(name) or ModelTable(model=SIMULATED.get(name, name))
 
     def names(self) -> list[str]:
         return sorted({*self._tables, *SIMULATED})

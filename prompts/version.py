@@ -94,6 +94,11 @@ class PromptVersion:
     def __str__(self) -> str:
         return f"{self.name}/{self.version}"
 
+    @property
+    def files(self) -> Mapping[str, str]:
+        """The version's files, by name."""
+        return self._files
+
     @cached_property
     def content_hash(self) -> bytes:
         """sha256 over names and contents of the version's files."""

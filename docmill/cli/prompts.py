@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -43,11 +44,23 @@ def show(name: str, version: str | None = None, folder: Folder = [], as_json: As
         typer.echo(f"[{message.role}]\n{message.content}\n")
 
 
+@prompts.command()
+def diff(name: str, old: str, new: str, folder: Folder = []) -> None:
+    """What changed between two versions, file by file."""
+    registry = _registry(folder)
+    before, after = registry.get(name, old), registry.get(name, new)
+    for file, text in before.files.items():
+        lines = (text.splitlines(keepends=True), after.files[file].splitlines(keepends=True))
+        for line in difflib.unified_diff(*lines, f"{before}/{file}", f"{after}/{file}"):
+            typer.echo(line.rstrip("\n"))
+
+
 def _registry(folders: list[Path]) -> Registry:
+    from docmill.settings import load_settings
     from prompts import Registry
     from prompts.registry import BUILT_IN
 
-    return Registry([BUILT_IN, *folders])
+    return Registry([BUILT_IN, *load_settings().prompt_folders, *folders])
 
 
 def _fields(prompt: PromptVersion) -> dict[str, Any]:

@@ -5,7 +5,11 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 
+import pytest
+
 from tests.faults.conftest import RunningStack, receipts
+
+pytestmark = pytest.mark.timeout(600)
 
 DOCUMENTS = 300
 

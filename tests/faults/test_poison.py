@@ -22,6 +22,8 @@ CHECKS = {
 OUTPUT = """
 from pydantic import BaseModel, field_validator
 
+pytestmark = pytest.mark.timeout(600)
+
 class Output(BaseModel):
     label: str
 

@@ -1,0 +1,18 @@
+# One image for all roles: `docker run docmill worker io`, `… api --host 0.0.0.0`, `… beat`.
+FROM python:3.11-slim-bookworm AS build
+WORKDIR /app
+COPY requirements.lock .
+RUN python -m venv /venv && /venv/bin/pip install --no-cache-dir --no-deps --require-hashes -r requirements.lock
+COPY . .
+RUN /venv/bin/pip install --no-cache-dir --no-deps --no-build-isolation --editable .
+
+FROM python:3.11-slim-bookworm
+RUN useradd --system --uid 10001 --create-home --home-dir /var/lib/docmill docmill \
+ && install -d -o docmill -g docmill /var/lib/docmill/spool
+COPY --from=build /venv /venv
+COPY --from=build /app /app
+WORKDIR /app
+ENV PATH=/venv/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 DOCMILL_SPOOL=/var/lib/docmill/spool
+USER docmill
+ENTRYPOINT ["docmill"]
+CMD ["--help"]

@@ -1,0 +1,49 @@
+"""``docmill migrate``, ``worker``, ``api`` and ``beat``: a stack's parts, as containers run them."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from docmill.errors import Misconfigured
+
+__all__ = ["api", "beat", "migrate", "worker"]
+
+
+def migrate() -> None:
+    """Bring the database to the schema that this version needs."""
+    from db.migrations import upgrade
+    from docmill.settings import load_settings
+
+    upgrade(load_settings().need("database_url"))
+    typer.echo("the database is up to date")
+
+
+def worker(role: Annotated[str, typer.Argument(metavar="ROLE", help="io, cpu or quarantine.")]) -> None:
+    """Run a worker. Several of one role are several replicas."""
+    from docmill.settings import load_settings
+    from workers.roles import ROLES, worker_command
+
+    if role not in ROLES:
+        raise Misconfigured(f"a worker is one of {', '.join(ROLES)}, and not {role!r}")
+    settings = load_settings()
+    settings.need("database_url")
+    _become(worker_command(role, settings))
+
+
+def api(host: str = "127.0.0.1", port: int = 8080) -> None:
+    """Serve the HTTP API and the pages. Beyond loopback callers need keys."""
+    _become([sys.executable, "-m", "web", "--host", host, "--port", str(port)])
+
+
+def beat(schedule: Annotated[str, typer.Option(help="A file that it may write.")] = "beat-schedule") -> None:
+    """Tick for schedules. Two of them do no harm."""
+    _become([sys.executable, "-m", "celery", "-A", "workers.app", "beat", "--schedule", schedule, "--pidfile", ""])
+
+
+def _become(command: list[str]) -> None:
+    """Replaces this process, so that signals reach the program itself."""
+    os.execv(command[0], command)  # noqa: S606 - a fixed list of arguments, and no shell
