@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import TracebackType
@@ -32,6 +32,8 @@ __all__ = ["AsyncDocmill", "Docmill", "Job", "JobFailed", "submit_in"]
 
 TRIES = 4
 FIRST_PAUSE_S = 0.5
+DATA = "data: "
+"""What begins a line of server-sent events that says something."""
 POLL_FIRST_S, POLL_LONGEST_S = 0.1, 2.0
 AGAIN = frozenset({429, 502, 503, 504})
 ENDED = frozenset({"done", "needs_review", "failed", "cancelled"})
@@ -134,6 +136,16 @@ class Docmill:
         """The answer. Raises JobFailed where there is none, JobNotFit where there is none yet."""
         return _result(self.job(job_id))
 
+    def stream(self, job_id: int) -> Iterator[Job]:
+        """The job at once and at each change, until it has ended."""
+        with self._http.stream("GET", f"/v1/jobs/{job_id}/events", timeout=None) as answer:
+            if not answer.is_success:
+                answer.read()
+                _told(answer)
+            for line in answer.iter_lines():
+                if line.startswith(DATA):
+                    yield Job.model_validate_json(line.removeprefix(DATA))
+
     def retry(self, job_id: int, *, fresh: bool = False) -> Job:
         """Tries a failed job again; ``fresh`` makes a new one, which pays again."""
         return _job(self._ask("POST", f"/v1/jobs/{job_id}/retry", params={"fresh": fresh}))
@@ -204,6 +216,16 @@ class AsyncDocmill:
     async def result(self, job_id: int) -> dict[str, Any]:
         """As :meth:`Docmill.result`."""
         return _result(await self.job(job_id))
+
+    async def stream(self, job_id: int) -> AsyncIterator[Job]:
+        """As :meth:`Docmill.stream`."""
+        async with self._http.stream("GET", f"/v1/jobs/{job_id}/events", timeout=None) as answer:
+            if not answer.is_success:
+                await answer.aread()
+                _told(answer)
+            async for line in answer.aiter_lines():
+                if line.startswith(DATA):
+                    yield Job.model_validate_json(line.removeprefix(DATA))
 
     async def retry(self, job_id: int, *, fresh: bool = False) -> Job:
         """As :meth:`Docmill.retry`."""

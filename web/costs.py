@@ -11,10 +11,12 @@ import pygal
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse
 from fastapi.templating import Jinja2Templates
+from pydantic import BaseModel, ConfigDict, Field
 from pygal.style import Style
 
 from db import reports
 from db.reports import CostRow
+from docmill import money
 from web.access import Database, Tenant
 
 __all__ = ["router"]
@@ -43,6 +45,31 @@ def costs(
     with engine.connect() as connection:
         rows = reports.costs(connection, names, timezone=request.app.state.settings.timezone, tenant=tenant)
     return {"by": names, "rows": [row.as_json() for row in rows], "total_usd": f"{_total(rows):f}"}
+
+
+class LoadWanted(BaseModel):
+    """What is asked of the models, a day."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    requests_per_day: float = Field(ge=0)
+    input_tokens: float = Field(ge=0, description="Of one request")
+    output_tokens: float = Field(ge=0, description="Of one request")
+    input_price: Decimal = Field(ge=0, description="USD a million tokens")
+    output_price: Decimal = Field(ge=0, description="USD a million tokens")
+    cache_hit_rate: float = Field(0, ge=0, le=1)
+    retry_rate: float = Field(0, ge=0)
+    escalation_rate: float = Field(0, ge=0, le=1)
+    scale: float = Field(1, ge=0)
+
+
+@router.post("/v1/forecast", summary="What a load will cost")
+def forecast(load: LoadWanted, _: Tenant) -> dict[str, Any]:
+    """At most `p50` half of the times, at most `p95` 95 times in a hundred, in USD."""
+    found = money.forecast(money.Load(**dict(load)))
+    spans = {"day": found.day, "month": found.month}
+    told = {name: {"p50": f"{span.p50:f}", "p95": f"{span.p95:f}"} for name, span in spans.items()}
+    return {**told, "formula": found.formula}
 
 
 @router.get("/costs", response_class=HTMLResponse, include_in_schema=False)

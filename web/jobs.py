@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Header, Query, Request
 from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.datastructures import UploadFile
 
 from db import jobs, reports
 from db import retry as again
+from db.reports import JobReport
 from db.submit import Submission, submit
 from prompts import Registry
 from web.access import Database, Tenant
@@ -20,6 +24,7 @@ from web.problems import Problem
 
 __all__ = ["router"]
 
+FOLLOW_EVERY_S = 0.5
 MOST_BYTES = 50 * 2**20
 """Of an upload."""
 
@@ -138,6 +143,31 @@ def show_job(job_id: int, engine: Database, tenant: Tenant) -> dict[str, Any]:
     with engine.connect() as connection:
         report = reports.job_report(connection, job_id, tenant=tenant)
         return {**report.as_json(), **reports.timeline(connection, job_id)}
+
+
+@router.get("/{job_id}/events", summary="How a job moves, as server-sent events")
+async def follow_job(job_id: int, engine: Database, tenant: Tenant) -> StreamingResponse:
+    """One event `job` at once and at each change, and the last when the job has ended."""
+
+    def look() -> JobReport:
+        with engine.connect() as connection:
+            return reports.job_report(connection, job_id, tenant=tenant)
+
+    first = await run_in_threadpool(look)
+
+    async def events() -> AsyncIterator[str]:
+        job, seen = first, ""
+        while True:
+            told = json.dumps(job.as_json(), ensure_ascii=False)
+            if told != seen:
+                yield f"event: job\nid: {job.id}\ndata: {told}\n\n"
+            if job.wait is None:
+                return
+            seen = told
+            await asyncio.sleep(FOLLOW_EVERY_S)
+            job = await run_in_threadpool(look)
+
+    return StreamingResponse(events(), media_type="text/event-stream", headers={"cache-control": "no-store"})
 
 
 @router.post("/{job_id}/retry", summary="Try a failed job again")
