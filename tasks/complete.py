@@ -63,10 +63,10 @@ class Call:
     def work(self) -> bytes:
         """The key of the work, the same for the same question of a tenant: the flight's, and the cache's.
 
-        That of a first attempt is kept through all that follow. It covers the messages with document and passages,
-        the model, the sampling, the schema and the checks.
+        That of the first call is kept through all that follow, other models' included. It covers the messages with
+        document and passages, the model, the sampling, the schema and the checks.
         """
-        if self.job.flight_key is not None and self.job.purpose != "first":
+        if self.job.flight_key is not None:
             return bytes(self.job.flight_key)
         parts = (self.job.tenant.encode(), self.intent.input_hash, self.intent.content_hash)
         return hashlib.sha256(b"\0".join(parts)).digest()
