@@ -3,7 +3,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: install demo up test lint lock clean
+.PHONY: install demo up bench test lint lock clean
 
 install: $(STAMP)
 
@@ -20,6 +20,10 @@ demo: install
 # Servers, workers and a simulator, until Ctrl-C.
 up: install
 	$(BIN)/docmill up
+
+# Ratios, measured side by side in one run; never a test.
+bench: install
+	$(BIN)/python -m bench.chain
 
 test: install
 	$(BIN)/python -m pytest

@@ -56,17 +56,14 @@ def forget_worker(connection: Connection, name: str) -> None:
 
 def room(connection: Connection) -> Room:
     """What the workers that were seen lately have not in hand already."""
-    slots: dict[str, int] = dict(
-        connection.execute(
-            text(
-                "select queue, sum(slots)::int from workers"
-                " where seen_at > clock_timestamp() - make_interval(secs => :within) group by queue"
-            ),
-            {"within": SEEN_WITHIN_S},
-        )
-        .tuples()
-        .all()
+    seen = connection.execute(
+        text(
+            "select queue, sum(slots)::int as slots from workers"
+            " where seen_at > clock_timestamp() - make_interval(secs => :within) group by queue"
+        ),
+        {"within": SEEN_WITHIN_S},
     )
+    slots = {row.queue: row.slots for row in seen}
     out = connection.execute(
         text(
             f"select count(*) filter (where stage in {CLAIMED_STAGES}) as cpu, count(*) as total"

@@ -1,0 +1,1 @@
+"""Benchmarks, run by hand: ratios of things measured side by side in one run."""
