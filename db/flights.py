@@ -16,7 +16,16 @@ from sqlalchemy import Connection, text
 
 from db.jobs import Job
 
-__all__ = ["board", "inherit", "land", "landed_lately", "record_cached", "settle_ended", "spent_on"]
+__all__ = [
+    "board",
+    "inherit",
+    "land",
+    "landed_lately",
+    "led_by_another",
+    "record_cached",
+    "settle_ended",
+    "spent_on",
+]
 
 CIRCUMSTANCES = (
     "budget", "deadline", "auth", "quota_exhausted", "overloaded", "server_error", "connection", "timeout",
@@ -48,6 +57,19 @@ def board(connection: Connection, job: Job, key: bytes) -> bool:
         {"key": key, "job": job.id},
     ).scalar_one()
     return bool(led == job.id)
+
+
+def led_by_another(connection: Connection, job: Job, key: bytes) -> bool:
+    """Whether another job, which is still on its way, leads this work: a look without a lock."""
+    return bool(
+        connection.execute(
+            text(
+                "select exists (select 1 from flights join jobs on jobs.id = flights.job_id"
+                " where flights.key = :key and jobs.id <> :job and jobs.wait is not null)"
+            ),
+            {"key": key, "job": job.id},
+        ).scalar()
+    )
 
 
 def landed_lately(connection: Connection, job: Job, key: bytes) -> Landed | None:

@@ -23,7 +23,6 @@ from docmill import money
 from docmill.errors import Failure, Misconfigured
 from docmill.llm.cache import Hit
 from docmill.llm.client import Endpoint, Outcome, ask
-from docmill.llm.limiter import Slot
 from docmill.llm.limits import Limits
 from docmill.llm.transport import NOT_SENT
 from docmill.llm.types import Request, Usage
@@ -99,9 +98,10 @@ def complete(services: Services, job: Job) -> Step:
     known = _known(services, call)
     if known is not None:
         return _from_cache(services, call, known)
-    slot = _slot(services, call)
-    if slot.wait_s > SHORT_S:
-        return _wait(services, job, slot)
+    # Who waits for another's answer takes no slot from those who call.
+    waits = _behind_another(services, call) or _for_a_slot(services, call)
+    if waits is not None:
+        return waits
     opened_at = time.monotonic()
     refused = _open(services, call)
     if refused is not None:
@@ -198,11 +198,9 @@ def _open(services: Services, call: Call) -> Stop | None:
     """Writes the intent; what is done instead where another job calls for the same work, or just has called."""
     job = call.job
     with services.engine.begin() as connection:
-        led = job.fresh or flights.board(connection, job, call.work)
+        if not job.fresh and not flights.board(connection, job, call.work):
+            return _await_landing(connection, call)
         jobs.name_work(connection, job, call.work)
-        if not led:
-            jobs.hold(connection, job, "flight", for_s=WAITER_S)
-            return Stop("held: flight")
         if job.purpose == "first" and not job.fresh:
             landed = flights.landed_lately(connection, job, call.work)
             if landed is not None:
@@ -211,17 +209,34 @@ def _open(services: Services, call: Call) -> Stop | None:
     return None if opened else Stop("stale")
 
 
-def _slot(services: Services, call: Call) -> Slot:
-    """When the call may go. One that the provider has told how long to wait has waited, and asks nobody else."""
+def _behind_another(services: Services, call: Call) -> Stop | None:
+    """A hold, where another job calls for the same work already."""
+    if call.job.fresh:
+        return None
+    with services.engine.begin() as connection:
+        if not flights.led_by_another(connection, call.job, call.work):
+            return None
+        return _await_landing(connection, call)
+
+
+def _await_landing(connection: Connection, call: Call) -> Stop:
+    jobs.name_work(connection, call.job, call.work)
+    jobs.hold(connection, call.job, "flight", for_s=WAITER_S)
+    return Stop("held: flight")
+
+
+def _for_a_slot(services: Services, call: Call) -> Step | None:
+    """A countdown to a slot that is kept, or a hold until there may be one; None where the call may go.
+
+    One that the provider has told how long to wait has waited, and asks nobody else.
+    """
     job = call.job
     if job.history and job.history[-1]["kind"] == "rate_limited":
-        return Slot()
+        return None
     name = f"{job.id}:{job.attempt}:{len(job.history)}"
-    return services.limiter.ask(call.limit_key, name, call.tokens, call.limits)
-
-
-def _wait(services: Services, job: Job, slot: Slot) -> Step:
-    """A countdown to a slot that is kept; where there is none, a hold until there may be one."""
+    slot = services.limiter.ask(call.limit_key, name, call.tokens, call.limits)
+    if slot.wait_s <= SHORT_S:
+        return None
     with services.engine.begin() as connection:
         if slot.reserved or slot.wait_s <= 1:
             return remedies.wait(connection, job, slot.wait_s, "rate")
