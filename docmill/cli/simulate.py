@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from docmill.cli.console import AsJson, print_json
 from docmill.errors import Misconfigured
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ def simulate(
     ready_file: Annotated[
         Path | None, typer.Option(help="Written once it listens: JSON with url and pid.")
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Serve answers made by rules; no language model is behind them."""
     from docmill.llm.simulator import Settings
@@ -49,17 +51,20 @@ def simulate(
         faults=dict(map(_fault, fault)),
         seed=seed,
     )
-    asyncio.run(_serve(settings, host, port, ready_file))
+    asyncio.run(_serve(settings, (host, port), ready_file, as_json=as_json))
 
 
-async def _serve(settings: Settings, host: str, port: int, ready_file: Path | None) -> None:
+async def _serve(settings: Settings, address: tuple[str, int], ready_file: Path | None, *, as_json: bool) -> None:
     from docmill.llm.simulator import Simulator
 
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with Simulator(settings, host=host, port=port) as simulator:
-        typer.echo(f"simulator at {simulator.url}: rules, not a language model. Ctrl-C ends it.")
+    async with Simulator(settings, host=address[0], port=address[1]) as simulator:
+        if as_json:
+            print_json({"url": simulator.url, "pid": os.getpid()})
+        else:
+            typer.echo(f"simulator at {simulator.url}: rules, not a language model. Ctrl-C ends it.")
         if ready_file is not None:
             _announce(ready_file, simulator.url)
         await stop.wait()

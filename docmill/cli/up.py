@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import signal
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from docmill.cli.console import console, print_table
+from docmill.cli.console import AsJson, console, print_json, print_table
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -23,6 +24,7 @@ def up(
     ready_file: Annotated[Path | None, typer.Option(help="Written once all is healthy: JSON.")] = None,
     io_workers: Annotated[int, typer.Option(help="Workers that call models.", min=1)] = 1,
     cpu_workers: Annotated[int, typer.Option(help="Workers that read and parse.", min=1)] = 1,
+    as_json: AsJson = False,
 ) -> None:
     """Start servers, workers and, where no provider is set, the simulator. Ctrl-C stops all in order."""
     from docmill.settings import load_settings
@@ -34,13 +36,16 @@ def up(
     signal.signal(signal.SIGTERM, _interrupt)  # while it starts; later it watches for the signal itself
     try:
         with Stack(settings, folder, io_workers=io_workers, cpu_workers=cpu_workers) as stack:
-            _show(stack.addresses, folder)
+            if as_json:
+                print_json(asdict(stack.addresses))
+            else:
+                _show(stack.addresses, folder)
             if ready_file is not None:
                 stack.addresses.write(ready_file)
             stack.watch(lambda event: console.print(event, style="yellow"))
-            typer.echo("stopping: what has begun is let finish (Ctrl-C again does not wait)")
+            typer.echo("stopping: what has begun is let finish (Ctrl-C again does not wait)", err=True)
     except KeyboardInterrupt:
-        typer.echo("stopped")
+        typer.echo("stopped", err=True)
         raise typer.Exit(130) from None
 
 
