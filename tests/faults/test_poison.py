@@ -11,6 +11,8 @@ import pytest
 from prompts.registry import BUILT_IN
 from tests.faults.conftest import RunningStack, receipts
 
+pytestmark = pytest.mark.timeout(600)
+
 GOOD = 100
 
 CHECKS = {
@@ -21,8 +23,6 @@ CHECKS = {
 
 OUTPUT = """
 from pydantic import BaseModel, field_validator
-
-pytestmark = pytest.mark.timeout(600)
 
 class Output(BaseModel):
     label: str
