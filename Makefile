@@ -37,7 +37,7 @@ lint: install
 # Versions and hashes only: where packages come from is the business of the machine that installs them.
 lock:
 	uv pip compile pyproject.toml --extra app --extra test --generate-hashes --no-header \
-	  --python-version 3.11 --upgrade --output-file requirements.lock
+	  --python-version 3.11 --output-file requirements.lock
 
 clean:
 	rm -rf $(VENV)
