@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
+import math
+import struct
+import urllib.error
 import urllib.request
 from collections.abc import Sequence
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -13,6 +18,7 @@ import pytest
 from docmill.errors import Misconfigured
 from docmill.llm.client import Endpoint, Outcome, ask
 from docmill.llm.simulator import Settings, Simulator
+from docmill.llm.simulator.bill import NANODOLLARS
 from docmill.llm.transport import HttpTransport
 from docmill.llm.types import Request
 from docmill.money import cost
@@ -28,8 +34,14 @@ def request(document: str = DOCUMENT, *, model: str = "sim-small", limit: int = 
     return Request(model=model, messages=messages, max_output_tokens=limit)
 
 
-async def outcomes(simulator: Simulator, requests: Sequence[Request], *, deadline_s: float = 20) -> list[Outcome]:
-    endpoint = Endpoint(provider="openai-compatible", base_url=simulator.url)
+async def outcomes(
+    simulator: Simulator,
+    requests: Sequence[Request],
+    *,
+    deadline_s: float = 20,
+    provider: str = "openai-compatible",
+) -> list[Outcome]:
+    endpoint = Endpoint(provider=provider, base_url=simulator.url)
     async with HttpTransport() as transport:
         calls = [
             ask(endpoint, each, call_id=uuid4(), transport=transport, deadline_s=deadline_s) for each in requests
@@ -37,10 +49,12 @@ async def outcomes(simulator: Simulator, requests: Sequence[Request], *, deadlin
         return list(await asyncio.gather(*calls))
 
 
-def run(settings: Settings, requests: Sequence[Request], *, deadline_s: float = 20) -> list[Outcome]:
+def run(
+    settings: Settings, requests: Sequence[Request], *, deadline_s: float = 20, provider: str = "openai-compatible"
+) -> list[Outcome]:
     async def go() -> list[Outcome]:
         async with Simulator(settings) as simulator:
-            return await outcomes(simulator, requests, deadline_s=deadline_s)
+            return await outcomes(simulator, requests, deadline_s=deadline_s, provider=provider)
 
     return asyncio.run(go())
 
@@ -85,21 +99,122 @@ def test_a_limit_is_told_with_its_wait_and_not_billed() -> None:
     assert all(failure.kind == "rate_limited" and failure.retry_after_s for failure in limited)
 
 
+@pytest.mark.parametrize("provider", ["openai-compatible", "anthropic"])
 @pytest.mark.parametrize(
     ("fault", "kind"),
     [
         ("rate_limited", "rate_limited"),
+        ("quota", "quota_exhausted"),
         ("server_error", "server_error"),
         ("overloaded", "overloaded"),
+        ("overflow", "context_overflow"),
         ("truncated", "truncated"),
+        ("refused", "refused"),
         ("cut", "connection"),
         ("hang", "timeout"),
+        ("drip_headers", "timeout"),
+        ("drip_body", "timeout"),
     ],
 )
-def test_each_fault_is_the_failure_it_is_named_for(fault: str, kind: str) -> None:
-    (outcome,) = run(Settings(faults={fault: 1.0}), [request()], deadline_s=2)
+def test_each_fault_is_the_failure_it_is_named_for(provider: str, fault: str, kind: str) -> None:
+    (outcome,) = run(Settings(faults={fault: 1.0}), [request()], deadline_s=1, provider=provider)
     assert outcome.failure is not None
     assert outcome.failure.kind == kind
+
+
+def test_both_shapes_give_the_same_answer_for_the_same_money() -> None:
+    openai, anthropic = (run(Settings(), [request()], provider=each)[0] for each in ("simulator", "anthropic"))
+    assert openai.reply is not None
+    assert anthropic.reply is not None
+    assert openai.reply.text == anthropic.reply.text
+    assert openai.reply.usage.output_tokens == anthropic.reply.usage.output_tokens
+
+
+@pytest.mark.parametrize("provider", ["openai-compatible", "anthropic"])
+def test_an_overflow_tells_the_window_and_what_was_asked(provider: str) -> None:
+    (outcome,) = run(Settings(context_window=300), [request()], provider=provider)
+    failure = outcome.failure
+    assert failure is not None
+    assert failure.limit_tokens == 300
+    assert failure.actual_tokens is not None
+    assert failure.actual_tokens > 300
+
+
+def test_a_drawn_limit_tells_its_wait_in_every_form_that_providers_have() -> None:
+    requests = [request(f"{DOCUMENT}\n{number}") for number in range(5)]
+    failures = [outcome.failure for outcome in run(Settings(faults={"rate_limited": 1}), requests)]
+    waits = [failure.retry_after_s if failure else None for failure in failures]
+    assert all(wait is not None and 0 <= wait <= 2 for wait in waits)
+
+
+def embed(url: str, body: object) -> tuple[int, dict[str, Any]]:
+    sent = urllib.request.Request(f"{url}/v1/embeddings", json.dumps(body).encode(), {"x-client-request-id": "e1"})
+    try:
+        with urllib.request.urlopen(sent) as response:
+            return response.status, json.load(response)
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, json.load(error)
+
+
+def embedded(body: object) -> tuple[int, dict[str, Any], list[dict[str, Any]]]:
+    async def go() -> tuple[int, dict[str, Any], list[dict[str, Any]]]:
+        async with Simulator() as simulator:
+            status, answer = await asyncio.to_thread(embed, simulator.url, body)
+            bill = await asyncio.to_thread(get, f"{simulator.url}/bill")
+            return status, answer, [json.loads(line) for line in bill.splitlines()]
+
+    return asyncio.run(go())
+
+
+def near(one: list[float], other: list[float]) -> float:
+    return sum(left * right for left, right in zip(one, other, strict=True))
+
+
+def test_embeddings_are_unit_vectors_near_each_other_where_words_are_shared_and_billed() -> None:
+    texts = ["The notice period is three months.", "What is the notice period?", "Tea and cake, 12.50"]
+    status, answer, bill = embedded({"model": "sim-embed", "input": texts})
+    assert status == 200
+    first, second, other = ([float(x) for x in row["embedding"]] for row in answer["data"])
+    assert math.isclose(sum(x * x for x in first), 1)
+    assert near(first, second) > near(first, other) + 0.2
+    tokens = answer["usage"]["prompt_tokens"]
+    assert bill == [
+        {
+            "id": "e1",
+            "model": "sim-embed",
+            "input_tokens": tokens,
+            "cached_tokens": 0,
+            "output_tokens": 0,
+            "cost_usd": f"{tokens * NANODOLLARS['sim-embed'][0] / 1e9:.9f}",
+        }
+    ]
+
+
+def test_embeddings_as_base64_are_the_same_and_can_have_fewer_dimensions() -> None:
+    asked = {"model": "sim-embed", "input": "One text alone.", "dimensions": 64}
+    (plain,) = embedded(asked)[1]["data"]
+    (coded,) = embedded(asked | {"encoding_format": "base64"})[1]["data"]
+    assert struct.unpack("<64f", base64.b64decode(coded["embedding"])) == pytest.approx(
+        plain["embedding"], rel=1e-6
+    )
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "word"),
+    [
+        ({"model": "sim-embed", "input": []}, 400, "empty"),
+        ({"model": "sim-embed", "input": ["a", ""]}, 400, "empty"),
+        ({"model": "sim-embed", "input": [1]}, 400, "array of strings"),
+        ({"model": "sim-small", "input": "a"}, 404, "use sim-embed"),
+        ({"model": "sim-embed", "input": "word " * 9000}, 400, "maximum context length is 8192"),
+        ([], 400, "model and input"),
+    ],
+)
+def test_embeddings_that_cannot_be_made_are_refused_and_not_billed(body: object, status: int, word: str) -> None:
+    answered, answer, bill = embedded(body)
+    assert (answered, bill) == (status, [])
+    assert word in answer["error"]["message"]
 
 
 def test_faults_come_as_often_as_asked_and_the_same_for_the_same_seed() -> None:

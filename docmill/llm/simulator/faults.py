@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
-__all__ = ["ANSWER_FAULTS", "FAULTS", "malformed", "off_schema", "swapped", "wrong"]
+__all__ = ["ANSWER_FAULTS", "FAULTS", "malformed", "off_schema", "spoken", "swapped", "wrong"]
 
 FAULTS = (
     "rate_limited", "quota", "server_error", "overloaded", "hang", "drip_headers", "drip_body", "cut",
@@ -17,6 +17,18 @@ ANSWER_FAULTS = frozenset({"malformed", "schema", "wrong", "swapped"})
 """The better model makes half as many of these."""
 
 Path = tuple[str | int, ...]
+
+
+def spoken(value: Any, document: str, drawn: frozenset[str], draw: float) -> str:
+    """The answer as a model says it, with the faults that were drawn."""
+    if "swapped" in drawn:
+        value = swapped(value)
+    if "wrong" in drawn:
+        value = wrong(value, document)
+    if "schema" in drawn:
+        value = off_schema(value, draw)
+    text = json.dumps(value, ensure_ascii=False)
+    return malformed(text, draw) if "malformed" in drawn else text
 
 
 def malformed(text: str, draw: float) -> str:

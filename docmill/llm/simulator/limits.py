@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Literal
 
-__all__ = ["Limit"]
+__all__ = ["Limit", "Standing"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Standing:
+    """What is told of a limit."""
+
+    name: str
+    """``requests`` or ``tokens``."""
+    per_minute: float
+    left: int
+    reset_s: float
+    """Seconds until it is whole again."""
 
 
 @dataclass(kw_only=True)
@@ -32,6 +45,11 @@ class Limit:
         """What can be taken now."""
         self._refill(now)
         return self._left
+
+    def standing(self, name: str, now: float) -> Standing:
+        """The limit a minute, what is left of it, and when it is whole again."""
+        left = max(0, math.floor(self.left(now)))
+        return Standing(name=name, per_minute=self.per_minute, left=left, reset_s=self.wait_s(self.capacity, now))
 
     def wait_s(self, amount: float, now: float) -> float:
         """How long until ``amount`` can be taken, if nobody else takes it; 0 is now."""

