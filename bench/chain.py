@@ -1,83 +1,93 @@
 """Documents a second through the five stages, beside bare Celery's chains of five tasks that do nothing.
 
-    make bench            (or: .venv/bin/python -m bench.chain [--json])
+    make bench            (or: .venv/bin/python -m bench.chain [--json] [--latency])
 
 The simulator answers at once, so what is measured is docmill: Postgres, parsing and the ledger included. Both
-run over the same Valkey, one after the other, with the same number of threads.
+run over the same Valkey, one after the other, with the same settings and number of threads. ``--latency`` adds
+2,000 documents whose calls take a second each: the workers' memory, and the time beside the ideal.
 """
 
 from __future__ import annotations
 
 import importlib
-import json
 import os
-import shutil
 import subprocess
 import sys
-import tempfile
 import time
-from pathlib import Path
-
-from sqlalchemy import text
 
 from bench.harness import tell
-from db.engine import make_engine
-from db.submit import Submission, submit
+from bench.stack import MeasuredStack, stack
 
-DOCUMENTS = 500
-THREADS = "100"
+DOCUMENTS = 1000
+WARM_UP = 100
+SLOW_DOCUMENTS = 2000
+THREADS = 100
+QUIET = {"DOCMILL_TASK_EVENTS": "false", "DOCMILL_CPU_PROCESSES": "1", "DOCMILL_IO_THREADS": str(THREADS)}
 
 
 def main() -> None:
-    data = Path(tempfile.mkdtemp(prefix="docmill-bench-"))
-    data.chmod(0o711)
-    ready = data / "up.json"
-    up = subprocess.Popen(
-        [sys.executable, "-m", "docmill.cli", "up", "--data", str(data / "stack"), "--ready-file", str(ready)],
-        stdout=subprocess.DEVNULL,
-    )
-    try:
-        while not ready.exists():
-            if up.poll() is not None:
-                sys.exit("the stack did not come up: run `docmill up` to see why")
-            time.sleep(0.05)
-        addresses = json.loads(ready.read_text(encoding="utf-8"))
-        figures = {
-            "bare Celery, chains a second": bare(addresses["broker_url"]),
-            "docmill, documents a second": docmill(addresses["database_url"]),
-        }
-    finally:
-        up.terminate()
-        up.wait()
-        shutil.rmtree(data, ignore_errors=True)
+    with stack(**QUIET) as measured:
+        figures = {"bare Celery, chains a second": bare(measured.addresses["broker_url"])} | docmill(measured)
+    if "--latency" in sys.argv:
+        figures |= slow()
     tell("chain", figures, "bare Celery, chains a second")
 
 
-def docmill(database_url: str) -> float:
-    engine = make_engine(database_url)
-    started = time.monotonic()
-    with engine.begin() as connection:
-        for number in range(DOCUMENTS):
-            body = f"TEA HOUSE {number}\nDate: 2021-03-04\nTOTAL {number}.10\n".encode()
-            submit(connection, Submission(prompt="receipt", body=body, name=f"{number}.txt"))
-    while True:
-        with engine.connect() as connection:
-            done = connection.execute(text("select count(*) from jobs where state = 'done'")).scalar_one()
-        if done == DOCUMENTS:
-            break
-        time.sleep(0.05)
-    engine.dispose()
-    return DOCUMENTS / (time.monotonic() - started)
+def receipts(first: int, number: int) -> list[bytes]:
+    return [f"TEA HOUSE {at}\nDate: 2021-03-04\nTOTAL {at}.10\n".encode() for at in range(first, first + number)]
+
+
+def docmill(measured: MeasuredStack) -> dict[str, float]:
+    """Documents a second, and milliseconds of CPU a document for each part of the stack."""
+    measured.submit(receipts(0, WARM_UP), "receipt")
+    measured.await_ends()
+    before, started = measured.cpu_seconds(), time.monotonic()
+    measured.submit(receipts(WARM_UP, DOCUMENTS), "receipt")
+    measured.await_ends()
+    took_s = time.monotonic() - started
+    parts = {name: 1000 * (after - before[name]) / DOCUMENTS for name, after in measured.cpu_seconds().items()}
+    workers = sum(ms for name, ms in parts.items() if name.startswith(("io", "cpu", "quarantine")))
+    return {
+        "docmill, documents a second": DOCUMENTS / took_s,
+        "CPU ms a document, workers": workers,
+        **{f"CPU ms a document, {name}": ms for name, ms in parts.items()},
+    }
+
+
+def slow() -> dict[str, float]:
+    """Calls of a second each: what waits costs memory, and little else."""
+    simulator = subprocess.Popen(
+        [sys.executable, "-m", "docmill.cli", "simulate", "--port", "18099", "--latency-ms", "1000"],
+        stdout=subprocess.DEVNULL,
+    )
+    try:
+        with stack(**QUIET, DOCMILL_LLM_URL="http://127.0.0.1:18099") as measured:
+            started = time.monotonic()
+            measured.submit(receipts(0, SLOW_DOCUMENTS), "receipt")
+            time.sleep(SLOW_DOCUMENTS / THREADS / 2)
+            pss = measured.workers_pss_bytes()
+            measured.await_ends()
+            took_s = time.monotonic() - started
+    finally:
+        simulator.terminate()
+        simulator.wait()
+    ideal_s = SLOW_DOCUMENTS / THREADS
+    return {
+        "1 s calls: workers' PSS, MB": pss / 1e6,
+        "1 s calls: seconds taken": took_s,
+        "1 s calls: times the ideal": took_s / ideal_s,
+    }
 
 
 def bare(broker_url: str) -> float:
     os.environ["BARE_BROKER"] = broker_url
     module = importlib.import_module("bench.bare")
     worker = subprocess.Popen(
-        [sys.executable, "-m", "celery", "-A", "bench.bare", "worker", "--pool", "threads", "-c", THREADS],
+        [sys.executable, "-m", "celery", "-A", "bench.bare", "worker", "--pool", "threads", "-c", str(THREADS),
+         "--without-gossip", "--without-mingle"],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-    )
+    )  # fmt: skip
     try:
         module.five().apply_async()
         while int(module.counter.get("bare:done") or 0) < 1:  # the worker is up

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Engine, create_engine, make_url, text
-from sqlalchemy.exc import ArgumentError, OperationalError
+import select
+
+from psycopg import Connection
+from sqlalchemy import Engine, create_engine, event, make_url, text
+from sqlalchemy.exc import ArgumentError, InvalidatePoolError, OperationalError
 
 from docmill.errors import Misconfigured, ServiceAway
 
@@ -28,10 +31,10 @@ def make_engine(database_url: str, *, pool_size: int = 10, probe: bool = True) -
         url,
         pool_size=pool_size,
         max_overflow=0,
-        pool_pre_ping=True,
         hide_parameters=True,  # an error's text goes to logs, and documents and replies are parameters
         connect_args={"connect_timeout": CONNECT_TIMEOUT_S},
     )
+    event.listen(engine, "checkout", _refuse_broken)
     if not probe:
         return engine
     try:
@@ -44,6 +47,21 @@ def make_engine(database_url: str, *, pool_size: int = 10, probe: bool = True) -
             f"({_first_line(error)}): start it, or mend DOCMILL_DATABASE_URL"
         ) from error
     return engine
+
+
+def _refuse_broken(connection: Connection, *_: object) -> None:
+    """A pooled connection that the server has closed is readable, and is replaced with all its siblings.
+
+    A look at the socket costs no round trip, which a ping at each checkout would.
+    """
+    if connection.closed or _readable(connection.fileno()):
+        raise InvalidatePoolError("the server closed the connection")
+
+
+def _readable(file: int) -> bool:
+    poll = select.poll()
+    poll.register(file, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def _first_line(error: OperationalError) -> str:

@@ -6,6 +6,7 @@ this needs the cache server; recovery keeps the leader alive, so a flight needs 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -17,11 +18,11 @@ from sqlalchemy import Connection, text
 from db.jobs import Job
 
 __all__ = [
+    "await_landing",
     "board",
+    "hand_over",
     "inherit",
-    "land",
     "landed_lately",
-    "led_by_another",
     "record_cached",
     "settle_ended",
     "spent_on",
@@ -59,17 +60,22 @@ def board(connection: Connection, job: Job, key: bytes) -> bool:
     return bool(led == job.id)
 
 
-def led_by_another(connection: Connection, job: Job, key: bytes) -> bool:
-    """Whether another job, which is still on its way, leads this work: a look without a lock."""
-    return bool(
-        connection.execute(
-            text(
-                "select exists (select 1 from flights join jobs on jobs.id = flights.job_id"
-                " where flights.key = :key and jobs.id <> :job and jobs.wait is not null)"
-            ),
-            {"key": key, "job": job.id},
-        ).scalar()
-    )
+def await_landing(connection: Connection, job: Job, key: bytes, *, for_s: float) -> bool:
+    """Holds the job where another one, which is still on its way, leads this work; else False.
+
+    The flight's row is locked against its end until this is committed, so that the leader finds who waits.
+    """
+    held = connection.execute(AWAIT, {**job.fence, "key": key, "for_s": for_s})
+    return bool(held.rowcount)
+
+
+AWAIT = text(
+    "with led as (select flights.job_id from flights join jobs leader on leader.id = flights.job_id"
+    " where flights.key = :key and leader.id <> :id and leader.wait is not null for share of flights)"
+    " update jobs set state = 'held', wait = 'flight', owner = null, redrives = 0, flight_key = :key,"
+    " wake_at = least(deadline_at, clock_timestamp() + make_interval(secs => :for_s))"
+    " from led where id = :id and epoch = :epoch and stage = :stage and wait is not null"
+)
 
 
 def landed_lately(connection: Connection, job: Job, key: bytes) -> Landed | None:
@@ -91,27 +97,31 @@ def landed_lately(connection: Connection, job: Job, key: bytes) -> Landed | None
     return Landed(value=row.value, model=model, cost_usd=cost)
 
 
-def land(connection: Connection, job: Job) -> bool:
-    """The leader has its answer: each waiter gets it, as a call that cost nothing. Within its transaction.
+def hand_over(connection: Connection, leader: Job, key: bytes) -> Landed:
+    """Gives the leader's answer to each waiter of its flight, as a call that cost nothing.
 
-    False for a job that led nothing.
+    Within the transaction that ended the leader and its flight, and after that statement: only then is every job
+    seen that joined before the flight was gone. Returns what the work cost.
     """
-    key = _take_off(connection, job.id)
-    if key is None:
-        return False
-    waiters = connection.execute(
-        text(
-            "update jobs set stage = 'store', wait = 'unsent', state = 'queued', wake_at = clock_timestamp(),"
-            " crashes = 0, redrives = 0,"
-            " value = (select value from jobs leader where leader.id = :leader)"
-            " where wait = 'flight' and flight_key = :key returning id"
-        ),
-        {"leader": job.id, "key": key},
-    ).scalars()
-    model, saved = spent_on(connection, job.id)
-    for waiter in waiters.all():
-        record_cached(connection, waiter, layer="flight", model=model, saved_usd=saved)
-    return True
+    row = connection.execute(HAND_OVER, {"leader": leader.id, "key": key, "value": json.dumps(leader.value)}).one()
+    return Landed(value=leader.value or {}, model=row.model or "unknown", cost_usd=row.usd)
+
+
+HAND_OVER = text(
+    "with spent as (select (array_agg(model order by started_at desc))[1] as model,"
+    " case when count(*) = count(cost_usd) then sum(cost_usd) end as usd"
+    " from calls where job_id = :leader and state = 'answered'),"
+    " handed as (update jobs set stage = 'store', wait = 'unsent', state = 'queued', wake_at = clock_timestamp(),"
+    " crashes = 0, redrives = 0, value = cast(:value as jsonb)"
+    " where wait = 'flight' and flight_key = :key returning *),"
+    " noted as (insert into calls (id, job_id, purpose, attempt, try, state, tenant, feature, usr, prompt,"
+    " version, input_hash, provider, account, model, cost_usd, saved_usd, cache_layer, finished_at)"
+    " select gen_random_uuid(), id, purpose, attempt, 1 + coalesce((select max(try) from calls"
+    " where calls.job_id = handed.id and calls.attempt = handed.attempt), 0),"
+    " 'cached', tenant, feature, usr, prompt, version, flight_key, 'docmill', 'cache',"
+    " coalesce(spent.model, 'unknown'), 0, spent.usd, 'flight', clock_timestamp() from handed, spent)"
+    " select model, usd from spent"
+)
 
 
 def settle_ended(connection: Connection) -> None:

@@ -11,8 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, TypeAlias
+from uuid import UUID
 
-from sqlalchemy import Connection, RowMapping, text
+from sqlalchemy import Connection, TextClause, text
 
 from docmill.errors import Failure, JobNotFit, JobUnknown
 from docmill.remedies import Purpose
@@ -20,6 +21,7 @@ from docmill.remedies import Purpose
 __all__ = [
     "CLAIMED",
     "STAGES",
+    "Answer",
     "Document",
     "Drive",
     "End",
@@ -27,10 +29,11 @@ __all__ = [
     "Move",
     "Stage",
     "advance",
+    "answer_from",
+    "as_json",
     "cancel",
     "claim",
     "count_down",
-    "document_of",
     "end",
     "hold",
     "keep_value",
@@ -40,6 +43,7 @@ __all__ = [
     "release_crashed",
     "start_drive",
     "take_back",
+    "told",
     "wake_soon",
 ]
 
@@ -56,11 +60,48 @@ MOST_CRASHES = 5
 MOST_REDRIVES = 10
 
 FENCE = "id = :id and epoch = :epoch and stage = :stage and wait is not null"
-FIELDS = (
-    "id, tenant, feature, usr, lane, document_id, prompt, version, params, stage, epoch, attempt, purpose, model,"
-    " history, context, value, crashes, redrives, flight_key, fresh,"
-    " coalesce(deadline_at < clock_timestamp(), false) as overdue"
+
+
+def _after(seconds: str) -> str:
+    """SQL for a time so many seconds from now, or the deadline if that is sooner (least ignores null)."""
+    return f"least(deadline_at, clock_timestamp() + make_interval(secs => :{seconds}))"
+
+
+# Everything that a stage works with comes in one round trip: the job, its document (the file itself for validate
+# alone, which may have to read it), and the reply that the present attempt has already.
+SEEN = (
+    "select j.id, j.tenant, j.feature, j.usr, j.lane, j.document_id, j.prompt, j.version, j.params, j.stage,"
+    " j.epoch, j.attempt, j.purpose, j.model, j.history, j.context, j.value, j.crashes, j.redrives, j.flight_key,"
+    " j.fresh, coalesce(j.deadline_at < clock_timestamp(), false) as overdue,"
+    " d.id as found, d.name, d.media_type, d.text, case when j.stage = 'validate' then d.body end as body,"
+    " a.call_id, a.reply"
+    " from {jobs} j"
+    " left join documents d on d.id = j.document_id and j.stage <> 'store'"
+    " left join lateral (select c.id as call_id, e.reply from calls c join exchanges e on e.call_id = c.id"
+    " where j.stage in ('complete', 'parse') and c.job_id = j.id and c.attempt = j.attempt"
+    " and c.state in ('answered', 'cached') and c.purpose <> 'embed' limit 1) a on true"
 )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Document:
+    """What was submitted, and its text once it was read."""
+
+    id: int
+    name: str | None
+    media_type: str
+    body: bytes | None
+    """For validate alone."""
+    text: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """The reply that an attempt got, word for word."""
+
+    call_id: UUID
+    text: str
+    finish_reason: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,21 +130,14 @@ class Job:
     flight_key: bytes | None
     fresh: bool
     overdue: bool
+    document: Document | None = None
+    """None where it was deleted, and for store, which has no need of it."""
+    answer: Answer | None = None
+    """The reply that the present attempt has already, for complete and parse."""
 
     @property
     def fence(self) -> dict[str, object]:
         return {"id": self.id, "epoch": self.epoch, "stage": self.stage}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Document:
-    """What was submitted, and its text once it was read."""
-
-    id: int
-    name: str | None
-    media_type: str
-    body: bytes | None
-    text: str | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,38 +167,39 @@ class Drive:
 
 def load(connection: Connection, job_id: int, epoch: int, stage: Stage) -> Job | None:
     """The job, if it still stands where a message says."""
-    found = connection.execute(
-        text(f"select {FIELDS} from jobs where {FENCE}"), {"id": job_id, "epoch": epoch, "stage": stage}
-    )
-    row = found.mappings().one_or_none()
-    return None if row is None else _job(row)
+    return _seen(connection, LOAD, {"id": job_id, "epoch": epoch, "stage": stage})
+
+
+LOAD = text(
+    f"{SEEN.format(jobs='jobs')} where j.id = :id and epoch = :epoch and stage = :stage and wait is not null"
+)
 
 
 def claim(
     connection: Connection, job_id: int, epoch: int, stage: Stage, *, owner: str, lease_s: float
 ) -> Job | None:
     """Takes the stage for this worker; None for a second delivery."""
-    found = connection.execute(
-        text(
-            f"update jobs set wait = 'running', owner = :owner, wake_at = {_after('lease_s')}"
-            f" where {FENCE} and wait in ('sent', 'countdown') returning {FIELDS}"
-        ),
-        {"id": job_id, "epoch": epoch, "stage": stage, "owner": owner, "lease_s": lease_s},
-    )
-    row = found.mappings().one_or_none()
-    return None if row is None else _job(row)
+    values = {"id": job_id, "epoch": epoch, "stage": stage, "owner": owner, "lease_s": lease_s}
+    return _seen(connection, CLAIM, values)
 
 
-def document_of(connection: Connection, job: Job) -> Document | None:
-    """The job's document; None where it was deleted."""
-    row = (
-        connection.execute(
-            text("select id, name, media_type, body, text from documents where id = :id"), {"id": job.document_id}
-        )
-        .mappings()
-        .one_or_none()
+def _seen(connection: Connection, statement: TextClause, values: Mapping[str, object]) -> Job | None:
+    row = connection.execute(statement, values).mappings().one_or_none()
+    if row is None:
+        return None
+    fields = dict(row)
+    document = {name: fields.pop(name) for name in ("name", "media_type", "text", "body")}
+    found, call_id, reply = fields.pop("found"), fields.pop("call_id"), fields.pop("reply")
+    return Job(
+        **fields,
+        document=None if found is None else Document(id=found, **document),
+        answer=None if call_id is None else answer_from(call_id, reply),
     )
-    return None if row is None else Document(**row)
+
+
+def answer_from(call_id: UUID, reply: Mapping[str, Any]) -> Answer:
+    """A reply as it lies in ``exchanges``."""
+    return Answer(call_id=call_id, text=reply["text"], finish_reason=reply["finish_reason"])
 
 
 def advance(
@@ -190,9 +225,9 @@ def advance(
             "to": to,
             "message_s": message_s,
             "version": version,
-            "context": _json(context),
-            "value": _json(value),
-            "history": _json(history),
+            "context": as_json(context),
+            "value": as_json(value),
+            "history": as_json(history),
         },
     )
 
@@ -205,13 +240,13 @@ def name_work(connection: Connection, job: Job, key: bytes) -> bool:
 def note_failure(connection: Connection, job: Job, entry: Mapping[str, Any]) -> bool:
     """Adds a failed call and its remedy to the history; False for a stale message."""
     return _changed(
-        connection, "history = history || cast(:entry as jsonb)", {**job.fence, "entry": _json([entry])}
+        connection, "history = history || cast(:entry as jsonb)", {**job.fence, "entry": as_json([entry])}
     )
 
 
 def keep_value(connection: Connection, job: Job) -> bool:
     """Keeps what a rejected reply said, for a person who may have to look at it."""
-    return _changed(connection, "value = cast(:value as jsonb)", {**job.fence, "value": _json(job.value)})
+    return _changed(connection, "value = cast(:value as jsonb)", {**job.fence, "value": as_json(job.value)})
 
 
 def count_down(
@@ -250,7 +285,7 @@ def hold(
 
 def end(connection: Connection, job: Job, state: End, *, failure: Failure | None = None, detail: str = "") -> bool:
     """The job ends; False for a stale message. Whoever ends a job tells its flight (:mod:`db.flights`)."""
-    return _changed(connection, ENDING, {**job.fence, "state": state, "failure": _json(_told(failure, detail))})
+    return _changed(connection, ENDING, {**job.fence, "state": state, "failure": as_json(told(failure, detail))})
 
 
 def cancel(connection: Connection, job_id: int) -> None:
@@ -334,6 +369,11 @@ def take_back(connection: Connection, drives: Sequence[Drive]) -> None:
         )
 
 
+CLAIM = text(
+    f"with claimed as (update jobs set wait = 'running', owner = :owner, wake_at = {_after('lease_s')}"
+    f" where {FENCE} and wait in ('sent', 'countdown') returning *) {SEEN.format(jobs='claimed')}"
+)
+
 ENDING = (
     "state = :state, wait = null, epoch = epoch + 1, owner = null, failure = cast(:failure as jsonb),"
     " finished_at = clock_timestamp()"
@@ -344,23 +384,20 @@ def _changed(connection: Connection, changes: str, values: Mapping[str, object])
     return bool(connection.execute(text(f"update jobs set {changes} where {FENCE}"), values).rowcount)
 
 
-def _after(seconds: str) -> str:
-    """SQL for a time so many seconds from now, or the deadline if that is sooner (least ignores null)."""
-    return f"least(deadline_at, clock_timestamp() + make_interval(secs => :{seconds}))"
-
-
-def _told(failure: Failure | None, detail: str) -> dict[str, Any] | None:
+def told(failure: Failure | None, detail: str = "") -> dict[str, Any] | None:
+    """A failure as ``jobs.failure`` keeps it."""
     if failure is None:
         return None
-    told: dict[str, Any] = {"kind": failure.kind, "message": failure.message}
+    kept: dict[str, Any] = {"kind": failure.kind, "message": failure.message}
     if detail:
-        told["detail"] = detail
+        kept["detail"] = detail
     if failure.status is not None:
-        told["status"] = failure.status
-    return told
+        kept["status"] = failure.status
+    return kept
 
 
-def _json(value: Any) -> str | None:
+def as_json(value: Any) -> str | None:
+    """For a jsonb column: None is null."""
     return None if value is None else json.dumps(value, ensure_ascii=False, default=_plain)
 
 
@@ -368,7 +405,3 @@ def _plain(value: object) -> str:
     if isinstance(value, datetime):
         return value.isoformat()
     raise TypeError(f"{type(value).__name__} has no place in a job's row")
-
-
-def _job(row: RowMapping) -> Job:
-    return Job(**row)

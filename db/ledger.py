@@ -17,13 +17,14 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import IntegrityError
 
 from db.jobs import Job
+from docmill.errors import DocmillError
 
 __all__ = [
-    "Answer",
+    "AnsweredMeanwhile",
+    "CallTaken",
     "Ending",
     "Intent",
     "Settlement",
-    "answer_of",
     "close_call",
     "expire_intents",
     "open_call",
@@ -71,80 +72,73 @@ class Settlement:
     latency_ms: int
 
 
-@dataclass(frozen=True, kw_only=True)
-class Answer:
-    """The reply that an attempt got, word for word."""
-
-    call_id: UUID
-    text: str
-    finish_reason: str
+class CallTaken(DocmillError):
+    """Another delivery of the job's message is calling, or has called."""
 
 
-def open_call(connection: Connection, job: Job, intent: Intent, *, lease_s: float) -> bool:
-    """Writes the intent and claims the stage; False where the message is stale or a call is still open.
+class AnsweredMeanwhile(DocmillError):
+    """Another call of the same attempt got its answer at this moment."""
 
-    Rolls back to where it began in that case, and leaves the caller's transaction usable.
+
+def open_call(connection: Connection, job: Job, intent: Intent, *, work: bytes, lease_s: float) -> bool:
+    """Writes the intent, claims the stage and notes the key of the work; False for a stale message.
+
+    Raises CallTaken where another delivery is calling, or has called; the transaction is lost then.
     """
+    request = json.dumps(intent.request, ensure_ascii=False)
+    values = {**vars(intent), **_of(job), **job.fence, "call_id": intent.id, "request": request, "work": work}
     try:
-        with connection.begin_nested() as attempt:
-            connection.execute(INSERT_INTENT, {**vars(intent), **_of(job), "lease_s": lease_s})
-            connection.execute(
-                text("insert into exchanges (call_id, request) values (:id, cast(:request as jsonb))"),
-                {"id": intent.id, "request": json.dumps(intent.request, ensure_ascii=False)},
-            )
-            claimed = connection.execute(CLAIM, {**job.fence, "owner": intent.owner, "lease_s": lease_s}).rowcount
-            if not claimed:
-                attempt.rollback()
-            return bool(claimed)
-    except IntegrityError:  # calls_one_open, calls_answered: another delivery is calling, or has called
-        return False
+        return bool(connection.execute(OPEN, {**values, "lease_s": lease_s}).scalar())
+    except IntegrityError as error:  # calls_one_open, calls_answered
+        raise CallTaken from error
 
 
-INSERT_INTENT = text(
-    "insert into calls (id, job_id, purpose, attempt, try, state, tenant, feature, usr, prompt, version,"
-    " content_hash, input_hash, provider, account, model, remedy, reserved_usd, lease_until)"
-    " select :id, :job_id, :purpose, :attempt,"
-    " 1 + coalesce((select max(try) from calls where job_id = :job_id and attempt = :attempt), 0),"
-    " 'intent', :tenant, :feature, :usr, :prompt, :version, :content_hash, :input_hash, :provider, :account,"
-    " :model, :remedy, :reserved_usd, clock_timestamp() + make_interval(secs => :lease_s)"
-)
-
-CLAIM = text(
-    "update jobs set state = 'running', wait = 'running', owner = :owner,"
+# The work's key is that of the first call, and stays through all attempts.
+OPEN = text(
+    "with claimed as (update jobs set state = 'running', wait = 'running', owner = :owner, flight_key = :work,"
     " wake_at = clock_timestamp() + make_interval(secs => :lease_s)"
-    " where id = :id and epoch = :epoch and stage = :stage and wait in ('sent', 'countdown')"
+    " where id = :id and epoch = :epoch and stage = :stage and wait in ('sent', 'countdown') returning id),"
+    " intent as (insert into calls (id, job_id, purpose, attempt, try, state, tenant, feature, usr, prompt,"
+    " version, content_hash, input_hash, provider, account, model, remedy, reserved_usd, lease_until)"
+    " select :call_id, id, :purpose, :attempt,"
+    " 1 + coalesce((select max(try) from calls where job_id = :id and attempt = :attempt), 0),"
+    " 'intent', :tenant, :feature, :usr, :prompt, :version, :content_hash, :input_hash, :provider, :account,"
+    " :model, :remedy, cast(:reserved_usd as numeric), clock_timestamp() + make_interval(secs => :lease_s)"
+    " from claimed returning id),"
+    " said as (insert into exchanges (call_id, request) select id, cast(:request as jsonb) from intent)"
+    " select count(*) from claimed"
 )
 
 
 def close_call(connection: Connection, settlement: Settlement) -> Ending:
-    """Stores what the call came to, whatever became of its job: a late answer clears the doubt about it."""
+    """Stores what the call came to, whatever became of its job: a late answer clears the doubt about it.
+
+    Where another call of the attempt has its answer, this one is ``surplus``. Raises AnsweredMeanwhile where that
+    one was stored at the same moment; the transaction is lost then, and to be done again.
+    """
     ending: Ending = "answered" if settlement.answered else "failed"
+    reply = None if settlement.reply is None else json.dumps(settlement.reply, ensure_ascii=False)
     try:
-        with connection.begin_nested():
-            _close(connection, settlement, ending)
-    except IntegrityError:  # calls_answered: this attempt has its answer
-        ending = "surplus"
-        _close(connection, settlement, ending)
-    if settlement.reply is not None:
-        connection.execute(
-            text("update exchanges set reply = cast(:reply as jsonb) where call_id = :id"),
-            {"id": settlement.id, "reply": json.dumps(settlement.reply, ensure_ascii=False)},
-        )
-    return ending
-
-
-def _close(connection: Connection, settlement: Settlement, ending: Ending) -> None:
-    connection.execute(CLOSE, {**vars(settlement), "ending": ending, "answered": settlement.answered})
+        closed = connection.execute(CLOSE, {**vars(settlement), "ending": ending, "reply": reply}).scalar()
+    except IntegrityError as error:  # calls_answered
+        raise AnsweredMeanwhile from error
+    return ending if closed is None else closed  # it was closed before, and stays as it was
 
 
 CLOSE = text(
-    "update calls set state = :ending, model_echoed = :model_echoed, request_id = :request_id,"
+    "with closed as (update calls set state = case when :answered and exists (select from calls other"
+    " where other.job_id = calls.job_id and other.attempt = calls.attempt and other.id <> calls.id"
+    " and other.state = 'answered' and other.purpose <> 'embed') then 'surplus' else :ending end,"
+    " model_echoed = :model_echoed, request_id = :request_id,"
     " input_tokens = :input_tokens, cached_tokens = :cached_tokens, output_tokens = :output_tokens,"
     " reasoning_tokens = :reasoning_tokens, cost_usd = :cost_usd, price_source = :price_source,"
     " failure_kind = :failure_kind, http_status = :http_status,"
     " possibly_billed = :possibly_billed, latency_ms = :latency_ms, lease_until = null,"
     " finished_at = clock_timestamp()"
-    " where id = :id and (state = 'intent' or (state = 'in_doubt' and :answered))"
+    " where id = :id and (state = 'intent' or (state = 'in_doubt' and :answered)) returning id, state),"
+    " said as (update exchanges set reply = cast(:reply as jsonb) from closed"
+    " where call_id = closed.id and cast(:reply as jsonb) is not null)"
+    " select state from closed"
 )
 
 
@@ -167,33 +161,20 @@ EXPIRE = text(
 )
 
 
-def answer_of(connection: Connection, job: Job) -> Answer | None:
-    """The reply that the job's present attempt has already, paid for or cached."""
-    return _answer(connection, job.id, job.attempt)
-
-
 def previous_reply(connection: Connection, job: Job) -> str | None:
     """What the model said in the attempt before, for a correction."""
-    answer = _answer(connection, job.id, job.attempt - 1)
-    return answer.text if answer else None
-
-
-def _answer(connection: Connection, job_id: int, attempt: int) -> Answer | None:
     row = connection.execute(
         text(
-            "select c.id, e.reply from calls c join exchanges e on e.call_id = c.id"
+            "select e.reply ->> 'text' as said from calls c join exchanges e on e.call_id = c.id"
             " where c.job_id = :job and c.attempt = :attempt and c.state in ('answered', 'cached')"
         ),
-        {"job": job_id, "attempt": attempt},
+        {"job": job.id, "attempt": job.attempt - 1},
     ).first()
-    if row is None:
-        return None
-    return Answer(call_id=row.id, text=row.reply["text"], finish_reason=row.reply["finish_reason"])
+    return row.said if row else None
 
 
 def _of(job: Job) -> dict[str, object]:
     return {
-        "job_id": job.id,
         "purpose": job.purpose,
         "attempt": job.attempt,
         "tenant": job.tenant,

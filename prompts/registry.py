@@ -74,11 +74,13 @@ class Registry:
         return self._prompts[name]
 
     def _load(self, name: str, version: str) -> PromptVersion:
+        loaded = self._loaded.get((name, version))
+        if loaded is not None:
+            return loaded
         known = self.versions(name)
         if version not in known:
             raise PromptUnknown(f"prompt {name} has no version {version!r}: it has {', '.join(known)}")
-        if (name, version) not in self._loaded:
-            self._loaded[name, version] = PromptVersion(name, version, self._folder(name) / version)
+        self._loaded[name, version] = PromptVersion(name, version, self._folder(name) / version)
         return self._loaded[name, version]
 
     def _check(self, name: str, version: str) -> list[str]:

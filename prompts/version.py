@@ -17,7 +17,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from jinja2 import StrictUndefined, TemplateError, UndefinedError
+from jinja2 import StrictUndefined, Template, TemplateError, UndefinedError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -89,6 +89,7 @@ class PromptVersion:
         self.version = version
         self.folder = folder
         self._files = {file: self._read(file) for file in FILES}
+        self._templates: dict[str, Template] = {}
         self.config = self._config()
 
     def __str__(self) -> str:
@@ -140,7 +141,7 @@ class PromptVersion:
     def render(self, excerpt: Excerpt, params: Mapping[str, Any]) -> tuple[Message, ...]:
         """The messages of a first attempt. Raises VariableMissing, and PromptError for an unknown parameter."""
         variables = self._variables(params)
-        system = self._render("system.j2", {**variables, "answer_format": self._answer_format()})
+        system = self._render("system.j2", {**variables, "answer_format": self._answer_format})
         user = self._render("user.j2", {**variables, "document": excerpt.fenced})
         return (Message(role="system", content=system), Message(role="user", content=user))
 
@@ -167,13 +168,20 @@ class PromptVersion:
 
     def _render(self, file: str, variables: Mapping[str, Any]) -> str:
         try:
-            return TEMPLATES.from_string(self._files[file]).render(variables).strip()
+            return self._template(file).render(variables).strip()
         except UndefinedError as error:
             variable = str(error).split("'")[1] if "'" in str(error) else str(error)
             raise VariableMissing(str(self), variable) from error
         except TemplateError as error:
             raise PromptBroken(f"{self.folder / file}: {error}") from error
 
+    def _template(self, file: str) -> Template:
+        """Compiled once a process: compiling takes far longer than rendering."""
+        if file not in self._templates:
+            self._templates[file] = TEMPLATES.from_string(self._files[file])
+        return self._templates[file]
+
+    @cached_property
     def _answer_format(self) -> str:
         parts = [ANSWER, _fenced_json(self.schema)]
         if self.example is not None:

@@ -88,9 +88,7 @@ class Call:
 
 def complete(services: Services, job: Job) -> Step:
     """Asks the model unless this attempt has its answer, and goes on as the answer demands."""
-    with services.engine.connect() as connection:
-        answered = ledger.answer_of(connection, job) is not None
-    if answered:
+    if job.answer is not None:
         return _onward(services, job)
     call = _prepare(services, job)
     if not isinstance(call, Call):
@@ -114,20 +112,28 @@ def complete(services: Services, job: Job) -> Step:
 
 def settle(services: Services, call: Call, outcome: Outcome) -> Step:
     """Stores what the call came to, and moves the job on, in one transaction."""
-    failure = outcome.failure
     cost = _cost(call.model, outcome)
+    try:
+        ending, step = _settle(services, call, outcome, cost)
+    except ledger.AnsweredMeanwhile:
+        ending, step = _settle(services, call, outcome, cost)
+    _log(call, outcome, cost, ending)
+    return step
+
+
+def _settle(
+    services: Services, call: Call, outcome: Outcome, cost: money.Cost | None
+) -> tuple[ledger.Ending, Step]:
     with services.engine.begin() as connection:
         ending = ledger.close_call(connection, _settlement(call, outcome, cost))
         if ending == "surplus":
-            step: Step = Stop("surplus")
-        elif failure is None or _left_to_parse(failure):
+            return ending, Stop("surplus")
+        failure = outcome.failure
+        if failure is None or _left_to_parse(failure):
             moved = jobs.advance(connection, call.job, "parse", message_s=services.message_s)
-            step = Onward() if moved else Stop("stale")
-        else:
-            setback = Setback.of(services, call.job, call.prompt, failure, answered=outcome.answered)
-            step = remedies.apply(connection, services, setback)
-    _log(call, outcome, cost, ending)
-    return step
+            return ending, Onward() if moved else Stop("stale")
+        setback = Setback.of(services, call.job, call.prompt, failure, answered=outcome.answered)
+        return ending, remedies.apply(connection, services, setback)
 
 
 def _prepare(services: Services, job: Job) -> Call | Step:
@@ -140,15 +146,14 @@ def _prepare(services: Services, job: Job) -> Call | Step:
         model = services.settings.models.get(remedies.ladder_model(job, prompt))
     except Misconfigured as error:
         return _fail(services, job, Failure(kind="not_found", message=str(error)))
-    with services.engine.connect() as connection:
-        document = jobs.document_of(connection, job)
+    with services.autocommit.connect() as connection:
         previous = ledger.previous_reply(connection, job) if job.purpose == "correction" else None
         state = models.state_of(connection, model)
     if state.hold_s > 0:
         return _held(services, job, state.hold_s)
-    if document is None or document.text is None:
+    if job.document is None or job.document.text is None:
         return _fail(services, job, Failure(kind="unreadable", message="the document was deleted"))
-    request = compose(job, prompt, model, document.text, previous)
+    request = compose(job, prompt, model, job.document.text, previous)
     intent = _intent(services, job, prompt, model, request)
     return Call(job=job, prompt=prompt, model=model, state=state, request=request, intent=intent)
 
@@ -196,16 +201,24 @@ def _use(connection: Connection, services: Services, job: Job, known: flights.La
 
 def _open(services: Services, call: Call) -> Stop | None:
     """Writes the intent; what is done instead where another job calls for the same work, or just has called."""
+    try:
+        with services.engine.begin() as connection:
+            return _open_in(connection, services, call)
+    except ledger.CallTaken:
+        return Stop("stale")
+
+
+def _open_in(connection: Connection, services: Services, call: Call) -> Stop | None:
     job = call.job
-    with services.engine.begin() as connection:
-        if not job.fresh and not flights.board(connection, job, call.work):
-            return _await_landing(connection, call)
-        jobs.name_work(connection, job, call.work)
-        if job.purpose == "first" and not job.fresh:
-            landed = flights.landed_lately(connection, job, call.work)
-            if landed is not None:
-                return _use(connection, services, job, landed, "flight")
-        opened = ledger.open_call(connection, job, call.intent, lease_s=services.settings.lease_s)
+    if not job.fresh and not flights.board(connection, job, call.work):
+        held = flights.await_landing(connection, job, call.work, for_s=WAITER_S)
+        return Stop("held: flight" if held else "stale")
+    if job.purpose == "first" and not job.fresh:
+        landed = flights.landed_lately(connection, job, call.work)
+        if landed is not None:
+            jobs.name_work(connection, job, call.work)
+            return _use(connection, services, job, landed, "flight")
+    opened = ledger.open_call(connection, job, call.intent, work=call.work, lease_s=services.settings.lease_s)
     return None if opened else Stop("stale")
 
 
@@ -213,16 +226,9 @@ def _behind_another(services: Services, call: Call) -> Stop | None:
     """A hold, where another job calls for the same work already."""
     if call.job.fresh:
         return None
-    with services.engine.begin() as connection:
-        if not flights.led_by_another(connection, call.job, call.work):
-            return None
-        return _await_landing(connection, call)
-
-
-def _await_landing(connection: Connection, call: Call) -> Stop:
-    jobs.name_work(connection, call.job, call.work)
-    jobs.hold(connection, call.job, "flight", for_s=WAITER_S)
-    return Stop("held: flight")
+    with services.autocommit.connect() as connection:
+        held = flights.await_landing(connection, call.job, call.work, for_s=WAITER_S)
+    return Stop("held: flight") if held else None
 
 
 def _for_a_slot(services: Services, call: Call) -> Step | None:
@@ -349,19 +355,19 @@ def _too_many_doubts(services: Services, job: Job, prompt: PromptVersion) -> Fai
 
 
 def _onward(services: Services, job: Job) -> Step:
-    with services.engine.begin() as connection:
+    with services.autocommit.connect() as connection:
         moved = jobs.advance(connection, job, "parse", message_s=services.message_s)
     return Onward() if moved else Stop("stale")
 
 
 def _held(services: Services, job: Job, hold_s: float) -> Step:
-    with services.engine.begin() as connection:
+    with services.autocommit.connect() as connection:
         jobs.hold(connection, job, "rate", for_s=hold_s)
     return Stop("held: rate")
 
 
 def _fail(services: Services, job: Job, failure: Failure) -> Step:
-    with services.engine.begin() as connection:
+    with services.autocommit.connect() as connection:
         jobs.end(connection, job, "failed", failure=failure)
     return Stop(f"failed: {failure.kind}")
 

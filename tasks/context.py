@@ -20,12 +20,11 @@ __all__ = ["context", "passages"]
 def context(services: Services, job: Job) -> Step:
     """Chooses passages that fit the prompt's and the model's limits, and records what does not."""
     prompt = services.registry.get(job.prompt, job.version)
-    with services.engine.connect() as connection:
-        document = jobs.document_of(connection, job)
+    document = job.document
     if document is None or document.text is None:
         return _gone(services, job)
     chosen = choose(document.text, job, prompt, services.settings.models)
-    with services.engine.begin() as connection:
+    with services.autocommit.connect() as connection:
         moved = jobs.advance(connection, job, "complete", message_s=services.message_s, context=chosen)
     return Onward() if moved else Stop("stale")
 
@@ -62,6 +61,6 @@ def _input_limit(job: Job, prompt: PromptVersion, models: Models) -> int:
 
 def _gone(services: Services, job: Job) -> Step:
     failure = Failure(kind="unreadable", message="the document was deleted")
-    with services.engine.begin() as connection:
+    with services.autocommit.connect() as connection:
         jobs.end(connection, job, "failed", failure=failure, detail="empty")
     return Stop("failed: unreadable")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from db import jobs, ledger
+from db import jobs
 from db.jobs import Job
 from docmill.errors import Failure, ReplyRejected
 from docmill.parsing import accept, correction_problems
@@ -21,9 +21,7 @@ __all__ = ["parse"]
 def parse(services: Services, job: Job) -> Step:
     """The claimed job goes on to store with a value, or to another attempt, or to a person."""
     prompt = services.registry.get(job.prompt, job.version)
-    with services.engine.connect() as connection:
-        answer = ledger.answer_of(connection, job)
-        document = jobs.document_of(connection, job)
+    answer, document = job.answer, job.document
     if answer is None or document is None or document.text is None:
         return _nothing_there(services, job)
     seen = passages(document.text, job.context or {"passages": [(0, len(document.text))]}).text
@@ -31,7 +29,7 @@ def parse(services: Services, job: Job) -> Step:
         value = accept(answer.text, prompt.output_model, document=seen, finish_reason=answer.finish_reason)
     except ReplyRejected as rejected:
         return _rejected(services, job, prompt, rejected)
-    with services.engine.begin() as connection:
+    with services.autocommit.connect() as connection:
         moved = jobs.advance(connection, job, "store", message_s=services.message_s, value={"answer": value})
     return Onward() if moved else Stop("stale")
 
@@ -49,6 +47,6 @@ def _rejected(services: Services, job: Job, prompt: PromptVersion, rejected: Rep
 
 def _nothing_there(services: Services, job: Job) -> Step:
     failure = Failure(kind="internal", message="the reply or the document is gone: `docmill retry` asks again")
-    with services.engine.begin() as connection:
+    with services.autocommit.connect() as connection:
         jobs.end(connection, job, "failed", failure=failure)
     return Stop("failed: internal")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
@@ -51,6 +52,11 @@ class Services:
     limiter: Limiter = field(default_factory=NoLimiter)
     caller: Caller | None = None
     """Where models are called (io)."""
+
+    @cached_property
+    def autocommit(self) -> Engine:
+        """The same connections, for what is one statement: it commits in the round trip that it takes anyway."""
+        return self.engine.execution_options(isolation_level="AUTOCOMMIT")
 
     @property
     def message_s(self) -> float:

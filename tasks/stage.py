@@ -59,7 +59,7 @@ class _Stage:
 
     def step(self, services: Services, job_id: int, epoch: int) -> Step:
         """What the stage comes to for the job that the message names; stale if it stands elsewhere."""
-        with services.engine.begin() as connection:
+        with services.autocommit.connect() as connection:
             job = self._take(connection, services.owner, job_id, epoch)
             if job is not None and job.overdue:
                 failure = Failure(kind="deadline", message="its deadline passed")

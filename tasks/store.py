@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import json
-
-from sqlalchemy import Connection, text
-
-from db import flights, jobs
+from db import flights, results
 from db.jobs import Job
 from docmill.errors import Failure
 from tasks.services import Services
@@ -20,29 +16,15 @@ def store(services: Services, job: Job) -> Step:
     value = job.value or {}
     doubt = value.get("doubt")
     failure = Failure(kind=doubt["kind"], message=doubt["message"]) if doubt else None
+    landed = None
     with services.engine.begin() as connection:
-        ended = jobs.end(connection, job, "needs_review" if doubt else "done", failure=failure)
-        if ended and value.get("answer") is not None:
-            _write(connection, job)
-        led = ended and flights.land(connection, job)
-        model, cost = flights.spent_on(connection, job.id) if led else ("", None)
-    if led and not doubt and job.flight_key is not None:
-        kept = {"answer": value["answer"], "evidence": value.get("evidence"), "model": model}
-        services.cache.put(bytes(job.flight_key), {**kept, "cost_usd": None if cost is None else str(cost)})
-    return Onward() if ended else Stop("stale")
-
-
-def _write(connection: Connection, job: Job) -> None:
-    value = job.value or {}
-    connection.execute(
-        text(
-            "insert into results (job_id, revision, value, evidence, author)"
-            " select :job, coalesce(max(revision), 0) + 1, cast(:value as jsonb), cast(:evidence as jsonb),"
-            " 'model' from results where job_id = :job"
-        ),
-        {
-            "job": job.id,
-            "value": json.dumps(value["answer"], ensure_ascii=False),
-            "evidence": json.dumps(value.get("evidence")),
-        },
-    )
+        end = results.store(connection, job, "needs_review" if doubt else "done", failure=failure)
+        if end is None:
+            return Stop("stale")
+        if end.flight is not None:
+            landed = flights.hand_over(connection, job, end.flight)
+    if landed is not None and not doubt and job.flight_key is not None:
+        cost = None if landed.cost_usd is None else str(landed.cost_usd)
+        kept = {"answer": value["answer"], "evidence": value.get("evidence"), "model": landed.model}
+        services.cache.put(bytes(job.flight_key), {**kept, "cost_usd": cost})
+    return Onward()

@@ -17,8 +17,7 @@ __all__ = ["validate"]
 
 def validate(services: Services, job: Job) -> Step:
     """The claimed job goes on to context, or fails with a kind and a message for the person who submitted."""
-    with services.engine.connect() as connection:
-        document = jobs.document_of(connection, job)
+    document = job.document
     try:
         prompt = services.registry.get(job.prompt, job.version)
         prompt.render(Excerpt(passages=("",)), job.params)
@@ -69,6 +68,6 @@ def _onward(
 
 
 def _failed(services: Services, job: Job, failure: Failure, detail: str = "") -> Step:
-    with services.engine.begin() as connection:
+    with services.autocommit.connect() as connection:
         jobs.end(connection, job, "failed", failure=failure, detail=detail)
     return Stop(f"failed: {failure.kind}")

@@ -205,7 +205,9 @@ class Stack:
         """Flower shows arguments of tasks and can end them, so it asks for a password, on loopback too."""
         port = self._settings.flower_port or _free_port()
         url = f"http://127.0.0.1:{port}"
-        command = [sys.executable, "-m", "celery", "-A", "workers.app", "flower"]
+        # Flower would switch the workers' events on by itself, whatever their settings say.
+        events = f"--enable_events={self._settings.task_events}"
+        command = [sys.executable, "-m", "celery", "-A", "workers.app", "flower", events]
         self._add(
             Process(
                 name="flower",

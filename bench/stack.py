@@ -1,0 +1,104 @@
+"""A stack to measure: started as a user starts it, with what each of its processes takes."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+from sqlalchemy import Engine, text
+
+from db.engine import make_engine
+from db.submit import Submission, submit
+
+__all__ = ["MeasuredStack", "stack"]
+
+WORKERS = ("io", "cpu", "quarantine")
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeasuredStack:
+    """``docmill up``, and what runs in it."""
+
+    addresses: Mapping[str, str]
+    pids: Mapping[str, int]
+    engine: Engine
+
+    def submit(self, bodies: list[bytes], prompt: str) -> None:
+        """All in one transaction."""
+        with self.engine.begin() as connection:
+            for number, body in enumerate(bodies):
+                submit(connection, Submission(prompt=prompt, body=body, name=f"{number}.txt"))
+
+    def await_ends(self) -> None:
+        """Until no job waits for anything."""
+        while True:
+            with self.engine.connect() as connection:
+                if not connection.execute(
+                    text("select exists (select from jobs where wait is not null)")
+                ).scalar():
+                    return
+            time.sleep(0.05)
+
+    def cpu_seconds(self) -> dict[str, float]:
+        """Seconds of CPU that each part has taken so far, its children included."""
+        return {name: sum(_cpu_seconds(each) for each in _family(pid)) for name, pid in self.pids.items()}
+
+    def workers_cpu_seconds(self) -> float:
+        return sum(taken for name, taken in self.cpu_seconds().items() if name.startswith(WORKERS))
+
+    def workers_pss_bytes(self) -> int:
+        """Memory of all workers; pages that they share count once."""
+        families = [_family(pid) for name, pid in self.pids.items() if name.startswith(WORKERS)]
+        return sum(each.memory_full_info().pss for family in families for each in family)
+
+
+@contextmanager
+def stack(*options: str, **env: str) -> Iterator[MeasuredStack]:
+    """A running stack; ``options`` are those of ``docmill up``, ``env`` its environment beside this one's."""
+    data = Path(tempfile.mkdtemp(prefix="docmill-bench-"))
+    data.chmod(0o711)
+    ready = data / "up.json"
+    command = [
+        sys.executable,
+        "-m",
+        "docmill.cli",
+        "up",
+        "--data",
+        str(data / "stack"),
+        "--ready-file",
+        str(ready),
+    ]
+    up = subprocess.Popen([*command, *options], env={**os.environ, **env}, stdout=subprocess.DEVNULL)
+    try:
+        while not ready.exists():
+            if up.poll() is not None:
+                sys.exit("the stack did not come up: run `docmill up` to see why")
+            time.sleep(0.05)
+        addresses = json.loads(ready.read_text(encoding="utf-8"))
+        engine = make_engine(addresses["database_url"])
+        yield MeasuredStack(addresses=addresses, pids=addresses["pids"], engine=engine)
+        engine.dispose()
+    finally:
+        up.terminate()
+        up.wait()
+        shutil.rmtree(data, ignore_errors=True)
+
+
+def _family(pid: int) -> list[psutil.Process]:
+    parent = psutil.Process(pid)
+    return [parent, *parent.children(recursive=True)]
+
+
+def _cpu_seconds(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return float(times.user + times.system)
