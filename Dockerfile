@@ -1,10 +1,11 @@
 # One image for all roles: `docker run docmill worker io`, `… api --host 0.0.0.0`, `… beat`.
 FROM python:3.11-slim-bookworm AS build
-WORKDIR /app
-COPY requirements.lock .
-RUN python -m venv /venv && /venv/bin/pip install --no-cache-dir --no-deps --require-hashes -r requirements.lock
-COPY . .
-RUN /venv/bin/pip install --no-cache-dir --no-deps --no-build-isolation --editable .
+RUN python -m venv --without-pip /venv
+COPY image.lock /
+RUN pip --python /venv/bin/python install --no-cache-dir --no-deps --require-hashes -r /image.lock
+COPY . /app
+RUN pip --python /venv/bin/python install --no-cache-dir --no-deps --no-build-isolation --editable /app \
+ && python -m compileall -q /app
 
 FROM python:3.11-slim-bookworm
 RUN useradd --system --uid 10001 --create-home --home-dir /var/lib/docmill docmill \

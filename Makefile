@@ -36,8 +36,10 @@ lint: install
 
 # Versions and hashes only: where packages come from is the business of the machine that installs them.
 lock:
-	uv pip compile pyproject.toml --extra app --extra test --generate-hashes --no-header \
-	  --python-version 3.11 --output-file requirements.lock
+	uv pip compile pyproject.toml --extra app --extra servers --extra build --extra test --generate-hashes \
+	  --no-header --python-version 3.11 --output-file requirements.lock
+	uv pip compile pyproject.toml --extra app --extra build --constraint requirements.lock --generate-hashes \
+	  --no-header --python-version 3.11 --output-file image.lock
 
 clean:
 	rm -rf $(VENV)

@@ -3,25 +3,36 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, TypeAlias
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from croniter import croniter
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
-from docmill.errors import Misconfigured
+from docmill.cron import Cron
+from docmill.errors import DocmillError, Misconfigured
 
-__all__ = ["CatchUp", "Schedule", "add", "due_slots", "listed", "pause", "remove", "run_now", "tick"]
+__all__ = [
+    "CatchUp",
+    "Ran",
+    "Schedule",
+    "Submit",
+    "Submitted",
+    "add",
+    "listed",
+    "next_due",
+    "pause",
+    "remove",
+    "run_now",
+    "tick",
+]
 
 CatchUp: TypeAlias = Literal["all", "last", "none"]
 
 LATE = timedelta(minutes=1)
 """A slot that is later than that was missed, and is run or not as its schedule says."""
-MOST_SLOTS = 1000
-"""Of one schedule in one tick; the next tick goes on."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,25 +48,47 @@ class Schedule:
     next_at: datetime
 
 
-def due_slots(schedule: Schedule, now: datetime) -> tuple[list[datetime], datetime]:
-    """The slots to run, and the first one after ``now``. Pure."""
-    slots: list[datetime] = []
-    at = schedule.next_at
-    while at <= now and len(slots) < MOST_SLOTS:
-        slots.append(at)
-        at = _after(schedule.cron, schedule.time_zone, at)
-    if schedule.catch_up == "last":
-        slots = slots[-1:]
-    if schedule.catch_up == "none":
-        slots = [slot for slot in slots[-1:] if now - slot <= LATE]
-    return slots, at
+@dataclass(frozen=True, kw_only=True)
+class Submitted:
+    """What a slot's documents came to: how many jobs, and what could not become one."""
+
+    jobs: int
+    failure: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ran:
+    """A slot that was run, however it went."""
+
+    name: str
+    slot: datetime
+    jobs: int
+    failure: str | None
+
+
+Submit: TypeAlias = Callable[[Connection, Schedule, datetime], Submitted]
+"""Inserts a slot's jobs. A DocmillError or an OSError is the slot's failure, and leaves none of its jobs."""
+
+
+def next_due(schedule: Schedule, now: datetime) -> tuple[datetime | None, datetime]:
+    """The slot to run now, and the one to look at after it. Pure.
+
+    For a schedule that is due. None: what was missed is not made up for. Raises Misconfigured where the
+    schedule's cron expression or time zone is none (any more).
+    """
+    cron = Cron(schedule.cron, schedule.time_zone)
+    if schedule.catch_up == "all":
+        return schedule.next_at, cron.first_after(schedule.next_at)
+    last = cron.last_between(schedule.next_at, now) or schedule.next_at
+    missed = now - last > LATE
+    return None if missed and schedule.catch_up == "none" else last, cron.first_after(now)
 
 
 def add(
     connection: Connection, *, name: str, cron: str, time_zone: str, submit: Mapping[str, Any], catch_up: CatchUp
 ) -> datetime:
     """The first slot. Raises Misconfigured for a cron expression, a time zone or a name that cannot be."""
-    first = _after(cron, time_zone, datetime.now(UTC))
+    first = Cron(cron, time_zone).first_after(datetime.now(UTC))
     made = connection.execute(
         text(
             "insert into schedules (name, cron, time_zone, submit, catch_up, next_at)"
@@ -76,16 +109,27 @@ def add(
     return first
 
 
-def listed(connection: Connection) -> list[Schedule]:
-    return _schedules(connection, "order by name")
+def listed(connection: Connection) -> list[tuple[Schedule, Ran | None]]:
+    """Every schedule, and what came of its last slot."""
+    last = connection.execute(
+        text("select distinct on (name) name, slot, jobs, failure from slots order by name, at desc")
+    )
+    ran = {row["name"]: Ran(**row) for row in last.mappings()}
+    return [(schedule, ran.get(schedule.name)) for schedule in _schedules(connection, "order by name")]
 
 
 def pause(connection: Connection, name: str, *, paused: bool) -> None:
-    """Slots that fall into a pause are not run afterwards. Raises Misconfigured for an unknown name."""
+    """Slots that fall into a pause are not run afterwards. Raises Misconfigured for an unknown name.
+
+    A schedule whose expression cannot be read can be paused, and not resumed.
+    """
     schedule = _one(connection, name)
+    next_at = (
+        schedule.next_at if paused else Cron(schedule.cron, schedule.time_zone).first_after(datetime.now(UTC))
+    )
     connection.execute(
         text("update schedules set paused = :paused, next_at = :next_at where name = :name"),
-        {"name": name, "paused": paused, "next_at": _after(schedule.cron, schedule.time_zone, datetime.now(UTC))},
+        {"name": name, "paused": paused, "next_at": next_at},
     )
 
 
@@ -95,61 +139,93 @@ def remove(connection: Connection, name: str) -> None:
     connection.execute(text("delete from schedules where name = :name"), {"name": name})
 
 
-def run_now(connection: Connection, name: str, submit: Callable[[Schedule, datetime], int]) -> int:
-    """An extra slot; how many jobs it made. Raises Misconfigured for an unknown name."""
+def run_now(connection: Connection, name: str, submit: Submit) -> Ran:
+    """An extra slot. Raises Misconfigured for an unknown name."""
     return _run(connection, _one(connection, name), datetime.now(UTC), submit)
 
 
-def tick(connection: Connection, now: datetime, submit: Callable[[Schedule, datetime], int]) -> int:
-    """Runs every slot that is due, in the caller's transaction; how many jobs that made.
+def tick(engine: Engine, now: datetime, submit: Submit) -> Iterator[Ran]:
+    """Runs every slot that is due, each with its jobs in a transaction of its own.
 
-    ``submit(schedule, slot)`` inserts a slot's jobs. A schedule that another tick has in hand is left to it.
+    A schedule that another tick has in hand is left to it. One that cannot be run keeps no other from it: what
+    the database raised for it is raised at the end.
     """
-    jobs = 0
-    for schedule in _schedules(connection, "where not paused and next_at <= :now for update skip locked", now=now):
-        slots, following = due_slots(schedule, now)
-        jobs += sum(_run(connection, schedule, slot, submit) for slot in slots)
-        connection.execute(
-            text("update schedules set next_at = :next_at where name = :name"),
-            {"name": schedule.name, "next_at": following},
-        )
-    return jobs
+    broken: DBAPIError | None = None
+    with engine.connect() as connection:
+        due = connection.execute(
+            text("select name from schedules where not paused and next_at <= :now order by next_at"), {"now": now}
+        ).scalars()
+        names = list(due)
+    for name in names:
+        try:
+            yield from _run_due(engine, name, now, submit)
+        except DBAPIError as error:
+            broken = error
+    if broken is not None:
+        raise broken
 
 
-def _run(
-    connection: Connection, schedule: Schedule, slot: datetime, submit: Callable[[Schedule, datetime], int]
-) -> int:
+def _run_due(engine: Engine, name: str, now: datetime, submit: Submit) -> Iterator[Ran]:
+    """The schedule's slots up to now, one commit each."""
+    while True:
+        with engine.begin() as connection:
+            found = _schedules(
+                connection,
+                "where name = :name and not paused and next_at <= :now for update skip locked",
+                name=name,
+                now=now,
+            )
+            if not found:
+                return
+            ran = _run_next(connection, found[0], now, submit)
+        if ran is not None:
+            yield ran
+
+
+def _run_next(connection: Connection, schedule: Schedule, now: datetime, submit: Submit) -> Ran | None:
+    try:
+        slot, following = next_due(schedule, now)
+    except Misconfigured as error:
+        return _set_aside(connection, schedule, error)
+    connection.execute(
+        text("update schedules set next_at = :next_at where name = :name"),
+        {"name": schedule.name, "next_at": following},
+    )
+    return None if slot is None else _run(connection, schedule, slot, submit)
+
+
+def _set_aside(connection: Connection, schedule: Schedule, error: Misconfigured) -> Ran:
+    """A schedule whose next slot nobody can tell is paused, and its slot says why."""
+    connection.execute(text("update schedules set paused = true where name = :name"), {"name": schedule.name})
+    told = Submitted(jobs=0, failure=f"paused: {error}")
+    return _run(connection, schedule, schedule.next_at, lambda *_: told)
+
+
+def _run(connection: Connection, schedule: Schedule, slot: datetime, submit: Submit) -> Ran:
     taken = connection.execute(
         text("insert into slots (name, slot) values (:name, :slot) on conflict do nothing"),
         {"name": schedule.name, "slot": slot},
     )
     if not taken.rowcount:
-        return 0
-    jobs = submit(schedule, slot)
+        return Ran(name=schedule.name, slot=slot, jobs=0, failure=None)
+    submitted = _submitted(connection, schedule, slot, submit)
+    ran = Ran(name=schedule.name, slot=slot, jobs=submitted.jobs, failure=submitted.failure)
     connection.execute(
-        text("update slots set jobs = :jobs where name = :name and slot = :slot"),
-        {"name": schedule.name, "slot": slot, "jobs": jobs},
+        text("update slots set jobs = :jobs, failure = :failure where name = :name and slot = :slot"), vars(ran)
     )
-    return jobs
+    return ran
 
 
-def _after(cron: str, time_zone: str, at: datetime) -> datetime:
-    """The first slot after a time; by the clocks of the time zone, summer time included."""
+def _submitted(connection: Connection, schedule: Schedule, slot: datetime, submit: Submit) -> Submitted:
     try:
-        local = at.astimezone(ZoneInfo(time_zone))
-    except (ZoneInfoNotFoundError, ValueError) as error:
-        raise Misconfigured(f"no time zone is called {time_zone!r}; one is Europe/Berlin") from error
-    if not croniter.is_valid(cron):
-        raise Misconfigured(f"{cron!r} is no cron expression: five fields, as in '30 3 * * 1-5'")
-    if "*" in cron.split()[1]:
-        return _utc(croniter(cron, local).get_next(datetime))
-    # At a fixed hour once a day: by the clock on the wall, which shows some hour twice a year.
-    following = croniter(cron, local.replace(tzinfo=None)).get_next(datetime)
-    return _utc(following.replace(tzinfo=local.tzinfo))
-
-
-def _utc(at: datetime) -> datetime:
-    return at.astimezone(UTC)
+        with connection.begin_nested():
+            return submit(connection, schedule, slot)
+    except (DocmillError, OSError) as error:
+        return Submitted(jobs=0, failure=str(error))
+    except (OperationalError, InterfaceError):
+        raise  # the database's trouble, and not the schedule's: the slot is tried again
+    except DBAPIError as error:  # its message may quote a document
+        return Submitted(jobs=0, failure=f"the database refuses what it submits ({type(error.orig).__name__})")
 
 
 def _one(connection: Connection, name: str) -> Schedule:

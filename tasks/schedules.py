@@ -2,69 +2,132 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any, Literal
 
 import structlog
 from celery import Task, shared_task
+from pydantic import BaseModel, ConfigDict, ValidationError
 from sqlalchemy import Connection
 
 from db import schedules
-from db.schedules import Schedule
+from db.schedules import Schedule, Submitted
 from db.submit import Submission
 from db.submit import submit as submit_job
+from docmill.errors import Misconfigured
+from docmill.reading import Limits
 from tasks.services import Services
 
-__all__ = ["submit_slot", "tick"]
+__all__ = ["Wanted", "submit_slot", "tick"]
 
 log = structlog.get_logger()
 
+TOLD = 5
+"""So many of a slot's troubles are told one by one."""
 
-def submit_slot(connection: Connection, schedule: Schedule, slot: datetime) -> int:
-    """A slot's jobs: one for its text, or one for each of its files as they lie there now."""
-    wanted = schedule.submit
-    bodies: list[tuple[str | None, bytes]] = (
-        [(None, str(wanted["document"]).encode())] if wanted.get("document") is not None else []
-    )
-    bodies += [(path.name, path.read_bytes()) for path in _files(schedule)]
-    for number, (name, body) in enumerate(bodies):
+
+class Wanted(BaseModel):
+    """What a schedule submits: a text, or each file below its paths as it lies there then."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    prompt: str
+    version: str | None = None
+    document: str | None = None
+    paths: tuple[str, ...] = ()
+    feature: str = "default"
+    user: str = ""
+    lane: Literal["interactive", "bulk"] = "bulk"
+    params: dict[str, Any] = {}
+
+    @classmethod
+    def of(cls, schedule: Schedule) -> Wanted:
+        """Raises Misconfigured where the row holds something else."""
+        try:
+            return cls.model_validate(dict(schedule.submit))
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+            where = ".".join(map(str, first["loc"]))
+            raise Misconfigured(
+                f"schedule {schedule.name} submits nothing that can be ({where}: {first['msg']}): "
+                f"remove it, and add it again"
+            ) from error
+
+
+def submit_slot(connection: Connection, schedule: Schedule, slot: datetime) -> Submitted:
+    """A slot's jobs: one for its text, or one for each of its files. What is missing is told; the rest goes on.
+
+    Raises Misconfigured, SubmitRefused.
+    """
+    wanted = Wanted.of(schedule)
+    troubles: list[str] = []
+    jobs = 0
+    for name, body in _bodies(wanted, troubles):
         submission = Submission(
-            prompt=wanted["prompt"],
-            version=wanted.get("version"),
+            prompt=wanted.prompt,
+            version=wanted.version,
             body=body,
             name=name,
             media_type="text/plain" if name is None else "application/octet-stream",
-            feature=wanted.get("feature", "default"),
-            usr=wanted.get("user", ""),
-            lane=wanted.get("lane", "bulk"),
-            idem_key=f"schedule/{schedule.name}/{slot.isoformat()}/{number}",
-            params=wanted.get("params", {}),
+            feature=wanted.feature,
+            usr=wanted.user,
+            lane=wanted.lane,
+            idem_key=f"schedule/{schedule.name}/{slot.isoformat()}/{jobs}",
+            params=wanted.params,
         )
         submit_job(connection, submission)
-    return len(bodies)
+        jobs += 1
+    return Submitted(jobs=jobs, failure=_told(troubles))
 
 
-def _files(schedule: Schedule) -> list[Path]:
-    found: list[Path] = []
-    for name in schedule.submit.get("paths", ()):
-        path = Path(name)
+def _bodies(wanted: Wanted, troubles: list[str]) -> Iterator[tuple[str | None, bytes]]:
+    """Each document's name and bytes, one in memory at a time; what cannot be read goes to the troubles."""
+    if wanted.document is not None:
+        yield None, wanted.document.encode()
+    for path in _files(wanted.paths, troubles):
+        try:
+            size = path.stat().st_size
+            if size > Limits().max_bytes:
+                troubles.append(f"{path} has {size:,} bytes; {Limits().max_bytes:,} are allowed")
+                continue
+            body = path.read_bytes()
+        except OSError as error:
+            troubles.append(f"{path} cannot be read ({error.strerror})")
+            continue
+        yield path.name, body
+
+
+def _files(paths: Sequence[str], troubles: list[str]) -> Iterator[Path]:
+    for path in map(Path, paths):
         if path.is_dir():
-            found += sorted(file for file in path.rglob("*") if file.is_file() and not file.name.startswith("."))
-        elif path.is_file():
-            found.append(path)
+            yield from sorted(file for file in path.rglob("*") if file.is_file() and not _hidden(file, path))
+        elif path.exists():
+            yield path
         else:
-            log.error("schedule_path_missing", schedule=schedule.name, path=name)
-    return found
+            troubles.append(f"there is no {path}")
+
+
+def _hidden(file: Path, folder: Path) -> bool:
+    return any(part.startswith(".") for part in file.relative_to(folder).parts)
+
+
+def _told(troubles: Sequence[str]) -> str | None:
+    more = [f"and {len(troubles) - TOLD} more"] if len(troubles) > TOLD else []
+    return "; ".join([*troubles[:TOLD], *more]) or None
 
 
 @shared_task(name="docmill.tick", bind=True, max_retries=0)
 def tick(task: Task) -> int:
-    """Runs what is due, slots and jobs in one transaction."""
+    """Runs what is due, each slot and its jobs in one transaction."""
     services: Services = task.app.services
-    with services.engine.begin() as connection:
-        jobs = schedules.tick(
-            connection, datetime.now(UTC), lambda schedule, slot: submit_slot(connection, schedule, slot)
-        )
-    if jobs:
-        log.info("scheduled", jobs=jobs)
+    jobs = 0
+    for ran in schedules.tick(services.engine, datetime.now(UTC), submit_slot):
+        jobs += ran.jobs
+        slot = ran.slot.isoformat()
+        if ran.failure is not None:
+            log.error("slot_failed", schedule=ran.name, slot=slot, jobs=ran.jobs, failure=ran.failure)
+        else:
+            log.info("slot_ran", schedule=ran.name, slot=slot, jobs=ran.jobs)
     return jobs

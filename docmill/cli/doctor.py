@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from docmill.cli.console import AsJson, Data, print_json, print_table
-from docmill.errors import DocmillError, ServiceAway
+from docmill.errors import DocmillError, Misconfigured, ServiceAway
 
 if TYPE_CHECKING:
     from docmill.settings import Settings
@@ -44,6 +44,7 @@ def _examine(data: Data) -> Iterator[tuple[str, bool, str]]:
         "broker": lambda known: _valkey(known, "broker"),
         "cache": lambda known: _valkey(known, "cache"),
         "workers": _workers,
+        "schedules": _schedules,
         "prompts": _prompts,
         "models": _models,
     }
@@ -96,6 +97,20 @@ def _workers(settings: Settings) -> str:
             f"no {' and no '.join(sorted(missing))} worker was seen for 30 s: start one, or `docmill up`"
         )
     return ", ".join(f"{row.count} {row.queue}" for row in seen)
+
+
+def _schedules(settings: Settings) -> str:
+    from db.engine import make_engine
+    from db.schedules import listed
+
+    engine = make_engine(settings.need("database_url"), pool_size=1)
+    with engine.connect() as connection:
+        found = listed(connection)
+    engine.dispose()
+    failed = [f"{last.name}: {last.failure}" for _, last in found if last is not None and last.failure is not None]
+    if failed:
+        raise Misconfigured("; ".join(failed))
+    return f"{len(found)}"
 
 
 def _prompts(settings: Settings) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, cast
 
@@ -18,27 +19,28 @@ Name = Annotated[str, typer.Argument(metavar="NAME")]
 
 @schedules.command("list")
 def list_schedules(as_json: AsJson = False, data: Data = None) -> None:
-    """Every schedule, and when it runs next."""
+    """Every schedule, when it runs next, and what came of its last slot."""
     from db.schedules import listed
 
     with open_stack(data) as (_, engine), engine.connect() as connection:
         found = listed(connection)
     if as_json:
-        for schedule in found:
-            print_json(vars(schedule))
+        for schedule, last in found:
+            print_json({**vars(schedule), "last": last and vars(last)})
         return
     rows = [
         (
             each.name,
             each.cron,
             each.time_zone,
-            each.submit["prompt"],
+            each.submit.get("prompt"),
             each.catch_up,
-            "paused" if each.paused else f"{each.next_at:%Y-%m-%d %H:%M} UTC",
+            "paused" if each.paused else _minute(each.next_at),
+            last and f"{_minute(last.slot)}: {last.jobs} jobs{f', {last.failure}' if last.failure else ''}",
         )
-        for each in found
+        for each, last in found
     ]
-    print_table("Schedules", ("name", "cron", "time zone", "prompt", "catch up", "next"), rows)
+    print_table("Schedules", ("name", "cron", "time zone", "prompt", "catch up", "next", "last"), rows)
 
 
 @schedules.command()
@@ -58,6 +60,7 @@ def add(
     """Submit documents whenever a cron expression says so."""
     from db.schedules import CatchUp
     from db.schedules import add as make
+    from tasks.schedules import Wanted
     from workers.services import registry_of
 
     if catch_up not in ("all", "last", "none"):
@@ -69,20 +72,25 @@ def add(
         raise Misconfigured(f"there is no {missing[0]}: give files, or folders of files")
     with open_stack(data) as (settings, engine), engine.begin() as connection:
         registry_of(settings).get(prompt)
-        submit = {"prompt": prompt, "document": text, "feature": feature, "user": user}
-        submit["paths"] = [str(path.absolute()) for path in paths or ()]  # type: ignore[assignment] # JSON
+        wanted = Wanted(
+            prompt=prompt,
+            document=text,
+            paths=tuple(str(path.absolute()) for path in paths or ()),
+            feature=feature,
+            user=user,
+        )
         first = make(
             connection,
             name=name,
             cron=cron,
             time_zone=time_zone,
-            submit=submit,
+            submit=wanted.model_dump(mode="json"),
             catch_up=cast("CatchUp", catch_up),
         )
     if as_json:
         print_json({"name": name, "next_at": first})
     else:
-        typer.echo(f"schedule {name} runs first at {first:%Y-%m-%d %H:%M} UTC")
+        typer.echo(f"schedule {name} runs first at {_minute(first)}")
 
 
 @schedules.command()
@@ -99,16 +107,19 @@ def resume(name: Name, as_json: AsJson = False, data: Data = None) -> None:
 
 @schedules.command()
 def run(name: Name, as_json: AsJson = False, data: Data = None) -> None:
-    """Run a slot now, beside those that the clock brings."""
+    """Run a slot now, beside those that the clock brings. Exit code 1 says that it could not submit all."""
     from db.schedules import run_now
     from tasks.schedules import submit_slot
 
     with open_stack(data) as (_, engine), engine.begin() as connection:
-        jobs = run_now(connection, name, lambda schedule, slot: submit_slot(connection, schedule, slot))
+        ran = run_now(connection, name, submit_slot)
     if as_json:
-        print_json({"name": name, "jobs": jobs})
+        print_json(vars(ran))
     else:
-        typer.echo(f"schedule {name}: {jobs} jobs submitted")
+        typer.echo(f"schedule {name}: {ran.jobs} jobs submitted")
+        if ran.failure is not None:
+            typer.echo(f"docmill: {ran.failure}", err=True)
+    raise typer.Exit(1 if ran.failure else 0)
 
 
 @schedules.command()
@@ -133,3 +144,7 @@ def _set_paused(name: str, data: Path | None, *, paused: bool, as_json: bool) ->
         print_json({"name": name, "paused": paused})
     else:
         typer.echo(f"schedule {name} is {'paused' if paused else 'running'}")
+
+
+def _minute(at: datetime) -> str:
+    return f"{at:%Y-%m-%d %H:%M} UTC"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -10,13 +11,16 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import OperationalError
 
 from db import schedules
 from db.engine import make_engine
+from db.schedules import Ran, Schedule, Submitted
 from docmill.errors import Misconfigured
 from tasks.schedules import submit_slot
 
@@ -29,21 +33,19 @@ def name(engine: Engine) -> Iterator[str]:
         connection.execute(text("delete from schedules where name = :name"), {"name": made})
 
 
-def add(engine: Engine, name: str, cron: str = "0 * * * *") -> datetime:
+def add(engine: Engine, name: str, cron: str = "0 * * * *", **submit: Any) -> datetime:
+    wanted = {"prompt": "receipt", "document": f"TOTAL {name}", "feature": name} | submit
     with engine.begin() as connection:
-        return schedules.add(
-            connection,
-            name=name,
-            cron=cron,
-            time_zone="UTC",
-            submit={"prompt": "receipt", "document": f"TOTAL {name}", "feature": name},
-            catch_up="all",
-        )
+        return schedules.add(connection, name=name, cron=cron, time_zone="UTC", submit=wanted, catch_up="all")
 
 
-def tick(engine: Engine, now: datetime) -> int:
-    with engine.begin() as connection:
-        return schedules.tick(connection, now, lambda schedule, slot: submit_slot(connection, schedule, slot))
+def tick(engine: Engine, now: datetime) -> list[Ran]:
+    return list(schedules.tick(engine, now, submit_slot))
+
+
+def last_of(engine: Engine, name: str) -> tuple[Schedule, Ran | None]:
+    with engine.connect() as connection:
+        return next(found for found in schedules.listed(connection) if found[0].name == name)
 
 
 def jobs(engine: Engine, name: str) -> int:
@@ -56,7 +58,7 @@ def test_many_ticks_at_once_make_the_jobs_of_a_slot_once(engine: Engine, name: s
     first = add(engine, name)
     with ThreadPoolExecutor(8) as pool:
         made = list(pool.map(lambda _: tick(engine, first + timedelta(hours=2, minutes=1)), range(8)))
-    assert sum(made) == 3
+    assert sum(ran.jobs for each in made for ran in each if ran.name == name) == 3
     assert jobs(engine, name) == 3
 
 
@@ -64,14 +66,80 @@ def test_a_pause_leaves_its_slots_out(engine: Engine, name: str) -> None:
     first = add(engine, name)
     with engine.begin() as connection:
         schedules.pause(connection, name, paused=True)
-    assert tick(engine, first + timedelta(minutes=1)) == 0
+    tick(engine, first + timedelta(minutes=1))
+    assert jobs(engine, name) == 0
     with engine.begin() as connection:
         schedules.pause(connection, name, paused=False)
-        extra = schedules.run_now(connection, name, lambda each, slot: submit_slot(connection, each, slot))
-    assert extra == jobs(engine, name) == 1
+        extra = schedules.run_now(connection, name, submit_slot)
+    assert extra.jobs == jobs(engine, name) == 1
 
 
-@pytest.mark.parametrize(("cron", "zone"), [("every day", "UTC"), ("* * * *", "UTC"), ("0 0 * * *", "Mars")])
+def test_what_is_missing_is_told_and_the_rest_is_submitted(engine: Engine, name: str, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.txt").write_text("TOTAL 1.00")
+    (tmp_path / "in" / "huge.txt").touch()
+    os.truncate(tmp_path / "in" / "huge.txt", 200_000_000)
+    paths = [str(tmp_path / each) for each in ("gone", "in")]
+    first = add(engine, name, document=None, paths=paths)
+    tick(engine, first)
+    _, ran = last_of(engine, name)
+    assert ran is not None
+    assert (ran.slot, ran.jobs, jobs(engine, name)) == (first, 1, 1)
+    assert ran.failure is not None
+    assert f"there is no {tmp_path / 'gone'}" in ran.failure
+    assert "huge.txt has 200,000,000 bytes" in ran.failure
+
+    tick(engine, first)
+    assert jobs(engine, name) == 1, "a slot runs once, however it went"
+
+
+BROKEN = {
+    "a zone that is no more": ("time_zone = 'Mars/North'", "no time zone is called 'Mars/North'", True),
+    "an expression that is none": ("cron = '@often'", "is no cron expression", True),
+    "no prompt": ("submit = '{}'", "(prompt: Field required)", False),
+}
+
+
+@pytest.mark.parametrize("kind", BROKEN)
+def test_a_broken_schedule_is_told_of_and_holds_up_no_other(engine: Engine, name: str, kind: str) -> None:
+    change, told, paused = BROKEN[kind]
+    broken = f"a-{name}"
+    first = add(engine, broken)
+    add(engine, name)
+    with engine.begin() as connection:
+        connection.execute(text(f"update schedules set {change} where name = :name"), {"name": broken})
+    try:
+        tick(engine, first)
+        schedule, ran = last_of(engine, broken)
+        assert ran is not None
+        assert (ran.jobs, schedule.paused) == (0, paused)
+        assert told in (ran.failure or "")
+        assert jobs(engine, name) == 1
+        with engine.begin() as connection:
+            if paused:
+                with pytest.raises(Misconfigured):
+                    schedules.pause(connection, broken, paused=False)
+    finally:
+        with engine.begin() as connection:
+            schedules.remove(connection, broken)
+
+
+def test_trouble_of_the_database_leaves_the_slot_for_the_next_tick(engine: Engine, name: str) -> None:
+    first = add(engine, name)
+
+    def fall_over(connection: Connection, _schedule: Schedule, _slot: datetime) -> Submitted:
+        connection.execute(text("set local statement_timeout = '10ms'"))
+        connection.execute(text("select pg_sleep(5)"))
+        raise AssertionError
+
+    with pytest.raises(OperationalError):
+        list(schedules.tick(engine, first, fall_over))
+    assert last_of(engine, name) == (last_of(engine, name)[0], None)
+    tick(engine, first)
+    assert jobs(engine, name) == 1
+
+
+@pytest.mark.parametrize(("cron", "zone"), [("every day", "UTC"), ("0 0 30 2 *", "UTC"), ("0 0 * * *", "Mars")])
 def test_what_cannot_be_a_schedule_is_refused(engine: Engine, cron: str, zone: str) -> None:
     with engine.begin() as connection, pytest.raises(Misconfigured):
         schedules.add(
