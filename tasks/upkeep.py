@@ -15,7 +15,7 @@ from tasks.drive import publish_all
 from tasks.services import Services
 from tasks.spool import drain
 
-__all__ = ["Upkeep"]
+__all__ = ["Upkeep", "start_waiting"]
 
 log = structlog.get_logger()
 
@@ -24,6 +24,18 @@ BUSY_S = 0.1
 AFTER_FAILURE_S = 5.0
 JUDGE_AGAIN_AFTER_S = 60.0
 """After the database was away no lease is judged for so long: replies in spools come first."""
+
+
+def start_waiting(services: Services) -> bool:
+    """Starts jobs that wait, where the fleet has room and nobody does so already: what a submit calls after it.
+
+    False where the broker takes no messages.
+    """
+    with services.engine.begin() as connection:
+        if fleet.room(connection).all <= 0 or not fleet.try_lead(connection):
+            return True
+        drives = fleet.dispatch(connection, fleet.room(connection), message_s=services.message_s)
+    return publish_all(services, drives)
 
 
 @dataclass(kw_only=True)

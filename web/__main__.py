@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import os
+import socket
 import sys
+from functools import partial
 
 import uvicorn
 
@@ -12,7 +15,12 @@ from docmill.errors import DocmillError
 from docmill.settings import load_settings
 from prompts import Registry
 from prompts.registry import BUILT_IN
+from tasks import broker
+from tasks.chain import publish
+from tasks.services import Services
+from tasks.upkeep import start_waiting
 from web.app import make_app
+from web.fleet import Fleet, Starter, running
 
 
 def main() -> None:
@@ -22,12 +30,21 @@ def main() -> None:
     arguments = parser.parse_args()
     try:
         settings = load_settings()
+        celery = broker.connect(settings)
         engine = make_engine(settings.need("database_url"))
-        registry = Registry([BUILT_IN, *settings.prompt_folders])
+        services = Services(
+            settings=settings,
+            engine=engine,
+            registry=Registry([BUILT_IN, *settings.prompt_folders]),
+            publish=publish,
+            owner=f"api@{socket.gethostname()}:{os.getpid()}",
+        )
     except DocmillError as error:
         sys.exit(f"docmill: {error}")
-    app = make_app(settings, engine, registry, host=arguments.host)
-    uvicorn.run(app, host=arguments.host, port=arguments.port, log_level="warning", access_log=False)
+    with running(Starter(partial(start_waiting, services))) as starter:
+        fleet = Fleet(start=starter.wake, check=partial(broker.check, celery))
+        app = make_app(settings, engine, services.registry, host=arguments.host, fleet=fleet)
+        uvicorn.run(app, host=arguments.host, port=arguments.port, log_level="warning", access_log=False)
 
 
 main()

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 import ipaddress
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from fastapi import Depends, Request
+from fastapi.security import HTTPBearer
 from sqlalchemy import Engine
 
 from db import keys
 from web.problems import Problem
 
-__all__ = ["Database", "Tenant", "is_loopback"]
+__all__ = ["BEARER", "Database", "Tenant", "is_loopback"]
+
+BEARER = HTTPBearer(auto_error=False, scheme_name="key", description="A key of `docmill keys add`")
+CHALLENGE = {"www-authenticate": 'Bearer, Basic realm="docmill, with a key as the password"'}
+READING = frozenset({"GET", "HEAD"})
 
 
 def is_loopback(host: str) -> bool:
@@ -33,17 +41,48 @@ Database = Annotated[Engine, Depends(database)]
 
 
 def tenant(request: Request, engine: Database) -> str:
-    """The tenant of the bearer's key; without a key the default one, if only this machine can ask at all."""
-    kind, _, key = request.headers.get("authorization", "").partition(" ")
-    if not key:
-        if request.app.state.keys_needed:
-            raise Problem(401, "a key is needed: `docmill keys add` makes one", {"www-authenticate": "Bearer"})
+    """The tenant of the caller's key; without a key the default one, if only this machine can ask at all."""
+    key = _key(request)
+    if key is None:
+        if request.app.state.keys_needed or _is_foreign(request):
+            raise Problem(401, "a key is needed: `docmill keys add` makes one", CHALLENGE)
         return "default"
     with engine.connect() as connection:
-        found = keys.tenant_of(connection, key.strip()) if kind.lower() == "bearer" else None
+        found = keys.tenant_of(connection, key)
     if found is None:
-        raise Problem(401, "the key is not valid, or was revoked", {"www-authenticate": "Bearer"})
+        raise Problem(401, "the key is not valid, or was revoked", CHALLENGE)
     return found
 
 
 Tenant = Annotated[str, Depends(tenant)]
+
+
+def _key(request: Request) -> str | None:
+    """The bearer's key; None without one. Browsers know only names and passwords, so reading takes that too."""
+    kind, _, credentials = request.headers.get("authorization", "").partition(" ")
+    if not kind:
+        return None
+    if kind.lower() == "basic" and request.method in READING:
+        return _password(credentials)
+    return credentials.strip() if kind.lower() == "bearer" else ""
+
+
+def _password(credentials: str) -> str:
+    try:
+        return base64.b64decode(credentials).decode().partition(":")[2]
+    except (binascii.Error, UnicodeDecodeError):
+        return ""
+
+
+def _is_foreign(request: Request) -> bool:
+    """Whether another web site makes a browser on this machine ask: by a form, or by a name of its own for it."""
+    sent_by = request.headers.get("sec-fetch-site", "none")
+    by_a_form = request.method not in READING and sent_by not in ("none", "same-origin")
+    return by_a_form or not is_loopback(_host(request))
+
+
+def _host(request: Request) -> str:
+    try:
+        return urlsplit(f"//{request.headers.get('host', '')}").hostname or ""
+    except ValueError:
+        return ""

@@ -2,70 +2,76 @@
 
 from __future__ import annotations
 
-from fastapi import FastAPI, Response
+from collections.abc import Callable
+from typing import Any
+
+from fastapi import Depends, FastAPI
+from fastapi.openapi.utils import get_openapi
 from fastapi.responses import RedirectResponse
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, generate_latest
-from sqlalchemy import Engine, text
+from fastapi_offline import FastAPIOffline
+from pydantic.json_schema import models_json_schema
+from sqlalchemy import Engine
 
 from docmill.settings import Settings
 from prompts import Registry
-from web import costs, jobs, problems
-from web.access import Database, is_loopback
+from web import costs, health, jobs, problems
+from web.access import BEARER, is_loopback
+from web.fleet import Fleet
+from web.limits import BodyLimit
+from web.problems import ProblemDetails
+from web.schemas import FileWanted, JobWanted
 
 __all__ = ["make_app"]
 
 
-def make_app(settings: Settings, engine: Engine, registry: Registry, *, host: str) -> FastAPI:
+def make_app(settings: Settings, engine: Engine, registry: Registry, *, host: str, fleet: Fleet) -> FastAPI:
     """The application as it listens on ``host``: beyond loopback every caller needs a key."""
-    app = FastAPI(title="docmill", summary="Documents through language models in earnest")
+    # The documentation's scripts ship with the package: nothing is fetched from elsewhere.
+    app: FastAPI = FastAPIOffline(
+        title="docmill", summary="Documents through language models in earnest", redoc_url=None
+    )
     app.state.settings = settings
     app.state.engine = engine
     app.state.registry = registry
+    app.state.fleet = fleet
     app.state.keys_needed = not is_loopback(host)
+    app.add_middleware(BodyLimit)
     problems.install(app)
-    app.include_router(jobs.router)
-    app.include_router(costs.router)
-    _add_health(app)
+    app.include_router(jobs.router, dependencies=[Depends(BEARER)])
+    app.include_router(costs.router, dependencies=[Depends(BEARER)])
+    app.include_router(costs.pages)
+    app.include_router(health.router)
+    app.add_api_route("/", lambda: RedirectResponse("/costs"), include_in_schema=False)
+    app.openapi = _described(app, registry)  # type: ignore[method-assign] # the documented way to extend it
     return app
 
 
-def _add_health(app: FastAPI) -> None:
-    @app.get("/", include_in_schema=False)
-    def home() -> RedirectResponse:
-        return RedirectResponse("/costs")
+def _described(app: FastAPI, registry: Registry) -> Callable[[], dict[str, Any]]:
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = _openapi(app, registry)
+        return app.openapi_schema
 
-    @app.get("/healthz", tags=["health"], summary="The process lives")
-    def healthz() -> dict[str, str]:
-        return {"status": "ok"}
-
-    @app.get("/readyz", tags=["health"], summary="The database answers")
-    def readyz(engine: Database) -> dict[str, str]:
-        with engine.connect() as connection:
-            connection.execute(text("select 1"))
-        return {"status": "ready"}
-
-    @app.get("/metrics", tags=["health"], summary="For Prometheus")
-    def metrics(engine: Database) -> Response:
-        return Response(_metrics(engine), media_type=CONTENT_TYPE_LATEST)
+    return openapi
 
 
-def _metrics(engine: Engine) -> bytes:
-    """Gauges read from Postgres, so that each replica tells the same of the whole fleet."""
-    registry = CollectorRegistry()
-    waiting = Gauge("docmill_jobs_open", "Jobs that have not ended", ["stage", "wait"], registry=registry)
-    slots = Gauge("docmill_worker_slots", "Slots of workers seen lately", ["queue"], registry=registry)
-    doubtful = Gauge("docmill_calls_in_doubt", "Calls of unknown outcome", registry=registry)
-    with engine.connect() as connection:
-        for row in connection.execute(
-            text("select stage, wait, count(*) as n from jobs where wait is not null group by stage, wait")
-        ):
-            waiting.labels(row.stage, row.wait).set(row.n)
-        for row in connection.execute(
-            text(
-                "select queue, sum(slots) as n from workers"
-                " where seen_at > clock_timestamp() - interval '30 s' group by queue"
-            )
-        ):
-            slots.labels(row.queue).set(row.n)
-        doubtful.set(connection.execute(text("select count(*) from calls where state = 'in_doubt'")).scalar_one())
-    return generate_latest(registry)
+def _openapi(app: FastAPI, registry: Registry) -> dict[str, Any]:
+    """What FastAPI finds, with the models that only references name, and with the prompts that there are."""
+    found = get_openapi(title=app.title, version=app.version, summary=app.summary, routes=app.routes)
+    models: Any = [(model, "validation") for model in (JobWanted, FileWanted, ProblemDetails)]
+    _, definitions = models_json_schema(models, ref_template="#/components/schemas/{model}")
+    schemas = found["components"]["schemas"]
+    schemas.update(definitions["$defs"])
+    versions = sorted({version for name in registry.names() for version in registry.versions(name)})
+    schemas["Prompt"] = {"type": "string", "enum": registry.names()}
+    schemas["Version"] = {"type": "string", "enum": versions}
+    for name in ("JobWanted", "FileWanted"):
+        fields = schemas[name]["properties"]
+        fields["prompt"] |= {"enum": registry.names()}
+        fields["version"] |= {"anyOf": [{"$ref": "#/components/schemas/Version"}, {"type": "null"}]}
+    if not app.state.keys_needed:
+        for path in found["paths"].values():
+            for operation in path.values():
+                if "security" in operation:
+                    operation["security"].append({})
+    return found

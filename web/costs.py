@@ -11,18 +11,20 @@ import pygal
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse
 from fastapi.templating import Jinja2Templates
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, Strict, WithJsonSchema
 from pygal.style import Style
 
 from db import reports
 from db.reports import CostRow
 from docmill import money
 from web.access import Database, Tenant
+from web.problems import documented
 
-__all__ = ["router"]
+__all__ = ["pages", "router"]
 
-router = APIRouter(tags=["costs"])
-pages = Jinja2Templates(Path(__file__).parent / "pages")
+router = APIRouter(prefix="/v1", tags=["costs"], responses=documented(401, 422, 503))
+pages = APIRouter(include_in_schema=False)
+templates = Jinja2Templates(Path(__file__).parent / "pages")
 
 STYLE = Style(
     background="transparent", plot_background="transparent", font_family="system-ui, sans-serif",
@@ -31,39 +33,133 @@ STYLE = Style(
 )  # fmt: skip
 
 
-@router.get("/v1/costs", summary="The ledger, summed")
-def costs(
-    request: Request,
-    engine: Database,
-    tenant: Tenant,
-    by: Annotated[
-        str, Query(description="Some of feature, user, day, model, prompt, parted by commas")
-    ] = "feature",
-) -> dict[str, Any]:
+BY = ("feature", "user", "day", "model", "prompt")
+COST_EXAMPLE: dict[str, Any] = {
+    "by": ["feature"],
+    "rows": [
+        {
+            "feature": "bookkeeping",
+            "calls": 120,
+            "failed": 1,
+            "cached": 14,
+            "unpriced": 0,
+            "possibly_billed": 0,
+            "input_tokens": 49440,
+            "output_tokens": 4560,
+            "cost_usd": "0.02148",
+        }
+    ],
+    "total_usd": "0.02148",
+}
+
+
+class CostsShown(BaseModel):
+    """The ledger, summed. Each row has a member for each word of `by`."""
+
+    model_config = ConfigDict(extra="allow", json_schema_extra={"examples": [COST_EXAMPLE]})
+
+    by: list[str]
+    rows: list[dict[str, Any]]
+    total_usd: str
+
+
+def _by(said: str) -> list[str]:
+    names = [name.strip() for name in said.split(",") if name.strip()]
+    wrong = [name for name in names if name not in BY]
+    if wrong or not names:
+        raise ValueError(f"some of {', '.join(BY)}, parted by commas")
+    return list(dict.fromkeys(names))
+
+
+By = Annotated[
+    str,
+    AfterValidator(lambda said: ",".join(_by(said))),
+    Query(
+        description="Some of feature, user, day, model, prompt, parted by commas",
+        json_schema_extra={"pattern": f"^({'|'.join(BY)})(,({'|'.join(BY)}))*$", "example": "feature,day"},
+    ),
+]
+
+
+@router.get("/costs", response_model=CostsShown, summary="The ledger, summed")
+def costs(request: Request, engine: Database, tenant: Tenant, by: By = "feature") -> dict[str, Any]:
     """`unpriced` are answers whose cost is unknown: they are not in `cost_usd`."""
-    names = [name.strip() for name in by.split(",") if name.strip()]
+    names = _by(by)
     with engine.connect() as connection:
         rows = reports.costs(connection, names, timezone=request.app.state.settings.timezone, tenant=tenant)
     return {"by": names, "rows": [row.as_json() for row in rows], "total_usd": f"{_total(rows):f}"}
 
 
+LOAD_EXAMPLE: dict[str, Any] = {
+    "requests_per_day": 2000,
+    "input_tokens": 1800,
+    "output_tokens": 250,
+    "input_price": "0.25",
+    "output_price": "2.00",
+    "cache_hit_rate": 0.1,
+}
+Number = Annotated[float, Strict(), Field(ge=0, allow_inf_nan=False)]
+Rate = Annotated[Number, Field(le=1)]
+Amount = Annotated[Number, Field(le=1e9)]
+
+
+def _no_truth(value: object) -> object:
+    """Python takes true for 1."""
+    if isinstance(value, bool):
+        raise ValueError("a number, or a decimal as a text")
+    return value
+
+
+PRICE_SCHEMA: dict[str, Any] = {
+    "anyOf": [
+        {"type": "number", "minimum": 0, "maximum": 1e6},
+        {"type": "string", "pattern": r"^\d{1,6}(\.\d{1,10})?$"},
+    ]
+}
+PriceAMillion = Annotated[
+    Decimal,
+    BeforeValidator(_no_truth),
+    Field(ge=0, le=1_000_000, allow_inf_nan=False),
+    WithJsonSchema(PRICE_SCHEMA),
+]
+
+
 class LoadWanted(BaseModel):
     """What is asked of the models, a day."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [LOAD_EXAMPLE]})
 
-    requests_per_day: float = Field(ge=0)
-    input_tokens: float = Field(ge=0, description="Of one request")
-    output_tokens: float = Field(ge=0, description="Of one request")
-    input_price: Decimal = Field(ge=0, description="USD a million tokens")
-    output_price: Decimal = Field(ge=0, description="USD a million tokens")
-    cache_hit_rate: float = Field(0, ge=0, le=1)
-    retry_rate: float = Field(0, ge=0)
-    escalation_rate: float = Field(0, ge=0, le=1)
-    scale: float = Field(1, ge=0)
+    requests_per_day: Amount
+    input_tokens: Amount = Field(description="Of one request")
+    output_tokens: Amount = Field(description="Of one request")
+    input_price: PriceAMillion = Field(description="USD a million tokens")
+    output_price: PriceAMillion = Field(description="USD a million tokens")
+    cache_hit_rate: Rate = 0
+    retry_rate: Annotated[Number, Field(le=100)] = 0
+    escalation_rate: Rate = 0
+    scale: Annotated[Number, Field(le=1e6)] = 1
 
 
-@router.post("/v1/forecast", summary="What a load will cost")
+class SpanShown(BaseModel):
+    """USD, as decimals: at most ``p50`` half of the times, at most ``p95`` 95 times in a hundred."""
+
+    p50: str
+    p95: str
+
+
+class ForecastShown(BaseModel):
+    """What a load will cost."""
+
+    model_config = ConfigDict(extra="allow")
+
+    day: SpanShown
+    month: SpanShown
+    formula: str = Field(description="The sum as a person would write it")
+
+
+@router.post(
+    "/forecast", response_model=ForecastShown, summary="What a load will cost", responses=documented(400, 413)
+)
 def forecast(load: LoadWanted, _: Tenant) -> dict[str, Any]:
     """At most `p50` half of the times, at most `p95` 95 times in a hundred, in USD."""
     found = money.forecast(money.Load(**dict(load)))
@@ -72,7 +168,7 @@ def forecast(load: LoadWanted, _: Tenant) -> dict[str, Any]:
     return {**told, "formula": found.formula}
 
 
-@router.get("/costs", response_class=HTMLResponse, include_in_schema=False)
+@pages.get("/costs", response_class=HTMLResponse)
 def page(
     request: Request, engine: Database, tenant: Tenant, feature: str | None = None, user: str | None = None
 ) -> HTMLResponse:
@@ -86,7 +182,7 @@ def page(
         daily = reports.costs(connection, ["day", "feature"], timezone=timezone, tenant=tenant)
         by_model = reports.costs(connection, ["model"], timezone=timezone, tenant=tenant)
         behind = reports.recent(connection, limit=50, tenant=tenant, feature=feature, user=user)
-    return pages.TemplateResponse(
+    return templates.TemplateResponse(
         request,
         "costs.html",
         {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -9,7 +10,8 @@ import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from sqlalchemy.exc import SQLAlchemyError
+from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy.exc import DataError, SQLAlchemyError
 from starlette.exceptions import HTTPException
 
 from docmill.errors import (
@@ -23,7 +25,7 @@ from docmill.errors import (
     SubmitRefused,
 )
 
-__all__ = ["PROBLEM", "Problem", "install"]
+__all__ = ["PROBLEM", "Problem", "ProblemDetails", "documented", "install", "invalid"]
 
 PROBLEM = "application/problem+json"
 STATUS: tuple[tuple[type[DocmillError], int], ...] = (
@@ -40,7 +42,48 @@ log = structlog.get_logger()
 
 
 class Problem(HTTPException):
-    """An error with a status of its own."""
+    """An error with a status of its own; ``more`` are members beside those of the standard."""
+
+    def __init__(self, status_code: int, detail: str, headers: dict[str, str] | None = None, **more: Any) -> None:
+        super().__init__(status_code, detail, headers)
+        self.more = more
+
+
+class BrokenRule(BaseModel):
+    """A field, and the rule that it breaks."""
+
+    field: str
+    rule: str
+
+
+class ProblemDetails(BaseModel):
+    """What went wrong, and what to do about it."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str = "about:blank"
+    title: str = Field(description="The status in words")
+    status: int
+    detail: str = Field(description="What, where, and what to do")
+    errors: list[BrokenRule] = Field(default=[], description="Of 422: each field that is wrong")
+
+
+MEANING = {
+    400: "The form, or the request itself, cannot be read",
+    401: "No key, or not a valid one",
+    404: "No such thing, or another tenant's",
+    409: "The job's state, or its idempotency key, does not allow it",
+    413: "Too large",
+    415: "Neither JSON nor a form",
+    422: "A field is wrong: `errors` says which",
+    503: "The database does not answer; try again after `Retry-After` seconds",
+}
+
+
+def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """These statuses as a route's ``responses``."""
+    reference = {"schema": {"$ref": f"#/components/schemas/{ProblemDetails.__name__}"}}
+    return {status: {"description": MEANING[status], "content": {PROBLEM: reference}} for status in statuses}
 
 
 def install(app: FastAPI) -> None:
@@ -52,19 +95,48 @@ def install(app: FastAPI) -> None:
         return _problem(status, str(error))
 
     @app.exception_handler(HTTPException)
-    async def refused(_: Request, error: HTTPException) -> JSONResponse:
-        return _problem(error.status_code, str(error.detail), dict(error.headers or {}))
+    async def refused(request: Request, error: HTTPException) -> JSONResponse:
+        more = error.more if isinstance(error, Problem) else {}
+        headers = {name.lower(): value for name, value in (error.headers or {}).items()}
+        if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+            headers |= _allowed(request)
+        return _problem(error.status_code, str(error.detail), headers, **more)
 
     @app.exception_handler(RequestValidationError)
-    async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
-        found = [{"field": ".".join(map(str, each["loc"][1:])), "rule": each["msg"]} for each in error.errors()]
-        detail = "; ".join(f"{each['field'] or 'the body'}: {each['rule']}" for each in found)
-        return _problem(422, detail, errors=found)
+    async def unfit(_: Request, error: RequestValidationError) -> JSONResponse:
+        found = invalid(error.errors(), skip=1)
+        return _problem(422, found.detail, **found.more)
+
+    @app.exception_handler(DataError)
+    async def unstorable(_: Request, error: DataError) -> JSONResponse:
+        log.warning("not_storable", error=type(error.orig).__name__)
+        return _problem(422, "a value cannot be stored as it is: a number too large, or a character of no text")
 
     @app.exception_handler(SQLAlchemyError)
     async def away(_: Request, error: SQLAlchemyError) -> JSONResponse:
         log.warning("database_away", error=type(error).__name__)
         return _problem(503, "the database does not answer: try again in a moment", {"retry-after": "5"})
+
+    @app.exception_handler(Exception)
+    async def broke(_: Request, error: Exception) -> JSONResponse:
+        # Not its message, which may quote a document; the server's own log has the traceback.
+        log.error("request_broke", error=type(error).__name__)
+        return _problem(500, "a defect of docmill: its log says more")
+
+
+def _allowed(request: Request) -> dict[str, str]:
+    """All methods of the path; the router itself knows those of one of its routes."""
+    path = getattr(request.scope.get("route"), "path", "")
+    methods = request.app.openapi()["paths"].get(path, {})
+    return {"allow": ", ".join(method.upper() for method in methods)} if methods else {}
+
+
+def invalid(errors: Sequence[Any], *, skip: int = 0) -> Problem:
+    """Pydantic's ``errors`` as a 422; ``skip`` leaves out the first parts of each place. No value is quoted."""
+    found = [
+        {"field": ".".join(map(str, each["loc"][skip:])) or "the body", "rule": each["msg"]} for each in errors
+    ]
+    return Problem(422, "; ".join(f"{each['field']}: {each['rule']}" for each in found), errors=found)
 
 
 def _problem(status: int, detail: str, headers: dict[str, str] | None = None, **more: Any) -> JSONResponse:

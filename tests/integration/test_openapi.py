@@ -1,0 +1,39 @@
+"""What the OpenAPI promises, asked of the running API in hundreds of good and bad ways."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+
+
+def test_every_answer_is_one_that_is_documented(up: Path, tmp_path: Path) -> None:
+    """No 5xx, no status, media type or body that is not described; what is invalid is refused, what fits is taken."""
+    address = json.loads((up / "ready.json").read_text())["api"]
+    found = subprocess.run(
+        [
+            *(sys.executable, "-m", "schemathesis.cli", "run", f"{address}/openapi.json"),
+            *("--max-examples", "8", "--generation-deterministic", "--phases", "examples,coverage,fuzzing"),
+            *("--request-timeout", "30"),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+    )
+    assert found.returncode == 0, found.stdout
+
+
+def test_every_operation_that_takes_a_body_shows_an_example(up: Path) -> None:
+    address = json.loads((up / "ready.json").read_text())["api"]
+    described = httpx.get(f"{address}/openapi.json").json()
+    for path, operations in described["paths"].items():
+        for method, operation in operations.items():
+            for status, answer in operation["responses"].items():
+                problem = answer.get("content", {}).get("application/problem+json")
+                assert (int(status) >= 400) == (problem is not None), (path, method, status)
+    for name in ("JobWanted", "JobShown", "LoadWanted", "CostsShown"):
+        assert described["components"]["schemas"][name]["examples"], name

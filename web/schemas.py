@@ -1,0 +1,199 @@
+"""The shapes of what goes in and comes out, as OpenAPI shows them."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+__all__ = [
+    "LARGEST_ID",
+    "LONGEST_DEADLINE_S",
+    "SUBMIT_EXAMPLE",
+    "Deadline",
+    "FileWanted",
+    "JobDetails",
+    "JobPage",
+    "JobShown",
+    "JobState",
+    "JobWanted",
+    "Lane",
+    "Storable",
+    "due_at",
+]
+
+LONGEST_DEADLINE_S = 10 * 366 * 86_400
+LARGEST_ID = 2**63 - 1
+
+Lane = Literal["interactive", "bulk"]
+JobState = Literal["queued", "running", "held", "done", "needs_review", "failed", "cancelled"]
+
+Storable = Annotated[str, Field(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
+"""A text that has a place in a column: without control characters."""
+
+
+def _written(value: object) -> object:
+    """A time is written as one: Pydantic would take any number for seconds since 1970."""
+    if isinstance(value, datetime) or (isinstance(value, str) and "-" in value[1:]):
+        return value
+    raise ValueError("a time of ISO 8601, as 2026-03-14T09:00:00Z")
+
+
+Seconds = Annotated[float, Field(ge=0, le=LONGEST_DEADLINE_S, allow_inf_nan=False)]
+Moment = Annotated[datetime, BeforeValidator(_written)]
+Deadline = Seconds | Moment
+
+MOST_PARAMS_BYTES = 100_000
+NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
+"""In JSON; Postgres has no place for it."""
+
+
+def _storable_params(params: dict[str, Any]) -> dict[str, Any]:
+    try:
+        written = json.dumps(params, allow_nan=False)
+    except (ValueError, RecursionError) as error:
+        raise ValueError("finite numbers, not nested deeper than a hundred levels") from error
+    if len(written) > MOST_PARAMS_BYTES:
+        raise ValueError(f"at most {MOST_PARAMS_BYTES // 1000} KB of JSON")
+    if NUL.search(written):
+        raise ValueError("no NUL characters")
+    return params
+
+
+Params = Annotated[dict[str, Any], AfterValidator(_storable_params)]
+
+SUBMIT_EXAMPLE: dict[str, Any] = {
+    "prompt": "receipt",
+    "document": "TEA HOUSE\nDate: 2026-03-14\nTOTAL 10.70",
+    "feature": "bookkeeping",
+    "user": "u-17",
+    "deadline": 3600,
+}
+JOB_EXAMPLE: dict[str, Any] = {
+    "id": 17,
+    "name": "tea.txt",
+    "prompt": "receipt",
+    "version": "v1",
+    "feature": "bookkeeping",
+    "user": "u-17",
+    "state": "done",
+    "stage": "store",
+    "wait": None,
+    "value": {"merchant": "TEA HOUSE", "date": "2026-03-14", "total": 10.7},
+    "failure": None,
+    "model": "gpt-5-mini",
+    "input_tokens": 412,
+    "output_tokens": 38,
+    "calls": 1,
+    "cost_usd": "0.000179",
+    "seconds": 1.4,
+    "created_at": "2026-03-14T09:00:00+00:00",
+}
+
+
+class FileWanted(BaseModel):
+    """What is wanted of a document."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    prompt: Storable = Field(description="As `docmill prompts list` names it")
+    name: Storable | None = Field(None, description="Of the document")
+    version: Storable | None = Field(None, description="Of the prompt; else the highest that is no draft")
+    feature: Storable = Field("default", description="What costs are summed by")
+    user: Storable = Field("", description="What costs are summed by")
+    lane: Lane = "bulk"
+    deadline: Deadline | None = Field(None, description="Seconds from now, or a time of ISO 8601")
+    params: Params = Field({}, description="Variables of the prompt's templates; at most 100 KB of JSON")
+
+
+class JobWanted(FileWanted):
+    """A text, with what is wanted of it."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [SUBMIT_EXAMPLE]})
+
+    document: str = Field(min_length=1, description="The text; files go as multipart, in the field `file`")
+
+
+class Failure(BaseModel):
+    """Why a job failed, or goes to a person."""
+
+    model_config = ConfigDict(extra="allow")
+
+    kind: str
+    message: str = ""
+
+
+class JobShown(BaseModel):
+    """A job as it stands."""
+
+    model_config = ConfigDict(extra="allow", json_schema_extra={"examples": [JOB_EXAMPLE]})
+
+    id: int
+    name: str | None = Field(description="Of the document")
+    prompt: str | None
+    version: str | None
+    feature: str
+    user: str
+    state: JobState
+    stage: str
+    wait: str | None = Field(description="What it waits for; null once it has ended")
+    value: Any = Field(description="The answer; null until there is one")
+    failure: Failure | None
+    model: str | None = Field(description="Which answered last")
+    input_tokens: int
+    output_tokens: int
+    calls: int
+    cost_usd: str | None = Field(description="A decimal; null where a call's cost is unknown")
+    seconds: float | None = Field(description="From submit to end")
+    created_at: datetime
+
+
+class StageShown(BaseModel):
+    """One publication of a job's chain, from that stage on."""
+
+    model_config = ConfigDict(extra="allow")
+
+    epoch: int
+    stage: str
+    cause: str
+    at: datetime
+
+
+class CallShown(BaseModel):
+    """One call to a model, as the ledger has it."""
+
+    model_config = ConfigDict(extra="allow")
+
+    id: Any
+    purpose: str
+    attempt: int
+    state: str
+    model: str
+    cost_usd: str | None
+    possibly_billed: bool
+
+
+class JobDetails(JobShown):
+    """A job with how it came to where it is."""
+
+    stages: list[StageShown]
+    attempts: list[CallShown]
+
+
+class JobPage(BaseModel):
+    """Jobs, the newest first."""
+
+    jobs: list[JobShown]
+    next: int | None = Field(description="The `cursor` of the next page; null on the last")
+
+
+def due_at(deadline: float | datetime | None) -> datetime | None:
+    """The deadline as a time in UTC. Raises OverflowError for one that no calendar has."""
+    if deadline is None:
+        return None
+    if isinstance(deadline, datetime):
+        return (deadline if deadline.tzinfo else deadline.replace(tzinfo=UTC)).astimezone(UTC)
+    return datetime.now(UTC) + timedelta(seconds=deadline)
