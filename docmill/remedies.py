@@ -1,37 +1,21 @@
 """What to do about a failure: pure, and the only place that decides (design, section 6).
 
 Everything it needs is in its arguments: the failure, the failed calls of the job so far, and the policy of
-the prompt. It never says "again" without an end: each remedy that leads to another answered call is counted
-in the history, so a job makes at most :attr:`Policy.worst_case_calls` of them. Only waits may repeat for
-long, and their end is the job's deadline.
+the prompt. It never says "again" without an end: whatever a remedy leads to is counted in the history, and a job
+that has made :func:`most_calls` of them ends.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal, TypeAlias
 
 from docmill.errors import Failure, FailureKind, Repair
+from docmill.fit import fit
+from docmill.policy import Action, Policy, Purpose, Remedy, Tried, most_answers, most_calls
 
-__all__ = ["Action", "Policy", "Purpose", "Remedy", "Tried", "decide"]
-
-Purpose: TypeAlias = Literal["first", "correction", "json_mode", "overflow", "truncation", "escalation"]
-"""Why an attempt is made."""
-
-Action: TypeAlias = Literal[
-    "retry",
-    "hold",
-    "correct",
-    "json_mode",
-    "cut_context",
-    "raise_output",
-    "next_model",
-    "adapt",
-    "review",
-    "fail",
-]
+__all__ = ["Action", "Policy", "Purpose", "Remedy", "Tried", "decide", "most_answers", "most_calls"]
 
 OUTAGES: frozenset[FailureKind] = frozenset({"overloaded", "server_error", "connection"})
 MALFORMED: frozenset[FailureKind] = frozenset({"malformed", "invalid"})
@@ -40,105 +24,34 @@ VALUED: frozenset[FailureKind] = frozenset({"invalid", "wrong"})
 """Failures that leave a value behind which a person can look at."""
 ANSWERED: frozenset[FailureKind] = frozenset(("truncated", "wrong", *MALFORMED, *BLOCKED))
 """Failures of a call that the model has answered, and the provider charged for."""
+FREE: frozenset[FailureKind] = frozenset({"budget"})
+"""Failures without a call."""
 
-
-@dataclass(frozen=True, kw_only=True)
-class Tried:
-    """One failed call of the job."""
-
-    purpose: Purpose
-    kind: FailureKind
-    model: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Policy:
-    """The ladder and the limits of one prompt."""
-
-    ladder: tuple[str, ...]
-    """Models in order, the cheapest first; at least one."""
-    accounts: Mapping[str, str] = field(default_factory=dict)
-    """Model to account; models without an entry share one."""
-    max_output_tokens: int = 2048
-    """The output limit of the first attempt."""
-    model_max_output_tokens: int | None = None
-    """The most that the model can write; None is unknown, and the provider will say."""
-    context_tokens: int | None = None
-    """The window, as far as it is known, in tokens."""
-    tries_per_model: int = 3
-    """Calls to one model that end in an outage before the next model is asked."""
-    timeouts: int = 2
-    """Retries of one model after a timeout, each of which may be billed."""
-    in_doubt: int = 2
-    """Calls with an unknown outcome before a person decides."""
-    corrections: int = 1
-    """Correction rounds for each model."""
-    json_mode: bool = True
-    """Whether the native JSON mode is worth asking for, once a job."""
-    escalate: bool = True
-    """False stops at the model of the first attempt, as the budget policy *cheaper* demands."""
-    output_raises: int = 2
-    max_cuts: int = 3
-    """Times the context is cut because a provider found it too large."""
-    adaptations: int = 4
-    """Changed requests for each model, after the provider rejected one."""
-    may_review: bool = True
-    """Whether a person may be asked."""
-    over_budget: Literal["hold", "fail", "cheaper"] = "hold"
-    max_countdown_s: float = 60.0
-    """Longer waits are holds: they wait in Postgres and not in the broker."""
-    base_backoff_s: float = 1.0
-    jitter: float = 0.5
-    """A random number in [0, 1), drawn by the caller."""
-    hold_unknown_s: float = 900.0
-    """How long a model is held whose end of trouble nobody told."""
-    rate_limit_patience: int = 8
-    """Limits in a row on one model, none of which told a wait, before the job is held."""
-
-    def __post_init__(self) -> None:
-        if not self.ladder:
-            raise ValueError("a ladder needs at least one model: name it under `ladder` in prompt.toml")
-
-    @property
-    def worst_case_calls(self) -> int:
-        """An upper bound of the answered calls of one job, for estimates."""
-        on_each_model = 1 + self.corrections
-        once_a_job = int(self.json_mode) + self.output_raises + 1 + self.max_cuts
-        return on_each_model * len(self.ladder) + once_a_job
-
-
-@dataclass(frozen=True, kw_only=True)
-class Remedy:
-    """What to do next, and all that is needed to do it."""
-
-    action: Action
-    reason: str
-    """For the ledger and the operator."""
-    model: str
-    """The model of the next call, by its name in the ladder."""
-    purpose: Purpose
-    """The purpose of the next call; that of the failed one where the same attempt goes on."""
-    countdown_s: float = 0.0
-    hold_s: float | None = None
-    """Seconds that the job is held, or the model where ``hold_model`` says so."""
-    hold_model: bool = False
-    """True where no other job can have success with this model either."""
-    max_output_tokens: int | None = None
-    """The new output limit (raise_output)."""
-    target_tokens: int | None = None
-    """The most that the input may have (cut_context); None asks for half of what was sent."""
-    repair: Repair | None = None
-    """The change that makes the request acceptable (adapt)."""
+FIRST_OUTAGE_HOLD_S = 30.0
+FIRST_LIMIT_HOLD_S = 60.0
 
 
 def decide(failure: Failure, history: Sequence[Tried], policy: Policy) -> Remedy:
     """The remedy for a failure.
 
-    ``history`` holds the failed calls of the job, the oldest first and the one in question last; an empty
-    history is read as the first call, on the ladder's first model.
+    ``history`` holds the failed calls of the job, the oldest first and the one in question last. Where the last
+    is of another kind, or there is none, the one in question is taken for the call that followed.
     """
-    tried = tuple(history) or (Tried(purpose="first", kind=failure.kind, model=policy.ladder[0]),)
-    return REMEDIES[failure.kind](Situation(failure=failure, history=tried, policy=policy))
+    case = Situation(failure=failure, history=_with_this_one(failure, history, policy), policy=policy)
+    calls = sum(tried.kind not in FREE for tried in case.history)
+    if calls >= most_calls(policy) and failure.kind not in FREE:
+        return _give_up(case, f"{calls} calls are the most that this prompt allows a job")
+    return REMEDIES[failure.kind](case)
+
+
+def _with_this_one(failure: Failure, history: Sequence[Tried], policy: Policy) -> tuple[Tried, ...]:
+    if not history:
+        return (Tried(kind=failure.kind, model=policy.ladder[0]),)
+    before = history[-1]
+    if before.kind == failure.kind:
+        return tuple(history)
+    remedy = decide(Failure(kind=before.kind), history, policy)
+    return (*history, Tried(purpose=remedy.purpose, kind=failure.kind, model=remedy.model))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,6 +69,11 @@ class Situation:
     @property
     def purpose(self) -> Purpose:
         return self.history[-1].purpose
+
+    @property
+    def output_limit(self) -> int:
+        """The one that was sent."""
+        return self.history[-1].output_limit or self.policy.max_output_tokens
 
     @property
     def has_value(self) -> bool:
@@ -187,10 +105,10 @@ class Situation:
         return ladder[ladder.index(self.model) + 1 :] if self.model in ladder else ()
 
     def cheaper_unasked(self) -> str | None:
-        """The next cheaper model that has not answered yet."""
+        """The next cheaper model that was not asked yet."""
         ladder = self.policy.ladder
         below = ladder[: ladder.index(self.model)] if self.model in ladder else ()
-        asked = {tried.model for tried in self.history if tried.kind in ANSWERED}
+        asked = {tried.model for tried in self.history if tried.kind not in FREE}
         return next((model for model in reversed(below) if model not in asked), None)
 
     def does(
@@ -205,6 +123,7 @@ class Situation:
         hold_model: bool = False,
         max_output_tokens: int | None = None,
         target_tokens: int | None = None,
+        counted_tokens: int | None = None,
         repair: Repair | None = None,
     ) -> Remedy:
         """A remedy with the present model and purpose where no others are given."""
@@ -218,6 +137,7 @@ class Situation:
             hold_model=hold_model,
             max_output_tokens=max_output_tokens,
             target_tokens=target_tokens,
+            counted_tokens=counted_tokens,
             repair=repair,
         )
 
@@ -248,18 +168,36 @@ def _with_jitter(told_s: float, policy: Policy) -> float:
 
 
 def _rate_limited(case: Situation) -> Remedy:
+    reason = "the provider's rate limit is reached"
+    if case.count("rate_limited") > case.policy.most_waits:
+        return _give_up(case, f"{reason}, for the {case.count('rate_limited')}th time")
     row = case.in_a_row("rate_limited")
-    if case.failure.retry_after_s is None and row > case.policy.rate_limit_patience:
-        reason = f"{row} rate limits in a row, none of which told a wait"
-        return case.does("hold", reason, hold_s=case.policy.hold_unknown_s)
-    return _wait(case, row, "the provider's rate limit is reached")
+    beyond = row - case.policy.rate_limit_patience
+    if beyond <= 0:
+        return _wait(case, row, reason)
+    told = case.failure.retry_after_s
+    hold_s = _growing(FIRST_LIMIT_HOLD_S, beyond, case.policy) if told is not None else case.policy.hold_unknown_s
+    return case.does("hold", f"{reason}, {row} times in a row", hold_s=max(told or 0.0, hold_s))
+
+
+def _growing(first_s: float, times: int, policy: Policy) -> float:
+    """Doubled each time, up to the hold for what nobody knows the end of."""
+    return min(first_s * 2.0 ** min(times - 1, 32), policy.hold_unknown_s)
 
 
 def _outage(case: Situation) -> Remedy:
+    policy = case.policy
     outages = case.count(*OUTAGES, model=case.model)
-    if outages < case.policy.tries_per_model:
-        return _wait(case, outages, f"{case.failure.kind} ({outages} of {case.policy.tries_per_model})")
-    return _next_after_outage(case, f"{case.model} had {outages} outages")
+    if outages < policy.tries_per_model:
+        return _wait(case, outages, f"{case.failure.kind} ({outages} of {policy.tries_per_model})")
+    reason = f"{case.model} had {outages} outages"
+    holds = outages - policy.tries_per_model + 1
+    if (case.stronger() and policy.escalate) or holds > policy.outage_holds:
+        return _next_after_outage(case, reason)
+    # An outage is nobody's fault here, and most end within minutes: the job is not lost for it.
+    told = case.failure.retry_after_s or 0.0
+    hold_s = max(told, _growing(FIRST_OUTAGE_HOLD_S, holds, policy))
+    return case.does("hold", f"{reason}, and the ladder has no other model", hold_s=hold_s)
 
 
 def _timeout(case: Situation) -> Remedy:
@@ -288,6 +226,9 @@ def _in_doubt(case: Situation) -> Remedy:
 
 
 def _quota(case: Situation) -> Remedy:
+    refused = case.count("quota_exhausted")
+    if refused > case.policy.most_waits:
+        return _give_up(case, f"the account of {case.model} had no quota or credit left, {refused} times")
     hold_s = case.failure.retry_after_s or case.policy.hold_unknown_s
     account = case.policy.accounts.get(case.model)
     stronger = case.stronger() if case.policy.escalate else ()
@@ -332,31 +273,33 @@ def _bad_request(case: Situation) -> Remedy:
 
 
 def _context_overflow(case: Situation) -> Remedy:
-    cuts = case.count("context_overflow")
+    cuts = case.count("context_overflow", model=case.model)
     if cuts > case.policy.max_cuts:
-        return _give_up(case, f"the request is still too large after {cuts - 1} cuts")
+        return _escalate(case, f"the request is still too large for {case.model} after {cuts - 1} cuts")
+    size = fit(
+        limit=case.failure.limit_tokens or case.policy.context_tokens,
+        actual=case.failure.actual_tokens,
+        sent=case.history[-1].input_tokens,
+        output_limit=case.output_limit,
+        cuts=cuts,
+    )
     reason = "the request is larger than the model or the account takes"
-    return case.does("cut_context", reason, purpose="overflow", target_tokens=_target_tokens(case, cuts))
-
-
-def _target_tokens(case: Situation, cuts: int) -> int | None:
-    """The limit less the answer, less a margin that grows with each cut that was not enough.
-
-    A quarter of the limit stays in any case: some servers name the window with the answer already taken off.
-    """
-    limit = case.failure.limit_tokens or case.policy.context_tokens
-    if limit is None:
-        return None
-    room = max(limit - case.policy.max_output_tokens, limit // 4)
-    return max(int(room * 0.95 * 0.75 ** (cuts - 1)), 1)
+    return case.does(
+        "cut_context",
+        reason,
+        purpose="overflow",
+        target_tokens=size.input_tokens,
+        counted_tokens=size.counted_tokens,
+        max_output_tokens=size.output_limit if size.output_limit != case.output_limit else None,
+    )
 
 
 # --- the answer ---
 
 
 def _truncated(case: Situation) -> Remedy:
-    times = case.count("truncated")
-    raised = _raised_output(case.policy, times)
+    times = case.count("truncated", model=case.model)
+    raised = _raised_output(case, times)
     if raised is not None:
         reason = "the answer was cut off at the output limit"
         return case.does("raise_output", reason, purpose="truncation", max_output_tokens=raised)
@@ -365,11 +308,12 @@ def _truncated(case: Situation) -> Remedy:
     return _escalate(case, "the answer is cut off however it is asked for")
 
 
-def _raised_output(policy: Policy, times: int) -> int | None:
-    """The output limit after so many answers that were cut off; None where it cannot be raised further."""
-    if times > _possible_raises(policy):
+def _raised_output(case: Situation, times: int) -> int | None:
+    """Twice the output limit that was sent; None where it cannot be raised further."""
+    if times > _possible_raises(case.policy):
         return None
-    return _capped(policy.max_output_tokens * 2**times, policy)
+    raised = _capped(case.output_limit * 2, case.policy)
+    return raised if raised > case.output_limit else None
 
 
 def _possible_raises(policy: Policy) -> int:

@@ -131,9 +131,19 @@ def _settle(
         failure = outcome.failure
         if failure is None or _left_to_parse(failure):
             moved = jobs.advance(connection, call.job, "parse", message_s=services.message_s)
+            _calibrate(connection, call, outcome)
             return ending, Onward() if moved else Stop("stale")
         setback = Setback.of(services, call.job, call.prompt, failure, answered=outcome.answered)
         return ending, remedies.apply(connection, services, setback)
+
+
+def _calibrate(connection: Connection, call: Call, outcome: Outcome) -> None:
+    """What was estimated, against what the provider counted: of the messages whose estimate was kept."""
+    estimated = (call.job.context or {}).get("estimate")
+    counted = outcome.reply.usage.input_tokens if outcome.reply else None
+    if estimated and counted and call.job.purpose != "correction":
+        learned = call.state.learned
+        remedies.learn_tokens(connection, call.model, learned, estimated=estimated, counted=counted)
 
 
 def _prepare(services: Services, job: Job) -> Call | Step:

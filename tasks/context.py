@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from db import jobs
+from db import jobs, models
 from db.jobs import Job
 from docmill.errors import Failure
-from docmill.llm.tokens import count, count_messages, shortened
-from docmill.settings import Models
+from docmill.llm.tokens import counter_for, shortened
+from docmill.settings import ModelTable
 from prompts import Excerpt, PromptVersion
 from tasks.services import Services
 from tasks.steps import Onward, Step, Stop
+from tasks.window import Room, ladder_model, room_for
 
 __all__ = ["context", "passages"]
 
@@ -23,22 +24,21 @@ def context(services: Services, job: Job) -> Step:
     document = job.document
     if document is None or document.text is None:
         return _gone(services, job)
-    chosen = choose(document.text, job, prompt, services.settings.models)
+    room = _room(services, job, prompt)
+    if room.tokens == 0:
+        return _no_room(services, job)
+    chosen = choose(document.text, room)
     with services.autocommit.connect() as connection:
         moved = jobs.advance(connection, job, "complete", message_s=services.message_s, context=chosen)
     return Onward() if moved else Stop("stale")
 
 
-def choose(text: str, job: Job, prompt: PromptVersion, models: Models) -> dict[str, Any]:
+def choose(text: str, room: Room) -> dict[str, Any]:
     """The record of the choice: ``passages`` as offsets in the text, tokens, and characters left out."""
-    frame = count_messages(prompt.render(Excerpt(passages=("",)), job.params))
-    spans = shortened(text, max(1, _input_limit(job, prompt, models) - frame))
+    spans = shortened(text, room.tokens, room.counter)
     kept = sum(end - start for start, end in spans)
-    return {
-        "passages": spans,
-        "tokens": frame + sum(count(text[start:end]) for start, end in spans),
-        "left_out_chars": len(text) - kept,
-    }
+    estimate = sum(room.counter.estimate(text[start:end]) for start, end in spans)
+    return {"passages": spans, **room.record(estimate), "left_out_chars": len(text) - kept}
 
 
 def passages(text: str, chosen: Mapping[str, Any]) -> Excerpt:
@@ -46,17 +46,24 @@ def passages(text: str, chosen: Mapping[str, Any]) -> Excerpt:
     return Excerpt(passages=tuple(text[start:end] for start, end in chosen["passages"]))
 
 
-def _input_limit(job: Job, prompt: PromptVersion, models: Models) -> int:
-    """In tokens; the last cut that a provider made necessary included."""
-    limits = prompt.config.limits
-    window = models.get(job.model or prompt.config.ladder[0]).context_tokens
-    known = [limits.max_input_tokens]
-    if window is not None:
-        known.append(window - limits.max_output_tokens)
-    last = job.history[-1] if job.history else {}
-    if last.get("remedy") == "cut_context":
-        known.append(last.get("target_tokens") or int((job.context or {}).get("tokens", 0)) // 2)
-    return max(1, min(known))
+def _room(services: Services, job: Job, prompt: PromptVersion) -> Room:
+    model = services.settings.models.find(ladder_model(job, prompt))
+    return room_for(job, prompt, model, _learned(services, model))
+
+
+def _learned(services: Services, model: ModelTable) -> Mapping[str, Any]:
+    """Nothing needs to be looked up of a model whose tokenizer is public."""
+    if counter_for(model.model).encoding is not None:
+        return {}
+    with services.autocommit.connect() as connection:
+        return models.state_of(connection, model).learned
+
+
+def _no_room(services: Services, job: Job) -> Step:
+    message = "the prompt alone fills the model's window: use a shorter prompt, or a ladder with a larger window"
+    with services.autocommit.connect() as connection:
+        jobs.end(connection, job, "failed", failure=Failure(kind="context_overflow", message=message))
+    return Stop("failed: context_overflow")
 
 
 def _gone(services: Services, job: Job) -> Step:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,19 +12,20 @@ from sqlalchemy import Connection, text
 from db import jobs, models
 from db.jobs import Job, Stage
 from docmill.errors import Failure
+from docmill.llm.tokens import counter_for, learn_ratio
 from docmill.llm.wire import learn
 from docmill.remedies import Policy, Remedy, Tried, decide
+from docmill.settings import Model
 from prompts import PromptVersion
 from tasks.drive import drive, drive_to_store
 from tasks.services import Services
 from tasks.steps import Again, Onward, Step, Stop
+from tasks.window import ladder_model, sent
 
-__all__ = ["Setback", "apply", "ladder_model", "policy_of", "tried", "wait"]
+__all__ = ["Setback", "apply", "ladder_model", "learn_tokens", "policy_of", "tried", "wait"]
 
-
-def ladder_model(job: Job, prompt: PromptVersion) -> str:
-    """The model of the job's present attempt, by its name in the ladder."""
-    return job.model or prompt.config.ladder[0]
+SIZED = ("context_overflow", "truncated")
+"""Kinds after which the size of the request is worth keeping."""
 
 
 def policy_of(services: Services, prompt: PromptVersion, job: Job, jitter: float) -> Policy:
@@ -44,7 +45,13 @@ def policy_of(services: Services, prompt: PromptVersion, job: Job, jitter: float
 def tried(job: Job, prompt: PromptVersion) -> list[Tried]:
     """The job's failed calls so far."""
     return [
-        Tried(purpose=entry["purpose"], kind=entry["kind"], model=entry.get("model") or prompt.config.ladder[0])
+        Tried(
+            purpose=entry["purpose"],
+            kind=entry["kind"],
+            model=entry.get("model") or prompt.config.ladder[0],
+            input_tokens=entry.get("input_tokens"),
+            output_limit=entry.get("output_limit"),
+        )
         for entry in job.history
     ]
 
@@ -74,7 +81,14 @@ class Setback:
         problems: Sequence[str] = (),
     ) -> Setback:
         """The setback with its remedy decided, given all that failed before."""
-        now = Tried(purpose=job.purpose, kind=failure.kind, model=ladder_model(job, prompt))
+        size = sent(job, prompt)
+        now = Tried(
+            purpose=job.purpose,
+            kind=failure.kind,
+            model=ladder_model(job, prompt),
+            input_tokens=size.get("input_tokens"),
+            output_limit=size["output_limit"],
+        )
         jitter = random.random()  # noqa: S311 - it spreads waits
         remedy = decide(failure, [*tried(job, prompt), now], policy_of(services, prompt, job, jitter))
         return cls(job=job, prompt=prompt, failure=failure, remedy=remedy, answered=answered, problems=problems)
@@ -95,9 +109,11 @@ class Setback:
             "problems": list(self.problems),
             "max_output_tokens": self.remedy.max_output_tokens,
             "target_tokens": self.remedy.target_tokens,
+            "counted_tokens": self.remedy.counted_tokens,
             "countdown_s": round(self.remedy.countdown_s, 3),
         }
-        return entry | {name: figure for name, figure in figures.items() if figure}
+        entry |= {name: figure for name, figure in figures.items() if figure}
+        return entry | sent(self.job, self.prompt) if self.failure.kind in SIZED else entry
 
 
 def apply(connection: Connection, services: Services, setback: Setback) -> Step:
@@ -130,6 +146,29 @@ def _tell_fleet(connection: Connection, services: Services, setback: Setback) ->
     repair = remedy.repair
     if repair is not None:
         models.learn(connection, model, lambda learned: learn(learned, repair))
+    estimate = sent(setback.job, setback.prompt).get("estimate")
+    if remedy.counted_tokens and estimate:
+        learn_tokens(connection, model, {}, estimated=estimate, counted=remedy.counted_tokens, at_once=True)
+
+
+def learn_tokens(
+    connection: Connection,
+    model: Model,
+    known: Mapping[str, Any],
+    *,
+    estimated: int,
+    counted: int,
+    at_once: bool = False,
+) -> None:
+    """Keeps how far our count is from the provider's, where that is news; ``known`` as it was last read."""
+    if counter_for(model.model).encoding is not None:
+        return
+
+    def change(learned: Mapping[str, Any]) -> Mapping[str, Any]:
+        return learn_ratio(learned, estimated=estimated, counted=counted, at_once=at_once) or learned
+
+    if change(known) is not known:
+        models.learn(connection, model, change)
 
 
 def wait(connection: Connection, job: Job, countdown_s: float, word: str, *, next_attempt: bool = False) -> Step:

@@ -12,6 +12,7 @@ from docmill.llm.types import Request
 from docmill.settings import Model
 from prompts import PromptVersion
 from tasks.context import passages
+from tasks.window import output_limit
 
 __all__ = ["as_json", "compose", "input_hash"]
 
@@ -25,7 +26,7 @@ def compose(job: Job, prompt: PromptVersion, model: Model, text: str, previous: 
     return Request(
         model=model.model,
         messages=messages,
-        max_output_tokens=_output_limit(job, limits.max_output_tokens),
+        max_output_tokens=output_limit(job, prompt),
         temperature=limits.temperature,
         json_schema=prompt.schema if model.structured == "schema" and job.purpose != "json_mode" else None,
         json_mode=model.structured == "json" or job.purpose == "json_mode",
@@ -50,8 +51,3 @@ def as_json(request: Request) -> Mapping[str, Any]:
 
 def _problems(job: Job) -> list[str]:
     return list(job.history[-1].get("problems", ())) if job.history else []
-
-
-def _output_limit(job: Job, first: int) -> int:
-    """Once an answer was cut off, the raised limit stays for all later attempts."""
-    return max([first, *(int(entry.get("max_output_tokens", 0)) for entry in job.history)])

@@ -12,7 +12,7 @@ from docmill.errors import PromptBroken
 from docmill.llm.cache import TwoLayerCache
 from docmill.llm.limiter import RedisLimiter
 from docmill.llm.loop import LoopThread
-from docmill.llm.tokens import count
+from docmill.llm.tokens import counter_for
 from docmill.llm.transport import HttpTransport
 from docmill.reading import Reader
 from docmill.settings import Settings
@@ -79,7 +79,7 @@ def registry_of(settings: Settings) -> Registry:
 
 def _warm_up(registry: Registry) -> None:
     """Loads what the first hundred tasks would else load side by side."""
-    count("")
+    counter_for("sim-small").count("")
     for name in registry.names():
         for version in registry.versions(name):
             try:

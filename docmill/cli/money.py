@@ -12,6 +12,7 @@ from docmill.cli.submit import files_in
 from docmill.errors import Misconfigured, Unreadable
 
 if TYPE_CHECKING:
+    from docmill.llm.tokens import Counter
     from docmill.reading import Reader
     from prompts import PromptVersion
 
@@ -72,6 +73,7 @@ def estimate(
 ) -> None:
     """What a first call for each document would cost at most: its input counted, its whole output limit."""
     from docmill import money
+    from docmill.llm.tokens import counter_for
     from docmill.reading import Reader
     from docmill.settings import load_settings
     from workers.services import registry_of
@@ -80,11 +82,12 @@ def estimate(
     wanted = registry_of(settings).get(prompt, version)
     name = wanted.config.ladder[0]
     model = settings.models.find(name)
+    counter = counter_for(model.model)
     tokens, unreadable = 0, 0
     with Reader() as reader:
         files = list(files_in(paths))
         for file in files:
-            counted = _input_tokens(reader, file, wanted)
+            counted = _input_tokens(reader, file, wanted, counter)
             unreadable += counted is None
             tokens += counted or 0
     readable = len(files) - unreadable
@@ -106,9 +109,8 @@ def estimate(
     print_table("Estimate", ("what", "value"), [*rows, ("USD at most", usd(most))])
 
 
-def _input_tokens(reader: Reader, file: Path, prompt: PromptVersion) -> int | None:
+def _input_tokens(reader: Reader, file: Path, prompt: PromptVersion, counter: Counter) -> int | None:
     """Tokens of the messages for a file; None for one that cannot be read."""
-    from docmill.llm.tokens import count_messages
     from prompts import Excerpt
 
     try:
@@ -118,4 +120,4 @@ def _input_tokens(reader: Reader, file: Path, prompt: PromptVersion) -> int | No
     if reading.empty:
         return None
     params = {name: param.default or "" for name, param in prompt.config.params.items()}
-    return count_messages(prompt.render(Excerpt(passages=(reading.text,)), params))
+    return counter.count_messages(prompt.render(Excerpt(passages=(reading.text,)), params))
