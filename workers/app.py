@@ -10,7 +10,7 @@ from celery import Celery
 from docmill.settings import Settings, load_settings
 from tasks import broker, schedules
 from tasks import chain as stages
-from workers import lifecycle
+from workers import flower, lifecycle
 from workers.logs import configure_logs
 
 __all__ = ["app", "make_app"]
@@ -54,3 +54,4 @@ app.settings = settings
 app.services = None  # each process makes its own
 app.stages = (*stages.TASKS.values(), schedules.tick)
 lifecycle.connect(app)
+flower.connect(app)

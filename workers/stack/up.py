@@ -110,10 +110,14 @@ class Stack:
                 self._start_worker(name, number)
         self._start_beat()
         self._start_api()
-        self._start_flower()
+        self._await_ready()
+        self._start_flower()  # it asks the workers who they are once, at its start
+        self._await_ready()
+        self._tell()
+
+    def _await_ready(self) -> None:
         for process in self._programs:
             process.await_ready()
-        self._tell()
 
     def _start_servers(self) -> None:
         settings = self._settings
@@ -212,7 +216,7 @@ class Stack:
             Process(
                 name="flower",
                 command=[*command, "--address=127.0.0.1", f"--port={port}", "--purge_offline_workers=60"],
-                env={**self._env(), "FLOWER_BASIC_AUTH": f"docmill:{self._flower_password()}"},
+                env={**self._env(), "DOCMILL_FLOWER_PASSWORD": self._flower_password()},
                 log=self._log("flower"),
                 check=lambda: _check_http(f"{url}/healthcheck"),
             )
