@@ -1,4 +1,4 @@
-"""What people ask of jobs and of the ledger; reads only."""
+"""What people ask of jobs; reads only."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, text
 
-from docmill.errors import JobUnknown, Misconfigured
+from docmill.errors import JobUnknown
 
-__all__ = ["COST_GROUPS", "CostRow", "JobReport", "costs", "ended", "job_report", "recent", "timeline"]
+__all__ = ["JobReport", "ended", "job_report", "recent", "timeline"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +38,7 @@ class JobReport:
     output_tokens: int
     calls: int
     cost_usd: Decimal | None
-    """None where a call's cost is unknown."""
+    """None where a call's cost is unknown, also whether it is billed at all."""
     seconds: float | None
     """From submit to end."""
     created_at: datetime
@@ -56,7 +56,7 @@ select j.id, d.name, j.prompt, j.version, j.feature, j.usr, j.state, j.stage, j.
   r.value, c.model, coalesce(c.input_tokens, 0)::int as input_tokens,
   coalesce(c.output_tokens, 0)::int as output_tokens,
   coalesce(c.calls, 0)::int as calls,
-  case when coalesce(c.unpriced, 0) = 0 then coalesce(c.cost_usd, 0) end as cost_usd,
+  case when coalesce(c.unknown, 0) = 0 then coalesce(c.cost_usd, 0) end as cost_usd,
   extract(epoch from j.finished_at - j.created_at)::float as seconds
 from jobs j
 left join documents d on d.id = j.document_id
@@ -64,7 +64,7 @@ left join lateral (select value from results where job_id = j.id order by revisi
 left join lateral (
   select count(*) as calls, sum(input_tokens) as input_tokens, sum(output_tokens) as output_tokens,
     sum(cost_usd) as cost_usd,
-    count(*) filter (where state in ('answered', 'surplus') and cost_usd is null) as unpriced,
+    count(*) filter (where possibly_billed or (state in ('answered', 'surplus') and cost_usd is null)) as unknown,
     (array_agg(model order by started_at desc) filter (where state = 'answered'))[1] as model
   from calls where job_id = j.id) c on true
 """
@@ -154,64 +154,6 @@ STUCK = (
     "j.wait is not null and (j.crashes > 0 or j.redrives > 2"
     " or (j.wait <> 'unsent' and j.wake_at < clock_timestamp() - interval '30 s'))"
 )
-
-COST_GROUPS: Mapping[str, str] = {
-    "feature": "feature",
-    "user": "usr",
-    "day": "(started_at at time zone :timezone)::date::text",
-    "model": "model",
-    "prompt": "coalesce(prompt, '')",
-    "tenant": "tenant",
-}
-
-
-@dataclass(frozen=True, kw_only=True)
-class CostRow:
-    """What a group of calls came to. ``unpriced`` are answers whose cost is unknown, and not in ``cost_usd``."""
-
-    group: Mapping[str, str]
-    calls: int
-    failed: int
-    cached: int
-    unpriced: int
-    possibly_billed: int
-    input_tokens: int
-    output_tokens: int
-    cost_usd: Decimal
-
-    def as_json(self) -> dict[str, Any]:
-        plain = {**self.group, **vars(self), "cost_usd": f"{self.cost_usd.normalize():f}"}
-        del plain["group"]
-        return plain
-
-
-def costs(connection: Connection, by: Sequence[str], *, timezone: str, tenant: str | None = None) -> list[CostRow]:
-    """The ledger summed by some of :data:`COST_GROUPS`, the dearest group first. Raises Misconfigured."""
-    for name in by:
-        if name not in COST_GROUPS:
-            raise Misconfigured(f"costs are not known by {name!r}: use some of {', '.join(COST_GROUPS)}")
-    columns = "".join(f"{COST_GROUPS[name]} as group_{at}, " for at, name in enumerate(by))
-    grouping = "group by " + ", ".join(str(at + 1) for at in range(len(by))) if by else ""
-    rows = connection.execute(
-        text(
-            f"select {columns}count(*)::int as calls,"
-            " count(*) filter (where state in ('failed', 'in_doubt'))::int as failed,"
-            " count(*) filter (where state = 'cached')::int as cached,"
-            " count(*) filter (where state in ('answered', 'surplus') and cost_usd is null)::int as unpriced,"
-            " count(*) filter (where possibly_billed)::int as possibly_billed,"
-            " coalesce(sum(input_tokens), 0)::bigint as input_tokens,"
-            " coalesce(sum(output_tokens), 0)::bigint as output_tokens,"
-            " coalesce(sum(cost_usd), 0) as cost_usd from calls"
-            f" where cast(:tenant as text) is null or tenant = :tenant {grouping} order by cost_usd desc"
-        ),
-        {"tenant": tenant, **({"timezone": timezone} if "day" in by else {})},
-    )
-    return [_cost_row(row, by) for row in rows.mappings()]
-
-
-def _cost_row(row: RowMapping, by: Sequence[str]) -> CostRow:
-    figures = {name: value for name, value in row.items() if not name.startswith("group_")}
-    return CostRow(group={name: row[f"group_{at}"] for at, name in enumerate(by)}, **figures)
 
 
 def _report(row: RowMapping) -> JobReport:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,8 +15,9 @@ from fastapi.templating import Jinja2Templates
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, Strict, WithJsonSchema
 from pygal.style import Style
 
+from db import costs as ledger
 from db import reports
-from db.reports import CostRow
+from db.costs import CostRow, plain_usd
 from docmill import money
 from web.access import Database, Tenant
 from web.problems import documented
@@ -33,7 +35,7 @@ STYLE = Style(
 )  # fmt: skip
 
 
-BY = ("feature", "user", "day", "model", "prompt")
+BY = ("feature", "user", "day", "model", "prompt", "version", "remedy")
 COST_EXAMPLE: dict[str, Any] = {
     "by": ["feature"],
     "rows": [
@@ -45,11 +47,22 @@ COST_EXAMPLE: dict[str, Any] = {
             "unpriced": 0,
             "possibly_billed": 0,
             "input_tokens": 49440,
+            "cached_tokens": 0,
             "output_tokens": 4560,
+            "accepted": 118,
             "cost_usd": "0.02148",
+            "saved_usd": "0.0025",
+            "surplus_usd": "0",
+            "rejected_usd": "0.0006",
+            "failed_usd": "0.00018",
+            "wasted_usd": "0.00078",
+            "usd_per_accepted": "0.0001820339",
         }
     ],
     "total_usd": "0.02148",
+    "known_usd": "0.02148",
+    "unpriced": 0,
+    "possibly_billed": 0,
 }
 
 
@@ -60,7 +73,10 @@ class CostsShown(BaseModel):
 
     by: list[str]
     rows: list[dict[str, Any]]
-    total_usd: str
+    total_usd: str | None = Field(description="Null where nothing is known of what some row cost")
+    known_usd: str = Field(description="The sum of what is known")
+    unpriced: int = Field(description="Answers whose cost is unknown, and in no sum")
+    possibly_billed: int = Field(description="Calls of unknown outcome, and in no sum")
 
 
 def _by(said: str) -> list[str]:
@@ -75,19 +91,38 @@ By = Annotated[
     str,
     AfterValidator(lambda said: ",".join(_by(said))),
     Query(
-        description="Some of feature, user, day, model, prompt, parted by commas",
+        description=f"Some of {', '.join(BY)}, parted by commas",
         json_schema_extra={"pattern": f"^({'|'.join(BY)})(,({'|'.join(BY)}))*$", "example": "feature,day"},
     ),
 ]
 
 
 @router.get("/costs", response_model=CostsShown, summary="The ledger, summed")
-def costs(request: Request, engine: Database, tenant: Tenant, by: By = "feature") -> dict[str, Any]:
-    """`unpriced` are answers whose cost is unknown: they are not in `cost_usd`."""
+def costs(
+    request: Request,
+    engine: Database,
+    tenant: Tenant,
+    by: By = "feature",
+    since: Annotated[date | None, Query(description="The first day")] = None,
+    until: Annotated[date | None, Query(description="The last day")] = None,
+) -> dict[str, Any]:
+    """Days are days in the time zone of the settings.
+
+    `cost_usd` is null where nothing is known of it. `wasted_usd` is what was paid for answers that were rejected, of
+    jobs that failed, or that came twice.
+    """
     names = _by(by)
+    timezone = request.app.state.settings.timezone
     with engine.connect() as connection:
-        rows = reports.costs(connection, names, timezone=request.app.state.settings.timezone, tenant=tenant)
-    return {"by": names, "rows": [row.as_json() for row in rows], "total_usd": f"{_total(rows):f}"}
+        rows = ledger.costs(connection, names, timezone=timezone, tenant=tenant, since=since, until=until)
+    return {
+        "by": names,
+        "rows": [row.as_json() for row in rows],
+        "total_usd": plain_usd(_total(rows)) if all(row.known for row in rows) else None,
+        "known_usd": plain_usd(_total(rows)),
+        "unpriced": sum(row.unpriced for row in rows),
+        "possibly_billed": sum(row.possibly_billed for row in rows),
+    }
 
 
 LOAD_EXAMPLE: dict[str, Any] = {
@@ -176,11 +211,11 @@ def page(
     timezone = request.app.state.settings.timezone
     with engine.connect() as connection:
         tables = {
-            name: reports.costs(connection, [name], timezone=timezone, tenant=tenant)
+            name: ledger.costs(connection, [name], timezone=timezone, tenant=tenant)
             for name in ("feature", "user", "day")
         }
-        daily = reports.costs(connection, ["day", "feature"], timezone=timezone, tenant=tenant)
-        by_model = reports.costs(connection, ["model"], timezone=timezone, tenant=tenant)
+        daily = ledger.costs(connection, ["day", "feature"], timezone=timezone, tenant=tenant)
+        by_model = ledger.costs(connection, ["model"], timezone=timezone, tenant=tenant)
         behind = reports.recent(connection, limit=50, tenant=tenant, feature=feature, user=user)
     return templates.TemplateResponse(
         request,

@@ -38,8 +38,8 @@ def demo(
     documents: Path = EXAMPLES,
 ) -> None:
     """Run the example documents, a folder for each prompt, and show what became of each and what it cost."""
+    from db.costs import costs
     from db.engine import make_engine
-    from db.reports import costs
 
     with _stack() as addresses:
         engine = make_engine(addresses["database_url"], pool_size=2)
