@@ -121,7 +121,7 @@ with recursive tenants as (
 
 def _drive(cause: str, redrives: str) -> str:
     return (
-        "moved as (update jobs set wait = 'sent', state = 'running', owner = null, budget_id = null,"
+        "moved as (update jobs set wait = 'sent', state = 'running', owner = null,"
         f" epoch = epoch + 1, redrives = {redrives},"
         " crashes = crashes + case when jobs.wait = 'running' and jobs.stage in "
         f"{CLAIMED_STAGES} then 1 else 0 end,"
@@ -168,9 +168,8 @@ OVERDUE = " ".join(
     )
 )
 
-HOLDS_OVER = (
-    "update jobs set wait = 'unsent', state = 'queued', budget_id = null, wake_at = clock_timestamp() "
-    + _of_those("wait in ('rate', 'budget', 'batch') and wake_at < clock_timestamp()")
+HOLDS_OVER = "update jobs set wait = 'unsent', state = 'queued', wake_at = clock_timestamp() " + _of_those(
+    "wait in ('rate', 'batch') and wake_at < clock_timestamp()"
 )
 
 POISONED = " ".join(

@@ -23,6 +23,8 @@ __all__ = [
     "hand_over",
     "inherit",
     "landed_lately",
+    "lock_led",
+    "pass_on",
     "record_cached",
     "settle_ended",
     "spent_on",
@@ -124,6 +126,11 @@ HAND_OVER = text(
 )
 
 
+def lock_led(connection: Connection, job: Job) -> None:
+    """Takes the lock of the flight that the job leads, if it leads one: flights come before budgets."""
+    connection.execute(text("select from flights where job_id = :job for update"), {"job": job.id})
+
+
 def settle_ended(connection: Connection) -> None:
     """Looks at flights whose leader has ended without landing: it failed, or somebody cancelled it.
 
@@ -161,6 +168,17 @@ def inherit(connection: Connection, job_id: int) -> None:
             {"leader": job_id, "key": key},
         )
         return
+    _set_one_free(connection, key)
+
+
+def pass_on(connection: Connection, job_id: int) -> None:
+    """The leader has to wait for its own circumstances, and no call of it is open: one of the others leads."""
+    key = _take_off(connection, job_id)
+    if key is not None:
+        _set_one_free(connection, key)
+
+
+def _set_one_free(connection: Connection, key: bytes) -> None:
     connection.execute(
         text(
             "update jobs set wait = 'unsent', state = 'queued', wake_at = clock_timestamp()"

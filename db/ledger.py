@@ -7,7 +7,7 @@ No intent, no call. A reply is stored whoever asked for it still waits or not; w
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Literal, TypeAlias
@@ -16,11 +16,13 @@ from uuid import UUID
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import IntegrityError
 
+from db import budgets as purse
 from db.jobs import Job
 from docmill.errors import DocmillError
 
 __all__ = [
     "AnsweredMeanwhile",
+    "BudgetsUnasked",
     "CallTaken",
     "Ending",
     "Intent",
@@ -76,57 +78,88 @@ class CallTaken(DocmillError):
     """Another delivery of the job's message is calling, or has called."""
 
 
+class BudgetsUnasked(DocmillError):
+    """There are budgets, and nobody asked them for the call."""
+
+
 class AnsweredMeanwhile(DocmillError):
     """Another call of the same attempt got its answer at this moment."""
 
 
-def open_call(connection: Connection, job: Job, intent: Intent, *, work: bytes, lease_s: float) -> bool:
+def open_call(
+    connection: Connection,
+    job: Job,
+    intent: Intent,
+    *,
+    work: bytes,
+    lease_s: float,
+    budgets: Sequence[int] | None,
+) -> bool:
     """Writes the intent, claims the stage and notes the key of the work; False for a stale message.
 
-    Raises CallTaken where another delivery is calling, or has called; the transaction is lost then.
+    ``budgets`` are the windows in which its worst case is reserved; None where nobody asked, as there are none.
+    Raises BudgetsUnasked where there are some all the same. Raises CallTaken where another delivery is calling,
+    or has called; the transaction is lost then.
     """
     request = json.dumps(intent.request, ensure_ascii=False)
     values = {**vars(intent), **_of(job), **job.fence, "call_id": intent.id, "request": request, "work": work}
+    values |= {"lease_s": lease_s, "budgets": list(budgets or ()), "asked": budgets is not None}
     try:
-        return bool(connection.execute(OPEN, {**values, "lease_s": lease_s}).scalar())
+        opened = connection.execute(OPEN, values).one()
     except IntegrityError as error:  # calls_one_open, calls_answered
         raise CallTaken from error
+    if opened.budgets and budgets is None:
+        raise BudgetsUnasked
+    return bool(opened.calls)
 
 
 # The work's key is that of the first call, and stays through all attempts.
 OPEN = text(
     "with claimed as (update jobs set state = 'running', wait = 'running', owner = :owner, flight_key = :work,"
+    " budget_id = null, need_usd = null, failure = null,"
     " wake_at = clock_timestamp() + make_interval(secs => :lease_s)"
-    " where id = :id and epoch = :epoch and stage = :stage and wait in ('sent', 'countdown') returning id),"
+    " where id = :id and epoch = :epoch and stage = :stage and wait in ('sent', 'countdown')"
+    " and (:asked or not exists (select from budgets)) returning id),"
     " intent as (insert into calls (id, job_id, purpose, attempt, try, state, tenant, feature, usr, prompt,"
-    " version, content_hash, input_hash, provider, account, model, remedy, reserved_usd, lease_until)"
+    " version, content_hash, input_hash, provider, account, model, remedy, reserved_usd, budgets, lease_until)"
     " select :call_id, id, :purpose, :attempt,"
     " 1 + coalesce((select max(try) from calls where job_id = :id and attempt = :attempt), 0),"
     " 'intent', :tenant, :feature, :usr, :prompt, :version, :content_hash, :input_hash, :provider, :account,"
-    " :model, :remedy, cast(:reserved_usd as numeric), clock_timestamp() + make_interval(secs => :lease_s)"
+    " :model, :remedy, cast(:reserved_usd as numeric), cast(:budgets as bigint[]),"
+    " clock_timestamp() + make_interval(secs => :lease_s)"
     " from claimed returning id),"
     " said as (insert into exchanges (call_id, request) select id, cast(:request as jsonb) from intent)"
-    " select count(*) from claimed"
+    " select count(*) as calls, exists (select from budgets) as budgets from claimed"
 )
 
 
 def close_call(connection: Connection, settlement: Settlement) -> Ending:
     """Stores what the call came to, whatever became of its job: a late answer clears the doubt about it.
 
-    Where another call of the attempt has its answer, this one is ``surplus``. Raises AnsweredMeanwhile where that
-    one was stored at the same moment; the transaction is lost then, and to be done again.
+    Its budgets get back what they reserved for it, unless it is unknown what it cost. Where another call of the
+    attempt has its answer, this one is ``surplus``. Raises AnsweredMeanwhile where that one was stored at the same
+    moment; the transaction is lost then, and to be done again.
     """
     ending: Ending = "answered" if settlement.answered else "failed"
     reply = None if settlement.reply is None else json.dumps(settlement.reply, ensure_ascii=False)
     try:
-        closed = connection.execute(CLOSE, {**vars(settlement), "ending": ending, "reply": reply}).scalar()
+        closed = connection.execute(CLOSE, {**vars(settlement), "ending": ending, "reply": reply}).first()
     except IntegrityError as error:  # calls_answered
         raise AnsweredMeanwhile from error
-    return ending if closed is None else closed  # it was closed before, and stays as it was
+    if closed is None:
+        return ending  # it was closed before, and stays as it was
+    if closed.budgets and not closed.unknown:
+        reserved, cost = closed.reserved_usd, closed.cost_usd or Decimal(0)
+        purse.settle(connection, closed.budgets, reserved_usd=reserved, cost_usd=cost)
+    state: Ending = closed.state
+    return state
 
 
+# The budgets come first: locks are taken in one order.
 CLOSE = text(
-    "with closed as (update calls set state = case when :answered and exists (select from calls other"
+    "with locked as (select id from budgets where id in (select unnest(budgets) from calls where id = :id)"
+    " order by id for update),"
+    " closed as (update calls set state = case when :answered and exists (select from calls other"
     " where other.job_id = calls.job_id and other.attempt = calls.attempt and other.id <> calls.id"
     " and other.state = 'answered' and other.purpose <> 'embed') then 'surplus' else :ending end,"
     " model_echoed = :model_echoed, request_id = :request_id,"
@@ -134,11 +167,15 @@ CLOSE = text(
     " reasoning_tokens = :reasoning_tokens, cost_usd = :cost_usd, price_source = :price_source,"
     " failure_kind = :failure_kind, http_status = :http_status,"
     " possibly_billed = :possibly_billed, latency_ms = :latency_ms, lease_until = null,"
-    " finished_at = clock_timestamp()"
-    " where id = :id and (state = 'intent' or (state = 'in_doubt' and :answered)) returning id, state),"
+    " wasted = case when exists (select from jobs where jobs.id = calls.job_id"
+    " and jobs.state in ('failed', 'cancelled')) then 'failed' end, finished_at = clock_timestamp()"
+    " where id = :id and (state = 'intent' or (state = 'in_doubt' and :answered))"
+    " and (select count(*) from locked) >= 0"
+    " returning id, state, budgets, reserved_usd, cost_usd,"
+    " possibly_billed or (:answered and cost_usd is null) as unknown),"
     " said as (update exchanges set reply = cast(:reply as jsonb) from closed"
     " where call_id = closed.id and cast(:reply as jsonb) is not null)"
-    " select state from closed"
+    " select state, budgets, reserved_usd, cost_usd, unknown from closed"
 )
 
 

@@ -25,6 +25,7 @@ __all__ = [
     "Load",
     "Price",
     "Spread",
+    "amount",
     "cost",
     "forecast",
     "worst_case",
@@ -144,6 +145,27 @@ def worst_case(
     each = [cost(usage, provider=provider, model=model, prices=prices, at=at).usd for usage in (fresh, written)]
     known = [usd for usd in each if usd is not None]
     return max(known, default=None)
+
+
+MOST_USD = Decimal(10**9)
+"""No amount that a person means is larger."""
+
+
+def amount(given: str) -> Decimal:
+    """An amount in USD as a person writes it. Raises ValueError, saying what it is instead of an amount."""
+    try:
+        usd = Decimal(given.strip().removeprefix("$"))
+    except InvalidOperation as error:
+        raise ValueError("no number") from error
+    if not usd.is_finite():
+        raise ValueError("no finite number")
+    if usd < 0:
+        raise ValueError("negative")
+    if usd > MOST_USD:
+        raise ValueError(f"above {MOST_USD:,}, which nobody spends")
+    if usd != usd.quantize(FINEST, context=EXACT):
+        raise ValueError("finer than ten decimals")
+    return usd
 
 
 _DATED = re.compile(r"(?:[-@](?:20\d{2}-?\d{2}-?\d{2}|\d{4})|[-:]latest)$")

@@ -169,6 +169,9 @@ class Settings(BaseSettings):
     """Where replies wait that could not be stored: one folder for all workers. None: below the data folder."""
     call_deadline_s: float = Field(default=60.0, gt=0, le=900)
     """Seconds for one whole call to a model."""
+    unpriced: Literal["refuse", "allow"] = "refuse"
+    """What is done about a model without a known price where a budget covers the job. The budget could not keep to
+    its cap, so the call is refused; or it is allowed, outside of all budgets."""
     io_threads: int = Field(default=100, gt=0)
     """Calls that one io worker has open at once."""
     cpu_processes: int = Field(default=2, gt=0)

@@ -17,6 +17,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from db import flights, jobs, ledger, models
+from db.budgets import Reservation
 from db.jobs import Job
 from db.models import ModelState
 from docmill import money
@@ -30,6 +31,7 @@ from docmill.remedies import decide
 from docmill.settings import Model
 from prompts import PromptVersion
 from tasks import remedy as remedies
+from tasks.affording import reserve, short_of_money, worst_case
 from tasks.drive import drive_to_store
 from tasks.remedy import Setback
 from tasks.request import as_json, compose, input_hash
@@ -97,7 +99,11 @@ def complete(services: Services, job: Job) -> Step:
     if known is not None:
         return _from_cache(services, call, known)
     # Who waits for another's answer takes no slot from those who call.
-    waits = _behind_another(services, call) or _for_a_slot(services, call)
+    waits = (
+        _behind_another(services, call)
+        or short_of_money(services, job, call.prompt, call.intent.reserved_usd)
+        or _for_a_slot(services, call)
+    )
     if waits is not None:
         return waits
     opened_at = time.monotonic()
@@ -178,7 +184,7 @@ def _intent(services: Services, job: Job, prompt: PromptVersion, model: Model, r
         model=model.model,
         request=as_json(request),
         remedy=str(job.history[-1]["remedy"]) if job.history else None,
-        reserved_usd=None,
+        reserved_usd=worst_case(job, model, request),
         owner=services.owner,
     )
 
@@ -209,16 +215,19 @@ def _use(connection: Connection, services: Services, job: Job, known: flights.La
     return Stop("cached", (moved,)) if moved else Stop("stale")
 
 
-def _open(services: Services, call: Call) -> Stop | None:
+def _open(services: Services, call: Call) -> Step | None:
     """Writes the intent; what is done instead where another job calls for the same work, or just has called."""
     try:
         with services.engine.begin() as connection:
             return _open_in(connection, services, call)
     except ledger.CallTaken:
         return Stop("stale")
+    except ledger.BudgetsUnasked:
+        services.budgets.exist = True
+        return _open(services, call)
 
 
-def _open_in(connection: Connection, services: Services, call: Call) -> Stop | None:
+def _open_in(connection: Connection, services: Services, call: Call) -> Step | None:
     job = call.job
     if not job.fresh and not flights.board(connection, job, call.work):
         held = flights.await_landing(connection, job, call.work, for_s=WAITER_S)
@@ -228,7 +237,16 @@ def _open_in(connection: Connection, services: Services, call: Call) -> Stop | N
         if landed is not None:
             jobs.name_work(connection, job, call.work)
             return _use(connection, services, job, landed, "flight")
-    opened = ledger.open_call(connection, job, call.intent, work=call.work, lease_s=services.settings.lease_s)
+    reserved = None
+    if services.budgets.exist:
+        found = reserve(connection, services, job, call.prompt, call.intent.reserved_usd)
+        if not isinstance(found, Reservation):
+            return found
+        reserved = found.budgets
+    lease_s = services.settings.lease_s
+    opened = ledger.open_call(connection, job, call.intent, work=call.work, lease_s=lease_s, budgets=reserved)
+    if not opened:
+        connection.rollback()  # and with it what was reserved
     return None if opened else Stop("stale")
 
 

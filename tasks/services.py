@@ -18,7 +18,7 @@ from docmill.reading import Reader
 from docmill.settings import Settings
 from prompts import Registry
 
-__all__ = ["Caller", "Publisher", "Services"]
+__all__ = ["BudgetsSeen", "Caller", "Publisher", "Services"]
 
 
 class Publisher(Protocol):
@@ -36,6 +36,15 @@ class Caller:
     transport: Transport
 
 
+@dataclass(kw_only=True)
+class BudgetsSeen:
+    """Whether there are budgets at all, as this process saw last. It saves statements, and decides nothing: the
+    ledger opens no call that nobody asked a budget for, where there is one.
+    """
+
+    exist: bool = True
+
+
 @dataclass(frozen=True, kw_only=True)
 class Services:
     """The edges, for one process."""
@@ -50,6 +59,7 @@ class Services:
     """Where files are read (cpu)."""
     cache: Cache = field(default_factory=NoCache)
     limiter: Limiter = field(default_factory=NoLimiter)
+    budgets: BudgetsSeen = field(default_factory=BudgetsSeen)
     caller: Caller | None = None
     """Where models are called (io)."""
 

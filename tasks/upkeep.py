@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
+from db import budgets, costs
 from db import dispatch as fleet
 from db.jobs import Drive
 from tasks.drive import publish_all
@@ -70,11 +71,22 @@ class Upkeep:
         with services.engine.begin() as connection:
             if not fleet.try_lead(connection):
                 return drives, False
-            if self._may_sweep():
+            sweeps = self._may_sweep()
+            if sweeps:
                 drives += fleet.sweep(connection, message_s=services.message_s)
             drives += fleet.dispatch(connection, fleet.room(connection), message_s=services.message_s)
             waiting = fleet.some_wait(connection)
+        if sweeps:
+            self._keep_accounts()
         return drives, waiting
+
+    def _keep_accounts(self) -> None:
+        """In a transaction of its own: it locks budgets, which come before jobs."""
+        timezone = self.services.settings.timezone
+        with self.services.engine.begin() as connection:
+            if fleet.try_lead(connection):
+                budgets.look_after(connection, timezone=timezone)
+                costs.fold(connection, timezone=timezone)
 
     def _may_sweep(self) -> bool:
         now = self.clock()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from docmill.cli.budgets import budgets
 from docmill.cli.costs import costs
 from docmill.cli.demo import demo
 from docmill.cli.doctor import doctor
@@ -22,7 +23,14 @@ __all__ = ["app"]
 
 COMMANDS = (up, submit, jobs, result, retry, cancel, costs, estimate, forecast, doctor, demo, simulate)
 PARTS = (migrate, worker, api, beat)
-GROUPS = {"prompts": prompts, "schedules": schedules, "keys": keys, "models": models, "cache": cache}
+GROUPS = {
+    "budgets": budgets,
+    "prompts": prompts,
+    "schedules": schedules,
+    "keys": keys,
+    "models": models,
+    "cache": cache,
+}
 
 # Errors are told in one line by `main`; what remains is a defect, and its trace is wanted whole.
 app = typer.Typer(name="docmill", no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)

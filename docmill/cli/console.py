@@ -34,7 +34,7 @@ Data = Annotated[
 # Into a file or a pipe, lines may be as long as they need to be.
 console = Console(width=None if sys.stdout.isatty() else 160)
 
-LONG = frozenset({"fields", "told", "where", "document", "last"})
+LONG = frozenset({"fields", "told", "where", "document", "last", "waiting"})
 """Columns that may take several lines."""
 
 SPAN = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd]?)")

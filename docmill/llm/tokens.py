@@ -30,6 +30,8 @@ PUBLIC = (
     (re.compile(r"(?:^|/)(?:gpt-4|gpt-3\.5)"), "cl100k_base"),
 )
 
+ODD = 64
+"""Tokens of a whole request that no message accounts for, and those at the seams of parts counted one by one."""
 UNKNOWN_MARGIN = 1.3
 """For a tokenizer that nobody has published, before its first answer."""
 LEARNED_MARGIN = 1.1
@@ -82,6 +84,17 @@ class Counter:
     def estimate_messages(self, messages: Sequence[Message]) -> int:
         """Tokens of a whole conversation, before anything is learned."""
         return A_MESSAGE + sum(A_MESSAGE + self.estimate(message.content) for message in messages)
+
+    def most(self, messages: Sequence[Message], *, counted: int = 0) -> int:
+        """The most tokens that the provider can find in the messages.
+
+        Counted where the tokenizer is public (``counted``, if not 0, saves counting again); else, or if that is
+        less, one for each byte of UTF-8: no token of text has less than one.
+        """
+        at_most = sum(len(message.content.encode()) + 4 * A_MESSAGE for message in messages)
+        if self.encoding is not None:
+            at_most = min(at_most, counted or self.estimate_messages(messages))
+        return at_most + ODD
 
     def scaled(self, estimate: int) -> int:
         return math.ceil(estimate * (self.ratio or 1.0))

@@ -61,8 +61,8 @@ create function docmill_costs_of(c calls, sign int) returns setof costs_changes 
     sign * coalesce(c.input_tokens, 0), sign * coalesce(c.cached_tokens, 0), sign * coalesce(c.output_tokens, 0),
     sign * coalesce(c.cost_usd, 0), sign * coalesce(c.saved_usd, 0),
     case when c.state = 'surplus' then sign * coalesce(c.cost_usd, 0) else 0 end,
-    case when c.wasted = 'rejected' then sign * coalesce(c.cost_usd, 0) else 0 end,
-    case when c.wasted = 'failed' then sign * coalesce(c.cost_usd, 0) else 0 end,
+    case when c.state = 'answered' and c.wasted = 'rejected' then sign * coalesce(c.cost_usd, 0) else 0 end,
+    case when c.state = 'answered' and c.wasted = 'failed' then sign * coalesce(c.cost_usd, 0) else 0 end,
     0
   where c.state <> 'intent'
 $$;

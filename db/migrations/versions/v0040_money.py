@@ -7,7 +7,7 @@ from pathlib import Path
 from alembic import op
 
 revision = "0040"
-down_revision = "0001"
+down_revision = "0020"
 
 
 def upgrade() -> None:
