@@ -55,9 +55,7 @@ def set_budget(
     span: Annotated[str, typer.Option(help="day, month or total. A total counts from now on.")] = "day",
     policy: Annotated[
         str,
-        typer.Option(
-            help="Once it is spent: hold (until its next window), fail, or cheaper (a cheaper model)."
-        ),
+        typer.Option(help="Once it is spent: hold (until its next window), fail, or cheaper (a cheaper model)."),
     ] = "hold",
     as_json: AsJson = False,
     data: Data = None,
