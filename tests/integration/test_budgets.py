@@ -22,6 +22,7 @@ from docmill.errors import Misconfigured
 
 UTC_ZONE = "UTC"
 CENT = Decimal("0.01")
+ZERO = Decimal(0)
 
 
 @pytest.fixture
@@ -48,7 +49,13 @@ def new_job(connection: Connection, tenant: str, **options: Any) -> Job:
 
 
 def cap(connection: Connection, tenant: str, usd: str, **options: Any) -> budget_admin.Budget:
-    wanted = {"scope": "tenant", "subject": tenant, "span": "day", "policy": "hold", "cap_usd": Decimal(usd)}
+    wanted: dict[str, Any] = {
+        "scope": "tenant",
+        "subject": tenant,
+        "span": "day",
+        "policy": "hold",
+        "cap_usd": Decimal(usd),
+    }
     return budget_admin.put(connection, Wanted(**(wanted | options)), timezone=UTC_ZONE)
 
 
@@ -125,7 +132,7 @@ def test_who_does_not_fit_waits_and_a_settlement_sets_free_as_many_as_fit(
     states = {row.id: row.wait for row in connection.execute(text("select id, wait from jobs"))}
     assert [states[job.id] for job in waiting] == ["unsent", "unsent", "budget", "budget", "unsent"]
     told = shown(connection, tenant)
-    assert (told.spent_usd, told.reserved_usd, told.waiting) == (CENT, 0, 2)
+    assert (told.spent_usd, told.reserved_usd, told.waiting) == (CENT, ZERO, 2)
 
     # Those set free have not reserved yet, and count as if they had: nobody else is woken for their money.
     budgets.look_after(connection, timezone=UTC_ZONE)
@@ -157,7 +164,7 @@ def test_a_call_that_may_be_billed_keeps_its_money_until_a_late_answer(
     connection.execute(text("update calls set lease_until = '2020-01-01' where id = :id"), {"id": lost})
     ledger.expire_intents(connection)
     told = shown(connection, tenant)
-    assert (told.spent_usd, told.reserved_usd) == (0, 20 * CENT)
+    assert (told.spent_usd, told.reserved_usd) == (ZERO, 20 * CENT)
     ledger.close_call(connection, settlement(lost))
     ledger.close_call(connection, settlement(lost))  # drained twice
     told = shown(connection, tenant)
@@ -168,7 +175,7 @@ def test_a_bill_above_its_reservation_is_recorded_and_an_unknown_one_keeps_it(
     connection: Connection, tenant: str
 ) -> None:
     cap(connection, tenant, "1", span="total")
-    for cost, told in ((Decimal("0.5"), (Decimal("0.5"), 0)), (None, (Decimal("0.5"), CENT))):
+    for cost, told in ((Decimal("0.5"), (Decimal("0.5"), ZERO)), (None, (Decimal("0.5"), CENT))):
         job = new_job(connection, tenant)
         reserved = reserve(connection, job, CENT)
         assert isinstance(reserved, Reservation)
@@ -185,9 +192,9 @@ def test_no_call_is_opened_past_a_budget_that_nobody_asked(connection: Connectio
     with pytest.raises(ledger.BudgetsUnasked):
         open_call(connection, job, CENT)
     budget_admin.remove(connection, budget.id)
-    left = budget_admin.listed(connection)
-    if not left:
-        assert open_call(connection, job, CENT) is not None
+    connection.execute(text("delete from budgets"))  # others' too, within this transaction
+    assert open_call(connection, job, CENT) is not None
+    connection.rollback()
 
 
 def test_a_new_budget_counts_what_its_day_has_cost_and_what_is_open(connection: Connection, tenant: str) -> None:
@@ -224,7 +231,7 @@ def test_the_next_window_begins_empty_and_wakes_those_who_waited(connection: Con
     found = reserve(connection, other, CENT)
     assert isinstance(found, Reservation)
     told = shown(connection, tenant)
-    assert (told.id, told.spent_usd, told.reserved_usd) == (budget.id, 0, CENT)
+    assert (told.id, told.spent_usd, told.reserved_usd) == (budget.id, ZERO, CENT)
 
 
 def test_a_model_without_a_price_is_refused_with_the_remedy(connection: Connection, tenant: str) -> None:
