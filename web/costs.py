@@ -108,8 +108,8 @@ def costs(
 ) -> dict[str, Any]:
     """Days are days in the time zone of the settings.
 
-    `cost_usd` is null where nothing is known of it. `wasted_usd` is what was paid for answers that were rejected, of
-    jobs that failed, or that came twice.
+    `cost_usd` is null where nothing is known of it. `wasted_usd` is what was paid for answers that were rejected,
+    of jobs that failed, or that came twice.
     """
     names = _by(by)
     timezone = request.app.state.settings.timezone
