@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import to_jsonable_python
 
 from docmill.errors import ReplyInvalid, ReplyNotJson, ReplyRejected, ReplyTruncated, ReplyWrong
-from docmill.parsing.extraction import candidates
-from docmill.parsing.fitting import fitted, label_in
+from docmill.parsing.extraction import answer_of, candidates, fenced, strict
+from docmill.parsing.fitting import fitted, is_foreign, label_in, word_in
 from docmill.parsing.grounding import Document, Grounded
-from docmill.parsing.schema import problems
+from docmill.parsing.schema import SCALARS, kinds, labels, problems
 
 __all__ = ["Grounded", "accept", "correction_problems", "parse"]
+
+T = TypeVar("T")
 
 CUT_OFF = frozenset({"length", "max_tokens", "max_output_tokens", "model_length", "model_context_window_exceeded"})
 SEMANTIC = frozenset({"value_error", "assertion_error", "not_grounded"})
@@ -30,18 +32,48 @@ def parse(
 
     Raises ReplyTruncated, ReplyNotJson, or ReplyInvalid (ReplyWrong where only semantic checks fail).
     """
+    _must_be_whole(finish_reason)
+    if schema is None:
+        return _first_that_fits(candidates(text), lambda value: value)
+    if isinstance(schema, dict):
+        return _by_schema(text, schema)
+    shape = schema.model_json_schema()
+    return _first_that_fits(candidates(text), lambda value: _validated(fitted(value, shape), schema, None))
+
+
+def _must_be_whole(finish_reason: str) -> None:
     if finish_reason.lower() in CUT_OFF:
         raise ReplyTruncated(f"the model stopped at its output limit ({finish_reason})")
-    if isinstance(schema, dict) and _is_scalar(schema):
+
+
+def _by_schema(text: str, schema: dict[str, Any]) -> object:
+    wanted = kinds(schema)
+    if wanted and wanted <= SCALARS:
         return _scalar(text, schema)
-    if isinstance(schema, dict) and schema.get("type") == "array":
-        return _fitted(_list_of(list(candidates(text))), schema, None)
+    try:
+        found = candidates(text)
+        if wanted == {"array"}:
+            found = iter([_list_of(list(found))])
+        return _first_that_fits(found, lambda value: _fitting(value, schema))
+    except ReplyTruncated:
+        raise
+    except ReplyRejected:
+        if not wanted & SCALARS:
+            raise
+        return _scalar(text, schema)
+
+
+def _first_that_fits(found: Iterable[Any], fit: Callable[[Any], T]) -> T:
+    """The first value that fits; else what is wrong with the first."""
     rejected: ReplyRejected | None = None
-    for value in candidates(text):
-        try:
-            return _fitted(value, schema, None)
-        except ReplyRejected as error:
-            rejected = rejected or error
+    try:
+        for value in found:
+            try:
+                return fit(value)
+            except ReplyRejected as error:
+                rejected = rejected or error
+    except RecursionError as error:
+        raise ReplyNotJson("the reply is nested too deep") from error
     raise rejected or ReplyNotJson("the reply holds no JSON object")
 
 
@@ -51,33 +83,30 @@ def _list_of(found: list[Any]) -> Any:
     return lists[0] if lists else found[0] if len(found) == 1 else found
 
 
-def _is_scalar(schema: dict[str, Any]) -> bool:
-    """Whether a label, a number or a text is asked for, and no object."""
-    named = "enum" in schema or "const" in schema
-    return named or schema.get("type") in ("string", "number", "integer", "boolean")
-
-
 def _scalar(text: str, schema: dict[str, Any]) -> object:
-    """A label, number or text, alone, quoted or (a label) within prose."""
-    bare = text.strip()
-    for reading in (_decoded(bare), bare):
+    """A label, number or text: alone, quoted, in a fence, or (where it is the only one) within prose."""
+    bare = answer_of(text)
+    if bare.startswith("```") and bare.endswith("```"):
+        bare = fenced(bare) or bare
+    for reading in (*_decoded(bare), bare):
         value = fitted(reading, schema)
         if not problems(value, schema):
             return value
-    labels = schema.get("enum") or ([schema["const"]] if "const" in schema else [])
-    label = label_in(bare, labels)
-    if label is not None:
-        return label
+    within = label_in(bare, labels(schema))
+    if within is None and "string" not in kinds(schema):
+        within = word_in(bare, kinds(schema))
+    if within is not None and not problems(within, schema):
+        return within
     found = tuple(problems(bare, schema))
     raise ReplyInvalid(_summary(found), problems=found)
 
 
-def _decoded(text: str) -> object:
+def _decoded(text: str) -> list[object]:
+    """The text as JSON; nothing where it is none."""
     try:
-        decoded: object = json.loads(text)
-    except (ValueError, RecursionError):
-        return text
-    return decoded
+        return [strict(text)]
+    except (ValueError, ReplyNotJson):
+        return []
 
 
 def accept(text: str, output: type[BaseModel], *, document: str, finish_reason: str = "stop") -> dict[str, Any]:
@@ -85,22 +114,14 @@ def accept(text: str, output: type[BaseModel], *, document: str, finish_reason: 
 
     Raises as :func:`parse`.
     """
-    shape = output.model_json_schema()
-    rejected: ReplyRejected | None = None
-    if finish_reason.lower() in CUT_OFF:
-        raise ReplyTruncated(f"the model stopped at its output limit ({finish_reason})")
-    for found in candidates(text):
-        try:
-            return _accepted(found, output, shape, Document(document))
-        except ReplyRejected as error:
-            rejected = rejected or error
-    raise rejected or ReplyNotJson("the reply holds no JSON object")
+    _must_be_whole(finish_reason)
+    shape, source = output.model_json_schema(), Document(document)
+    return _first_that_fits(candidates(text), lambda value: _accepted(value, output, shape, source))
 
 
 def _accepted(value: Any, output: type[BaseModel], shape: dict[str, Any], document: Document) -> dict[str, Any]:
     _storable(value)
-    model = _fitted(fitted(value, shape), output, document)
-    assert isinstance(model, BaseModel)  # noqa: S101 - a model's class gives its instance
+    model = _validated(fitted(value, shape), output, document)
     plain: dict[str, Any] = to_jsonable_python(_with_numbers(model.model_dump()))
     return plain
 
@@ -123,18 +144,20 @@ def correction_problems(error: ReplyRejected) -> list[str]:
     return [f"{place or 'the answer'}: {rule}" for place, rule in error.problems]
 
 
-def _fitted(value: Any, schema: dict[str, Any] | type[BaseModel] | None, document: Document | None) -> object:
-    if schema is None:
-        return value
-    if isinstance(schema, dict):
-        value = fitted(value, schema)
-        found = tuple(problems(value, schema))
-        if found:
-            raise ReplyInvalid(_summary(found), problems=found, value=value)
-        return value
+def _fitting(value: Any, schema: dict[str, Any]) -> object:
+    value = fitted(value, schema)
+    found = tuple(problems(value, schema))
+    if is_foreign(value, schema):
+        found = (("", "has none of the known fields"),)
+    if found:
+        raise ReplyInvalid(_summary(found), problems=found, value=value)
+    return value
+
+
+def _validated(value: Any, output: type[BaseModel], document: Document | None) -> BaseModel:
     try:
         # Strict about JSON types, yet from JSON: a date is a string there.
-        return schema.model_validate_json(json.dumps(value), context={"document": document})
+        return output.model_validate_json(json.dumps(value), context={"document": document})
     except ValidationError as error:
         raise _rejection(error, value) from error
 

@@ -13,7 +13,7 @@ from typing import Literal, TypeAlias
 
 from docmill.errors import ReplyNotJson, ReplyTruncated
 
-__all__ = ["spans"]
+__all__ = ["OPENING", "closed", "spans"]
 
 DEEPEST = 200
 CLOSES = {"{": "}", "[": "]"}
@@ -32,9 +32,17 @@ def spans(text: str) -> Iterator[str]:
     """
     start = 0
     while (opening := OPENING.search(text, start)) is not None:
-        walk = _closed(text, opening.start())
-        yield "".join(walk.written)
-        start = walk.place
+        span, start = closed(text, opening.start())
+        yield span
+
+
+def closed(text: str, opening: int) -> tuple[str, int]:
+    """The part from an opening bracket to the one that closes it, slips put right, and where it ends.
+
+    Raises as :func:`spans`.
+    """
+    walk = _closed(text, opening)
+    return "".join(walk.written), walk.place
 
 
 def _closed(text: str, opening: int) -> _Walk:
@@ -73,38 +81,43 @@ class _Walk:
         sign = self.text[self.place]
         self.place += 1
         if self.in_text:
-            self._within_text(sign)
-        elif sign == '"':
+            return self._within_text(sign)
+        if sign == '"':
             self.in_text = True
-            self.written.append(sign)
         elif sign in CLOSES:
-            self._open(sign)
+            return self._open(sign)
         elif sign in "}]":
             return self._close(sign)
-        else:
-            self.written.append(sign)
+        self.written.append(sign)
         return True
 
-    def _open(self, sign: str) -> None:
+    def _open(self, sign: str) -> bool:
         if self.stack and self._last in "}]":
             self.written.append(",")  # between two values there is one, whether it was written or not
         self.stack.append(CLOSES[sign])
         self.written.append(sign)
+        return True
 
     @property
     def _last(self) -> str:
         """The last sign written that is no space."""
         return next((sign[-1] for sign in reversed(self.written) if not sign.isspace()), " ")
 
-    def _within_text(self, sign: str) -> None:
+    def _within_text(self, sign: str) -> bool:
         if sign == "\\" and self.place < len(self.text):
             self.written.append(sign + self.text[self.place])
             self.place += 1
         elif sign == '"' and self.slip == "unescaped" and not ENDS_A_TEXT.match(self.text, self.place):
             self.written.append('\\"')
+            return not self._begins_a_line()  # there it begins another text: the end of this one is missing
         else:
             self.in_text = sign != '"'
             self.written.append(sign)
+        return True
+
+    def _begins_a_line(self) -> bool:
+        before = next((sign for sign in reversed(self.written[:-1]) if sign not in " \t"), "")
+        return before == "\n"
 
     def _close(self, sign: str) -> bool:
         if sign == self.stack[-1]:

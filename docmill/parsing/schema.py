@@ -9,7 +9,10 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeAlias
 
-__all__ = ["problems", "resolved"]
+__all__ = ["SCALARS", "kinds", "labels", "problems", "resolved"]
+
+DEEPEST_REFERENCE = 20
+"""References and alternatives, one within another."""
 
 Problem: TypeAlias = tuple[str, str]
 """A place, as in ``lines.0.total``, and the rule that it breaks."""
@@ -23,6 +26,34 @@ TYPES: Mapping[str, tuple[type, ...]] = {
     "boolean": (bool,),
     "null": (type(None),),
 }
+SCALARS = frozenset({"string", "number", "integer", "boolean", "null"})
+
+
+def kinds(schema: Any, root: Mapping[str, Any] | None = None, *, depth: int = 0) -> frozenset[str]:
+    """The JSON types that a value may have; empty where the schema does not say."""
+    if not isinstance(schema, Mapping) or depth > DEEPEST_REFERENCE:
+        return frozenset()
+    root = root if root is not None else schema
+    if "$ref" in schema:
+        return kinds(resolved(schema["$ref"], root), root, depth=depth + 1)
+    if "type" in schema:
+        named = schema["type"]
+        return frozenset([named] if isinstance(named, str) else named)
+    for keyword in ("anyOf", "oneOf"):
+        choices = [kinds(choice, root, depth=depth + 1) for choice in schema.get(keyword, ())]
+        if choices:
+            return frozenset().union(*choices) if all(choices) else frozenset()
+    allowed = labels(schema)
+    if allowed:
+        return frozenset(name for name in TYPES if any(_is(label, name) for label in allowed))
+    of_parts = (kinds(part, root, depth=depth + 1) for part in schema.get("allOf", ()))
+    by_keyword = {"object"} if "properties" in schema else {"array"} if "items" in schema else set()
+    return next(filter(None, of_parts), frozenset(by_keyword))
+
+
+def labels(schema: Mapping[str, Any]) -> list[Any]:
+    """The values that an enumeration, or a constant, allows."""
+    return list(schema.get("enum") or ([schema["const"]] if "const" in schema else []))
 
 
 def problems(value: Any, schema: Any, root: Mapping[str, Any] | None = None, place: str = "") -> list[Problem]:

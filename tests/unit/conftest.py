@@ -6,6 +6,11 @@ import socket
 from typing import NoReturn
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("docmill", deadline=None)
+settings.load_profile("docmill")
+"""No example is timed: a loaded machine is no defect."""
 
 
 @pytest.fixture(autouse=True)
