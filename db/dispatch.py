@@ -15,7 +15,19 @@ from db import flights
 from db.jobs import ENDING, MOST_CRASHES, MOST_REDRIVES, QUARANTINED_AT, Drive
 from db.ledger import expire_intents
 
-__all__ = ["Room", "dispatch", "forget_worker", "room", "see_worker", "some_wait", "sweep", "try_lead"]
+__all__ = [
+    "Room",
+    "dispatch",
+    "forget_worker",
+    "held_for",
+    "processes",
+    "room",
+    "see_worker",
+    "some_wait",
+    "sweep",
+    "try_lead",
+    "wake",
+]
 
 UPKEEP_LOCK = 0x75706B70
 SEEN_WITHIN_S = 30.0
@@ -72,6 +84,60 @@ def room(connection: Connection) -> Room:
     ).one()
     io = 2 * slots.get("io", 0)
     return Room(cpu=4 * slots.get("cpu", 0) - out.cpu, all=io - out.total, kept=io // 10)
+
+
+def processes(connection: Connection) -> int:
+    """Io workers that were seen lately: so many share the provider's limits."""
+    return int(
+        connection.execute(
+            text(
+                "select count(*) from workers where queue = 'io'"
+                " and seen_at > clock_timestamp() - make_interval(secs => :within)"
+            ),
+            {"within": SEEN_WITHIN_S},
+        ).scalar_one()
+    )
+
+
+def held_for(connection: Connection) -> list[str]:
+    """The models for whose limits jobs are held: a walk along the index, one step a model."""
+    return list(
+        connection.execute(
+            text(
+                "with recursive keys as ("
+                "(select held_for as key from jobs where wait = 'rate' and held_for > '' and held_for !~ '^hold:'"
+                " order by held_for limit 1) union all"
+                " select (select held_for from jobs where wait = 'rate' and held_for > keys.key"
+                " and held_for !~ '^hold:' order by held_for limit 1) from keys where keys.key is not null)"
+                " select key from keys where key is not null"
+            )
+        ).scalars()
+    )
+
+
+def wake(connection: Connection, key: str, limit: int) -> None:
+    """As many jobs as a model's limits have room for now: interactive ones first, then tenants in turn."""
+    connection.execute(text(WAKE), {"key": key, "limit": limit})
+
+
+WAKE = """
+update jobs set wait = 'unsent', state = 'queued', wake_at = clock_timestamp() where id in (
+  with recursive tenants as (
+    (select lane, tenant from jobs where wait = 'rate' and held_for = :key order by lane desc, tenant desc limit 1)
+    union all
+    select next.lane, next.tenant from tenants cross join lateral (
+      select lane, tenant from jobs
+      where wait = 'rate' and held_for = :key and (lane, tenant) < (tenants.lane, tenants.tenant)
+      order by lane desc, tenant desc limit 1) next
+  ), waiting as (
+    select candidate.id, tenants.lane,
+      row_number() over (partition by tenants.lane, tenants.tenant order by candidate.id) as place
+    from tenants cross join lateral (
+      select id from jobs
+      where wait = 'rate' and held_for = :key and lane = tenants.lane and tenant = tenants.tenant
+      order by id limit :limit for update skip locked) candidate
+  ) select id from waiting order by lane desc, place, id limit :limit
+)"""
 
 
 def dispatch(connection: Connection, available: Room, *, message_s: float) -> list[Drive]:

@@ -268,15 +268,21 @@ def hold(
     *,
     for_s: float | None = None,
     next_attempt: bool = False,
+    held_for: str | None = None,
 ) -> bool:
-    """The job waits here, and not in the broker; ``for_s`` None is an hour, or an event before it."""
+    """The job waits here, and not in the broker; ``for_s`` None is an hour, or an event before it.
+
+    ``held_for`` names the model whose room, or release, is such an event.
+    """
     return _changed(
         connection,
-        "state = 'held', wait = :wait, owner = null, attempt = attempt + :attempts, redrives = 0,"
+        "state = 'held', wait = :wait, held_for = :held_for, owner = null, attempt = attempt + :attempts,"
+        " redrives = 0,"
         f" wake_at = {_after('for_s')}",
         {
             **job.fence,
             "wait": wait,
+            "held_for": held_for,
             "for_s": 3600.0 if for_s is None else for_s,
             "attempts": int(next_attempt),
         },

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from sqlalchemy import Connection, text
 
-__all__ = ["ModelState", "hold", "learn", "release", "state_of"]
+__all__ = ["ModelState", "hold", "hold_key", "learn", "release", "state_of"]
 
 
 class Named(Protocol):
@@ -58,9 +58,17 @@ def hold(connection: Connection, model: Named, *, for_s: float, cause: str) -> N
     )
 
 
+def hold_key(model: Named) -> str:
+    """What jobs are held for that wait for the end of the model's hold."""
+    return f"hold:{model.account}/{model.model}"
+
+
 def release(connection: Connection, model: Named) -> None:
-    """Ends a hold, and wakes the jobs that wait for a rate."""
-    connection.execute(text("update jobs set wake_at = clock_timestamp() where wait = 'rate'"))
+    """Ends a hold, and wakes the jobs that wait for it."""
+    connection.execute(
+        text("update jobs set wake_at = clock_timestamp() where wait = 'rate' and held_for = :held_for"),
+        {"held_for": hold_key(model)},
+    )
     connection.execute(
         text(
             "update model_state set hold_until = null, hold_cause = null"

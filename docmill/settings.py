@@ -67,6 +67,8 @@ class ModelTable(Strict):
     max_output_tokens: int | None = Field(default=None, gt=0)
     requests_per_minute: float | None = Field(default=None, gt=0)
     tokens_per_minute: float | None = Field(default=None, gt=0)
+    open_calls: int | None = Field(default=None, gt=0)
+    """Calls that one tenant may have open at once in the whole fleet."""
     structured: Literal["schema", "json", "prompt"] = "schema"
     """How the answer's shape is asked for first; a model that rejects it is remembered."""
     price: PriceTable | None = None
@@ -101,8 +103,14 @@ class Model(Strict):
     max_output_tokens: int | None = None
     requests_per_minute: float | None = None
     tokens_per_minute: float | None = None
+    open_calls: int | None = None
     structured: Literal["schema", "json", "prompt"] = "schema"
     prices: Mapping[str, Price] = Field(default_factory=dict, exclude=True)
+
+    @property
+    def limit_key(self) -> str:
+        """What shares limits: a model of an account, an account being a credential at an address."""
+        return f"{self.account}@{self.base_url}/{self.model}"
 
 
 class Models:

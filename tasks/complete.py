@@ -31,6 +31,7 @@ from docmill.remedies import decide
 from docmill.settings import Model
 from prompts import PromptVersion
 from tasks import remedy as remedies
+from tasks import slots
 from tasks.affording import reserve, short_of_money, worst_case
 from tasks.drive import drive_to_store
 from tasks.remedy import Setback
@@ -45,8 +46,6 @@ log = structlog.get_logger()
 
 WAITER_S = 60.0
 """After so long a job that waits for another's answer looks whether that one still lives."""
-SHORT_S = 0.02
-"""Waits below are not worth a message."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,14 +72,12 @@ class Call:
         return hashlib.sha256(b"\0".join(parts)).digest()
 
     @property
-    def limit_key(self) -> str:
-        """What shares limits: a model of an account, an account being a credential at an address."""
-        return f"{self.model.account}@{self.model.base_url}/{self.model.model}"
-
-    @property
     def limits(self) -> Limits:
         """As docmill.toml knows them."""
-        return Limits(requests=self.model.requests_per_minute, tokens=self.model.tokens_per_minute)
+        model = self.model
+        return Limits(
+            requests=model.requests_per_minute, tokens=model.tokens_per_minute, open_calls=model.open_calls
+        )
 
     @property
     def tokens(self) -> int:
@@ -102,17 +99,17 @@ def complete(services: Services, job: Job) -> Step:
     waits = (
         _behind_another(services, call)
         or short_of_money(services, job, call.prompt, call.intent.reserved_usd)
-        or _for_a_slot(services, call)
+        or slots.wait_for(services, call)
     )
     if waits is not None:
         return waits
     opened_at = time.monotonic()
     refused = _open(services, call)
     if refused is not None:
-        _tell_limiter(services, call, used=0)
+        slots.give_back(services, call)
         return refused
     outcome = _ask(services, call, opened_at)
-    _tell_limiter(services, call, outcome)
+    slots.tell(services, call, outcome)
     return _store(services, call, outcome)
 
 
@@ -166,7 +163,7 @@ def _prepare(services: Services, job: Job) -> Call | Step:
         previous = ledger.previous_reply(connection, job) if job.purpose == "correction" else None
         state = models.state_of(connection, model)
     if state.hold_s > 0:
-        return _held(services, job, state.hold_s)
+        return _held(services, job, model, state.hold_s)
     if job.document is None or job.document.text is None:
         return _fail(services, job, Failure(kind="unreadable", message="the document was deleted"))
     request = compose(job, prompt, model, job.document.text, previous)
@@ -257,40 +254,6 @@ def _behind_another(services: Services, call: Call) -> Stop | None:
     with services.autocommit.connect() as connection:
         held = flights.await_landing(connection, call.job, call.work, for_s=WAITER_S)
     return Stop("held: flight") if held else None
-
-
-def _for_a_slot(services: Services, call: Call) -> Step | None:
-    """A countdown to a slot that is kept, or a hold until there may be one; None where the call may go.
-
-    One that the provider has told how long to wait has waited, and asks nobody else.
-    """
-    job = call.job
-    if job.history and job.history[-1]["kind"] == "rate_limited":
-        return None
-    name = f"{job.id}:{job.attempt}:{len(job.history)}"
-    slot = services.limiter.ask(call.limit_key, name, call.tokens, call.limits)
-    if slot.wait_s <= SHORT_S:
-        return None
-    with services.engine.begin() as connection:
-        if slot.reserved or slot.wait_s <= 1:
-            return remedies.wait(connection, job, slot.wait_s, "rate")
-        jobs.hold(connection, job, "rate", for_s=max(1.0, slot.wait_s / 2))
-    return Stop("held: rate")
-
-
-def _tell_limiter(
-    services: Services, call: Call, outcome: Outcome | None = None, *, used: int | None = None
-) -> None:
-    """Gives back what the call did not use, and passes on what the provider told."""
-    limits = outcome.limits if outcome else Limits()
-    if outcome is not None and outcome.failure is not None and outcome.failure.kind == "rate_limited":
-        used = 0
-        services.limiter.told(call.limit_key, outcome.failure.retry_after_s or 1.0)
-    elif outcome is not None and outcome.reply is not None:
-        usage = outcome.reply.usage
-        used = (usage.input_tokens or 0) + (usage.output_tokens or 0) or None
-    spent = call.tokens if used is None else used
-    services.limiter.answered(call.limit_key, call.tokens, spent, call.limits, limits)
 
 
 def _ask(services: Services, call: Call, opened_at: float) -> Outcome:
@@ -388,9 +351,9 @@ def _onward(services: Services, job: Job) -> Step:
     return Onward() if moved else Stop("stale")
 
 
-def _held(services: Services, job: Job, hold_s: float) -> Step:
+def _held(services: Services, job: Job, model: Model, hold_s: float) -> Step:
     with services.autocommit.connect() as connection:
-        jobs.hold(connection, job, "rate", for_s=hold_s)
+        jobs.hold(connection, job, "rate", for_s=hold_s, held_for=models.hold_key(model))
     return Stop("held: rate")
 
 

@@ -181,12 +181,15 @@ def wait(connection: Connection, job: Job, countdown_s: float, word: str, *, nex
 
 
 def _room_for_countdown(connection: Connection) -> bool:
-    """Countdowns stay unacknowledged in workers; more of them than io slots would block other work."""
+    """Countdowns stay unacknowledged in workers; more of them than io slots would block other work.
+
+    Some room is left for those that count at the same time: a process has a tenth as many connections as slots.
+    """
     return bool(
         connection.execute(
             text(
                 "select (select count(*) from jobs where wait = 'countdown' and stage = 'complete')"
-                " < (select coalesce(sum(slots), 0) from workers where queue = 'io'"
+                " < (select coalesce(sum(slots), 0) * 0.8 from workers where queue = 'io'"
                 " and seen_at > clock_timestamp() - interval '30 s')"
             )
         ).scalar()

@@ -68,12 +68,18 @@ class Upkeep:
         drives = drain(services.spool, services.engine, message_s=services.message_s)
         with services.engine.begin() as connection:
             fleet.see_worker(connection, self.worker, "io", self.slots)
+            services.limiter.share_with(fleet.processes(connection))
+            held = fleet.held_for(connection)
         with services.engine.begin() as connection:
             if not fleet.try_lead(connection):
                 return drives, False
             sweeps = self._may_sweep()
             if sweeps:
+                # The limits are asked before any row is locked.
+                rooms = {key: services.limiter.room(key) for key in held}
                 drives += fleet.sweep(connection, message_s=services.message_s)
+                for key, room in rooms.items():
+                    fleet.wake(connection, key, room)
             drives += fleet.dispatch(connection, fleet.room(connection), message_s=services.message_s)
             waiting = fleet.some_wait(connection)
         if sweeps:

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from docmill.errors import Failure
 from docmill.llm.classification import classify
-from docmill.llm.limits import Limits, told_limits
+from docmill.llm.limits import Limits, told_left, told_limits
 from docmill.llm.transport import NOT_SENT, Response, Transport
 from docmill.llm.types import Reply, Request
 from docmill.llm.wire import wire_for
@@ -43,6 +43,8 @@ class Outcome:
     latency_ms: int
     limits: Limits = field(default_factory=Limits)
     """What the response told of the provider's limits."""
+    left: Limits = field(default_factory=Limits)
+    """What the response told to be left of them."""
 
     @property
     def answered(self) -> bool:
@@ -84,8 +86,14 @@ async def ask(
         now=datetime.now(UTC),
     )
     reply = wire.reply(response.body) if _may_hold_a_reply(response, failure) else None
-    limits = told_limits(endpoint.provider, response.headers)
-    return Outcome(reply=reply, failure=failure, status=response.status, latency_ms=latency_ms, limits=limits)
+    return Outcome(
+        reply=reply,
+        failure=failure,
+        status=response.status,
+        latency_ms=latency_ms,
+        limits=told_limits(endpoint.provider, response.headers),
+        left=told_left(endpoint.provider, response.headers),
+    )
 
 
 def _may_hold_a_reply(response: Response, failure: Failure | None) -> bool:

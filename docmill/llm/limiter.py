@@ -1,15 +1,20 @@
 """The provider's limits, shared by the whole fleet: requests and tokens a minute of each model of an account.
 
-One atomic script over Redis or Valkey, by the server's own clock. A slot is taken in the future where there is
-none now, and kept under the asker's name, so that asking again finds it. Where the cache server is away every
-call may go: the provider still says no, and its no is kept as ever.
+One atomic script over Redis or Valkey (``limiter.lua`` says how it counts). A slot in the future is kept under the
+asker's name, so that asking again finds it. What a process has learned of the limits it tells a server that lost
+them. Where the server is away, each process keeps to its share of what it knows.
 
-Of a model whose limits nobody knows yet, one call goes first; its answer may tell them.
+Of a model whose limits nobody knows, one call goes first; its answer may tell them. Where it tells none, each
+answer lets one more be open at once, and a no halves them.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from importlib import resources
 from typing import Any, Protocol
 
 import redis
@@ -17,24 +22,22 @@ import structlog
 
 from docmill.llm.limits import Limits
 
-__all__ = ["Limiter", "NoLimiter", "RedisLimiter", "Slot"]
+__all__ = ["Limiter", "NoLimiter", "RedisLimiter", "Share", "Slot"]
 
 log = structlog.get_logger()
 
-LONGEST_RESERVATION_S = 60.0
-"""Farther ahead no slot is kept: who would wait longer is told to come again."""
-KEPT_S = 120
-"""How long a slot outlasts its time: who comes later than that asks anew."""
-FORGOTTEN_S = 3600
-PACE = 0.98
-"""Of the limit: messages arrive a little before or after their time, and a no costs more than it gains."""
-FIRST_ANSWER_S = 5
-"""How long the others wait for the first call's answer, which may tell the limits."""
+UNTOLD = Limits()
+ASK_AGAIN_S = 1.0
+"""After the server was away it is left alone for so long."""
+UNKNOWN_PACE = Limits(requests=60.0)
+"""What the whole fleet keeps to while the server is away, of a model whose limits nobody knows."""
+LOST_S = 120.0
+"""An open call is given up for lost after so long where nobody says how long it may take."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Slot:
-    """When a call may go. ``reserved`` is False where the asker has to ask again after the wait."""
+    """When a call may go. ``reserved`` is False where there is no slot yet, and the asker has to ask anew."""
 
     wait_s: float = 0.0
     reserved: bool = True
@@ -43,129 +46,193 @@ class Slot:
 class Limiter(Protocol):
     """The seam between ``complete`` and the limits."""
 
-    def ask(self, model: str, name: str, tokens: int, known: Limits) -> Slot:
-        """A slot for a call of so many tokens; the same name finds the same slot again."""
+    def ask(
+        self, model: str, name: str, tokens: int, known: Limits, *, tenant: str = "", first: bool = False
+    ) -> Slot:
+        """A slot for a call of so many tokens; the same name finds the same slot again.
+
+        Tenants take turns. ``first`` is for a call that a person waits for, or that has waited as it was told.
+        """
 
     def told(self, model: str, wait_s: float) -> None:
         """The provider said no: nobody asks this model before the wait is over."""
 
-    def answered(self, model: str, reserved: int, used: int, known: Limits, learned: Limits) -> None:
-        """Gives back the tokens that a call had reserved and not used; keeps the limits that the answer told."""
+    def answered(
+        self,
+        model: str,
+        reserved: int,
+        used: int,
+        known: Limits,
+        learned: Limits,
+        *,
+        name: str = "",
+        tenant: str = "",
+        left: Limits = UNTOLD,
+        sent: bool = True,
+    ) -> None:
+        """Gives back the tokens that a call had reserved and not used; keeps what the answer told of limits.
+
+        ``left`` is what it told to be left of them. A call that was not ``sent`` gives back its request, too.
+        """
+
+    def room(self, model: str) -> int:
+        """How many calls more would get a slot now."""
+
+    def share_with(self, processes: int) -> None:
+        """So many processes of the fleet ask, this one included."""
 
 
 class NoLimiter:
     """Every call may go."""
 
-    def ask(self, model: str, name: str, tokens: int, known: Limits) -> Slot:  # noqa: ARG002 - the seam's shape
+    def ask(
+        self,
+        model: str,  # noqa: ARG002 - the seam's shape
+        name: str,  # noqa: ARG002
+        tokens: int,  # noqa: ARG002
+        known: Limits,  # noqa: ARG002
+        *,
+        tenant: str = "",  # noqa: ARG002
+        first: bool = False,  # noqa: ARG002
+    ) -> Slot:
         return Slot()
 
     def told(self, model: str, wait_s: float) -> None:
         """Nobody to tell."""
 
-    def answered(self, model: str, reserved: int, used: int, known: Limits, learned: Limits) -> None:
+    def answered(
+        self,
+        model: str,
+        reserved: int,
+        used: int,
+        known: Limits,
+        learned: Limits,
+        *,
+        name: str = "",
+        tenant: str = "",
+        left: Limits = UNTOLD,
+        sent: bool = True,
+    ) -> None:
         """Nothing to keep."""
 
+    def room(self, model: str) -> int:  # noqa: ARG002 - the seam's shape
+        return 0
 
-# KEYS: the model's state, the asker's slot. ARGV: tokens, limits as configured (0: unknown), the longest
-# reservation, how long a slot is kept, how long an unused state, how long the first call is waited for, the
-# share of the limit that is used. Times are seconds of the server's clock. ``req`` and ``tok`` are the times at
-# which the next request and the next token are free.
-ASK = """
-local time = redis.call('TIME')
-local now = time[1] + time[2] / 1000000
-local kept = redis.call('GET', KEYS[2])
-if kept then
-  local left = kept - now
-  if left <= 0 then redis.call('DEL', KEYS[2]) end
-  return {tostring(math.max(0, left)), 1}
-end
-local state = redis.call('HMGET', KEYS[1], 'req', 'tok', 'until', 'rpm', 'tpm', 'first', 'seen')
-local rpm = tonumber(ARGV[2]) > 0 and tonumber(ARGV[2]) or tonumber(state[4] or 0)
-local tpm = tonumber(ARGV[3]) > 0 and tonumber(ARGV[3]) or tonumber(state[5] or 0)
-if rpm == 0 and tpm == 0 and not state[7] then
-  if not state[6] then
-    redis.call('HSET', KEYS[1], 'first', now)
-    redis.call('EXPIRE', KEYS[1], ARGV[6])
-    return {'0', 1}
-  end
-  if now - state[6] < tonumber(ARGV[7]) then return {'0.5', 0} end
-end
-local at = math.max(now, tonumber(state[3] or 0))
-if rpm > 0 then at = math.max(at, tonumber(state[1] or 0)) end
-if tpm > 0 then at = math.max(at, tonumber(state[2] or 0)) end
-if at - now > tonumber(ARGV[4]) then return {tostring(at - now), 0} end
-if rpm > 0 then redis.call('HSET', KEYS[1], 'req', string.format('%.6f', at + 60 / rpm / ARGV[8])) end
-if tpm > 0 then redis.call('HSET', KEYS[1], 'tok', string.format('%.6f', at + ARGV[1] * 60 / tpm / ARGV[8])) end
-redis.call('EXPIRE', KEYS[1], ARGV[6])
-if at > now then
-  redis.call('SET', KEYS[2], string.format('%.6f', at), 'EX', math.ceil(at - now) + tonumber(ARGV[5]))
-end
-return {tostring(at - now), 1}
-"""
+    def share_with(self, processes: int) -> None:
+        """Nothing is shared."""
 
-TOLD = """
-local time = redis.call('TIME')
-local until_ = time[1] + time[2] / 1000000 + ARGV[1]
-local before = tonumber(redis.call('HGET', KEYS[1], 'until') or 0)
-redis.call('HSET', KEYS[1], 'until', string.format('%.6f', math.max(before, until_)))
-redis.call('EXPIRE', KEYS[1], ARGV[2])
-return 1
-"""
 
-# What was not used frees the time that it was given, though never time that has passed.
-ANSWERED = """
-redis.call('HSET', KEYS[1], 'seen', 1)
-if tonumber(ARGV[3]) > 0 then redis.call('HSET', KEYS[1], 'rpm', ARGV[3]) end
-if tonumber(ARGV[4]) > 0 then redis.call('HSET', KEYS[1], 'tpm', ARGV[4]) end
-local tpm = tonumber(ARGV[2]) > 0 and tonumber(ARGV[2]) or tonumber(redis.call('HGET', KEYS[1], 'tpm') or 0)
-local free = tonumber(redis.call('HGET', KEYS[1], 'tok') or 0)
-if tpm > 0 and free > 0 then
-  redis.call('HSET', KEYS[1], 'tok', string.format('%.6f', free - ARGV[1] * 60 / tpm))
-end
-redis.call('EXPIRE', KEYS[1], ARGV[5])
-return 1
-"""
+@dataclass(kw_only=True)
+class Share:
+    """One process's equal share of the limits, kept without the others. Safe for threads."""
+
+    processes: int = 1
+    clock: Callable[[], float] = time.monotonic
+    _free_at: dict[str, float] = field(default_factory=dict, init=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
+
+    def take(self, model: str, tokens: int, limits: Limits) -> float:
+        """Takes a slot that is free now, and gives 0; else the seconds until one may be."""
+        if limits.requests is None and limits.tokens is None:
+            limits = UNKNOWN_PACE
+        with self._lock:
+            now = self.clock()
+            free_at = self._free_at.get(model, now)
+            if free_at > now:
+                return free_at - now
+            by_requests = 60 / limits.requests if limits.requests else 0.0
+            by_tokens = 60 * tokens / limits.tokens if limits.tokens else 0.0
+            self._free_at[model] = now + max(by_requests, by_tokens) * self.processes
+            return 0.0
+
+    def halt(self, model: str, wait_s: float) -> None:
+        """Nothing is free before the wait is over."""
+        with self._lock:
+            self._free_at[model] = max(self._free_at.get(model, 0.0), self.clock() + wait_s)
 
 
 class RedisLimiter:
     """Limits in Redis or Valkey. ``model`` names an account's model; calls of one name share its limits."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, lost_s: float = LOST_S) -> None:
         self._redis: Any = redis.Redis.from_url(url, socket_timeout=2, socket_connect_timeout=2)
-        self._ask = self._redis.register_script(ASK)
-        self._told = self._redis.register_script(TOLD)
-        self._answered = self._redis.register_script(ANSWERED)
+        script = resources.files("docmill.llm").joinpath("limiter.lua").read_text(encoding="utf-8")
+        self._script = self._redis.register_script(script)
+        self._lost_s = lost_s
+        self._learned: dict[str, Limits] = {}
+        self._share = Share()
+        self._away_until = 0.0
 
     def close(self) -> None:
         self._redis.close()
 
-    def ask(self, model: str, name: str, tokens: int, known: Limits) -> Slot:
-        limits = [known.requests or 0, known.tokens or 0]
-        values = [tokens, *limits, LONGEST_RESERVATION_S, KEPT_S, FORGOTTEN_S, FIRST_ANSWER_S, PACE]
-        try:
-            wait, reserved = self._ask(keys=[_state(model), f"docmill:slot:{model}:{name}"], args=values)
-        except redis.RedisError as error:
-            _away(error)
-            return Slot()
-        return Slot(wait_s=float(wait), reserved=bool(reserved))
+    def ask(
+        self, model: str, name: str, tokens: int, known: Limits, *, tenant: str = "", first: bool = False
+    ) -> Slot:
+        learned = self._learned.get(model, Limits())
+        limits = [*_numbers(known, 0), *_numbers(learned, 0), known.open_calls or 0]
+        values: list[str | float] = ["ask", name, tenant, tokens, *limits, int(first), self._lost_s]
+        answer = self._run(_keys(model, name, tenant), values)
+        if answer is None:
+            wait_s = self._share.take(model, tokens, _either(known, learned))
+            return Slot(wait_s=wait_s, reserved=wait_s == 0)
+        return Slot(wait_s=float(answer[0]), reserved=bool(answer[1]))
 
     def told(self, model: str, wait_s: float) -> None:
+        self._share.halt(model, wait_s)
+        self._run(_keys(model), ["told", wait_s])
+
+    def answered(
+        self,
+        model: str,
+        reserved: int,
+        used: int,
+        known: Limits,
+        learned: Limits,
+        *,
+        name: str = "",
+        tenant: str = "",
+        left: Limits = UNTOLD,
+        sent: bool = True,
+    ) -> None:
+        if learned != Limits():
+            self._learned[model] = _either(learned, self._learned.get(model, Limits()))
+        told = _numbers(_either(known, learned), 0)
+        values = [reserved, used, int(not sent), *told, *_numbers(left, -1)]
+        self._run(_keys(model, name, tenant), ["answered", name, *values])
+
+    def room(self, model: str) -> int:
+        found = self._run(_keys(model), ["room"])
+        return 0 if found is None else int(found)
+
+    def share_with(self, processes: int) -> None:
+        self._share.processes = max(1, processes)
+
+    def _run(self, keys: Sequence[str], values: Sequence[str | float]) -> Any:
+        """What the script answers; None where the server is away."""
+        if time.monotonic() < self._away_until:
+            return None
         try:
-            self._told(keys=[_state(model)], args=[wait_s, FORGOTTEN_S])
+            return self._script(keys=keys, args=values)
         except redis.RedisError as error:
-            _away(error)
-
-    def answered(self, model: str, reserved: int, used: int, known: Limits, learned: Limits) -> None:
-        values = [reserved - used, known.tokens or 0, learned.requests or 0, learned.tokens or 0, FORGOTTEN_S]
-        try:
-            self._answered(keys=[_state(model)], args=values)
-        except redis.RedisError as error:
-            _away(error)
+            self._away_until = time.monotonic() + ASK_AGAIN_S
+            log.warning("cache_away", error=type(error).__name__, told=str(error)[:200])
+            return None
 
 
-def _state(model: str) -> str:
-    return f"docmill:limit:{model}"
+def _keys(model: str, name: str = "", tenant: str = "") -> list[str]:
+    """In one place of a cluster: the braces say so."""
+    state = f"docmill:limit:{{{model}}}"
+    return [state, f"{state}:slot:{name}", f"{state}:tenants", f"{state}:open", f"{state}:open:{tenant}"]
 
 
-def _away(error: redis.RedisError) -> None:
-    log.warning("cache_away", error=type(error).__name__)
+def _numbers(limits: Limits, unknown: float) -> list[float]:
+    return [unknown if limit is None else limit for limit in (limits.requests, limits.tokens)]
+
+
+def _either(first: Limits, second: Limits) -> Limits:
+    """Of each limit the first that is known."""
+    return Limits(
+        requests=second.requests if first.requests is None else first.requests,
+        tokens=second.tokens if first.tokens is None else first.tokens,
+    )

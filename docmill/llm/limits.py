@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-__all__ = ["Limits", "told_limits"]
+__all__ = ["Limits", "told_left", "told_limits"]
 
 REQUESTS = (
     "x-ratelimit-limit-requests",
@@ -27,6 +27,8 @@ class Limits:
 
     requests: float | None = None
     tokens: float | None = None
+    open_calls: int | None = None
+    """Calls that one tenant may have open at once; None is any number."""
 
 
 def told_limits(provider: str, headers: Mapping[str, str]) -> Limits:
@@ -36,9 +38,20 @@ def told_limits(provider: str, headers: Mapping[str, str]) -> Limits:
     return Limits(requests=requests, tokens=_first(found, TOKENS))
 
 
-def _first(headers: Mapping[str, str], names: tuple[str, ...]) -> float | None:
+def told_left(provider: str, headers: Mapping[str, str]) -> Limits:
+    """What an answer's headers say to be left of the limits."""
+    found = {name.lower().replace("remaining", "limit"): value for name, value in headers.items() if _left(name)}
+    requests = None if provider.lower() in REQUESTS_A_DAY else _first(found, REQUESTS, least=0)
+    return Limits(requests=requests, tokens=_first(found, TOKENS, least=0))
+
+
+def _left(name: str) -> bool:
+    return "remaining" in name.lower()
+
+
+def _first(headers: Mapping[str, str], names: tuple[str, ...], *, least: int = 1) -> float | None:
     for name in names:
         value = headers.get(name, "").strip()
-        if value.isdigit() and int(value) > 0:
+        if value.isascii() and value.isdigit() and int(value) >= least:
             return float(value)
     return None

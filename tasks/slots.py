@@ -1,0 +1,103 @@
+"""A call's slot of the provider's limits: waited for, given back, and settled with what the answer tells."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from db import jobs
+from docmill.llm.client import Outcome
+from docmill.llm.limiter import Slot
+from docmill.llm.limits import Limits
+from docmill.llm.types import Usage
+from tasks import remedy as remedies
+from tasks.services import Services
+from tasks.steps import Step, Stop
+
+if TYPE_CHECKING:
+    from tasks.complete import Call
+
+__all__ = ["give_back", "tell", "wait_for"]
+
+AT_THE_DOOR_S = 4.0
+"""So long a thread waits for its turn, all in all: the limiter calls jobs back a little early."""
+SHORT_S = 1.7
+"""A longer wait is worth a message."""
+FOR_OTHERS_S = 0.5
+"""So long a thread waits where it has no turn yet."""
+LOST_S = 60.0
+"""After so long a job that was held asks anew, if nobody has woken it."""
+
+
+def wait_for(services: Services, call: Call) -> Step | None:
+    """A countdown to a slot that is kept, or a hold until there may be one; None where the call may go now."""
+    slot, waited_s = _ask(services, call), 0.0
+    while 0 < slot.wait_s <= SHORT_S and waited_s < (AT_THE_DOOR_S if slot.reserved else FOR_OTHERS_S):
+        time.sleep(slot.wait_s)
+        waited_s += slot.wait_s
+        slot = _ask(services, call)
+    if slot.wait_s <= 0:
+        return None
+    with services.engine.begin() as connection:
+        if slot.reserved:
+            return remedies.wait(connection, call.job, slot.wait_s, "rate")
+        # Upkeep wakes as many as there is room for.
+        held_s = max(slot.wait_s, LOST_S)
+        jobs.hold(connection, call.job, "rate", for_s=held_s, held_for=call.model.limit_key)
+    return Stop("held: rate")
+
+
+def give_back(services: Services, call: Call) -> None:
+    """The slot of a call that was not made."""
+    services.limiter.answered(
+        call.model.limit_key,
+        call.tokens,
+        0,
+        call.limits,
+        Limits(),
+        name=_name(call),
+        tenant=call.job.tenant,
+        sent=False,
+    )
+
+
+def tell(services: Services, call: Call, outcome: Outcome) -> None:
+    """Gives back what the call did not use, and passes on what the provider told."""
+    failure = outcome.failure
+    limited = failure is not None and failure.kind == "rate_limited"
+    services.limiter.answered(
+        call.model.limit_key,
+        call.tokens,
+        0 if limited else _used(call, outcome),
+        call.limits,
+        outcome.limits,
+        name=_name(call),
+        tenant=call.job.tenant,
+        left=outcome.left,
+        sent=not limited,
+    )
+    if failure is not None and limited:
+        services.limiter.told(call.model.limit_key, failure.retry_after_s or 1.0)
+
+
+def _ask(services: Services, call: Call) -> Slot:
+    return services.limiter.ask(
+        call.model.limit_key, _name(call), call.tokens, call.limits, tenant=call.job.tenant, first=_first(call)
+    )
+
+
+def _name(call: Call) -> str:
+    """Each try has a slot of its own."""
+    return f"{call.job.id}:{call.job.attempt}:{len(call.job.history)}"
+
+
+def _first(call: Call) -> bool:
+    """Somebody waits for it, or the provider has told it to wait and it did."""
+    history = call.job.history
+    return call.job.lane == "interactive" or bool(history and history[-1]["kind"] == "rate_limited")
+
+
+def _used(call: Call, outcome: Outcome) -> int:
+    """Tokens as the answer tells them; without an answer, as many as the call was counted for."""
+    usage = outcome.reply.usage if outcome.reply else Usage()
+    return (usage.input_tokens or 0) + (usage.output_tokens or 0) or call.tokens
