@@ -31,6 +31,8 @@ class JobReport:
     wait: str | None
     value: Any
     """Of the latest result; None where there is none."""
+    evidence: Mapping[str, Any] | None
+    """Where its values stand in the document's text: place in the answer to ``start`` and ``end``."""
     failure: Mapping[str, Any] | None
     model: str | None
     """The provider's name of the model that answered last."""
@@ -53,14 +55,15 @@ class JobReport:
 
 REPORT = """
 select j.id, d.name, j.prompt, j.version, j.feature, j.usr, j.state, j.stage, j.wait, j.failure, j.created_at,
-  r.value, c.model, coalesce(c.input_tokens, 0)::int as input_tokens,
+  r.value, r.evidence, c.model, coalesce(c.input_tokens, 0)::int as input_tokens,
   coalesce(c.output_tokens, 0)::int as output_tokens,
   coalesce(c.calls, 0)::int as calls,
   case when coalesce(c.unknown, 0) = 0 then coalesce(c.cost_usd, 0) end as cost_usd,
   extract(epoch from j.finished_at - j.created_at)::float as seconds
 from jobs j
 left join documents d on d.id = j.document_id
-left join lateral (select value from results where job_id = j.id order by revision desc limit 1) r on true
+left join lateral (
+  select value, evidence from results where job_id = j.id order by revision desc limit 1) r on true
 left join lateral (
   select count(*) as calls, sum(input_tokens) as input_tokens, sum(output_tokens) as output_tokens,
     sum(cost_usd) as cost_usd,

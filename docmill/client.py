@@ -61,6 +61,8 @@ class Job(BaseModel):
     feature: str = "default"
     user: str = ""
     value: Any = None
+    evidence: dict[str, dict[str, int]] | None = None
+    """Where its values stand in the document's text: place in the answer to ``start`` and ``end``."""
     failure: dict[str, Any] | None = None
     """``kind`` and ``message``."""
     cost_usd: str | None = None

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 from db import jobs
 from db.jobs import Job
 from docmill.errors import Failure, ReplyRejected
 from docmill.parsing import accept, correction_problems
+from docmill.parsing.evidence import evidence
 from prompts import PromptVersion
 from tasks import remedy as remedies
 from tasks.context import passages
@@ -24,24 +27,35 @@ def parse(services: Services, job: Job) -> Step:
     answer, document = job.answer, job.document
     if answer is None or document is None or document.text is None:
         return _nothing_there(services, job)
-    seen = passages(document.text, job.context or {"passages": [(0, len(document.text))]}).text
+    shown = (job.context or {"passages": [(0, len(document.text))]})["passages"]
+    seen = passages(document.text, {"passages": shown}).text
     try:
         value = accept(answer.text, prompt.output_model, document=seen, finish_reason=answer.finish_reason)
     except ReplyRejected as rejected:
-        return _rejected(services, job, prompt, rejected)
+        return _rejected(services, _with_doubtful(job, rejected.value, prompt, shown), prompt, rejected)
     with services.autocommit.connect() as connection:
-        moved = jobs.advance(connection, job, "store", message_s=services.message_s, value={"answer": value})
+        kept = _kept(value, prompt, document.text, shown)
+        moved = jobs.advance(connection, job, "store", message_s=services.message_s, value=kept)
     return Onward() if moved else Stop("stale")
+
+
+def _kept(value: object, prompt: PromptVersion, text: str, shown: Sequence[tuple[int, int]]) -> dict[str, Any]:
+    return {"answer": value, "evidence": evidence(value, prompt.output_model, text, shown)}
+
+
+def _with_doubtful(job: Job, value: object, prompt: PromptVersion, shown: Sequence[tuple[int, int]]) -> Job:
+    """What the reply did say is kept, with its places: a person may have to look at it."""
+    if value is None or job.document is None or job.document.text is None:
+        return job
+    return replace(job, value=_kept(value, prompt, job.document.text, shown))
 
 
 def _rejected(services: Services, job: Job, prompt: PromptVersion, rejected: ReplyRejected) -> Step:
     failure = Failure(kind=rejected.kind, message=str(rejected))
-    # What the reply did say is kept: a person may have to look at it.
-    kept = job if rejected.value is None else replace(job, value={"answer": rejected.value})
     problems = correction_problems(rejected)
-    setback = Setback.of(services, kept, prompt, failure, answered=True, problems=problems)
+    setback = Setback.of(services, job, prompt, failure, answered=True, problems=problems)
     with services.engine.begin() as connection:
-        jobs.keep_value(connection, kept)
+        jobs.keep_value(connection, job)
         return remedies.apply(connection, services, setback)
 
 

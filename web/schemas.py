@@ -76,13 +76,14 @@ JOB_EXAMPLE: dict[str, Any] = {
     "id": 17,
     "name": "tea.txt",
     "prompt": "receipt",
-    "version": "v1",
+    "version": "v2",
     "feature": "bookkeeping",
     "user": "u-17",
     "state": "done",
     "stage": "store",
     "wait": None,
     "value": {"merchant": "TEA HOUSE", "date": "2026-03-14", "total": 10.7},
+    "evidence": {"merchant": {"start": 0, "end": 9}, "total": {"start": 41, "end": 46}},
     "failure": None,
     "model": "gpt-5-mini",
     "input_tokens": 412,
@@ -141,6 +142,9 @@ class JobShown(BaseModel):
     stage: str
     wait: str | None = Field(description="What it waits for; null once it has ended")
     value: Any = Field(description="The answer; null until there is one")
+    evidence: dict[str, dict[str, int]] | None = Field(
+        description="Where its values stand in the document's text; null where the prompt does not ask"
+    )
     failure: Failure | None
     model: str | None = Field(description="Which answered last")
     input_tokens: int

@@ -11,6 +11,7 @@ import unicodedata
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
+from functools import cached_property
 from typing import Any
 
 from pydantic import GetCoreSchemaHandler, ValidationInfo
@@ -29,6 +30,7 @@ class Document:
     """A document's text, prepared once for many questions."""
 
     def __init__(self, text: str) -> None:
+        self.text = text
         self.words = _plain(text)
         self.amounts = frozenset(
             amount for shape in (NUMBER, GROUPED) for found in shape.findall(text) for amount in _readings(found)
@@ -39,26 +41,100 @@ class Document:
         if isinstance(value, bool) or value is None:
             return True
         if isinstance(value, date):
-            return self._holds_date(value)
+            return any(re.search(pattern, self.words) for pattern in _renderings(value))
         if isinstance(value, int | float | Decimal):
-            return abs(Decimal(str(value))).normalize() in self.amounts
-        return _plain(str(value)) in self.words
+            return _amount(value) in self.amounts
+        plain = _plain(str(value))
+        # A name over two lines is written with a comma, and a form's ruling gets lost: the words decide.
+        return plain in self.words or (bool(run := _run(plain)) and run in self._run)
 
-    def _holds_date(self, day: date) -> bool:
-        numeric = (
-            rf"\b0?{day.day}\W0?{day.month}\W(?:{day.year}|{day:%y})\b",
-            rf"\b0?{day.month}\W0?{day.day}\W(?:{day.year}|{day:%y})\b",
-            rf"\b(?:{day.year}|{day:%y})\W?0?{day.month}\W?0?{day.day}(?!\d)",
-            rf"\b{day:%d%m%Y}\b",
-        )
-        month = rf"{MONTHS[day.month - 1]}[a-z]*\.?"
-        year = rf"(?:{day.year}|'?{day:%y})"
-        number = rf"0?{day.day}(?:st|nd|rd|th)?"
-        worded = (
-            rf"\b{number}\W{{0,3}}(?:day of )?{month}\W{{0,3}}{year}\b",
-            rf"\b{month}\W{{0,3}}{number}\W{{1,3}}{year}\b",
-        )
-        return any(re.search(pattern, self.words) for pattern in (*numeric, *worded))
+    def find(self, value: object) -> tuple[int, int] | None:
+        """Where the value first occurs, as offsets in the text; None where it does not, or is no value."""
+        if isinstance(value, bool) or value is None:
+            return None
+        if isinstance(value, int | float | Decimal):
+            return self._find_amount(_amount(value))
+        patterns = _renderings(value) if isinstance(value, date) else _wordings(_plain(str(value)))
+        return next(filter(None, map(self._find, patterns)), None)
+
+    def _find_amount(self, amount: Decimal) -> tuple[int, int] | None:
+        spans = (found.span() for shape in (GROUPED, NUMBER) for found in shape.finditer(self.text))
+        return next((span for span in spans if amount in _readings(self.text[slice(*span)])), None)
+
+    def _find(self, pattern: str) -> tuple[int, int] | None:
+        found = re.search(pattern, self.words)
+        if found is None or found.start() == found.end() or self._offsets is None:
+            return None
+        return self._offsets[found.start()][0], self._offsets[found.end() - 1][1]
+
+    @cached_property
+    def _run(self) -> str:
+        return _run(self.words)
+
+    @cached_property
+    def _offsets(self) -> list[tuple[int, int]] | None:
+        """For each character of ``words``, the part of the text that it stands for.
+
+        None where characters make others across what is taken for one here: no place is better than a wrong one.
+        """
+        pieces = [
+            (character, found.span())
+            for found in ATOMS.finditer(self.text)
+            for character in _folded(found.group(), found.lastgroup)
+        ]
+        kept = [
+            (character, span)
+            for at, (character, span) in enumerate(pieces)
+            if character != " " or (at and pieces[at - 1][0] != " ")
+        ]
+        while kept and kept[-1][0] == " ":
+            kept.pop()
+        return [span for _, span in kept] if "".join(each for each, _ in kept) == self.words else None
+
+
+# Whatever is one thing in the plain text: a hyphen at a line's end, white space, a letter with its accents.
+ATOMS = re.compile(r"(?P<hyphen>(?<=\w)-\n(?=\w))|(?P<space>\s+)|(?P<letter>.[\u0300-\u036f]*)", re.DOTALL)
+
+
+def _folded(piece: str, kind: str | None) -> str:
+    if kind == "hyphen":
+        return ""
+    if kind == "space":
+        return " "
+    folded = unicodedata.normalize("NFKC", piece).translate(LOOKALIKES).casefold()
+    return re.sub(r"\s+", " ", folded)
+
+
+def _amount(value: float | Decimal) -> Decimal:
+    return abs(Decimal(str(value))).normalize()
+
+
+def _run(plain: str) -> str:
+    """The words alone, each between spaces; empty where there are none."""
+    words = re.findall(r"\w+", plain)
+    return f" {' '.join(words)} " if words else ""
+
+
+def _wordings(plain: str) -> tuple[str, ...]:
+    """Patterns for a text: as it stands, and by its words whatever stands between them."""
+    words = re.findall(r"\w+", plain)
+    by_words = (r"\b" + r"\W+".join(words) + r"\b",) if words else ()
+    return (re.escape(plain), *by_words)
+
+
+def _renderings(day: date) -> tuple[str, ...]:
+    """Patterns for the ways in which documents write a date."""
+    month = rf"{MONTHS[day.month - 1]}[a-z]*\.?"
+    year = rf"(?:{day.year}|'?{day:%y})"
+    number = rf"0?{day.day}(?:st|nd|rd|th)?"
+    return (
+        rf"\b0?{day.day}\W0?{day.month}\W(?:{day.year}|{day:%y})\b",
+        rf"\b0?{day.month}\W0?{day.day}\W(?:{day.year}|{day:%y})\b",
+        rf"\b(?:{day.year}|{day:%y})\W?0?{day.month}\W?0?{day.day}(?!\d)",
+        rf"\b{day:%d%m%Y}\b",
+        rf"\b{number}\W{{0,3}}(?:day of )?{month}\W{{0,3}}{year}\b",
+        rf"\b{month}\W{{0,3}}{number}\W{{1,3}}{year}\b",
+    )
 
 
 @dataclass(frozen=True)

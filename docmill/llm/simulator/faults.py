@@ -24,7 +24,7 @@ def spoken(value: Any, document: str, drawn: frozenset[str], draw: float) -> str
     if "swapped" in drawn:
         value = swapped(value)
     if "wrong" in drawn:
-        value = wrong(value, document)
+        value = wrong(value, document, draw)
     if "schema" in drawn:
         value = off_schema(value, draw)
     text = json.dumps(value, ensure_ascii=False)
@@ -64,15 +64,22 @@ def off_schema(value: Any, draw: float) -> Any:
     return broken if draw < 0.5 else {**broken, name: {"value": value[name], "sure": True}}
 
 
-def wrong(value: Any, document: str) -> Any:
-    """The right shape, with a value that stands nowhere in the document, or a sum that does not add up."""
+def wrong(value: Any, document: str, draw: float) -> Any:
+    """The right shape, with one value that stands nowhere in the document, or a sum that does not add up."""
     words = document.casefold()
-    for path, leaf in _leaves(value):
-        if isinstance(leaf, int | float) and not isinstance(leaf, bool):
-            return _with(value, path, round(leaf + 1111.11, 2))
-        if isinstance(leaf, str) and leaf.casefold() in words and not re.fullmatch(r"[\d-]{8,10}", leaf):
-            return _with(value, path, f"{leaf} Qyx")
-    return value
+    invented = [(path, made) for path, leaf in _leaves(value) if (made := _invented(leaf, words)) is not None]
+    return _with(value, *invented[int(draw * len(invented))]) if invented else value
+
+
+def _invented(leaf: Any, words: str) -> Any:
+    """Something near a value that is taken from the document; None for a leaf that is not."""
+    if isinstance(leaf, int | float) and not isinstance(leaf, bool):
+        return round(leaf + 1111.11, 2)
+    if not isinstance(leaf, str):
+        return None
+    if re.fullmatch(r"\d{4}-\d{2}-\d{2}", leaf):
+        return f"1987{leaf[4:]}"
+    return f"{leaf} Qyx" if leaf.casefold() in words else None
 
 
 def swapped(value: Any) -> Any:

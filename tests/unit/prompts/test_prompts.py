@@ -22,7 +22,8 @@ DOCUMENT = Excerpt(passages=("TOTAL 12.00",))
 @pytest.fixture
 def own(tmp_path: Path) -> Path:
     """A folder with one prompt of a user's own: a copy of ``receipt`` under another name."""
-    shutil.copytree(BUILT_IN / "receipt", tmp_path / "ticket", ignore=shutil.ignore_patterns("__pycache__"))
+    ignored = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(BUILT_IN / "receipt" / "v2", tmp_path / "ticket" / "v1", ignore=ignored)
     return tmp_path
 
 
@@ -150,6 +151,9 @@ def test_a_template_cannot_leave_its_sandbox(own: Path) -> None:
         Registry([own]).get("ticket").render(DOCUMENT, {})
 
 
+INVOICE = "2024-117 2024-02-01 2024-03-01 Example Paper Works Sample Library Envelopes 2 8.00 Shipping 2.00 10.00 1.90 11.90"
+
+
 @pytest.mark.parametrize(
     ("prompt", "document", "change", "message"),
     [
@@ -170,13 +174,13 @@ def test_a_template_cannot_leave_its_sandbox(own: Path) -> None:
         ),
         (
             "invoice",
-            "2024-117 2024-02-01 2024-03-01 Example Paper Works Sample Library Envelopes 10.00 11.90 12.90",
+            "2024-117 2024-02-01 2024-03-01 Example Paper Works Sample Library Envelopes 2 8.00 Shipping 2.00 10.00 1.90 11.90 12.90",
             {"grand_total": 12.9},
             "do not add up",
         ),
         (
             "invoice",
-            "2024-117 2024-02-01 Example Paper Works Sample Library Envelopes 10.00 11.90",
+            f"{INVOICE} 2024-01-01",
             {"due_date": "2024-01-01"},
             "is before issue_date",
         ),
@@ -192,5 +196,50 @@ def test_semantic_checks_of_each_prompt(
 
 def test_the_example_of_the_invoice_is_itself_right() -> None:
     version = Registry().get("invoice")
-    document = "2024-117 2024-02-01 Example Paper Works Sample Library Envelopes 10.00 11.90"
-    assert accept(json.dumps(version.example), version.output_model, document=document)["currency"] == "EUR"
+    assert accept(json.dumps(version.example), version.output_model, document=INVOICE)["currency"] == "EUR"
+
+
+ENVELOPES = {"name": "Envelopes", "quantity": 2, "line_total": 8.0}
+SHIPPING = {"name": "Shipping", "quantity": None, "line_total": 2.0}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"lines": [ENVELOPES]},
+        {"lines": [ENVELOPES, ENVELOPES, SHIPPING]},
+        {"lines": [ENVELOPES, {**SHIPPING, "line_total": 1.9}]},
+        {"lines": [], "net_total": 8.0},
+        {"tax_total": 2.0},
+        {"lines": [{**ENVELOPES, "line_total": 9.0}, SHIPPING]},
+        {"lines": [{**ENVELOPES, "quantity": 7}, SHIPPING]},
+        {"due_date": "2024-03-02"},
+    ],
+)
+def test_an_invoice_that_does_not_add_up_or_is_not_what_was_billed_is_wrong(change: dict[str, object]) -> None:
+    version = Registry().get("invoice")
+    with pytest.raises(ReplyWrong):
+        accept(json.dumps({**version.example, **change}), version.output_model, document=INVOICE)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"lines": []},
+        {"lines": [ENVELOPES, {**SHIPPING, "line_total": None}]},
+        {"lines": [{**ENVELOPES, "line_total": 11.9}]},
+        {"net_total": None, "lines": [{**ENVELOPES, "line_total": 11.9}]},
+    ],
+)
+def test_lines_of_which_something_is_unknown_or_that_hold_the_tax_are_right(change: dict[str, object]) -> None:
+    version = Registry().get("invoice")
+    assert accept(json.dumps({**version.example, **change}), version.output_model, document=INVOICE)
+
+
+def test_the_address_of_a_receipt_stands_in_it_whatever_parts_its_lines() -> None:
+    version = Registry().get("receipt")
+    document = "EXAMPLE TEA HOUSE\n1, Sample Street\n12345 Sampletown\n09/03/2018\nTOTAL 12.50"
+    right = {**version.example, "address": "1 Sample Street, 12345 Sampletown"}
+    assert accept(json.dumps(right), version.output_model, document=document)
+    with pytest.raises(ReplyWrong):
+        accept(json.dumps({**right, "address": "2 Sample Street"}), version.output_model, document=document)

@@ -94,7 +94,20 @@ def _mended(found: dict[str, Any]) -> dict[str, Any]:
     numbers = [each for each in (net, tax, total) if isinstance(each, int | float)]
     if len(numbers) == 3 and abs(numbers[0] + numbers[1] - numbers[2]) > 0.015:
         found |= {"net_total": None, "tax_total": None}
+    _mend_lines(found)
     issued, due = found.get("issue_date"), found.get("due_date")
     if issued and due and due < issued:
         found["due_date"] = None
     return found
+
+
+def _mend_lines(found: dict[str, Any]) -> None:
+    """Lines that add up to no total are not all that was billed, or more: their amounts are not known."""
+    lines = [line for line in found.get("lines") or () if isinstance(line, dict) and "line_total" in line]
+    amounts = [line["line_total"] for line in lines]
+    if not amounts or None in amounts:
+        return
+    totals = [found.get(name) for name in ("net_total", "grand_total")]
+    if not any(total is not None and abs(sum(amounts) - total) <= 0.015 * len(amounts) for total in totals):
+        for line in lines:
+            line["line_total"] = None

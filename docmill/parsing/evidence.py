@@ -1,0 +1,104 @@
+"""Where the grounded values of an answer stand in the document."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
+from types import UnionType
+from typing import Annotated, Any, TypeAlias, Union, get_args, get_origin
+
+from pydantic import BaseModel, TypeAdapter
+
+from docmill.parsing.grounding import Document, Grounded
+
+__all__ = ["Evidence", "evidence"]
+
+Evidence: TypeAlias = dict[str, dict[str, int]]
+"""Place in the answer (``lines.0.name``) to ``start`` and ``end`` in the document's text, in characters."""
+
+
+def evidence(
+    value: object, output: type[BaseModel], text: str, passages: Sequence[tuple[int, int]]
+) -> Evidence | None:
+    """The first occurrence of each value that ``output`` demands to be grounded; None where it demands none.
+
+    ``passages`` are the parts of ``text`` that the model was shown, as offsets: only there is looked. What a
+    rejected answer made up has no place.
+    """
+    grounded = [(place, each) for place, each in _grounded(value, output, "") if each is not None]
+    if not grounded and not _demands(output):
+        return None
+    shown = [(start, Document(text[start:end])) for start, end in passages]
+    return {place: found for place, each in grounded if (found := _found(each, shown)) is not None}
+
+
+def _found(value: object, shown: Sequence[tuple[int, Document]]) -> dict[str, int] | None:
+    for start, passage in shown:
+        span = passage.find(value)
+        if span is not None:
+            return {"start": start + span[0], "end": start + span[1]}
+    return None
+
+
+def _grounded(
+    value: object, annotation: Any, place: str, *, demanded: bool = False
+) -> Iterator[tuple[str, object]]:
+    """Each leaf of the value that stands where a Grounded does, as its type reads it."""
+    inner, marked = _unwrapped(annotation)
+    demanded = demanded or marked
+    if isinstance(inner, type) and issubclass(inner, BaseModel):
+        members = value if isinstance(value, Mapping) else {}
+        for name, field in inner.model_fields.items():
+            marked = any(isinstance(each, Grounded) for each in field.metadata)
+            if name in members:
+                yield from _grounded(members[name], field.annotation, _below(place, name), demanded=marked)
+    elif get_origin(inner) in (list, tuple, set):
+        items = value if isinstance(value, list) else []
+        for at, item in enumerate(items):
+            yield from _grounded(item, get_args(inner)[0], _below(place, str(at)), demanded=demanded)
+    elif demanded:
+        yield place, _as_read(value, inner)
+
+
+def _demands(annotation: Any) -> bool:
+    """Whether a Grounded stands anywhere in a type."""
+    inner, marked = _unwrapped(annotation)
+    if marked:
+        return True
+    if isinstance(inner, type) and issubclass(inner, BaseModel):
+        fields = inner.model_fields.values()
+        return any(
+            _demands(field.annotation) or any(isinstance(each, Grounded) for each in field.metadata)
+            for field in fields
+        )
+    return any(_demands(each) for each in get_args(inner))
+
+
+def _unwrapped(annotation: Any) -> tuple[Any, bool]:
+    """A type without its annotations and without None, and whether a Grounded was among them."""
+    marked = False
+    while True:
+        if get_origin(annotation) is Annotated:
+            marked = marked or any(isinstance(each, Grounded) for each in annotation.__metadata__)
+            annotation = get_args(annotation)[0]
+        elif get_origin(annotation) in (Union, UnionType):
+            choices = [each for each in get_args(annotation) if each is not type(None)]
+            if len(choices) != 1:
+                return annotation, marked
+            annotation = choices[0]
+        else:
+            return annotation, marked
+
+
+def _as_read(value: object, annotation: Any) -> object:
+    """A date is a string in JSON, and stands in documents in its own ways."""
+    if annotation is not date or not isinstance(value, str):
+        return value
+    try:
+        return TypeAdapter(date).validate_json(f'"{value}"')
+    except ValueError:
+        return value
+
+
+def _below(place: str, step: str) -> str:
+    return f"{place}.{step}" if place else step
