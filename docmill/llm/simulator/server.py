@@ -10,7 +10,7 @@ import hashlib
 import json
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from types import TracebackType
@@ -64,6 +64,7 @@ class Simulator:
         self.url = ""
         self._address = (host, port)
         self._bill = Bill()
+        self._faulty: list[dict[str, Any]] = []
         self._seen: Counter[str] = Counter()
         self._limits = {
             name: Limit(per_minute=rate, window=self.settings.window)
@@ -132,6 +133,7 @@ class Simulator:
         return {
             "/v1/stats": self._bill.totals,
             "/v1/bill": self._bill.as_json_lines,
+            "/v1/faults": lambda: "".join(json.dumps(line) + "\n" for line in self._faulty),
             "/v1/healthz": lambda: "{}",
             "/v1/models": lambda: json.dumps({"object": "list", "data": models}),
         }
@@ -150,6 +152,7 @@ class Simulator:
         asked = self._asked(call, question.model, counted, question.output_limit)
         refused = self._refused(asked)
         if refused is not None:
+            self._note(asked, {refused.kind} & asked.faults)
             return shape.refusal(refused)
         await asyncio.sleep(self.settings.latency_s(asked.digest))
         said = self._say(question, asked)
@@ -170,8 +173,10 @@ class Simulator:
         asked = self._asked(call, model, sum(counts))
         refused = self._refused(asked)
         if refused is not None:
+            self._note(asked, {refused.kind} & asked.faults)
             return shape.refusal(refused)
         await asyncio.sleep(self.settings.latency_s(asked.digest))
+        self._note(asked, asked.faults & {*FAULTS_OF_CONNECTION})
         said = Said(model=model, text="", tokens_in=asked.tokens_in, tokens_out=0)
         usage = {"prompt_tokens": asked.tokens_in, "total_tokens": asked.tokens_in}
         reply = {"object": "list", "model": model, "data": embeddings.rows(texts, body), "usage": usage}
@@ -231,8 +236,15 @@ class Simulator:
             limit.take(amounts[name], now)
         return None
 
+    def _note(self, asked: Asked, faults: Set[str]) -> None:
+        """Keeps which faults a request met, for whoever compares them with what became of it."""
+        self._faulty += [{"id": asked.call_id, "fault": fault} for fault in sorted(faults)]
+
     def _say(self, question: Question, asked: Asked) -> Said:
-        text = self._words(question, asked)
+        text, plain = self._words(question, asked), self._words(question, replace(asked, faults=frozenset()))
+        # A fault that found nothing to spoil is none.
+        unseen = ANSWER_FAULTS if text == plain else frozenset()
+        self._note(asked, asked.faults - unseen)
         tokens = _tokens(text)
         cut_off = tokens > asked.output_limit or "truncated" in asked.faults
         if cut_off:
