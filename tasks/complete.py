@@ -163,7 +163,7 @@ def _prepare(services: Services, job: Job) -> Call | Step:
         previous = ledger.previous_reply(connection, job) if job.purpose == "correction" else None
         state = models.state_of(connection, model)
     if state.hold_s > 0:
-        return _held(services, job, model, state.hold_s)
+        return remedies.past_hold(services, job, prompt, state) or _held(services, job, model, state.hold_s)
     if job.document is None or job.document.text is None:
         return _fail(services, job, Failure(kind="unreadable", message="the document was deleted"))
     request = compose(job, prompt, model, job.document.text, previous)

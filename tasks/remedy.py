@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import Connection, text
 
 from db import jobs, models
 from db.jobs import Job, Stage
+from db.models import ModelState
 from docmill.errors import Failure
 from docmill.llm.tokens import counter_for, learn_ratio
 from docmill.llm.wire import learn
@@ -22,7 +23,7 @@ from tasks.services import Services
 from tasks.steps import Again, Onward, Step, Stop
 from tasks.window import ladder_model, sent
 
-__all__ = ["Setback", "apply", "ladder_model", "learn_tokens", "policy_of", "tried", "wait"]
+__all__ = ["Setback", "apply", "ladder_model", "learn_tokens", "past_hold", "policy_of", "tried", "wait"]
 
 SIZED = ("context_overflow", "truncated")
 """Kinds after which the size of the request is worth keeping."""
@@ -114,6 +115,24 @@ class Setback:
         }
         entry |= {name: figure for name, figure in figures.items() if figure}
         return entry | sent(self.job, self.prompt) if self.failure.kind in SIZED else entry
+
+
+def past_hold(services: Services, job: Job, prompt: PromptVersion, state: ModelState) -> Step | None:
+    """A call of another account's model, where the present model is held for want of quota; None where there is none.
+
+    Nobody has to meet the empty account again to be told where to go.
+    """
+    if state.hold_cause != "quota_exhausted":
+        return None
+    message = "the model is held: its account had no quota or credit left"
+    failure = Failure(kind="quota_exhausted", message=message, retry_after_s=state.hold_s)
+    setback = Setback.of(services, job, prompt, failure, answered=False)
+    if setback.remedy.action != "next_model":
+        return None
+    # The hold stands; an operator may be ending it just now.
+    remedy = replace(setback.remedy, hold_model=False)
+    with services.engine.begin() as connection:
+        return apply(connection, services, replace(setback, remedy=remedy))
 
 
 def apply(connection: Connection, services: Services, setback: Setback) -> Step:
