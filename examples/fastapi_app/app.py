@@ -17,7 +17,7 @@ from fastapi import FastAPI, Form, UploadFile
 from fastapi.responses import HTMLResponse, RedirectResponse
 
 from docmill.client import AsyncDocmill
-from docmill.errors import DocmillError
+from docmill.errors import DocmillError, IdempotencyConflict, JobUnknown, SubmitRefused
 
 FORM = """
 <h1>Read a receipt</h1>
@@ -56,12 +56,15 @@ async def answer(job_id: int) -> str:
         return f'<meta http-equiv="refresh" content="1"><p>Job {job_id} is {job.state}.</p>'
     told = (
         json.dumps(job.value, indent=2, ensure_ascii=False)
-        if job.value
+        if job.value is not None
         else (job.failure or {}).get("message", "")
     )
     return f"<h1>{escape(job.state)}</h1><pre>{escape(told)}</pre><p>{escape(job.cost_usd or 'unknown')} USD</p>"
 
 
+STATUS = {JobUnknown: 404, SubmitRefused: 400, IdempotencyConflict: 409}
+
+
 @app.exception_handler(DocmillError)
 async def failed(_: object, error: DocmillError) -> HTMLResponse:
-    return HTMLResponse(f"<p>{escape(str(error))}</p>", status_code=502)
+    return HTMLResponse(f"<p>{escape(str(error))}</p>", status_code=STATUS.get(type(error), 502))
