@@ -17,7 +17,17 @@ from sqlalchemy import Connection, RowMapping, text
 
 from docmill.errors import Misconfigured
 
-__all__ = ["COST_GROUPS", "CostRow", "costs", "fold", "plain_usd", "roll_up", "spent_in"]
+__all__ = [
+    "COST_GROUPS",
+    "FOLDED_AT_ONCE",
+    "CostRow",
+    "costs",
+    "fold",
+    "keep_days",
+    "plain_usd",
+    "roll_up",
+    "spent_in",
+]
 
 COST_GROUPS: Mapping[str, str] = {
     "feature": "feature",
@@ -162,7 +172,7 @@ def _cost_row(row: RowMapping, by: Sequence[str]) -> CostRow:
 def fold(connection: Connection, *, timezone: str) -> int:
     """Adds the oldest changes to the days they belong to; how many. One at a time, as upkeep does it.
 
-    The days are those of the first fold; :func:`roll_up` changes them.
+    The days are those of the first fold; :func:`keep_days` changes them.
     """
     connection.execute(ZONE, {"timezone": timezone})
     return int(connection.execute(FOLD, {"limit": FOLDED_AT_ONCE}).scalar_one())
@@ -186,6 +196,13 @@ added as ({ADD})
 select count(*) from changes
 """
 )
+
+
+def keep_days(connection: Connection, *, timezone: str) -> None:
+    """Sees to it that the roll-up's days begin in ``timezone``; where they began elsewhere, it is made anew."""
+    connection.execute(ZONE, {"timezone": timezone})
+    if not _rolled_in(connection, timezone):
+        roll_up(connection, timezone=timezone)
 
 
 def roll_up(connection: Connection, *, timezone: str) -> None:

@@ -31,6 +31,7 @@ __all__ = [
     "expire_intents",
     "open_call",
     "previous_reply",
+    "reject",
 ]
 
 Ending: TypeAlias = Literal["answered", "surplus", "failed"]
@@ -176,6 +177,17 @@ CLOSE = text(
     " said as (update exchanges set reply = cast(:reply as jsonb) from closed"
     " where call_id = closed.id and cast(:reply as jsonb) is not null)"
     " select state, budgets, reserved_usd, cost_usd, unknown from closed"
+)
+
+
+def reject(connection: Connection, job: Job) -> None:
+    """What the present attempt's answer did cost was spent for nothing: another attempt follows."""
+    connection.execute(REJECT, {"job": job.id, "attempt": job.attempt})
+
+
+REJECT = text(
+    "update calls set wasted = 'rejected'"
+    " where job_id = :job and attempt = :attempt and state = 'answered' and purpose <> 'embed'"
 )
 
 

@@ -251,7 +251,9 @@ def _not_found(case: Situation) -> Remedy:
 def _budget(case: Situation) -> Remedy:
     if case.policy.over_budget == "fail":
         return case.does("fail", "the budget is spent, and its policy is to fail")
-    cheaper = case.cheaper_unasked() if case.policy.over_budget == "cheaper" else None
+    # Once only for each model: a cheaper one that is out of order leads back here.
+    goes_cheaper = case.policy.over_budget == "cheaper" and case.count("budget", model=case.model) <= 1
+    cheaper = case.cheaper_unasked() if goes_cheaper else None
     if cheaper:
         return case.does("next_model", "the budget has room for a cheaper model only", model=cheaper)
     if case.policy.over_budget == "cheaper" and case.has_value and case.policy.may_review:

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
-from db import jobs, models
+from db import jobs, ledger, models
 from db.jobs import Job, Stage
 from db.models import ModelState
 from docmill.errors import Failure
@@ -140,6 +140,8 @@ def apply(connection: Connection, services: Services, setback: Setback) -> Step:
     if not jobs.note_failure(connection, setback.job, setback.entry):
         return Stop("stale")
     _tell_fleet(connection, services, setback)
+    if setback.answered and setback.remedy.action not in ("review", "fail"):
+        ledger.reject(connection, setback.job)
     job, remedy, kind = setback.job, setback.remedy, setback.failure.kind
     match remedy.action:
         case "retry" | "adapt":

@@ -23,6 +23,7 @@ log = structlog.get_logger()
 IDLE_S = 1.0
 BUSY_S = 0.1
 AFTER_FAILURE_S = 5.0
+FOLDING_S = 0.3
 JUDGE_AGAIN_AFTER_S = 60.0
 """After the database was away no lease is judged for so long: replies in spools come first."""
 
@@ -92,7 +93,15 @@ class Upkeep:
         with self.services.engine.begin() as connection:
             if fleet.try_lead(connection):
                 budgets.look_after(connection, timezone=timezone)
-                costs.fold(connection, timezone=timezone)
+        self._fold(timezone)
+
+    def _fold(self, timezone: str) -> None:
+        """A backlog, as a bulk load leaves it, is folded over several ticks."""
+        give_up_at = self.clock() + FOLDING_S
+        folded = costs.FOLDED_AT_ONCE
+        while folded == costs.FOLDED_AT_ONCE and self.clock() < give_up_at:
+            with self.services.engine.begin() as connection:
+                folded = costs.fold(connection, timezone=timezone) if fleet.try_lead(connection) else 0
 
     def _may_sweep(self) -> bool:
         now = self.clock()

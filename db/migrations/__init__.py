@@ -8,6 +8,7 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import text
 
+from db.costs import keep_days
 from db.engine import make_engine
 
 __all__ = ["upgrade"]
@@ -16,8 +17,10 @@ ADVISORY_LOCK = 0x646F636D
 """Two replicas that start at once take turns."""
 
 
-def upgrade(database_url: str) -> None:
-    """Runs what has not run yet. Raises ServiceAway where the database does not answer."""
+def upgrade(database_url: str, *, timezone: str | None = None) -> None:
+    """Runs what has not run yet, and keeps the days of reports to those of ``timezone``, where one is named.
+
+    Raises ServiceAway where the database does not answer."""
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent))
     engine = make_engine(database_url)
@@ -25,4 +28,6 @@ def upgrade(database_url: str) -> None:
         connection.execute(text("select pg_advisory_xact_lock(:key)"), {"key": ADVISORY_LOCK})
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
+        if timezone is not None:
+            keep_days(connection, timezone=timezone)
     engine.dispose()

@@ -18,7 +18,8 @@ def migrate() -> None:
     from db.migrations import upgrade
     from docmill.settings import load_settings
 
-    upgrade(load_settings().need("database_url"))
+    settings = load_settings()
+    upgrade(settings.need("database_url"), timezone=settings.timezone)
     typer.echo("the database is up to date")
 
 

@@ -103,7 +103,7 @@ class Stack:
         self._stack.enter_context(_locked(self.data))
         self._owns_data = True
         self._start_servers()
-        upgrade(self.addresses.database_url)
+        upgrade(self.addresses.database_url, timezone=self._settings.timezone)
         self._start_simulator()
         for name in ROLES:
             for number in range(1, self._replicas[name] + 1):
