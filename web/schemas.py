@@ -145,7 +145,6 @@ class JobShown(BaseModel):
     evidence: dict[str, dict[str, int]] | None = Field(
         description="Where its values stand in the document's text; null where the prompt does not ask"
     )
-    evidence: Any = Field(None, description="Where its values stand in the document's text")
     failure: Failure | None
     model: str | None = Field(description="Which answered last")
     input_tokens: int
