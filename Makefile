@@ -3,7 +3,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: install demo up bench test lint lock clean
+.PHONY: install demo up bench test faults lint lock clean
 
 install: $(STAMP)
 
@@ -27,6 +27,10 @@ bench: install
 
 test: install
 	$(BIN)/python -m pytest
+
+# Every fault, on a fleet of its own, and the table in docs/faults.md. `make faults ONLY=broker` runs some again.
+faults: install
+	$(BIN)/python -m pytest tests/faults -m "slow or not slow" $(if $(ONLY),-k "$(ONLY)")
 
 lint: install
 	$(BIN)/ruff check .

@@ -17,6 +17,7 @@ from db.ledger import expire_intents
 
 __all__ = [
     "Room",
+    "database_started_s",
     "dispatch",
     "forget_worker",
     "held_for",
@@ -24,6 +25,7 @@ __all__ = [
     "room",
     "see_worker",
     "some_wait",
+    "spare_leases",
     "sweep",
     "try_lead",
     "wake",
@@ -181,11 +183,12 @@ with recursive tenants as (
       order by id limit :limit for update skip locked) taken) candidate
   where tenants.tenant is not null
   order by candidate.place, candidate.id limit :limit
-), picked as (select id from waiting), {drive}
+), picked as (select id, 'unsent' as was, cast(null as timestamptz) as due from waiting), {drive}
 """
 
 
 def _drive(cause: str, redrives: str) -> str:
+    """SQL that drives the ``picked`` jobs, which were waiting for ``was`` and due at ``due``."""
     return (
         "moved as (update jobs set wait = 'sent', state = 'running', owner = null,"
         f" epoch = epoch + 1, redrives = {redrives},"
@@ -194,8 +197,10 @@ def _drive(cause: str, redrives: str) -> str:
         " wake_at = least(deadline_at, clock_timestamp()"
         f" + make_interval(secs => :message_s * 2 ^ least({redrives}, 5)))"
         " from picked where jobs.id = picked.id"
-        " returning jobs.id, jobs.epoch, jobs.stage, jobs.lane, jobs.crashes, jobs.redrives),"
-        f" noted as (insert into drives (job_id, epoch, stage, cause) select id, epoch, stage, {cause} from moved)"
+        " returning jobs.id, jobs.epoch, jobs.stage, jobs.lane, jobs.crashes, jobs.redrives,"
+        " picked.was, picked.due),"
+        " noted as (insert into drives (job_id, epoch, stage, cause, due_at)"
+        f" select id, epoch, stage, {cause}, due from moved)"
         " select id, epoch, stage, lane,"
         f" (case when stage in {CLAIMED_STAGES} then crashes >= {QUARANTINED_AT}"
         f" when stage = 'complete' then false else redrives > {QUARANTINED_AT} end) as quarantined from moved"
@@ -215,6 +220,29 @@ def sweep(connection: Connection, *, message_s: float) -> list[Drive]:
     flights.settle_ended(connection)
     rows = connection.execute(text(LOST), {"limit": SWEPT_AT_ONCE, "message_s": message_s})
     return [Drive(**row) for row in rows.mappings()]
+
+
+def spare_leases(connection: Connection, for_s: float) -> None:
+    """No lease runs out sooner than in ``for_s`` seconds, whoever judges: their holders could not tell of them."""
+    for statement in SPARE:
+        connection.execute(text(statement), {"for_s": for_s})
+
+
+# Rows that somebody holds just now are being told of; waiting for them could end in a deadlock.
+SPARE = tuple(
+    f"update {table} set {column} = greatest({column}, clock_timestamp() + make_interval(secs => :for_s))"
+    f" where id in (select id from {table} where {leased} for update skip locked)"
+    for table, column, leased in (
+        ("calls", "lease_until", "state = 'intent'"),
+        ("jobs", "wake_at", "wait = 'running'"),
+    )
+)
+
+
+def database_started_s(connection: Connection) -> float:
+    """How long ago the server started: a process that has just begun cannot know that it was away."""
+    found = connection.execute(text("select extract(epoch from clock_timestamp() - pg_postmaster_start_time())"))
+    return float(found.scalar_one())
 
 
 def _of_those(condition: str) -> str:
@@ -256,7 +284,12 @@ POISONED = " ".join(
 
 # A claim that ran out is a crash, counted below; a message that got lost is none.
 LOST = (
-    "with picked as (select id from jobs where wait in ('sent', 'running', 'countdown', 'flight')"
+    "with picked as (select id, wait as was, wake_at as due from jobs"
+    " where wait in ('sent', 'running', 'countdown', 'flight')"
     " and wake_at < clock_timestamp() order by wake_at limit :limit for update skip locked), "
-    + _drive("'sweep'", "redrives + 1")
+    + _drive(
+        "case was when 'sent' then 'message lost' when 'running' then 'worker lost'"
+        " when 'countdown' then 'countdown lost' else 'flight looked at' end",
+        "redrives + 1",
+    )
 )

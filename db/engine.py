@@ -3,16 +3,31 @@
 from __future__ import annotations
 
 import select
+from typing import Any
 
 from psycopg import Connection
 from sqlalchemy import Engine, create_engine, event, make_url, text
-from sqlalchemy.exc import ArgumentError, InvalidatePoolError, OperationalError
+from sqlalchemy.exc import ArgumentError, InterfaceError, InvalidatePoolError, OperationalError
+from sqlalchemy.exc import TimeoutError as NoConnectionFree
 
 from docmill.errors import Misconfigured, ServiceAway
 
-__all__ = ["make_engine"]
+__all__ = ["DATABASE_AWAY", "make_engine"]
+
+DATABASE_AWAY = (OperationalError, InterfaceError, NoConnectionFree)
+"""What is raised where the database does not answer. Trying again later helps."""
 
 CONNECT_TIMEOUT_S = 5
+ABANDONED_AFTER_S = 60
+"""A transaction whose process fell silent is rolled back by the server, or its locks would hold for ever."""
+
+# A peer that vanished without a word is noticed in half a minute, and not after the kernel's two hours.
+ALIVE: dict[str, int] = {
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,
+}
 
 
 def make_engine(database_url: str, *, pool_size: int = 10, probe: bool = True) -> Engine:
@@ -32,8 +47,9 @@ def make_engine(database_url: str, *, pool_size: int = 10, probe: bool = True) -
         pool_size=pool_size,
         max_overflow=0,
         hide_parameters=True,  # an error's text goes to logs, and documents and replies are parameters
-        connect_args={"connect_timeout": CONNECT_TIMEOUT_S},
+        connect_args={"connect_timeout": CONNECT_TIMEOUT_S, **ALIVE},
     )
+    event.listen(engine, "connect", _set_up)
     event.listen(engine, "checkout", _refuse_broken)
     if not probe:
         return engine
@@ -47,6 +63,21 @@ def make_engine(database_url: str, *, pool_size: int = 10, probe: bool = True) -
             f"({_first_line(error)}): start it, or mend DOCMILL_DATABASE_URL"
         ) from error
     return engine
+
+
+def _set_up(connection: Connection[Any], _record: object) -> None:
+    """Each new connection, in one round trip.
+
+    Behind PgBouncer in transaction mode the next transaction may find another server process, which knows nothing
+    of what this one prepared. A pooler gives itself away: the server process it named at the start is none.
+    """
+    told = connection.execute(
+        "select set_config('idle_in_transaction_session_timeout', %s, false), pg_backend_pid()",
+        (f"{ABANDONED_AFTER_S}s",),
+    ).fetchone()
+    connection.commit()
+    if told is None or told[1] != connection.info.backend_pid:
+        connection.prepare_threshold = None
 
 
 def _refuse_broken(connection: Connection, *_: object) -> None:

@@ -118,7 +118,7 @@ class Setback:
 
 
 def past_hold(services: Services, job: Job, prompt: PromptVersion, state: ModelState) -> Step | None:
-    """A call of another account's model, where the present model is held for want of quota; None where there is none.
+    """A call of another account's model, where the present one is held for want of quota; else None.
 
     Nobody has to meet the empty account again to be told where to go.
     """

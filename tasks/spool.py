@@ -15,12 +15,15 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import structlog
 from sqlalchemy import Engine
 
 from db import jobs, ledger
 from db.jobs import Drive, Job
 
 __all__ = ["Spooled", "drain", "spool"]
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,19 +50,18 @@ def spool(folder: Path, owner: str, spooled: Spooled) -> None:
     draft.rename(folder / f"{spooled.settlement.id}.json")
 
 
-def drain(folder: Path, engine: Engine, *, message_s: float) -> list[Drive]:
-    """Closes the calls of all spooled replies. What it returns is committed, and still to be published.
+def drain(folder: Path, engine: Engine, *, message_s: float) -> Iterator[Drive]:
+    """Closes the calls of all spooled replies. What it yields is committed, and still to be published.
 
     Whoever spooled a reply may be gone, so each worker drains them all; two at once do the same thing.
     """
-    drives = []
     for file, spooled in _spooled(folder):
         with engine.begin() as connection:
             ledger.close_call(connection, spooled.settlement)
             drive = _move_on(connection, spooled, message_s)
         file.unlink(missing_ok=True)
-        drives += [drive] if drive else []
-    return drives
+        if drive is not None:
+            yield drive
 
 
 def _move_on(connection: Any, spooled: Spooled, message_s: float) -> Drive | None:
@@ -77,9 +79,15 @@ def _move_on(connection: Any, spooled: Spooled, message_s: float) -> Drive | Non
 def _spooled(folder: Path) -> Iterator[tuple[Path, Spooled]]:
     for file in sorted(folder.glob("*.json")):
         try:
-            yield file, _read(json.loads(file.read_text(encoding="utf-8")))
+            spooled = _read(json.loads(file.read_text(encoding="utf-8")))
         except FileNotFoundError:
             continue  # another worker was faster
+        except (ValueError, KeyError, TypeError, ArithmeticError) as error:
+            # Not ours, or damaged: it stays for a person, and keeps nothing else from its place.
+            log.error("spool_unreadable", file=str(file), error=type(error).__name__)
+            file.rename(file.with_suffix(".unreadable"))
+            continue
+        yield file, spooled
 
 
 def _plain(spooled: Spooled) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from celery import Task, shared_task
 from sqlalchemy import Connection
 
 from db import jobs
+from db.engine import DATABASE_AWAY
 from db.jobs import CLAIMED, Job, Stage
 from docmill.errors import Failure
 from tasks.drive import publish_all
@@ -21,6 +22,9 @@ from tasks.steps import Again, Onward, Step, Stop
 __all__ = ["StageBroke", "stage"]
 
 log = structlog.get_logger()
+
+DATABASE_BACK_S = 3.0
+"""A message that found no database comes again, as long as there is none; its job need not wait for the sweep."""
 
 StageFunction: TypeAlias = Callable[[Services, Job], Step]
 
@@ -40,6 +44,8 @@ def stage(
         with structlog.contextvars.bound_contextvars(job=job_id, epoch=epoch, stage=name):
             try:
                 step = stage_of.step(services, job_id, epoch)
+            except DATABASE_AWAY as error:
+                step = Again(f"database away: {type(error).__name__}", DATABASE_BACK_S)
             except Exception as error:  # noqa: BLE001 - the boundary: told, counted, and raised again
                 where = _where(error)
                 _broke(services, name, job_id, epoch, where)

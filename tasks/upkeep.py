@@ -7,10 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import structlog
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy import Connection
 
 from db import budgets, costs
 from db import dispatch as fleet
+from db.engine import DATABASE_AWAY
 from db.jobs import Drive
 from tasks.drive import publish_all
 from tasks.services import Services
@@ -24,8 +25,8 @@ IDLE_S = 1.0
 BUSY_S = 0.1
 AFTER_FAILURE_S = 5.0
 FOLDING_S = 0.3
-JUDGE_AGAIN_AFTER_S = 60.0
-"""After the database was away no lease is judged for so long: replies in spools come first."""
+SPARED_S = 60.0
+"""After the database was away no lease runs out for so long: replies in spools come first."""
 
 
 def start_waiting(services: Services) -> bool:
@@ -48,33 +49,49 @@ class Upkeep:
     worker: str
     slots: int
     clock: Callable[[], float] = time.monotonic
-    _judge_from: float = field(default=0.0, init=False)
-    _swept_at: float = field(default=-IDLE_S, init=False)
+    _was_away: bool | None = field(default=None, init=False)
+    """The database, at the last tick; None before the first one."""
+    _sweep_at: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        # Those who were here before know better whether the database was away, and go first.
+        self._sweep_at = self.clock() + AFTER_FAILURE_S
 
     def tick(self) -> float:
         """Does what is due; seconds until the next tick."""
         try:
-            drives, waiting = self._due()
-        except SQLAlchemyError as error:
+            sweeps = self._may_sweep()
+            if not self._drain():
+                return AFTER_FAILURE_S
+            drives, waiting = self._due(sweeps=sweeps)
+            published = publish_all(self.services, drives)
+            if sweeps:
+                self._keep_accounts()
+        except DATABASE_AWAY as error:
             log.warning("database_away", error=type(error).__name__)
-            self._judge_from = self.clock() + JUDGE_AGAIN_AFTER_S
+            self._was_away = True
             return AFTER_FAILURE_S
-        if not publish_all(self.services, drives):
+        if not published:
             return AFTER_FAILURE_S
         return BUSY_S if waiting else IDLE_S
 
-    def _due(self) -> tuple[list[Drive], bool]:
-        """What is to be published, and whether jobs wait for room."""
+    def _drain(self) -> bool:
+        """Whether the broker took what follows from the spooled replies; each is told once it is committed."""
         services = self.services
-        drives = drain(services.spool, services.engine, message_s=services.message_s)
+        drained = drain(services.spool, services.engine, message_s=services.message_s)
+        return all(publish_all(services, [drive]) for drive in drained)
+
+    def _due(self, *, sweeps: bool) -> tuple[list[Drive], bool]:
+        """What is to be published, and whether jobs wait for room."""
+        services, drives = self.services, list[Drive]()
         with services.engine.begin() as connection:
             fleet.see_worker(connection, self.worker, "io", self.slots)
+            self._spare_leases(connection)
             services.limiter.share_with(fleet.processes(connection))
             held = fleet.held_for(connection)
         with services.engine.begin() as connection:
             if not fleet.try_lead(connection):
                 return drives, False
-            sweeps = self._may_sweep()
             if sweeps:
                 # The limits are asked before any row is locked.
                 rooms = {key: services.limiter.room(key) for key in held}
@@ -83,8 +100,6 @@ class Upkeep:
                     fleet.wake(connection, key, room)
             drives += fleet.dispatch(connection, fleet.room(connection), message_s=services.message_s)
             waiting = fleet.some_wait(connection)
-        if sweeps:
-            self._keep_accounts()
         return drives, waiting
 
     def _keep_accounts(self) -> None:
@@ -103,9 +118,17 @@ class Upkeep:
             with self.services.engine.begin() as connection:
                 folded = costs.fold(connection, timezone=timezone) if fleet.try_lead(connection) else 0
 
+    def _spare_leases(self, connection: Connection) -> None:
+        """A process that has just begun asks the server how long it has been there."""
+        if self._was_away is None:
+            self._was_away = fleet.database_started_s(connection) < SPARED_S
+        if self._was_away:
+            fleet.spare_leases(connection, SPARED_S)
+        self._was_away = False
+
     def _may_sweep(self) -> bool:
         now = self.clock()
-        if now < self._judge_from or now < self._swept_at + IDLE_S:
+        if now < self._sweep_at:
             return False
-        self._swept_at = now
+        self._sweep_at = now + IDLE_S
         return True

@@ -30,6 +30,7 @@ __all__ = ["connect"]
 log = structlog.get_logger()
 
 SEEN_EVERY_S = 10.0
+AFTER_DEFECT_S = 5.0
 ROOM_FOR_A_STAGE = 768_000_000
 """Bytes of data that a prompt's checks may take beside what the process has: a document that takes more fails."""
 
@@ -100,7 +101,12 @@ class UpkeepThread(bootsteps.StartStopStep):
     def _run(self, upkeep: Upkeep) -> None:
         pause = 0.0
         while not self._stop.wait(pause):
-            pause = upkeep.tick()
+            try:
+                pause = upkeep.tick()
+            except Exception:
+                # A defect must be told, and must not end the one thread that looks after everything that got lost.
+                log.exception("upkeep_broke")
+                pause = AFTER_DEFECT_S
 
 
 class Heartbeat(bootsteps.StartStopStep):

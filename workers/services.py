@@ -35,7 +35,8 @@ def io_services(settings: Settings, *, owner: str) -> Iterator[Services]:
     with ExitStack() as stack:
         registry = registry_of(settings)
         _warm_up(registry)
-        engine = make_engine(settings.need("database_url"), pool_size=IO_CONNECTIONS)
+        # Not probed, here and below: a worker that starts while the database is away must live until it is back.
+        engine = make_engine(settings.need("database_url"), pool_size=IO_CONNECTIONS, probe=False)
         stack.callback(engine.dispose)
         loop = stack.enter_context(LoopThread())
         transport = HttpTransport(connections=settings.io_threads + 10)
@@ -60,7 +61,6 @@ def io_services(settings: Settings, *, owner: str) -> Iterator[Services]:
 def cpu_services(settings: Settings, *, owner: str) -> Iterator[Services]:
     """What validate and parse need: a database, and a reader of files. One task at a time."""
     with ExitStack() as stack:
-        # Not probed: a child that starts while the database is away must live until it is back.
         engine = make_engine(settings.need("database_url"), pool_size=2, probe=False)
         stack.callback(engine.dispose)
         yield Services(

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
-from tests.faults.conftest import data, start
+from tests.stack import data, start
 
 __all__ = ["browser", "data", "start"]
 

@@ -13,7 +13,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from db.jobs import STAGES
-from tests.faults.conftest import RunningStack
+from tests.stack import RunningStack
 
 SECRET = "zanzibarquill"
 PASSWORD = "kumquat-orchid"

@@ -1,114 +1,44 @@
-"""A whole stack in processes of its own, with a simulator beside it, to be broken."""
+"""One fleet for all trials; a trial that fails leaves it behind, and the next one gets a new one."""
 
 from __future__ import annotations
 
-import json
-import os
 import shutil
-import signal
-import subprocess
-import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from decimal import Decimal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-import httpx
 import pytest
-from sqlalchemy import Engine, text
 
-from db.engine import make_engine
-from db.submit import Submission, submit
+from prompts.registry import BUILT_IN
+from tests.faults.lab import Lab, Trial
+from tests.stack import data, start
 
-COMMAND = (sys.executable, "-m", "docmill.cli")
+__all__ = ["POISON", "data", "lab", "start", "trial"]
 
+OUTPUT = """
+from pydantic import BaseModel, field_validator
 
-@dataclass(kw_only=True)
-class RunningStack:
-    """``docmill up`` and ``docmill simulate``, as a user starts them."""
+class Output(BaseModel):
+    label: str
 
-    data: Path
-    simulator_url: str
-    engine: Engine
-    process: subprocess.Popen[bytes]
-    jobs: list[int] = field(default_factory=list)
+    @field_validator("label")
+    @classmethod
+    def check(cls, label: str) -> str:
+        {check}
+        return label
+"""
 
-    @property
-    def pids(self) -> dict[str, int]:
-        """As they are now: what died was started again."""
-        found: dict[str, int] = json.loads((self.data / "ready.json").read_text())["pids"]
-        return found
-
-    def kill(self, name: str) -> None:
-        os.kill(self.pids[name], signal.SIGKILL)
-
-    def submit(self, texts: Sequence[str], prompt: str, **options: Any) -> None:
-        with self.engine.begin() as connection:
-            for body in texts:
-                submission = Submission(prompt=prompt, body=body.encode(), name="a.txt", **options)
-                self.jobs.append(submit(connection, submission))
-
-    def query(self, statement: str, **values: Any) -> list[Any]:
-        with self.engine.connect() as connection:
-            return list(connection.execute(text(statement), values).all())
-
-    def states(self) -> dict[str, int]:
-        return {row.state: row.n for row in self.query("select state, count(*) as n from jobs group by state")}
-
-    def until(self, condition: Callable[[], bool], within_s: float) -> None:
-        give_up_at = time.monotonic() + within_s
-        while not condition():
-            assert time.monotonic() < give_up_at, (self.states(), self.open_jobs())
-            time.sleep(0.1)
-
-    def open_jobs(self) -> list[Any]:
-        return self.query(
-            "select id, stage, wait, epoch, redrives, crashes from jobs where wait is not null limit 5"
-        )
-
-    def until_all_end(self, within_s: float) -> None:
-        self.until(lambda: not self.query("select 1 from jobs where wait is not null limit 1"), within_s)
-
-    def answered(self) -> int:
-        return int(self.query("select count(*) as n from calls where state = 'answered'")[0].n)
-
-    def bill(self) -> dict[str, Mapping[str, Any]]:
-        lines = httpx.get(f"{self.simulator_url}/bill").text.splitlines()
-        return {line["id"]: line for line in map(json.loads, lines)}
-
-    def assert_ledger_is_the_bill(self) -> None:
-        """Every billed call is in the ledger with the same figures, or possibly billed; and nothing else is paid."""
-        bill = self.bill()
-        ledger = {
-            str(row.id): row
-            for row in self.query(
-                "select id, state, model, input_tokens, output_tokens, cost_usd, possibly_billed from calls"
-            )
-        }
-        for call, line in bill.items():
-            row = ledger[call]
-            if row.state in ("answered", "surplus"):
-                assert (row.model, row.input_tokens, row.output_tokens) == (
-                    line["model"],
-                    line["input_tokens"],
-                    line["output_tokens"],
-                )
-                assert row.cost_usd == Decimal(line["cost_usd"])
-            else:
-                assert row.possibly_billed, row
-        paid = {call for call, row in ledger.items() if row.state in ("answered", "surplus")}
-        assert paid <= set(bill)
-
-    def stop(self) -> None:
-        self.process.terminate()
-        assert self.process.wait(timeout=120) == 0
+POISON = {
+    "loops": "while True: pass",
+    "exits": "import os; os._exit(3)",
+    "swells": "held = [bytearray(50_000_000) for _ in range(20)]; raise ValueError(str(len(held)))",
+}
+"""Prompts whose checks break, each in its way."""
 
 
-@pytest.fixture
-def data() -> Iterator[Path]:
+@contextmanager
+def _data() -> Iterator[Path]:
     # Not pytest's own folder: that one is closed to the user whom Postgres runs as.
     folder = Path(tempfile.mkdtemp(prefix="docmill-fault-"))
     folder.chmod(0o711)
@@ -116,53 +46,23 @@ def data() -> Iterator[Path]:
     shutil.rmtree(folder)
 
 
-def start_simulator(data: Path, *options: str) -> tuple[subprocess.Popen[bytes], str]:
-    ready = data / "simulate.json"
-    process = subprocess.Popen(
-        [*COMMAND, "simulate", "--ready-file", str(ready), *options], stdout=subprocess.DEVNULL
-    )
-    while not ready.exists():
-        assert process.poll() is None
-        time.sleep(0.05)
-    return process, json.loads(ready.read_text())["url"]
+def _poison_prompts(folder: Path) -> Path:
+    for name, check in POISON.items():
+        version = folder / name / "v1"
+        shutil.copytree(BUILT_IN / "document_type" / "v1", version)
+        (version / "output.py").write_text(OUTPUT.format(check=check), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def lab() -> Iterator[Lab]:
+    with _data() as data:
+        prompts = _poison_prompts(data / "prompts")
+        with Lab(data=data, env={"DOCMILL_PROMPTS": str(prompts)}) as running:
+            yield running
 
 
 @pytest.fixture
-def start(data: Path) -> Iterator[Callable[..., RunningStack]]:
-    """``start("--latency-ms", "100", DOCMILL_PROMPTS=…)`` gives a stack before a simulator with those options."""
-    started: list[RunningStack] = []
-    simulators: list[subprocess.Popen[bytes]] = []
-
-    def make(*options: str, **env: str) -> RunningStack:
-        simulator, url = start_simulator(data, *options)
-        simulators.append(simulator)
-        ready = data / "up.json"
-        with (data / "up.log").open("wb") as log:
-            process = subprocess.Popen(
-                [*COMMAND, "up", "--data", str(data / "stack"), "--ready-file", str(ready)],
-                env={**os.environ, "DOCMILL_LLM_URL": url, **env},
-                stdout=log,
-                stderr=log,
-            )
-        while not ready.exists():
-            assert process.poll() is None, (data / "up.log").read_text()
-            time.sleep(0.05)
-        engine = make_engine(json.loads(ready.read_text())["database_url"])
-        started.append(RunningStack(data=data / "stack", simulator_url=url, engine=engine, process=process))
-        return started[-1]
-
-    yield make
-    for stack in started:
-        stack.engine.dispose()
-        stack.stop()
-    for simulator in simulators:
-        simulator.terminate()
-        simulator.wait()
-
-
-def receipts(number: int) -> list[str]:
-    """Different receipts, plain enough for the simulator."""
-    return [
-        f"TEA HOUSE {each}\n1 Sample Street\nDate: 2021-03-{1 + each % 28:02}\nGreen tea {each}.10\nTOTAL {each}.10\n"
-        for each in range(number)
-    ]
+def trial(lab: Lab) -> Callable[[str, str], Trial]:
+    """``trial("2", "kill -9 a whole worker")``"""
+    return lab.trial

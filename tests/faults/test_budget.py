@@ -15,7 +15,7 @@ import pytest
 from db import budget_admin
 from db.budget_admin import Wanted
 from db.budgets import Policy
-from tests.faults.conftest import RunningStack
+from tests.stack import RunningStack
 
 pytestmark = pytest.mark.timeout(600)
 

@@ -1,0 +1,414 @@
+"""A fleet to be broken: real servers behind proxies, a simulated provider, and ``docmill up`` over all of them.
+
+A :class:`Trial` is one fault: it submits jobs, waits until all have ended, checks what must hold whatever broke
+(nothing lost, nothing stored twice, the provider's bill is the ledger), and says what it came to.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import redis
+from sqlalchemy import Engine, text
+
+from db.engine import make_engine
+from db.jobs import Drive
+from db.migrations import upgrade
+from db.submit import Submission, submit
+from docmill.settings import load_settings
+from tasks import broker
+from tasks.broker import QUEUES
+from tasks.chain import publish
+from tests.faults.proxy import Proxy
+from tests.faults.report import Row, quantile
+from workers.stack.process import Process
+from workers.stack.servers import EmbeddedServers
+
+__all__ = ["CALL_DEADLINE_S", "COMMAND", "JOBS", "QUEUES", "Lab", "Trial", "receipts"]
+
+COMMAND = (sys.executable, "-m", "docmill.cli")
+JOBS = 300
+"""A trial's."""
+CALL_DEADLINE_S = 5
+
+# A result, once stored, stays as it is. Postgres itself tells on whoever breaks that.
+WATCH_RESULTS = """
+create table if not exists results_changed (job_id bigint, what text);
+create or replace function tell_change() returns trigger language plpgsql as $$
+begin insert into results_changed values (old.job_id, tg_op); return null; end $$;
+create or replace trigger results_watch after update or delete on results
+  for each row execute function tell_change();
+"""
+
+
+def receipts(number: int, *, of: str = "") -> list[str]:
+    """Different receipts, plain enough for the simulator; ``of`` sets those of one trial apart."""
+    return [
+        f"TEA HOUSE {of} {each}\n1 Sample Street\nDate: 2021-03-{1 + each % 28:02}\n"
+        f"Green tea {each}.10\nTOTAL {each}.10\n"
+        for each in range(number)
+    ]
+
+
+@dataclass(kw_only=True)
+class Lab:
+    """Everything that a trial may break. ``with Lab(data=…) as lab`` starts it, and ends all of it."""
+
+    data: Path
+    io_workers: int = 2
+    cpu_workers: int = 1
+    env: Mapping[str, str] = field(default_factory=dict)
+    broker_url: str | None = None
+    """None: a Valkey of the lab's own."""
+    engine: Engine = field(init=False)
+    servers: EmbeddedServers = field(init=False)
+    postgres: Proxy = field(init=False)
+    broker: Proxy = field(init=False)
+    _bill: dict[str, Mapping[str, Any]] = field(default_factory=dict, init=False)
+    _stack: ExitStack = field(default_factory=ExitStack, init=False)
+    _simulator: subprocess.Popen[bytes] | None = field(default=None, init=False)
+    _simulated: tuple[str, ...] = field(default=(), init=False)
+
+    def __enter__(self) -> Lab:
+        try:
+            self._start()
+        except BaseException:
+            self._stack.close()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def _start(self) -> None:
+        self.servers = self._stack.enter_context(EmbeddedServers(self.data / "servers"))
+        sockets = self.data / "servers" / "sockets"
+        self.postgres_socket = sockets / ".s.PGSQL.5432"
+        self.postgres = self._stack.enter_context(Proxy(self.postgres_socket))
+        self.broker = self._stack.enter_context(Proxy(sockets / "broker"))
+        upgrade(self.servers.database_url)
+        self.engine = make_engine(self.servers.database_url)
+        self._stack.callback(self.engine.dispose)
+        with self.engine.begin() as connection:
+            connection.execute(text(WATCH_RESULTS))
+        self.llm_port = _free_port()
+        self._stack.callback(self._end_simulator)
+        self.simulate("--latency-ms", "300")
+        self.start_fleet()
+        self._stack.callback(self.stop_fleet)
+
+    # --- the fleet ---
+
+    def start_fleet(self) -> None:
+        ready = self.data / "up.json"
+        ready.unlink(missing_ok=True)
+        command = [*COMMAND, "up", "--data", str(self.data / "stack"), "--ready-file", str(ready)]
+        command += ["--io-workers", str(self.io_workers), "--cpu-workers", str(self.cpu_workers)]
+        with (self.data / "up.log").open("ab") as log:
+            self.fleet = subprocess.Popen(command, env=self.environment, stdout=log, stderr=log)
+        while not ready.exists():
+            assert self.fleet.poll() is None, (self.data / "up.log").read_text()
+            time.sleep(0.05)
+
+    def stop_fleet(self) -> None:
+        self.fleet.terminate()
+        assert self.fleet.wait(timeout=180) == 0, (self.data / "up.log").read_text()
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What a worker of this fleet needs."""
+        urls = {
+            "DATABASE": f"postgresql://postgres@127.0.0.1:{self.postgres.port}/docmill?sslmode=disable",
+            "BROKER": self.broker_url or f"redis://127.0.0.1:{self.broker.port}/0",
+            "CACHE": self.servers.cache_url,
+            "LLM": f"http://127.0.0.1:{self.llm_port}",
+        }
+        return {
+            **os.environ,
+            **{f"DOCMILL_{name}_URL": url for name, url in urls.items()},
+            "DOCMILL_CALL_DEADLINE_S": str(CALL_DEADLINE_S),
+            "DOCMILL_IO_THREADS": "50",
+            "DOCMILL_TASK_EVENTS": "false",
+            "DOCMILL_SPOOL": str(self.data / "spool"),
+            **self.env,
+        }
+
+    @property
+    def pids(self) -> dict[str, int]:
+        """As they are now: what died was started again."""
+        found: dict[str, int] = json.loads((self.data / "stack" / "ready.json").read_text())["pids"]
+        return found
+
+    def signal(self, name: str, how: signal.Signals) -> None:
+        """To a worker; one that is being started again just now is let off."""
+        try:
+            os.kill(self.pids[name], how)
+        except ProcessLookupError:
+            return
+
+    def kill(self, name: str) -> None:
+        self.signal(name, signal.SIGKILL)
+
+    def children(self, name: str) -> list[psutil.Process]:
+        """A prefork worker's, which do its work."""
+        return [
+            each for each in psutil.Process(self.pids[name]).children() if "celery" in " ".join(each.cmdline())
+        ]
+
+    # --- the servers ---
+
+    def kill_server(self, name: str) -> None:
+        """With its children, and for good: :meth:`repair` starts it again."""
+        process = self._server(name)
+        assert process.pid is not None
+        children = psutil.Process(process.pid).children(recursive=True)
+        os.kill(process.pid, signal.SIGKILL)
+        for child in children:
+            if child.is_running():
+                child.kill()
+        psutil.wait_procs(children, timeout=10)
+        while process.running:
+            time.sleep(0.02)
+
+    def repair(self, name: str) -> None:
+        process = self._server(name)
+        process.spawn()
+        process.await_ready()
+
+    def wipe_broker(self) -> None:
+        """While it is down: what it knew is gone."""
+        shutil.rmtree(self.data / "servers" / "broker")
+
+    def _server(self, name: str) -> Process:
+        return next(each for each in self.servers.processes if each.name == name)
+
+    def broker_client(self) -> redis.Redis:
+        return redis.Redis(unix_socket_path=str(self.data / "servers" / "sockets" / "broker"), socket_timeout=10)
+
+    def queued(self) -> dict[str, int]:
+        """Messages in the broker, by queue; empty ones left out."""
+        with self.broker_client() as client:
+            found = {name: int(client.llen(f"docmill:{name}")) for name in QUEUES}
+        return {name: number for name, number in found.items() if number}
+
+    @contextmanager
+    def publisher(self) -> Iterator[Callable[[Drive], None]]:
+        """Publishes chains as a worker does, from this process."""
+        app = broker.connect(load_settings(broker_url=self.environment["DOCMILL_BROKER_URL"]))
+        yield publish
+        app.close()
+
+    # --- the provider ---
+
+    def simulate(self, *options: str) -> None:
+        """A provider with these options at the same address as before; nothing is done if it has them."""
+        if options == self._simulated and self._simulator is not None:
+            return
+        self._end_simulator()
+        ready = self.data / "simulator.json"
+        ready.unlink(missing_ok=True)
+        command = [*COMMAND, "simulate", "--port", str(self.llm_port), "--ready-file", str(ready), *options]
+        self._simulator = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        self._simulated = options
+        while not ready.exists():
+            assert self._simulator.poll() is None
+            time.sleep(0.05)
+
+    def bill(self) -> dict[str, Mapping[str, Any]]:
+        """All that was ever billed, by call id."""
+        lines = httpx.get(f"http://127.0.0.1:{self.llm_port}/bill", timeout=30).text.splitlines()
+        self._bill.update({line["id"]: line for line in map(json.loads, lines)})
+        return self._bill
+
+    def _end_simulator(self) -> None:
+        if self._simulator is None:
+            return
+        self.bill()
+        self._simulator.terminate()
+        self._simulator.wait()
+        self._simulator = None
+
+    # --- the database, past the proxy ---
+
+    def query(self, statement: str, **values: Any) -> list[Any]:
+        with self.engine.connect() as connection:
+            return list(connection.execute(text(statement), values).all())
+
+    def trial(self, fault: str, what: str) -> Trial:
+        return Trial(lab=self, fault=fault, what=what)
+
+
+@dataclass(kw_only=True)
+class Trial:
+    """One fault, and what became of the jobs that it met."""
+
+    lab: Lab
+    fault: str
+    """Its number in the list of docs/faults.md, and a letter where it comes in kinds."""
+    what: str
+    jobs: list[int] = field(default_factory=list)
+    consuming_after_s: float | None = None
+    """From a server's repair to a new job's end."""
+    _began: float = field(default_factory=time.monotonic)
+
+    def submit(self, texts: Sequence[str] | None = None, prompt: str = "receipt", **options: Any) -> list[int]:
+        """The ids; without texts, as many receipts as a trial has."""
+        if texts is None:
+            texts = receipts(JOBS, of=f"{self.fault}/{len(self.jobs)}/{os.getpid()}")
+        made = []
+        with self.lab.engine.begin() as connection:
+            for body in texts:
+                submission = Submission(prompt=prompt, body=body.encode(), name="a.txt", **options)
+                made.append(submit(connection, submission))
+        self.jobs += made
+        return made
+
+    def count(self, table: str, condition: str) -> int:
+        key = "id" if table == "jobs" else "job_id"
+        statement = f"select count(*) as n from {table} where {key} = any(:jobs) and {condition}"
+        return int(self.lab.query(statement, jobs=self.jobs)[0].n)
+
+    def answered(self) -> int:
+        return self.count("calls", "state = 'answered'")
+
+    def ended(self) -> int:
+        return self.count("jobs", "wait is null")
+
+    def until_answered(self, share: float, within_s: float = 150) -> None:
+        self.until(lambda: self.answered() >= share * len(self.jobs), within_s)
+
+    def until(self, condition: Callable[[], bool], within_s: float) -> None:
+        give_up_at = time.monotonic() + within_s
+        while not condition():
+            assert time.monotonic() < give_up_at, (self.states(), self.open_jobs())
+            time.sleep(0.1)
+
+    def states(self) -> dict[str, int]:
+        rows = self.lab.query(
+            "select state, count(*) as n from jobs where id = any(:jobs) group by 1", jobs=self.jobs
+        )
+        return {row.state: row.n for row in rows}
+
+    def open_jobs(self) -> list[Any]:
+        return self.lab.query(
+            "select id, stage, wait, epoch, attempt, redrives, crashes, wake_at - clock_timestamp() as wakes"
+            " from jobs where id = any(:jobs) and wait is not null order by id limit 5",
+            jobs=self.jobs,
+        )
+
+    def repaired(self) -> None:
+        """A server has just come back: a new job must be through within a minute."""
+        began = time.monotonic()
+        (probe,) = self.submit(receipts(1, of=f"{self.fault}/probe/{time.time_ns()}"), lane="interactive")
+        self.until(lambda: self.lab.query("select wait from jobs where id = :id", id=probe)[0].wait is None, 60)
+        self.consuming_after_s = max(self.consuming_after_s or 0, time.monotonic() - began)
+
+    def finish(self, *, within_s: float, states: Mapping[str, int] | None = None, paid_twice: bool = False) -> Row:
+        """Waits for the end of all jobs, checks what must hold, and tells the row of the table.
+
+        ``states`` are the expected ends (None: all done). ``paid_twice`` says that the fault can cost calls
+        (a worker that died with an open one), which the ledger then has to name.
+        """
+        self.until(lambda: self.ended() == len(self.jobs), within_s)
+        self.until(lambda: not self.lab.queued(), 30)
+        assert self.states() == (states or {"done": len(self.jobs)})
+        self._check_results()
+        calls = self._check_ledger(paid_twice=paid_twice)
+        late = self.lateness()
+        return Row(
+            fault=self.fault,
+            what=self.what,
+            jobs=len(self.jobs),
+            results=self.count("results", "true"),
+            duplicates=self._duplicates(),
+            started=len(calls),
+            answered=_in_state(calls, {"answered"}),
+            surplus=_in_state(calls, {"surplus"}),
+            possibly_billed=sum(row.possibly_billed for row in calls.values()),
+            of_these_billed=sum(row.possibly_billed for call, row in calls.items() if call in self.lab.bill()),
+            redriven=len(late),
+            late_p50_s=quantile(late, 0.5),
+            late_p95_s=quantile(late, 0.95),
+            late_max_s=max(late, default=None),
+            consuming_after_s=self.consuming_after_s,
+            took_s=time.monotonic() - self._began,
+        )
+
+    def lateness(self) -> list[float]:
+        """Seconds from the time when somebody had to look at a stuck job until it was driven again."""
+        rows = self.lab.query(
+            "select extract(epoch from at - due_at)::float as s from drives"
+            " where job_id = any(:jobs) and due_at is not null order by 1",
+            jobs=self.jobs,
+        )
+        return [row.s for row in rows]
+
+    def _check_results(self) -> None:
+        """One result for each job that is done, none for one that failed, and none was ever changed."""
+        found = self.lab.query(
+            "select j.id, j.state, count(r.job_id) as n from jobs j left join results r on r.job_id = j.id"
+            " where j.id = any(:jobs) group by 1, 2",
+            jobs=self.jobs,
+        )
+        assert len(found) == len(set(self.jobs))
+        wrong = [row for row in found if row.n != (row.state == "done") and row.state != "needs_review"]
+        assert not wrong, wrong[:5]
+        assert self._duplicates() == 0
+
+    def _duplicates(self) -> int:
+        changed = self.lab.query(
+            "select count(*) as n from results_changed where job_id = any(:jobs)", jobs=self.jobs
+        )
+        return self.count("results", "revision > 1") + int(changed[0].n)
+
+    def _check_ledger(self, *, paid_twice: bool) -> dict[str, Any]:
+        """The provider's bill and the ledger, line by line; the calls that were sent, by id."""
+        calls = {
+            str(row.id): row
+            for row in self.lab.query(
+                "select id, job_id, attempt, state, model, input_tokens, output_tokens, cost_usd, possibly_billed"
+                " from calls where job_id = any(:jobs) and state <> 'cached'",
+                jobs=self.jobs,
+            )
+        }
+        known = {str(row.id) for row in self.lab.query("select id from calls")}
+        bill = self.lab.bill()
+        assert set(bill) <= known, "the provider billed calls without an intent"
+        for call, row in calls.items():
+            line = bill.get(call)
+            if row.state in ("answered", "surplus"):
+                assert line is not None, row
+                figures = (line["model"], line["input_tokens"], line["output_tokens"], Decimal(line["cost_usd"]))
+                assert (row.model, row.input_tokens, row.output_tokens, row.cost_usd) == figures
+            else:
+                assert row.state in ("failed", "in_doubt"), row
+                assert line is None or row.possibly_billed, row
+        if not paid_twice:
+            extra = [row for row in calls.values() if row.state == "surplus" or row.possibly_billed]
+            assert not extra, extra[:5]
+        return calls
+
+
+def _in_state(calls: Mapping[str, Any], states: Collection[str]) -> int:
+    return sum(row.state in states for row in calls.values())
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,121 @@
+"""The table of docs/faults.md: rows are kept in docs/faults.json, so that faults can be run in pieces.
+
+python -m tests.faults.report        (renders the page from the rows that are there)
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import re
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+__all__ = ["Row", "keep", "quantile", "render"]
+
+DOCS = Path(__file__).parents[2] / "docs"
+ROWS = DOCS / "faults.json"
+PAGE = DOCS / "faults.md"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """What one fault came to. Times are seconds, None where there is nothing to measure."""
+
+    fault: str
+    what: str
+    jobs: int
+    results: int
+    duplicates: int
+    started: int
+    """Calls to the provider; answered, surplus and possibly billed ones are among them."""
+    answered: int
+    surplus: int
+    possibly_billed: int
+    of_these_billed: int
+    """By the provider's own bill."""
+    redriven: int
+    """Jobs that got stuck, and were driven again."""
+    late_p50_s: float | None
+    late_p95_s: float | None
+    late_max_s: float | None
+    consuming_after_s: float | None
+    took_s: float
+
+
+def quantile(ordered: Sequence[float], share: float) -> float | None:
+    """Of numbers in order; None of none."""
+    return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else None
+
+
+def keep(row: Row) -> None:
+    """Puts the row in place of an earlier one of the same fault, and renders the page."""
+    rows = _rows()
+    rows[row.fault] = {
+        **asdict(row),
+        "at": datetime.now(UTC).isoformat(timespec="minutes"),
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()} {platform.release()}",
+    }
+    ordered = dict(sorted(rows.items(), key=lambda item: _place(item[0])))
+    ROWS.write_text(json.dumps(ordered, indent=1) + "\n", encoding="utf-8")
+    render()
+
+
+def render() -> None:
+    rows = list(_rows().values())
+    lines = [HEAD.format(machine=rows[-1]["machine"], python=platform.python_version()), *map(_line, rows)]
+    PAGE.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _rows() -> dict[str, dict[str, Any]]:
+    return json.loads(ROWS.read_text(encoding="utf-8")) if ROWS.exists() else {}
+
+
+def _place(fault: str) -> tuple[int, str]:
+    number = re.match(r"\d+", fault)
+    return (int(number[0]) if number else 99, fault)
+
+
+def _line(row: dict[str, Any]) -> str:
+    late = " / ".join(_seconds(row[name]) for name in ("late_p50_s", "late_p95_s", "late_max_s"))
+    billed = f"{row['possibly_billed']} ({row['of_these_billed']})" if row["possibly_billed"] else "0"
+    cells = [
+        row["fault"], row["what"], row["jobs"], row["results"], row["duplicates"],
+        f"{row['started']} / {row['answered']} / {row['surplus']}", billed, row["redriven"], late,
+        _seconds(row["consuming_after_s"]), f"{row['took_s']:.0f}", row["at"].replace("+00:00", ""),
+    ]  # fmt: skip
+    return "| " + " | ".join(map(str, cells)) + " |"
+
+
+def _seconds(value: float | None) -> str:
+    return "–" if value is None else f"{value:.1f}"
+
+
+HEAD = """# What was broken, and what came of it
+
+`make faults` breaks a running fleet in each of these ways and writes this page. Every row is a run of real
+processes: `docmill up` with two `io` workers and one `cpu` worker, PostgreSQL and Valkey behind a TCP proxy, and the
+provider simulator. Machine: {machine}; Python {python}; other work ran on it at the same time.
+
+In every row these held, or the run would have failed: each accepted job ended; each job that is done has one
+result, and none was ever changed (a trigger in the database watches); the provider's bill and the ledger agree line
+by line, and a billed call that is neither answered nor surplus is marked `possibly_billed`; the queues ended empty.
+Only the faults that can kill an open call (2, 3, 12, 16, 19, 20) may start more calls than there are answers.
+
+- *results* of *jobs*; *duplicates* are results stored twice or changed.
+- *calls*: started / answered / surplus (an answer to what another answer stands for already).
+- *possibly billed*: calls whose outcome nobody knows; in brackets how many of them the provider did bill.
+- *late*: seconds from the time at which a stuck job had to be looked at (`jobs.wake_at`) until it was driven again,
+  p50 / p95 / max, over the jobs that got stuck (*redriven*).
+- *consuming*: seconds from a server's repair until a job submitted then was through all five stages.
+
+| fault | what | jobs | results | duplicates | calls | possibly billed | redriven | late s | consuming s | took s | at (UTC) |
+| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |"""
+
+
+if __name__ == "__main__":
+    render()
