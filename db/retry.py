@@ -11,7 +11,7 @@ from docmill.errors import JobNotFit, JobUnknown
 __all__ = ["fresh", "retry"]
 
 SAME_ATTEMPT = frozenset({"poison", "internal", "budget", "deadline", "unreadable"})
-"""Failures of circumstances: the replies that are paid for are used."""
+"""Failures of circumstances: the replies that are paid for are used, unless they were erased."""
 
 
 def retry(connection: Connection, job_id: int, *, deadline_at: datetime | None = None) -> None:
@@ -22,7 +22,10 @@ def retry(connection: Connection, job_id: int, *, deadline_at: datetime | None =
     row = (
         connection.execute(
             text(
-                "select state, stage, failure ->> 'kind' as kind, deadline_at < clock_timestamp() as overdue"
+                "select state, stage, failure ->> 'kind' as kind, deadline_at < clock_timestamp() as overdue,"
+                " exists (select 1 from calls c where c.job_id = jobs.id and c.attempt = jobs.attempt"
+                " and c.state in ('answered', 'cached')"
+                " and not exists (select 1 from exchanges e where e.call_id = c.id)) as erased"
                 " from jobs where id = :id for update"
             ),
             {"id": job_id},
@@ -41,13 +44,15 @@ def retry(connection: Connection, job_id: int, *, deadline_at: datetime | None =
         )
     if row["overdue"] and deadline_at is None:
         raise JobNotFit(f"the deadline of job {job_id} has passed: give it a new one with --deadline")
-    same = row["kind"] in SAME_ATTEMPT or row["stage"] in ("validate", "context")
+    early = row["stage"] in ("validate", "context")
+    same = (row["kind"] in SAME_ATTEMPT or early) and not row["erased"]
     connection.execute(
         text(
             "update jobs set state = 'queued', wait = 'unsent', wake_at = clock_timestamp(), epoch = epoch + 1,"
             " history = '[]', crashes = 0, redrives = 0, failure = null, finished_at = null, owner = null,"
             " deadline_at = coalesce(:deadline_at, deadline_at)"
-            + ("" if same else ", stage = 'complete', attempt = attempt + 1, purpose = 'first', model = null")
+            + ("" if same else ", attempt = attempt + 1, purpose = 'first', model = null")
+            + ("" if same or early else ", stage = 'complete'")
             + " where id = :id"
         ),
         {"id": job_id, "deadline_at": deadline_at},

@@ -175,6 +175,8 @@ class Settings(BaseSettings):
     """The folder of `docmill up`; None: one in the user's home, /var/lib/docmill for root."""
     spool: Path | None = None
     """Where replies wait that could not be stored: one folder for all workers. None: below the data folder."""
+    keep_exchanges_days: float | None = Field(default=None, gt=0)
+    """Days that messages to models and their replies are kept after they were sent; None: for ever."""
     call_deadline_s: float = Field(default=60.0, gt=0, le=900)
     """Seconds for one whole call to a model."""
     unpriced: Literal["refuse", "allow"] = "refuse"

@@ -8,7 +8,7 @@ from __future__ import annotations
 from celery import Celery
 
 from docmill.settings import Settings, load_settings
-from tasks import broker, schedules
+from tasks import broker, retention, schedules
 from tasks import chain as stages
 from workers import flower, lifecycle
 from workers.logs import configure_logs
@@ -16,6 +16,7 @@ from workers.logs import configure_logs
 __all__ = ["app", "make_app"]
 
 TICK_EVERY_S = 5.0
+RETENTION_EVERY_S = 900.0
 
 
 def make_app(settings: Settings) -> Celery:
@@ -41,7 +42,12 @@ def make_app(settings: Settings) -> Celery:
                 "task": "docmill.tick",
                 "schedule": TICK_EVERY_S,
                 "options": {"queue": "interactive", "expires": 3 * TICK_EVERY_S},
-            }
+            },
+            "retention": {
+                "task": "docmill.retention",
+                "schedule": RETENTION_EVERY_S,
+                "options": {"queue": "bulk", "expires": RETENTION_EVERY_S},
+            },
         },
     )
     return made
@@ -52,6 +58,6 @@ configure_logs(settings)
 app = make_app(settings)
 app.settings = settings
 app.services = None  # each process makes its own
-app.stages = (*stages.TASKS.values(), schedules.tick)
+app.stages = (*stages.TASKS.values(), schedules.tick, retention.retention)
 lifecycle.connect(app)
 flower.connect(app)
