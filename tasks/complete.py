@@ -307,7 +307,7 @@ def _settlement(call: Call, outcome: Outcome, cost: money.Cost | None) -> ledger
         answered=outcome.answered,
         reply={"text": reply.text, "finish_reason": reply.finish_reason} if reply else None,
         model_echoed=reply.model_echoed if reply else None,
-        request_id=reply.request_id if reply else None,
+        request_id=outcome.request_id,
         input_tokens=usage.input_tokens,
         cached_tokens=usage.cached_tokens,
         output_tokens=usage.output_tokens,

@@ -30,6 +30,7 @@ def compose(job: Job, prompt: PromptVersion, model: Model, text: str, previous: 
         temperature=limits.temperature,
         json_schema=prompt.schema if model.structured == "schema" and job.purpose != "json_mode" else None,
         json_mode=model.structured == "json" or job.purpose == "json_mode",
+        cache_key=f"docmill-{prompt.name}-{prompt.version}",
     )
 
 

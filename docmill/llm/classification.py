@@ -150,6 +150,7 @@ QUOTA_CODES = frozenset(
 _QUOTA = re.compile(
     r"credit balance is too low|specified API usage limits|insufficient[ _](?:balance|quota|credits?|funds)"
     r"|requires more credits|can only afford|free-models-per-day|used all available credits|out of credits"
+    r"|does(?:n't| not) have any credits"
     r"|(?:monthly|account) spend(?:ing)? limit|billing hard limit",
     re.IGNORECASE,
 )
@@ -305,7 +306,7 @@ RULES: tuple[tuple[FailureKind, Callable[[Case], bool]], ...] = (
     ("rate_limited", _is_rate_limited),
 )
 
-_CAPABILITY = re.compile(r"no endpoints found that (?:can )?support", re.IGNORECASE)
+_CAPABILITY = re.compile(r"no endpoints found that (?:can )?(?:support|handle)", re.IGNORECASE)
 
 
 def _kind_by_status(case: Case) -> FailureKind:

@@ -15,6 +15,7 @@ from docmill.llm.limits import Limits, told_left, told_limits
 from docmill.llm.transport import NOT_SENT, Response, Transport
 from docmill.llm.types import Reply, Request
 from docmill.llm.wire import wire_for
+from docmill.llm.wire.request_ids import request_id
 
 __all__ = ["Endpoint", "Outcome", "ask"]
 
@@ -45,6 +46,8 @@ class Outcome:
     """What the response told of the provider's limits."""
     left: Limits = field(default_factory=Limits)
     """What the response told to be left of them."""
+    request_id: str | None = None
+    """Under which the provider's support finds the call, answered or failed."""
 
     @property
     def answered(self) -> bool:
@@ -93,6 +96,7 @@ async def ask(
         latency_ms=latency_ms,
         limits=told_limits(endpoint.provider, response.headers),
         left=told_left(endpoint.provider, response.headers),
+        request_id=request_id(response.headers, response.body) or (reply.request_id if reply else None),
     )
 
 

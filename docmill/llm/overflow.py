@@ -77,6 +77,13 @@ WINDOW_WORDINGS = tuple(
             # xAI
             r"maximum prompt length is <L> but the request contains <A> tokens",
             r"current message \(<A> tokens\) exceeds budget \(<L> tokens",
+            # SGLang, Moonshot, Cohere, old TGI, Copilot, Vertex
+            r"maximum context length of <L> tokens…requested a total of <A> tokens",
+            r"exceeded model token limit: <L>(?:…requested:? <A>)?",
+            r"tokens in the prompt cannot exceed <L> - received <A>",
+            r"must have less than <L> tokens\. given: <A>",
+            r"token count (?:of|is) <A> (?:exceeds the limit of|but (?:the )?model only supports up to) <L>",
+            r"input (?:length|tokens) \(?<A>\)? exceeds?…(?:length|size|limit|window) (?:of |is )?\(?<L>",
         ),
     )
 )
@@ -100,7 +107,10 @@ OTHER_WORDINGS = tuple(
 
 # Wordings that name no number, and those we have not met with theirs.
 WORDLESS = re.compile(
-    r"exceeds? (?:the |your |this )?(?:model'?s? )?(?:maximum )?context (?:window|length|size|limit)"
+    r"exceed(?:s|ed|ing)? (?:the |your |this )?(?:available )?(?:model'?s? )?(?:max(?:imum)? )?"
+    r"context (?:window|length|size|limit)"
+    r"|context (?:window|length|size|limit) (?:(?:has been|was|is) exceeded|exceeds limit)"
+    r"|greater than the context length|(?:prompt|input)(?: tokens)? exceeds? (?:the )?max|\bprompt too long"
     r"|(?:prompt|input|message|request)s?(?: length)? (?:is|are) too long"
     r"|(?:prompt|input|message|request)s?(?: length)? (?:is|are) longer than the (?:model's )?context"
     r"|exceed context limit|context[ _]length[ _]exceeded|maximum context length (?:is|of)\b"

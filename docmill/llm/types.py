@@ -34,6 +34,8 @@ class Request:
     """Asks for the provider's native structured output; None leaves the schema to the prompt's words."""
     json_mode: bool = False
     """Asks for any valid JSON object."""
+    cache_key: str | None = None
+    """Names the requests that begin alike, where the provider wants to be told what it may keep."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +62,7 @@ class Reply:
     usage: Usage = field(default_factory=Usage)
     model_echoed: str | None = None
     request_id: str | None = None
+    """As the body has it."""
     refusal: str | None = None
     cost_usd: str | None = None
     """A decimal string, where the provider itself says what the call cost (OpenRouter)."""

@@ -53,7 +53,8 @@ def wait_s(headers: Mapping[str, str], body: object, *, now: datetime | None = N
     )
     found = (source() for source in sources)
     told = next((seconds for seconds in found if seconds is not None), None)
-    return None if told is None else max(told, 0.0)
+    # To the nanosecond: more digits are the noise of adding.
+    return None if told is None else round(max(told, 0.0), 9)
 
 
 def duration_s(text: str) -> float | None:

@@ -11,8 +11,10 @@ from typing import Any, Protocol
 from docmill.errors import Misconfigured
 from docmill.llm.types import Reply, Request
 from docmill.llm.wire.anthropic import AnthropicWire
+from docmill.llm.wire.azure import AzureWire
 from docmill.llm.wire.chat import PROFILES, ChatWire
 from docmill.llm.wire.gemini import GeminiWire
+from docmill.llm.wire.mistral import MistralWire
 from docmill.llm.wire.ollama import OllamaWire
 from docmill.llm.wire.repairs import learn
 
@@ -42,7 +44,9 @@ class Wire(Protocol):
 WIRES: Mapping[str, Wire] = {
     **{name: ChatWire(profile=profile) for name, profile in PROFILES.items()},
     "anthropic": AnthropicWire(),
+    "azure": AzureWire(),
     "gemini": GeminiWire(),
+    "mistral": MistralWire(),
     "ollama": OllamaWire(),
 }
 

@@ -16,6 +16,8 @@ __all__ = ["AnthropicWire", "read_anthropic"]
 VERSION = "2023-06-01"
 """Later versions reject sampling parameters on every model."""
 
+CACHE_CONTROL = "cache_control"
+
 FINISH: Mapping[str, FinishReason] = {
     "max_tokens": "length",
     "model_context_window_exceeded": "length",
@@ -45,7 +47,7 @@ class AnthropicWire:
             "messages": [message.as_json() for message in request.messages if message.role != "system"],
         }
         if system:
-            body["system"] = system
+            body["system"] = _system(system, request, known)
         if request.temperature is not None:
             body["temperature"] = request.temperature
         if request.json_schema is not None and native_schema(known):
@@ -54,6 +56,16 @@ class AnthropicWire:
 
     def reply(self, body: object) -> Reply:
         return read_anthropic(body)
+
+
+def _system(system: str, request: Request, learned: Mapping[str, Any]) -> str | list[dict[str, Any]]:
+    """The part that all documents of a prompt share, marked to be kept.
+
+    A part below the model's least (512 tokens and more) is not kept, and costs nothing extra.
+    """
+    if request.cache_key is None or CACHE_CONTROL in learned.get("drop", ()):
+        return system
+    return [{"type": "text", "text": system, CACHE_CONTROL: {"type": "ephemeral"}}]
 
 
 def read_anthropic(body: object) -> Reply:

@@ -42,23 +42,19 @@ class Profile:
     key_header: str = "authorization"
     """``authorization`` sends ``Bearer KEY``; any other header sends the key alone."""
     path: str = "/v1/chat/completions"
+    cache_key: bool = False
+    """Whether ``prompt_cache_key`` is known, which brings requests that begin alike to the same cache."""
 
 
 PROFILES: Mapping[str, Profile] = {
-    "openai": Profile(max_tokens_key="max_completion_tokens", strict_schema=True),
+    "openai": Profile(max_tokens_key="max_completion_tokens", strict_schema=True, cache_key=True),
     "openai-compatible": Profile(),
     "simulator": Profile(max_tokens_key="max_completion_tokens"),
-    "azure": Profile(
-        max_tokens_key="max_completion_tokens",
-        strict_schema=True,
-        key_header="api-key",
-        path="/openai/v1/chat/completions",
-    ),
-    "mistral": Profile(),
     "groq": Profile(max_tokens_key="max_completion_tokens", path="/openai/v1/chat/completions"),
     "together": Profile(),
     "openrouter": Profile(path="/api/v1/chat/completions"),
-    "deepseek": Profile(json_schema=False),
+    "deepseek": Profile(json_schema=False, path="/chat/completions"),
+    "gemini-compat": Profile(path="/v1beta/openai/chat/completions"),
     "xai": Profile(max_tokens_key="max_completion_tokens"),
     "vllm": Profile(),
     "llamacpp": Profile(),
@@ -97,6 +93,8 @@ class ChatWire:
         }
         if request.temperature is not None:
             body["temperature"] = request.temperature
+        if request.cache_key is not None and self.profile.cache_key:
+            body["prompt_cache_key"] = request.cache_key
         body |= _response_format(request, self.profile, known)
         return with_repairs(body, known)
 
@@ -136,7 +134,7 @@ def read_chat(body: object) -> Reply:
         finish_reason=_finish(choice, refusal),
         usage=_usage(usage),
         model_echoed=text(whole_body.get("model")) or None,
-        request_id=text(whole_body.get("id")) or None,
+        request_id=text(mapping(whole_body.get("x_groq")).get("id")) or text(whole_body.get("id")) or None,
         refusal=refusal,
         cost_usd=decimal_text(usage.get("cost")),
     )

@@ -90,6 +90,9 @@ def complaint_in(body: object) -> Complaint | None:
         return unwrap(body) if len(body) == 1 and _is_error(first) else None
     if _is_error(mapping(body)):
         return unwrap(body)
+    # An event of the Responses shape, which holds the response that failed.
+    if _is_error(mapping(mapping(body).get("response"))):
+        return unwrap(mapping(body)["response"])
     # OpenRouter: the provider behind it failed while it answered.
     error = mapping(next(iter(mappings(mapping(body).get("choices"))), None)).get("error")
     return unwrap({"error": error}) if error else None

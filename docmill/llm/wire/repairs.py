@@ -27,8 +27,9 @@ KEPT = frozenset({"model", "messages", "input", "contents", "prompt", *OUTPUT_LI
 SCHEMA_PARAMETERS = ("response_format", "text.format", "output_config", "format", "structured_outputs")
 
 _SCHEMA_WORDS = re.compile(
-    r"invalid schema|response_?format|response_?json_?schema|response_?schema|json_schema|compiled grammar"
-    r"|enabled only for api versions|does not support tools|structured outputs?",
+    r"invalid schema|response_?format|response_?json_?schema|response_?schema|json[_ ]schema|\bgrammar\b"
+    r"|enabled only for api versions|does not support tools|structured outputs?|output_config"
+    r"|for 'object' type|can handle the requested parameters",
     re.IGNORECASE,
 )
 _UNSUPPORTED_WORDS = re.compile(
@@ -44,6 +45,7 @@ _NAMED = re.compile(
 _DEPRECATED = re.compile(
     r"[\"'`]?(temperature|top_p|top_k)[\"'`]?[^.]{0,40}? (?:is|are) deprecated", re.IGNORECASE
 )
+_EXTRA = re.compile(r"^([A-Za-z_][\w.]{1,100}): extra inputs are not permitted", re.IGNORECASE)
 _CAPS = tuple(
     re.compile(pattern, re.IGNORECASE)
     for pattern in (
@@ -99,7 +101,10 @@ def _cap(message: str) -> int | None:
 
 
 def _extra_key(complaint: Complaint) -> Repair | None:
-    """FastAPI's ``extra_forbidden`` names the key at the end of its place (Mistral)."""
+    """FastAPI's ``extra_forbidden`` names the key at the end of its place (Mistral); Anthropic uses words."""
+    worded = _EXTRA.search(complaint.message)
+    if worded and not worded[1].startswith("output_config"):
+        return _drop(worded[1].split(".")[-1])
     for detail in complaint.details:
         place = sequence(detail.get("loc"))
         if detail.get("type") == "extra_forbidden" and place:

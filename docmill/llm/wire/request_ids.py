@@ -1,0 +1,27 @@
+"""The id under which a provider's support finds a request (providers.md, section 2)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from docmill.llm.wire.shapes import mapping, text
+
+__all__ = ["request_id"]
+
+HEADERS = (
+    "apim-request-id",
+    "request-id",
+    "x-request-id",
+    "mistral-correlation-id",
+    "x-ds-trace-id",
+    "x-amzn-requestid",
+)
+"""Azure's before the common one, which it sends too."""
+LONGEST = 200
+
+
+def request_id(headers: Mapping[str, str], body: object) -> str | None:
+    """The id in a response's headers, or of an error in its body; None where neither has one."""
+    named = {name.lower(): value for name, value in headers.items()}
+    found = [*(named.get(name) for name in HEADERS), mapping(body).get("request_id")]
+    return next((text(each).strip()[:LONGEST] for each in found if text(each).strip()), None)
