@@ -1,4 +1,4 @@
-"""Budgets as an operator sets, raises and removes them, and as they are shown."""
+"""Budgets as an operator sets, raises and removes them, and as they are shown and told of."""
 
 from __future__ import annotations
 
@@ -16,7 +16,17 @@ from db.budgets import Policy, Scope, Span
 from db.costs import plain_usd, spent_in
 from docmill.errors import Misconfigured
 
-__all__ = ["Budget", "Wanted", "listed", "put", "raise_cap", "remove"]
+__all__ = [
+    "Budget",
+    "Wanted",
+    "Warned",
+    "listed",
+    "note_told",
+    "put",
+    "raise_cap",
+    "remove",
+    "take_untold",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,3 +173,48 @@ def _those(found: Sequence[Budget]) -> str:
 def _one(connection: Connection, wanted: Wanted) -> Budget:
     key = (wanted.scope, wanted.subject, wanted.span)
     return next(each for each in listed(connection) if (each.scope, each.subject, each.span) == key)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Warned:
+    """A budget that has reached a threshold in its present window, and whose webhook has not heard of it."""
+
+    id: int
+    series: int
+    scope: Scope
+    subject: str
+    span: Span
+    policy: Policy
+    percent: int
+    since: datetime
+    cap_usd: Decimal
+    spent_usd: Decimal
+    reserved_usd: Decimal
+
+
+# Whoever takes one has a minute to tell it; then it is another's. What nobody took within a day is no news.
+UNTOLD = text(
+    "update budgets set tell_at = clock_timestamp() + interval '1 minute'"
+    " where warned > told and tell_at <= clock_timestamp()"
+    " and (span <> 'day' or window_start > clock_timestamp() - interval '2 days')"
+    " returning id, coalesce(series, id) as series, scope, subject, span, policy, warned as percent,"
+    " window_start as since, cap_usd, spent_usd, reserved_usd"
+)
+
+
+def take_untold(connection: Connection) -> list[Warned]:
+    """What the webhook is to be told now, by this process alone."""
+    if not connection.execute(text("select exists (select from budgets where warned > told)")).scalar():
+        return []
+    return [Warned(**row) for row in connection.execute(UNTOLD).mappings()]
+
+
+def note_told(connection: Connection, warned: Warned) -> None:
+    """The webhook knows of it, and may be told of the next threshold."""
+    connection.execute(
+        text(
+            "update budgets set told = greatest(told, :percent), tell_at = clock_timestamp() where id = :id"
+            " and warned >= :percent"
+        ),
+        {"id": warned.id, "percent": warned.percent},
+    )

@@ -19,6 +19,7 @@ from db.jobs import Job
 
 __all__ = [
     "LOCK",
+    "SPENT",
     "Covering",
     "Policy",
     "Refusal",

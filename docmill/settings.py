@@ -12,15 +12,16 @@ from collections.abc import Mapping
 from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from docmill.errors import Misconfigured
 from docmill.llm.wire import wire_for
 from docmill.money import Price
+from docmill.webhook import check_address
 
 __all__ = ["Model", "Models", "Settings", "load_settings"]
 
@@ -182,6 +183,10 @@ class Settings(BaseSettings):
     unpriced: Literal["refuse", "allow"] = "refuse"
     """What is done about a model without a known price where a budget covers the job. The budget could not keep to
     its cap, so the call is refused; or it is allowed, outside of all budgets."""
+    budget_webhook: SecretStr | None = None
+    """An address that is told when a budget is nearly spent, and when it is spent."""
+    webhook_hosts: str = ""
+    """Hosts, parted by commas, that a webhook may be at although they are not public."""
     io_threads: int = Field(default=100, gt=0)
     """Calls that one io worker has open at once."""
     cpu_processes: int = Field(default=2, gt=0)
@@ -205,6 +210,19 @@ class Settings(BaseSettings):
         except (ZoneInfoNotFoundError, ValueError) as error:
             raise ValueError(f"no time zone is called {name!r}; one is Europe/Berlin") from error
         return name
+
+    @model_validator(mode="after")
+    def webhook_may_be_called(self) -> Self:
+        if self.budget_webhook is not None:
+            try:
+                check_address(self.budget_webhook.get_secret_value(), private_hosts=self.private_webhook_hosts)
+            except Misconfigured as error:
+                raise ValueError(str(error)) from error
+        return self
+
+    @property
+    def private_webhook_hosts(self) -> frozenset[str]:
+        return frozenset(host.strip().lower() for host in self.webhook_hosts.split(",") if host.strip())
 
     @property
     def prompt_folders(self) -> tuple[Path, ...]:

@@ -13,6 +13,7 @@ from db import budgets, costs
 from db import dispatch as fleet
 from db.engine import DATABASE_AWAY
 from db.jobs import Drive
+from tasks.alarm import Alarm
 from tasks.drive import publish_all
 from tasks.services import Services
 from tasks.spool import drain
@@ -56,6 +57,9 @@ class Upkeep:
     def __post_init__(self) -> None:
         # Those who were here before know better whether the database was away, and go first.
         self._sweep_at = self.clock() + AFTER_FAILURE_S
+
+    def __post_init__(self) -> None:
+        self._alarm = Alarm(services=self.services)
 
     def tick(self) -> float:
         """Does what is due; seconds until the next tick."""
@@ -108,6 +112,7 @@ class Upkeep:
         with self.services.engine.begin() as connection:
             if fleet.try_lead(connection):
                 budgets.look_after(connection, timezone=timezone)
+        self._alarm.look()
         self._fold(timezone)
 
     def _fold(self, timezone: str) -> None:
