@@ -57,8 +57,6 @@ class Upkeep:
     def __post_init__(self) -> None:
         # Those who were here before know better whether the database was away, and go first.
         self._sweep_at = self.clock() + AFTER_FAILURE_S
-
-    def __post_init__(self) -> None:
         self._alarm = Alarm(services=self.services)
 
     def tick(self) -> float:

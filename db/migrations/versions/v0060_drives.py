@@ -5,7 +5,7 @@ from __future__ import annotations
 from alembic import op
 
 revision = "0060"
-down_revision = "0050"
+down_revision = "0041"
 
 
 def upgrade() -> None:
