@@ -50,7 +50,7 @@ class MeasuredStack:
             time.sleep(0.05)
 
     def cpu_seconds(self) -> dict[str, float]:
-        """Seconds of CPU that each part has taken so far, its children included."""
+        """Seconds of CPU that each part has taken so far, with children that run and children that ended."""
         return {name: sum(_cpu_seconds(each) for each in _family(pid)) for name, pid in self.pids.items()}
 
     def workers_cpu_seconds(self) -> float:
@@ -101,4 +101,4 @@ def _family(pid: int) -> list[psutil.Process]:
 
 def _cpu_seconds(process: psutil.Process) -> float:
     times = process.cpu_times()
-    return float(times.user + times.system)
+    return float(times.user + times.system + times.children_user + times.children_system)

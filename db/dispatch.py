@@ -34,6 +34,8 @@ __all__ = [
 UPKEEP_LOCK = 0x75706B70
 SEEN_WITHIN_S = 30.0
 SWEPT_AT_ONCE = 500
+CPU_AHEAD = 16
+"""Jobs in hand for each slot that reads or parses: most take milliseconds, and upkeep looks ten times a second."""
 CLAIMED_STAGES = "('validate', 'parse')"
 
 
@@ -85,7 +87,7 @@ def room(connection: Connection) -> Room:
         )
     ).one()
     io = 2 * slots.get("io", 0)
-    return Room(cpu=4 * slots.get("cpu", 0) - out.cpu, all=io - out.total, kept=io // 10)
+    return Room(cpu=CPU_AHEAD * slots.get("cpu", 0) - out.cpu, all=io - out.total, kept=io // 10)
 
 
 def processes(connection: Connection) -> int:

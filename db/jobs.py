@@ -67,6 +67,13 @@ def _after(seconds: str) -> str:
     return f"least(deadline_at, clock_timestamp() + make_interval(secs => :{seconds}))"
 
 
+UNFLUSHED = "set_config('synchronous_commit', 'off', true) = 'off'"
+"""SQL, true, that lets the commit of its transaction return before it is on disk.
+
+For transitions that cost nothing to repeat: if the server dies in that moment, the job stands where it stood
+before, and is driven again. Never for money, for results, or for ends.
+"""
+
 # Everything that a stage works with comes in one round trip: the job, its document (the file itself for validate
 # alone, which may have to read it), and the reply that the present attempt has already.
 SEEN = (
@@ -214,6 +221,7 @@ def advance(
     history: Sequence[Mapping[str, Any]] | None = None,
 ) -> bool:
     """The stage is done, and the chain's next message is about to be published; False for a stale one."""
+    # To parse a job goes with its reply, in one commit.
     return _changed(
         connection,
         "stage = :to, wait = 'sent', state = 'running', owner = null, crashes = 0, redrives = 0,"
@@ -229,6 +237,7 @@ def advance(
             "value": as_json(value),
             "history": as_json(history),
         },
+        flushed=to == "parse",
     )
 
 
@@ -377,7 +386,7 @@ def take_back(connection: Connection, drives: Sequence[Drive]) -> None:
 
 CLAIM = text(
     f"with claimed as (update jobs set wait = 'running', owner = :owner, wake_at = {_after('lease_s')}"
-    f" where {FENCE} and wait in ('sent', 'countdown') returning *) {SEEN.format(jobs='claimed')}"
+    f" where {FENCE} and wait in ('sent', 'countdown') and {UNFLUSHED} returning *) {SEEN.format(jobs='claimed')}"
 )
 
 ENDING = (
@@ -386,8 +395,9 @@ ENDING = (
 )
 
 
-def _changed(connection: Connection, changes: str, values: Mapping[str, object]) -> bool:
-    return bool(connection.execute(text(f"update jobs set {changes} where {FENCE}"), values).rowcount)
+def _changed(connection: Connection, changes: str, values: Mapping[str, object], *, flushed: bool = True) -> bool:
+    fence = FENCE if flushed else f"{FENCE} and {UNFLUSHED}"
+    return bool(connection.execute(text(f"update jobs set {changes} where {fence}"), values).rowcount)
 
 
 def told(failure: Failure | None, detail: str = "") -> dict[str, Any] | None:
