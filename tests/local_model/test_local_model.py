@@ -17,7 +17,7 @@ import httpx
 import pytest
 
 from docmill.llm import classify
-from tests.faults.conftest import RunningStack, data, receipts, start
+from tests.stack import RunningStack, data, start
 
 __all__ = ["data", "start"]
 
@@ -32,6 +32,8 @@ pytestmark = [
 SERVE = Path(__file__).parent / "serve.py"
 WINDOW = 2048
 """Tokens of a slot, as serve.py sets it."""
+
+RECEIPT = "TEA HOUSE {0}\n1 Sample Street\nDate: 2021-03-04\nGreen tea {0}.10\nTOTAL {0}.10\n"
 
 CONFIG = """
 [models.small]
@@ -114,7 +116,7 @@ def kinds(stack: RunningStack, prompt: str) -> set[str]:
 
 
 def test_jobs_are_answered_and_what_is_poor_is_caught(stack: RunningStack) -> None:
-    few = receipts(3)
+    few = [RECEIPT.format(number) for number in (1, 2, 3)]
     stack.submit(few, "kind")
     stack.submit(few[:2], "receipt")
     stack.submit(["word " * 3000], "kind", feature="long")

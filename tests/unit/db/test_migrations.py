@@ -1,4 +1,4 @@
-"""The migrations form one line."""
+"""Migrations form one line, each in a file that is named after it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from alembic.script import ScriptDirectory
 from db import migrations
 
 
-def test_there_is_one_newest_revision() -> None:
+def test_there_is_one_newest_schema() -> None:
     config = Config()
     config.set_main_option("script_location", str(Path(migrations.__file__).parent))
-    assert len(ScriptDirectory.from_config(config).get_heads()) == 1
+    heads = ScriptDirectory.from_config(config).get_heads()
+    assert len(heads) == 1, f"give one of {heads} the other as its down_revision"
