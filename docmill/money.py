@@ -1,7 +1,6 @@
 """What calls cost, what they may cost, and what a month of them will: pure, in exact Decimals.
 
-Unknown is None, never zero. Prices come from the user's own table, then from the built-in ones of the
-simulator, then from ``genai-prices``, which is bundled data (providers.md, section 9).
+Unknown is None, never zero. Where prices come from stands in :mod:`docmill.prices`.
 """
 
 from __future__ import annotations
@@ -18,6 +17,7 @@ from typing import TypeAlias
 
 from docmill.demand import coming_days
 from docmill.llm.types import Usage
+from docmill.prices import SIMULATOR_PRICES, Price, Processing, correction, list_price
 
 __all__ = [
     "SIMULATOR_PRICES",
@@ -42,60 +42,15 @@ EXACT = Context(prec=60, rounding=ROUND_HALF_EVEN)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Price:
-    """USD for a million tokens."""
-
-    input_per_million: Decimal
-    output_per_million: Decimal
-    cached_input_per_million: Decimal | None = None
-    """None: cached input costs what input costs."""
-    cache_write_per_million: Decimal | None = None
-    """None: input written to the provider's cache costs what input costs."""
-
-
-@dataclass(frozen=True, kw_only=True)
 class Cost:
     """What a call cost, in USD, and whose price says so; None is unknown."""
 
     usd: Decimal | None
     source: str
-    """``own``, ``simulator``, ``provider``, ``genai-prices`` or ``unknown``."""
+    """``own``, ``simulator``, ``provider``, ``prices.toml``, ``genai-prices`` or ``unknown``."""
 
 
 UNKNOWN = Cost(usd=None, source="unknown")
-
-SIMULATOR_PRICES: Mapping[str, Price] = {
-    "sim-small": Price(
-        input_per_million=Decimal("0.15"),
-        cached_input_per_million=Decimal("0.075"),
-        output_per_million=Decimal("0.60"),
-    ),
-    "sim-large": Price(
-        input_per_million=Decimal("1.50"),
-        cached_input_per_million=Decimal("0.75"),
-        output_per_million=Decimal("6.00"),
-    ),
-    "sim-embed": Price(input_per_million=Decimal("0.02"), output_per_million=Decimal(0)),
-}
-
-# The names of genai-prices for those of docmill.toml. Nobody publishes a price for a server of one's own.
-PUBLISHED = {
-    "openai": "openai",
-    "azure": "azure",
-    "anthropic": "anthropic",
-    "gemini": "google",
-    "google": "google",
-    "mistral": "mistral",
-    "groq": "groq",
-    "together": "together",
-    "openrouter": "openrouter",
-    "deepseek": "deepseek",
-    "xai": "x-ai",
-    "cohere": "cohere",
-    "cerebras": "cerebras",
-    "fireworks": "fireworks",
-    "voyage": "voyageai",
-}
 
 
 def cost(
@@ -107,24 +62,32 @@ def cost(
     prices: Mapping[str, Price] | None = None,
     at: datetime | None = None,
     reported_usd: str | None = None,
+    processing: Processing = "standard",
 ) -> Cost:
     """What a call cost, to ten decimals.
 
     ``prices`` are the user's own, by model or by ``provider/model``, and win. The model is looked up as the
     provider echoed it, then as it was asked for, then without date or ``-latest``. ``at`` serves prices
     that change with the time of day. ``reported_usd`` is what the provider itself said (OpenRouter).
-    Unknown tokens make an unknown cost wherever they have a price.
+    Unknown tokens make an unknown cost wherever they have a price, and so does a batch whose price nobody told.
     """
     names = list(_names(model, model_echoed))
     own = _first(prices or {}, [key for name in names for key in (f"{provider}/{name}", name)])
     if own is not None:
-        return Cost(usd=_priced(usage, own), source="own")
+        return Cost(usd=_priced(usage, own, processing), source="own")
     simulated = _first(SIMULATOR_PRICES, names)
     if simulated is not None:
-        return Cost(usd=_priced(usage, simulated), source="simulator")
+        return Cost(usd=_priced(usage, simulated, processing), source="simulator")
     if reported_usd is not None:
         return Cost(usd=_fine(Decimal(reported_usd)), source="provider")
-    return _published(usage, provider, names, at)
+    for name in names:
+        corrected = correction(provider, name, processing)
+        if corrected is not None:
+            return Cost(usd=_priced(usage, corrected), source="prices.toml")
+        listed = list_price(usage, provider, name, at, processing)
+        if listed is not None:
+            return UNKNOWN if listed.usd is None else Cost(usd=_fine(listed.usd), source="genai-prices")
+    return UNKNOWN
 
 
 def worst_case(
@@ -182,8 +145,11 @@ def _first(prices: Mapping[str, Price], names: Sequence[str]) -> Price | None:
     return next((prices[name] for name in names if name in prices), None)
 
 
-def _priced(usage: Usage, price: Price) -> Decimal | None:
+def _priced(usage: Usage, price: Price, processing: Processing = "standard") -> Decimal | None:
     """Tokens times price; a cached or written token is not counted as a fresh one again."""
+    share = Decimal(1) if processing == "standard" else price.batch_share
+    if share is None:
+        return None
     if usage.input_tokens is None or (usage.output_tokens is None and price.output_per_million):
         return None
     cached = min(usage.cached_tokens or 0, usage.input_tokens)
@@ -194,7 +160,7 @@ def _priced(usage: Usage, price: Price) -> Decimal | None:
         (written, _or(price.cache_write_per_million, price.input_per_million)),
         (usage.output_tokens or 0, price.output_per_million),
     )
-    return _fine(sum((tokens * per_million / MILLION for tokens, per_million in parts), Decimal(0)))
+    return _fine(share * sum((tokens * per_million / MILLION for tokens, per_million in parts), Decimal(0)))
 
 
 def _or(price: Decimal | None, otherwise: Decimal) -> Decimal:
@@ -205,32 +171,6 @@ def _fine(usd: Decimal) -> Decimal:
     """Ten decimals, half to even, without the zeros at the end."""
     rounded = usd.quantize(FINEST, context=EXACT).normalize(EXACT)
     return Decimal(f"{rounded:f}")
-
-
-def _published(usage: Usage, provider: str, names: Sequence[str], at: datetime | None) -> Cost:
-    """The price that the provider publishes, as genai-prices knows it."""
-    provider_id = PUBLISHED.get(provider)
-    if provider_id is None or usage.input_tokens is None:
-        return UNKNOWN
-    # Imported late: it takes a tenth of a second, and those who bring their own prices need none of it.
-    import genai_prices
-
-    counted = genai_prices.Usage(
-        input_tokens=usage.input_tokens,
-        output_tokens=1 if usage.output_tokens is None else usage.output_tokens,
-        cache_read_tokens=usage.cached_tokens,
-        cache_write_tokens=usage.cache_write_tokens,
-    )
-    for name in names:
-        try:
-            found = genai_prices.calc_price(counted, name, provider_id=provider_id, genai_request_timestamp=at)
-        except LookupError:
-            continue
-        # An embedding has no output; a chat reply whose output nobody counted has no known cost.
-        if usage.output_tokens is None and found.output_price:
-            return UNKNOWN
-        return Cost(usd=_fine(found.total_price), source="genai-prices")
-    return UNKNOWN
 
 
 # --- forecast ---

@@ -12,15 +12,26 @@ from collections.abc import Mapping
 from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from docmill.errors import Misconfigured
 from docmill.llm.wire import wire_for
-from docmill.money import Price
+from docmill.prices import Price
 from docmill.webhook import check_address
 
 __all__ = ["Model", "Models", "Settings", "load_settings"]
@@ -34,13 +45,34 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+def _sensible_price(usd: Decimal) -> Decimal:
+    """What a person can have meant. The dearest model costs hundreds of dollars, the cheapest some cents."""
+    if usd > 10_000:
+        raise ValueError("a price is USD for a million tokens, and none is above 10,000")
+    if 0 < usd < Decimal("0.0001"):
+        raise ValueError("a price is USD for a million tokens, and this looks like one for a single token")
+    return usd
+
+
+def _no_truth(value: object) -> object:
+    """Python takes true for 1."""
+    if isinstance(value, bool):
+        raise ValueError("a price is a number, or a decimal in quotes")
+    return value
+
+
+PerMillion = Annotated[Decimal, Field(ge=0), BeforeValidator(_no_truth), AfterValidator(_sensible_price)]
+
+
 class PriceTable(Strict):
     """USD for a million tokens; wins over every other source of prices."""
 
-    input: Decimal = Field(ge=0)
-    output: Decimal = Field(ge=0)
-    cached_input: Decimal | None = Field(default=None, ge=0)
-    cache_write: Decimal | None = Field(default=None, ge=0)
+    input: PerMillion
+    output: PerMillion
+    cached_input: PerMillion | None = None
+    cache_write: PerMillion | None = None
+    batch: Decimal | None = Field(default=None, gt=0, le=1)
+    """What a call in a batch costs of it, as 0.5 for half; None is unknown."""
 
     @property
     def price(self) -> Price:
@@ -49,6 +81,7 @@ class PriceTable(Strict):
             output_per_million=self.output,
             cached_input_per_million=self.cached_input,
             cache_write_per_million=self.cache_write,
+            batch_share=self.batch,
         )
 
 
@@ -88,6 +121,8 @@ class Config(Strict):
     """What ``docmill.toml`` holds."""
 
     models: dict[str, ModelTable] = {}
+    prices: dict[str, PriceTable] = {}
+    """By the provider's name of a model, or ``provider/model``; what stands under a model itself goes before."""
 
 
 class Model(Strict):
@@ -117,8 +152,9 @@ class Model(Strict):
 class Models:
     """Every model that a ladder may name."""
 
-    def __init__(self, tables: Mapping[str, ModelTable], *, base_url: str | None, key: SecretStr | None) -> None:
-        self._tables = tables
+    def __init__(self, config: Config, *, base_url: str | None, key: SecretStr | None) -> None:
+        self._tables = config.models
+        self._prices = {name: table.price for name, table in config.prices.items()}
         self._base_url = base_url
         self._key = key
 
@@ -138,13 +174,20 @@ class Models:
             name=name,
             base_url=base_url,
             key=self._key_of(name, table),
-            prices={table.model: table.price.price} if table.price else {},
+            prices=self.prices_of(table),
             **table.model_dump(exclude={"base_url", "api_key_env", "price"}),
         )
 
     def find(self, name: str) -> ModelTable:
         """What is known of a model, whether it can be reached or not."""
         return self._tables.get(name) or ModelTable(model=SIMULATED.get(name, name))
+
+    def prices_of(self, table: ModelTable) -> Mapping[str, Price]:
+        """The user's own prices, by model; the model's own under its provider's name as well."""
+        if table.price is None:
+            return self._prices
+        price = table.price.price
+        return {**self._prices, table.model: price, f"{table.provider}/{table.model}": price}
 
     def names(self) -> list[str]:
         return sorted({*self._tables, *SIMULATED})
@@ -241,7 +284,7 @@ class Settings(BaseSettings):
     @cached_property
     def models(self) -> Models:
         """Raises Misconfigured where ``docmill.toml`` cannot be used."""
-        return Models(self._tables(), base_url=self.llm_url, key=self.llm_api_key)
+        return Models(self._config(), base_url=self.llm_url, key=self.llm_api_key)
 
     def need(self, name: Literal["database_url", "broker_url", "cache_url"]) -> str:
         """An address that must be known. Raises Misconfigured."""
@@ -253,13 +296,13 @@ class Settings(BaseSettings):
             )
         return value
 
-    def _tables(self) -> Mapping[str, ModelTable]:
+    def _config(self) -> Config:
         path = self.config or DEFAULT_CONFIG
         try:
-            return Config.model_validate(tomllib.loads(path.read_text(encoding="utf-8"))).models
+            return Config.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
         except FileNotFoundError as error:
             if self.config is None:
-                return {}
+                return Config()
             raise Misconfigured(f"DOCMILL_CONFIG names {path}, which does not exist") from error
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
             raise Misconfigured(f"{path} cannot be read: {error}") from error
@@ -278,7 +321,14 @@ def load_settings(**overrides: object) -> Settings:
 def _told(error: ValidationError, prefix: str = "") -> str:
     """Where and why; never the value, which may be a secret."""
     found = error.errors(include_url=False, include_input=False, include_context=False)
-    return "; ".join(f"{_named(each['loc'], prefix)}: {each['msg']}" for each in found)
+    return "; ".join(f"{_named(each['loc'], prefix)}: {_said(each)}" for each in found)
+
+
+def _said(error: ErrorDetails) -> str:
+    """In the words of whoever wrote the file."""
+    if error["type"] == "extra_forbidden":
+        return "there is no such name, look for a typing error"
+    return error["msg"].removeprefix("Value error, ")
 
 
 def _named(place: tuple[int | str, ...], prefix: str) -> str:

@@ -92,7 +92,7 @@ def estimate(
             tokens += counted or 0
     readable = len(files) - unreadable
     output = readable * wanted.config.limits.max_output_tokens
-    prices = {model.model: model.price.price} if model.price else {}
+    prices = settings.models.prices_of(model)
     most = money.worst_case(tokens, output, provider=model.provider, model=model.model, prices=prices)
     found = {
         "documents": readable,
