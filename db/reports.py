@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import asdict, dataclass
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -12,7 +12,7 @@ from sqlalchemy import Connection, RowMapping, text
 
 from docmill.errors import JobUnknown
 
-__all__ = ["JobReport", "ended", "job_report", "recent", "timeline"]
+__all__ = ["Days", "JobReport", "ended", "job_report", "recent", "timeline"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,6 +119,15 @@ def ended(connection: Connection, job_ids: Sequence[int]) -> list[JobReport]:
     return [_report(row) for row in rows.mappings()]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Days:
+    """Days in a time zone, both included; None has no end."""
+
+    since: date | None = None
+    until: date | None = None
+    timezone: str
+
+
 def recent(
     connection: Connection,
     *,
@@ -129,10 +138,12 @@ def recent(
     feature: str | None = None,
     user: str | None = None,
     before: int | None = None,
+    called: Days | None = None,
 ) -> list[JobReport]:
     """The latest jobs, the newest first; None leaves a condition out.
 
-    ``stuck`` are those that somebody should have looked at, or that broke workers.
+    ``stuck`` are those that somebody should have looked at, or that broke workers; ``called`` are the days on one
+    of which a call was made for them.
     """
     conditions = [
         f"j.{column} {sign} :{name}"
@@ -147,12 +158,22 @@ def recent(
     ]
     if stuck:
         conditions.append(STUCK)
+    if called is not None and (called.since or called.until):
+        conditions.append(CALLED)
     where = f"where {' and '.join(conditions)}" if conditions else ""
     values = {"state": state, "tenant": tenant, "feature": feature, "user": user, "before": before, "limit": limit}
+    values |= asdict(called) if called else {}
     rows = connection.execute(text(f"{REPORT} {where} order by j.id desc limit :limit"), values)
     return [_report(row) for row in rows.mappings()]
 
 
+CALLED = (
+    "exists (select from calls where calls.job_id = j.id"
+    " and (cast(:since as date) is null"
+    " or started_at >= cast(:since as date)::timestamp at time zone :timezone)"
+    " and (cast(:until as date) is null"
+    " or started_at < (cast(:until as date) + 1)::timestamp at time zone :timezone))"
+)
 STUCK = (
     "j.wait is not null and (j.crashes > 0 or j.redrives > 2"
     " or (j.wait <> 'unsent' and j.wake_at < clock_timestamp() - interval '30 s'))"

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from fastapi import Depends, FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.responses import RedirectResponse
+from fastapi.staticfiles import StaticFiles
 from fastapi_offline import FastAPIOffline
 from pydantic.json_schema import models_json_schema
 from sqlalchemy import Engine
 
 from docmill.settings import Settings
 from prompts import Registry
-from web import costs, health, jobs, problems
+from web import cost_page, costs, health, jobs, problems
 from web.access import BEARER, is_loopback
 from web.fleet import Fleet
 from web.limits import BodyLimit
@@ -22,6 +24,9 @@ from web.problems import ProblemDetails
 from web.schemas import FileWanted, JobWanted
 
 __all__ = ["make_app"]
+
+STATIC = Path(__file__).parent / "static"
+"""Styles and pictures of the pages; they need no key."""
 
 
 def make_app(settings: Settings, engine: Engine, registry: Registry, *, host: str, fleet: Fleet) -> FastAPI:
@@ -39,8 +44,9 @@ def make_app(settings: Settings, engine: Engine, registry: Registry, *, host: st
     problems.install(app)
     app.include_router(jobs.router, dependencies=[Depends(BEARER)])
     app.include_router(costs.router, dependencies=[Depends(BEARER)])
-    app.include_router(costs.pages)
+    app.include_router(cost_page.router)
     app.include_router(health.router)
+    app.mount("/static", StaticFiles(directory=STATIC), name="static")
     app.add_api_route("/", lambda: RedirectResponse("/costs"), include_in_schema=False)
     app.openapi = _described(app, registry)  # type: ignore[method-assign] # the documented way to extend it
     return app

@@ -1,39 +1,24 @@
-"""What it cost: as JSON, and as a page."""
+"""What it cost, and what it will."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date
 from decimal import Decimal
-from pathlib import Path
 from typing import Annotated, Any
 
-import pygal
 from fastapi import APIRouter, Query, Request
-from fastapi.responses import HTMLResponse
-from fastapi.templating import Jinja2Templates
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, Strict, WithJsonSchema
-from pygal.style import Style
 
 from db import costs as ledger
-from db import reports
 from db.costs import CostRow, plain_usd
 from docmill import money
 from web.access import Database, Tenant
 from web.problems import documented
 
-__all__ = ["pages", "router"]
+__all__ = ["router"]
 
 router = APIRouter(prefix="/v1", tags=["costs"], responses=documented(401, 422, 503))
-pages = APIRouter(include_in_schema=False)
-templates = Jinja2Templates(Path(__file__).parent / "pages")
-
-STYLE = Style(
-    background="transparent", plot_background="transparent", font_family="system-ui, sans-serif",
-    label_font_size=14, major_label_font_size=14, legend_font_size=14, tooltip_font_size=14,
-    colors=("#2f5d62", "#c8553d", "#588157", "#7d5ba6", "#d4a373", "#457b9d"),
-)  # fmt: skip
-
 
 BY = ("feature", "user", "day", "model", "prompt", "version", "remedy")
 COST_EXAMPLE: dict[str, Any] = {
@@ -203,48 +188,5 @@ def forecast(load: LoadWanted, _: Tenant) -> dict[str, Any]:
     return {**told, "formula": found.formula}
 
 
-@pages.get("/costs", response_class=HTMLResponse)
-def page(
-    request: Request, engine: Database, tenant: Tenant, feature: str | None = None, user: str | None = None
-) -> HTMLResponse:
-    """Costs by feature, user and day, with the jobs behind a figure."""
-    timezone = request.app.state.settings.timezone
-    with engine.connect() as connection:
-        tables = {
-            name: ledger.costs(connection, [name], timezone=timezone, tenant=tenant)
-            for name in ("feature", "user", "day")
-        }
-        daily = ledger.costs(connection, ["day", "feature"], timezone=timezone, tenant=tenant)
-        by_model = ledger.costs(connection, ["model"], timezone=timezone, tenant=tenant)
-        behind = reports.recent(connection, limit=50, tenant=tenant, feature=feature, user=user)
-    return templates.TemplateResponse(
-        request,
-        "costs.html",
-        {
-            "tables": tables,
-            "chart": _chart(daily),
-            "jobs": behind,
-            "feature": feature,
-            "user": user,
-            "total": _total(tables["feature"]),
-            "unpriced": sum(row.unpriced for row in tables["feature"]),
-            "timezone": timezone,
-            "simulated": sorted(row.group["model"] for row in by_model if row.group["model"].startswith("sim-")),
-        },
-    )
-
-
 def _total(rows: Sequence[CostRow]) -> Decimal:
     return sum((row.cost_usd for row in rows), Decimal(0))
-
-
-def _chart(rows: Sequence[CostRow]) -> str:
-    """Cost a day, a colour a feature, as SVG."""
-    days = sorted({row.group["day"] for row in rows})
-    chart = pygal.StackedBar(style=STYLE, js=(), height=320, legend_at_bottom=True, show_y_guides=True)
-    chart.x_labels = days
-    chart.value_formatter = lambda value: f"{value:.4f} USD"
-    for feature in sorted({row.group["feature"] for row in rows}):
-        found = {row.group["day"]: row.cost_usd for row in rows if row.group["feature"] == feature}
-        chart.add(feature, [float(found.get(day, 0)) for day in days])
-    return str(chart.render(is_unicode=True, disable_xml_declaration=True)) if rows else ""
