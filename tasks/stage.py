@@ -19,7 +19,7 @@ from tasks.drive import publish_all
 from tasks.services import Services
 from tasks.steps import Again, Onward, Step, Stop
 
-__all__ = ["StageBroke", "stage"]
+__all__ = ["Handler", "StageBroke", "stage"]
 
 log = structlog.get_logger()
 
@@ -37,20 +37,12 @@ def stage(
     name: Stage, function: StageFunction, *, soft_s: float | None = None, hard_s: float | None = None
 ) -> Task:
     """The Celery task of a stage; time limits bite in prefork workers alone."""
-    stage_of = _Stage(name=name, function=function, lease_s=(hard_s or 0) + 5)
+    handler = Handler(name=name, function=function, lease_s=(hard_s or 0) + 5)
 
     def run(task: Task, job_id: int, epoch: int) -> str:
         services: Services = task.app.services
         with structlog.contextvars.bound_contextvars(job=job_id, epoch=epoch, stage=name):
-            try:
-                step = stage_of.step(services, job_id, epoch)
-            except DATABASE_AWAY as error:
-                step = Again(f"database away: {type(error).__name__}", DATABASE_BACK_S)
-            except Exception as error:  # noqa: BLE001 - the boundary: told, counted, and raised again
-                where = _where(error)
-                _broke(services, name, job_id, epoch, where)
-                raise StageBroke(where) from None
-            return _act(task, services, step)
+            return _act(task, services, handler.run(services, job_id, epoch))
 
     return shared_task(
         run, name=f"docmill.{name}", bind=True, max_retries=None, soft_time_limit=soft_s, time_limit=hard_s
@@ -58,13 +50,28 @@ def stage(
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Stage:
+class Handler:
+    """What is done with a stage's message, whoever brings it."""
+
     name: Stage
     function: StageFunction
     lease_s: float
 
-    def step(self, services: Services, job_id: int, epoch: int) -> Step:
-        """What the stage comes to for the job that the message names; stale if it stands elsewhere."""
+    def run(self, services: Services, job_id: int, epoch: int) -> Step:
+        """What the stage comes to for the job that the message names; stale if it stands elsewhere.
+
+        Raises StageBroke for a defect, which is on record then.
+        """
+        try:
+            return self._step(services, job_id, epoch)
+        except DATABASE_AWAY as error:
+            return Again(f"database away: {type(error).__name__}", DATABASE_BACK_S)
+        except Exception as error:  # noqa: BLE001 - the boundary: told, counted, and raised again
+            where = _where(error)
+            _broke(services, self.name, job_id, epoch, where)
+            raise StageBroke(where) from None
+
+    def _step(self, services: Services, job_id: int, epoch: int) -> Step:
         with services.autocommit.connect() as connection:
             job = self._take(connection, services.owner, job_id, epoch)
             if job is not None and job.overdue:

@@ -158,3 +158,11 @@ def start(data: Path) -> Iterator[Callable[..., RunningStack]]:
     for simulator in simulators:
         simulator.terminate()
         simulator.wait()
+
+
+def receipts(number: int) -> list[str]:
+    """Different receipts, plain enough for the simulator."""
+    return [
+        f"TEA HOUSE {each}\n1 Sample Street\nDate: 2021-03-{1 + each % 28:02}\nGreen tea {each}.10\nTOTAL {each}.10\n"
+        for each in range(number)
+    ]
