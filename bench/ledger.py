@@ -32,8 +32,8 @@ ZONE = "Europe/Berlin"
 BY = ("feature", "user", "day")
 ROUNDS, SINGLES = 5, 400
 
-# 30 days, one of which has 23 hours, 20 features, 200 users, two models; one call in fifty fails, one in ten was
-# cached, and some have no price.
+# 30 days, one of which has 23 hours, 20 features with 50 users each, two models; one call in fifty fails, one in
+# ten was cached, and some have no price.
 FILL = text(
     """
 insert into calls (id, purpose, attempt, try, state, tenant, feature, usr, prompt, version, input_hash, provider,
@@ -41,7 +41,7 @@ insert into calls (id, purpose, attempt, try, state, tenant, feature, usr, promp
   started_at)
 select gen_random_uuid(), 'first', 0, 1,
   case when dice < 2 then 'failed' when dice < 12 then 'cached' when dice < 13 then 'surplus' else 'answered' end,
-  'tenant', 'feature ' || n % 20, 'user ' || (n / 20) % 200, 'receipt', 'v1', '', 'simulator', 'default',
+  'tenant', 'feature ' || n % 20, 'user ' || (n / 20) % 50, 'receipt', 'v1', '', 'simulator', 'default',
   case when dice > 95 then 'sim-large' else 'sim-small' end, case when dice > 97 then 'correct' end,
   case when dice >= 2 then 300 + n % 500 end, 0, case when dice >= 2 then 20 + n % 50 end,
   case when dice between 2 and 11 then 0 when dice between 12 and 98 then (300 + n % 500) * 0.00000015 end,

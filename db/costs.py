@@ -8,12 +8,11 @@ missed. Unknown is counted, never added as zero.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, RowMapping, text
+from sqlalchemy import Connection, Row, text
 
 from docmill.errors import Misconfigured
 
@@ -32,7 +31,7 @@ __all__ = [
 COST_GROUPS: Mapping[str, str] = {
     "feature": "feature",
     "user": "usr",
-    "day": "day::text",
+    "day": "day",
     "model": "model",
     "prompt": "prompt",
     "version": "version",
@@ -41,26 +40,16 @@ COST_GROUPS: Mapping[str, str] = {
 }
 FOLDED_AT_ONCE = 20_000
 
-KEY = "day, tenant, feature, usr, model, prompt, version, remedy"
-COUNTS = (
-    "calls", "cached", "failed", "unpriced", "possibly_billed", "input_tokens", "cached_tokens", "output_tokens",
-    "accepted",
-)  # fmt: skip
-AMOUNTS = ("cost_usd", "saved_usd", "surplus_usd", "rejected_usd", "failed_usd")
-SUMS = ", ".join(f"sum({name}) as {name}" for name in (*COUNTS, *AMOUNTS))
-FIGURES = ", ".join((*COUNTS, *AMOUNTS))
 
-
-@dataclass(frozen=True, kw_only=True)
-class CostRow:
-    """What a group of calls came to."""
+class CostRow(NamedTuple):
+    """What a group of calls came to. A tuple, because a report may have a hundred thousand of them."""
 
     group: Mapping[str, str]
     calls: int
-    failed: int
-    """Calls that brought no answer."""
     cached: int
     """Answers that were known, and cost nothing."""
+    failed: int
+    """Calls that brought no answer."""
     unpriced: int
     """Answers whose cost is unknown, and not in ``cost_usd``."""
     possibly_billed: int
@@ -105,6 +94,14 @@ class CostRow:
         return {**self.group, **{name: getattr(self, name) for name in COUNTS}, **told}
 
 
+KEY = "day, tenant, feature, usr, model, prompt, version, remedy"
+FIELDS = CostRow._fields[1:]
+AMOUNTS = tuple(name for name in FIELDS if name.endswith("_usd"))
+COUNTS = tuple(name for name in FIELDS if name not in AMOUNTS)
+SUMS = ", ".join(f"sum({name}){'' if name in AMOUNTS else '::bigint'} as {name}" for name in FIELDS)
+FIGURES = ", ".join(FIELDS)
+
+
 def plain_usd(amount: Decimal) -> str:
     """A decimal string without an exponent or zeros at its end."""
     return f"{amount.normalize():f}"
@@ -129,14 +126,21 @@ def costs(
     if since is not None and until is not None and until < since:
         raise Misconfigured(f"the costs until {until} begin at {since}, which is later: exchange them")
     source = ROLLED if _rolled_in(connection, timezone) else CALLED
-    columns = "".join(f"{COST_GROUPS[name]} as group_{at}, " for at, name in enumerate(by))
-    grouping = "group by " + ", ".join(str(at + 1) for at in range(len(by))) if by else "having count(*) > 0"
+    groups = [COST_GROUPS[name] for name in by]
+    columns = "".join(f"{group}, " for group in groups)
+    grouping = f"group by {', '.join(groups)}" if groups else "having count(*) > 0"
+    connection.execute(text("set local work_mem = '64MB'"))  # so that groups are hashed, and not sorted on disk
     rows = connection.execute(
         text(f"select {columns}{SUMS} from ({source}) changes {WHERE} {grouping} order by cost_usd desc"),
         {"timezone": timezone, "tenant": tenant, "since": since, "until": until},
     )
+    found = [CostRow(_group(by, row), *row[len(by) :]) for row in rows]
     # A change that was taken back leaves nothing to tell.
-    return [found for row in rows.mappings() if (found := _cost_row(row, by)).calls or found.accepted]
+    return [row for row in found if row.calls or row.accepted]
+
+
+def _group(by: Sequence[str], row: Row[Any]) -> dict[str, str]:
+    return {name: str(value) for name, value in zip(by, row, strict=False)}
 
 
 WHERE = (
@@ -164,11 +168,6 @@ def _rolled_in(connection: Connection, timezone: str) -> bool:
     return zone in (None, timezone)
 
 
-def _cost_row(row: RowMapping, by: Sequence[str]) -> CostRow:
-    figures: dict[str, Any] = {name: int(row[name]) for name in COUNTS} | {name: row[name] for name in AMOUNTS}
-    return CostRow(group={name: row[f"group_{at}"] for at, name in enumerate(by)}, **figures)
-
-
 def fold(connection: Connection, *, timezone: str) -> int:
     """Adds the oldest changes to the days they belong to; how many. One at a time, as upkeep does it.
 
@@ -184,7 +183,7 @@ ADD = f"""
 insert into costs_daily ({KEY}, {FIGURES})
   select {KEY}, {SUMS} from taken group by {KEY} order by {KEY}
   on conflict ({KEY}) do update set
-  {", ".join(f"{name} = costs_daily.{name} + excluded.{name}" for name in (*COUNTS, *AMOUNTS))}
+  {", ".join(f"{name} = costs_daily.{name} + excluded.{name}" for name in FIELDS)}
 """
 FOLD = text(
     f"""

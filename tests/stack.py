@@ -133,13 +133,16 @@ def start(data: Path) -> Iterator[Callable[..., RunningStack]]:
     started: list[RunningStack] = []
     simulators: list[subprocess.Popen[bytes]] = []
 
-    def make(*options: str, **env: str) -> RunningStack:
+    def make(*options: str, io_workers: int = 1, **env: str) -> RunningStack:
         simulator, url = start_simulator(data, *options)
         simulators.append(simulator)
         ready = data / "up.json"
         with (data / "up.log").open("wb") as log:
             process = subprocess.Popen(
-                [*COMMAND, "up", "--data", str(data / "stack"), "--ready-file", str(ready)],
+                [
+                    *(*COMMAND, "up", "--data", str(data / "stack"), "--ready-file", str(ready)),
+                    *("--io-workers", str(io_workers)),
+                ],
                 env={**os.environ, "DOCMILL_LLM_URL": url, **env},
                 stdout=log,
                 stderr=log,

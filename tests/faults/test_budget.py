@@ -1,6 +1,6 @@
 """A cap, and many more jobs at once than it can pay for: never a cent over, nearly all of it used.
 
-DOCMILL_FULL=1 pytest tests/faults/test_budget.py      # a thousand jobs, a cap of one dollar
+DOCMILL_FULL=1 pytest tests/faults/test_budget.py has a thousand jobs, a cap of one dollar, and four workers.
 """
 
 from __future__ import annotations
@@ -37,7 +37,10 @@ def long_receipts(number: int) -> list[str]:
 def begin(start: Callable[..., RunningStack], tmp_path: Path, policy: Policy) -> RunningStack:
     config = tmp_path / "docmill.toml"
     config.write_text(DEAR)
-    stack = start("--latency-ms", "300", DOCMILL_CONFIG=str(config), DOCMILL_CALL_DEADLINE_S="10")
+    workers = 4 if FULL else 1
+    stack = start(
+        "--latency-ms", "300", io_workers=workers, DOCMILL_CONFIG=str(config), DOCMILL_CALL_DEADLINE_S="10"
+    )
     wanted = Wanted(scope="all", subject="", span="day", policy=policy, cap_usd=CAP)
     with stack.engine.begin() as connection:
         budget_admin.put(connection, wanted, timezone="UTC")
@@ -81,9 +84,9 @@ def test_workers_killed_in_the_middle_spend_nothing_over_the_cap(
     start: Callable[..., RunningStack], tmp_path: Path
 ) -> None:
     stack = begin(start, tmp_path, "fail")
-    for share in (10, 5):
+    for number, share in enumerate((10, 5)):
         stack.until(lambda: billed(stack) > CAP / share, 120)  # noqa: B023 - awaited before the next round
-        stack.kill("io-1")
+        stack.kill(f"io-{1 + number if FULL else 1}")
     stack.until_all_end(400)
     assert billed(stack) <= CAP
     failures = stack.query(
