@@ -1,0 +1,251 @@
+"""A job's way through its remedies: the stages' plain functions, a real Postgres, and the simulator over HTTP."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import Engine, Row, text
+
+from db import jobs, ledger
+from db.jobs import Drive
+from db.submit import Submission, submit
+from docmill.llm.loop import LoopThread
+from docmill.llm.simulator import Settings as Simulated
+from docmill.llm.simulator import Simulator
+from docmill.llm.transport import HttpTransport
+from docmill.settings import load_settings
+from prompts import Registry
+from tasks.complete import complete
+from tasks.context import context
+from tasks.parse import parse
+from tasks.services import Caller, Services
+from tasks.store import store
+
+STAGES = {"context": context, "complete": complete, "parse": parse, "store": store}
+MOST_STEPS = 200
+
+RECEIPT = "EXAMPLE TEA HOUSE\n1 Sample Street\nDate: 09/03/2018\nTea 10.00\nCake 2.50\nTOTAL 12.50"
+
+
+class Walk:
+    """Takes jobs from stage to stage, as workers do, and waits for nothing."""
+
+    def __init__(self, engine: Engine, services: Services) -> None:
+        self.engine = engine
+        self.services = services
+        self.tenant = uuid4().hex[:8]
+
+    def submit(self, body: str = RECEIPT, prompt: str = "receipt") -> int:
+        """A job whose document is read."""
+        with self.engine.begin() as connection:
+            submission = Submission(prompt=prompt, body=body.encode(), tenant=self.tenant, params={})
+            job_id = submit(connection, submission)
+            connection.execute(
+                text("update jobs set stage = 'context', version = :version where id = :id"),
+                {"id": job_id, "version": self.services.registry.get(prompt).version},
+            )
+            connection.execute(
+                text("update documents set text = :text where id = (select document_id from jobs where id = :id)"),
+                {"id": job_id, "text": body},
+            )
+        return job_id
+
+    def step(self, job_id: int) -> bool:
+        """One delivery of the job's message; False once it has ended, or is held for long."""
+        row = self.job(job_id)
+        if row.wait is None or row.wait == "rate":
+            return False
+        with self.engine.begin() as connection:
+            connection.execute(text("update jobs set wait = 'sent' where id = :id"), {"id": job_id})
+            claims = row.stage == "parse"
+            job = (
+                jobs.claim(connection, job_id, row.epoch, "parse", owner="test", lease_s=60)
+                if claims
+                else jobs.load(connection, job_id, row.epoch, row.stage)
+            )
+        assert job is not None
+        STAGES[row.stage](self.services, job)
+        return True
+
+    def to_the_end(self, job_id: int) -> Row[Any]:
+        for _ in range(MOST_STEPS):
+            if not self.step(job_id):
+                return self.job(job_id)
+        raise AssertionError(self.job(job_id))
+
+    def job(self, job_id: int) -> Row[Any]:
+        return self.query("select * from jobs where id = :id", id=job_id)[0]
+
+    def calls(self, job_id: int) -> list[Row[Any]]:
+        return self.query("select * from calls where job_id = :id order by attempt, try", id=job_id)
+
+    def result(self, job_id: int) -> Row[Any]:
+        return self.query("select * from results where job_id = :id", id=job_id)[0]
+
+    def query(self, statement: str, **values: Any) -> list[Row[Any]]:
+        with self.engine.connect() as connection:
+            return list(connection.execute(text(statement), values).all())
+
+
+def ignore(drive: Drive) -> None:
+    """No broker: the walk looks into the job's row for where it stands."""
+
+
+@pytest.fixture
+def walk(engine: Engine, tmp_path: Path) -> Iterator[Callable[..., Walk]]:
+    """``walk(faults={…})`` before a simulator with those settings; ``config`` is a docmill.toml with its address."""
+    with ExitStack() as stack:
+        loop = stack.enter_context(LoopThread())
+        transport = HttpTransport()
+        stack.callback(lambda: loop.run(transport.close()))
+
+        def make(config: str = "", **settings: Any) -> Walk:
+            simulator = Simulator(Simulated(**settings))
+            loop.run(simulator.__aenter__())
+            stack.callback(lambda: loop.run(simulator.__aexit__(None, None, None)))
+            path = tmp_path / "docmill.toml"
+            path.write_text(config.replace("URL", simulator.url), encoding="utf-8")
+            services = Services(
+                settings=load_settings(llm_url=simulator.url, config=path, call_deadline_s=5),
+                engine=engine,
+                registry=Registry(),
+                publish=ignore,
+                owner="test",
+                caller=Caller(loop=loop, transport=transport),
+            )
+            return Walk(engine, services)
+
+        yield make
+
+
+def test_a_result_says_where_its_values_stand(walk: Callable[..., Walk]) -> None:
+    jobs_way = walk()
+    job_id = jobs_way.submit()
+    assert jobs_way.to_the_end(job_id).state == "done"
+    result = jobs_way.result(job_id)
+    places = {place: RECEIPT[span["start"] : span["end"]] for place, span in result.evidence.items()}
+    assert places == {
+        "company": "EXAMPLE TEA HOUSE",
+        "address": "1 Sample Street",
+        "date": "09/03/2018",
+        "total": "12.50",
+    }
+
+
+def test_a_document_too_large_for_the_window_is_cut_by_what_the_provider_says(walk: Callable[..., Walk]) -> None:
+    long = RECEIPT.replace("Tea 10.00", "\n".join(f"Tea {number}.10" for number in range(1500)))
+    jobs_way = walk(context_window=6000)
+    job_id = jobs_way.submit(long)
+    job = jobs_way.to_the_end(job_id)
+    assert job.state == "done"
+    first, second = jobs_way.calls(job_id)
+    assert (first.failure_kind, first.cost_usd) == ("context_overflow", None)
+    assert (second.purpose, second.remedy, second.state) == ("overflow", "cut_context", "answered")
+    assert job.context["left_out_chars"] > 0
+    room = 6000 - Registry().get("receipt").config.limits.max_output_tokens
+    assert room * 0.97 < second.input_tokens <= room
+    drives = jobs_way.query("select stage from drives where job_id = :id order by epoch", id=job_id)
+    assert [drive.stage for drive in drives] == ["context"]
+
+
+def test_a_small_document_is_left_whole_where_the_answer_can_have_less_room(walk: Callable[..., Walk]) -> None:
+    jobs_way = walk(faults={"overflow": 0.6}, seed=1)
+    ids = [jobs_way.submit(f"{RECEIPT}\nno {number}") for number in range(12)]
+    ended = [jobs_way.to_the_end(job_id) for job_id in ids]
+    assert {job.state for job in ended} == {"done"}
+    assert {job.context["left_out_chars"] for job in ended} == {0}
+    assert any(call.remedy == "cut_context" for job_id in ids for call in jobs_way.calls(job_id))
+
+
+def test_a_correction_carries_the_last_reply_and_its_error_and_does_not_grow(walk: Callable[..., Walk]) -> None:
+    jobs_way = walk(faults={"schema": 1.0})
+    job_id = jobs_way.submit()
+    job = jobs_way.to_the_end(job_id)
+    assert job.state in ("needs_review", "done")
+    exchanges = jobs_way.query(
+        "select c.purpose, c.attempt, e.request, e.reply from calls c join exchanges e on e.call_id = c.id"
+        " where c.job_id = :id order by c.attempt",
+        id=job_id,
+    )
+    said = {exchange.attempt: exchange.reply["text"] for exchange in exchanges}
+    corrections = [exchange for exchange in exchanges if exchange.purpose == "correction"]
+    assert corrections
+    for exchange in corrections:
+        messages = exchange.request["messages"]
+        assert [message["role"] for message in messages] == ["system", "user", "assistant", "user"]
+        assert messages[2]["content"] == said[exchange.attempt - 1]
+        entry = next(each for each in job.history if each["attempt"] == exchange.attempt - 1)
+        assert all(problem in messages[3]["content"] for problem in entry["problems"])
+
+
+def test_a_wrong_value_goes_to_the_larger_model_and_then_to_a_person(walk: Callable[..., Walk]) -> None:
+    jobs_way = walk(faults={"wrong": 1.0}, seed=2)
+    ids = [jobs_way.submit(f"{RECEIPT}\nno {number}") for number in range(10)]
+    states = {jobs_way.to_the_end(job_id).state for job_id in ids}
+    assert states == {"done", "needs_review"}  # the larger model is wrong half as often
+    for job_id in ids:
+        calls = jobs_way.calls(job_id)
+        assert [call.remedy for call in calls] == [None, "next_model"]
+        assert [call.model for call in calls] == ["sim-small", "sim-large"]
+        assert calls[1].cost_usd > calls[0].cost_usd > 0
+        if jobs_way.job(job_id).state == "needs_review":
+            assert (
+                len(jobs_way.result(job_id).evidence)
+                == len([value for value in jobs_way.result(job_id).value.values() if value is not None]) - 1
+            )
+
+
+TWO_ACCOUNTS = """
+[models.small]
+provider = "simulator"
+model = "sim-small"
+account = "first"
+[models.large]
+provider = "anthropic"
+model = "sim-large"
+base_url = "URL"
+account = "second"
+"""
+
+
+def test_an_empty_account_is_met_once_and_others_go_to_the_next_one(walk: Callable[..., Walk]) -> None:
+    jobs_way = walk(TWO_ACCOUNTS, faults={"quota": 0.5}, seed=6)
+    ids = [jobs_way.submit(f"{RECEIPT}\nno {number}") for number in range(6)]
+    for job_id in ids:
+        jobs_way.to_the_end(job_id)
+    calls = [call for job_id in ids for call in jobs_way.calls(job_id)]
+    for account in ("first", "second"):
+        kinds = [call.failure_kind for call in calls if call.account == account]
+        assert kinds.count("quota_exhausted") <= 1
+        assert "quota_exhausted" not in kinds[:-1]
+    with jobs_way.engine.begin() as connection:
+        connection.execute(text("delete from model_state"))
+
+
+def test_after_two_calls_in_doubt_a_person_decides(walk: Callable[..., Walk]) -> None:
+    jobs_way = walk(faults={"hang": 1.0})
+    job_id = jobs_way.submit()
+    jobs_way.step(job_id)
+    for _ in range(2):
+        row = jobs_way.job(job_id)
+        with jobs_way.engine.begin() as connection:
+            connection.execute(text("update jobs set wait = 'sent' where id = :id"), {"id": job_id})
+            job = jobs.load(connection, job_id, row.epoch, "complete")
+            assert job is not None
+            intent = ledger.Intent(
+                id=uuid4(), content_hash=b"", input_hash=b"", provider="simulator", account="default",
+                model="sim-small", request={}, remedy=None, reserved_usd=None, owner="lost",
+            )  # fmt: skip
+            assert ledger.open_call(connection, job, intent, work=uuid4().bytes, lease_s=-1, budgets=None)
+            ledger.expire_intents(connection)
+    job_row = jobs_way.to_the_end(job_id)
+    assert (job_row.state, job_row.failure["kind"]) == ("failed", "in_doubt")
+    calls = jobs_way.calls(job_id)
+    assert [(call.state, call.possibly_billed) for call in calls] == [("in_doubt", True)] * 2
+    assert "bill" in json.dumps(job_row.failure)
