@@ -6,7 +6,8 @@ then tenants take turns.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, text
@@ -28,6 +29,7 @@ __all__ = [
     "spare_leases",
     "sweep",
     "try_lead",
+    "unready",
     "wake",
 ]
 
@@ -55,15 +57,32 @@ def try_lead(connection: Connection) -> bool:
     return bool(connection.execute(text("select pg_try_advisory_xact_lock(:key)"), {"key": UPKEEP_LOCK}).scalar())
 
 
-def see_worker(connection: Connection, name: str, queue: str, slots: int) -> None:
-    """A worker is alive, and works so many tasks at once."""
+def see_worker(
+    connection: Connection, name: str, queue: str, slots: int, *, unready: Mapping[str, str] | None = None
+) -> None:
+    """A worker is alive, and works so many tasks at once; ``unready`` has the prompts that it cannot answer."""
     connection.execute(
         text(
-            "insert into workers (name, queue, slots, seen_at) values (:name, :queue, :slots, clock_timestamp())"
-            " on conflict (name) do update set slots = excluded.slots, seen_at = excluded.seen_at"
+            "insert into workers (name, queue, slots, seen_at, unready)"
+            " values (:name, :queue, :slots, clock_timestamp(), cast(:unready as jsonb))"
+            " on conflict (name) do update"
+            " set slots = excluded.slots, seen_at = excluded.seen_at, unready = excluded.unready"
         ),
-        {"name": name, "queue": queue, "slots": slots},
+        {"name": name, "queue": queue, "slots": slots, "unready": json.dumps(dict(unready or {}))},
     )
+
+
+def unready(connection: Connection) -> dict[str, str] | None:
+    """By ``name/version``, the prompts that no io worker can answer, and why; None where none was seen lately."""
+    seen = connection.execute(
+        text(
+            "select unready from workers where queue = 'io'"
+            " and seen_at > clock_timestamp() - make_interval(secs => :within)"
+        ),
+        {"within": SEEN_WITHIN_S},
+    )
+    told = [dict(row.unready) for row in seen]
+    return {name: why for name, why in told[0].items() if all(name in other for other in told)} if told else None
 
 
 def forget_worker(connection: Connection, name: str) -> None:

@@ -11,9 +11,10 @@ from typing import Any, Literal
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import IntegrityError
 
+from db import dispatch
 from docmill.errors import IdempotencyConflict, SubmitRefused
 
-__all__ = ["Submission", "submit"]
+__all__ = ["Submission", "check_answerable", "submit"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +51,13 @@ def submit(connection: Connection, submission: Submission) -> int:
         return int(connection.execute(SUBMIT, values).scalar_one())
     except IntegrityError as error:
         raise _refusal(error) from error
+
+
+def check_answerable(connection: Connection, prompt: str, version: str) -> None:
+    """Raises SubmitRefused where every worker says that it cannot ask the prompt's models."""
+    why = (dispatch.unready(connection) or {}).get(f"{prompt}/{version}")
+    if why is not None:
+        raise SubmitRefused(why)
 
 
 def _refusal(error: IntegrityError) -> SubmitRefused:

@@ -6,6 +6,7 @@ variable.
 
 from __future__ import annotations
 
+import difflib
 import os
 import tomllib
 from collections.abc import Mapping
@@ -13,6 +14,7 @@ from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import (
@@ -39,6 +41,24 @@ __all__ = ["Model", "Models", "Settings", "load_settings"]
 DEFAULT_CONFIG = Path("docmill.toml")
 SIMULATED = {"small": "sim-small", "large": "sim-large"}
 """What the ladder's names mean where ``docmill.toml`` says nothing."""
+
+
+HOSTED = frozenset(
+    {
+        "anthropic",
+        "azure",
+        "deepseek",
+        "gemini",
+        "gemini-compat",
+        "groq",
+        "mistral",
+        "openai",
+        "openrouter",
+        "together",
+        "xai",
+    }
+)
+"""Providers that answer nobody without a key."""
 
 
 class Strict(BaseModel):
@@ -144,6 +164,11 @@ class Model(Strict):
     prices: Mapping[str, Price] = Field(default_factory=dict, exclude=True)
 
     @property
+    def must_be_listed(self) -> bool:
+        """Whether the provider knows its models by name: local servers take any."""
+        return self.model in SIMULATED.values() or (self.provider in HOSTED and self.provider != "azure")
+
+    @property
     def limit_key(self) -> str:
         """What shares limits: a model of an account, an account being a credential at an address."""
         return f"{self.account}@{self.base_url}/{self.model}"
@@ -159,9 +184,9 @@ class Models:
         self._key = key
 
     def get(self, name: str) -> Model:
-        """The model of that name; one that nobody configured is asked for by its own name at DOCMILL_LLM_URL.
+        """The model of that name, ready to be called.
 
-        Raises Misconfigured where no address is known, or a key's variable is empty.
+        Raises Misconfigured where it is not configured, no address is known, or its key is missing.
         """
         table = self.find(name)
         base_url = table.base_url or self._base_url
@@ -173,14 +198,26 @@ class Models:
         return Model(
             name=name,
             base_url=base_url,
-            key=self._key_of(name, table),
+            key=self._key_of(name, table, base_url),
             prices=self.prices_of(table),
             **table.model_dump(exclude={"base_url", "api_key_env", "price"}),
         )
 
     def find(self, name: str) -> ModelTable:
-        """What is known of a model, whether it can be reached or not."""
-        return self._tables.get(name) or ModelTable(model=SIMULATED.get(name, name))
+        """What is known of a model, whether it can be reached or not. Raises Misconfigured for an unknown one."""
+        if name in self._tables:
+            return self._tables[name]
+        if name in SIMULATED or name in SIMULATED.values():
+            return ModelTable(model=SIMULATED.get(name, name))
+        near = difflib.get_close_matches(name, self.names(), n=1)
+        raise Misconfigured(
+            f"model {name} is not configured: add [models.{name}] to docmill.toml"
+            + (f" (or did you mean {near[0]}?)" if near else "")
+        )
+
+    def configured(self) -> list[str]:
+        """Those of docmill.toml; without it, what the simulator's ladder has."""
+        return sorted(self._tables or SIMULATED)
 
     def prices_of(self, table: ModelTable) -> Mapping[str, Price]:
         """The user's own prices, by model; the model's own under its provider's name as well."""
@@ -192,8 +229,13 @@ class Models:
     def names(self) -> list[str]:
         return sorted({*self._tables, *SIMULATED})
 
-    def _key_of(self, name: str, table: ModelTable) -> SecretStr | None:
+    def _key_of(self, name: str, table: ModelTable, base_url: str) -> SecretStr | None:
         if table.api_key_env is None:
+            if self._key is None and table.provider in HOSTED and not _is_loopback(base_url):
+                raise Misconfigured(
+                    f"model {name} has no key for {table.provider}: set DOCMILL_LLM_API_KEY, "
+                    f"or name its variable with api_key_env under [models.{name}]"
+                )
             return self._key
         key = os.environ.get(table.api_key_env)
         if not key:
@@ -327,8 +369,26 @@ def _told(error: ValidationError, prefix: str = "") -> str:
 def _said(error: ErrorDetails) -> str:
     """In the words of whoever wrote the file."""
     if error["type"] == "extra_forbidden":
-        return "there is no such name, look for a typing error"
+        return _nearest(error["loc"])
     return error["msg"].removeprefix("Value error, ")
+
+
+def _nearest(place: tuple[int | str, ...]) -> str:
+    known = list(_table_at(place).model_fields)
+    near = difflib.get_close_matches(str(place[-1]), known, n=1)
+    return "there is no such name: " + (f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}")
+
+
+def _table_at(place: tuple[int | str, ...]) -> type[BaseModel]:
+    """The table of docmill.toml that a name stands in."""
+    if len(place) == 1:
+        return Config
+    return ModelTable if place[0] == "models" and len(place) == 3 else PriceTable
+
+
+def _is_loopback(base_url: str) -> bool:
+    host = urlsplit(base_url).hostname or ""
+    return host in ("localhost", "::1") or host.startswith("127.")
 
 
 def _named(place: tuple[int | str, ...], prefix: str) -> str:

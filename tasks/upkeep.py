@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import structlog
@@ -49,6 +49,8 @@ class Upkeep:
     services: Services
     worker: str
     slots: int
+    unready: Mapping[str, str] = field(default_factory=dict)
+    """The prompts whose models this process cannot ask, and why."""
     clock: Callable[[], float] = time.monotonic
     _was_away: bool | None = field(default=None, init=False)
     """The database, at the last tick; None before the first one."""
@@ -87,7 +89,7 @@ class Upkeep:
         """What is to be published, and whether jobs wait for room."""
         services, drives = self.services, list[Drive]()
         with services.engine.begin() as connection:
-            fleet.see_worker(connection, self.worker, "io", self.slots)
+            fleet.see_worker(connection, self.worker, "io", self.slots, unready=self.unready)
             self._spare_leases(connection)
             services.limiter.share_with(fleet.processes(connection))
             held = fleet.held_for(connection)

@@ -6,9 +6,10 @@ from sqlalchemy import text
 
 from db import jobs
 from db.jobs import Document, Job
-from docmill.errors import Failure, PromptError, Unreadable
+from docmill.errors import Failure, Misconfigured, PromptError, Unreadable
 from docmill.reading import Reading
 from prompts import Excerpt, PromptVersion
+from prompts.readiness import problems
 from tasks.services import Services
 from tasks.steps import Onward, Step, Stop
 
@@ -21,8 +22,12 @@ def validate(services: Services, job: Job) -> Step:
     try:
         prompt = services.registry.get(job.prompt, job.version)
         prompt.render(Excerpt(passages=("",)), job.params)
-    except PromptError as error:
+        # Keys are looked for where calls are made: this process may be given none.
+        unfit = problems(prompt, services.settings.models, with_keys=False)
+    except (PromptError, Misconfigured) as error:
         return _failed(services, job, Failure(kind="bad_request", message=str(error)))
+    if unfit:
+        return _failed(services, job, Failure(kind="bad_request", message="; ".join(unfit)))
     if document is None:
         return _failed(services, job, Failure(kind="unreadable", message="the document was deleted"), "empty")
     try:

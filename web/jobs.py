@@ -16,7 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from db import jobs, reports
 from db import retry as again
 from db.reports import JobReport
-from db.submit import Submission, submit
+from db.submit import Submission, check_answerable, submit
 from web import submission
 from web.access import Database, Tenant
 from web.problems import Problem, documented
@@ -65,9 +65,10 @@ async def submit_job(
     """
     wanted = await submission.read(request)
     options = wanted.options
+    version = request.app.state.registry.get(options.prompt, options.version).version
     submitted = Submission(
         prompt=options.prompt,
-        version=request.app.state.registry.get(options.prompt, options.version).version,
+        version=version,
         body=wanted.body,
         name=wanted.name,
         media_type=wanted.media_type,
@@ -82,6 +83,7 @@ async def submit_job(
 
     def accept() -> dict[str, Any]:
         with engine.begin() as connection:
+            check_answerable(connection, submitted.prompt, version)
             return reports.job_report(connection, submit(connection, submitted)).as_json()
 
     # After the response, so that a broker that is slow or away delays no submit.

@@ -22,6 +22,7 @@ from db import dispatch as fleet
 from db.engine import make_engine
 from docmill.errors import DocmillError
 from docmill.settings import Settings
+from prompts.readiness import unready
 from tasks.upkeep import Upkeep
 from workers.services import cpu_services, io_services
 
@@ -84,7 +85,11 @@ class UpkeepThread(bootsteps.StartStopStep):
         super().__init__(worker, **options)
 
     def start(self, worker: Any) -> None:
-        upkeep = Upkeep(services=worker.app.services, worker=worker.hostname, slots=worker.concurrency)
+        services = worker.app.services
+        cannot = unready(services.registry, services.settings.models)
+        for prompt, why in cannot.items():
+            log.error("prompt_unready", prompt=prompt, error=why)
+        upkeep = Upkeep(services=services, worker=worker.hostname, slots=worker.concurrency, unready=cannot)
         self._thread = threading.Thread(target=self._run, args=(upkeep,), name="docmill-upkeep", daemon=True)
         self._thread.start()
 

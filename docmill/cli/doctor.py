@@ -12,7 +12,9 @@ from docmill.cli.console import AsJson, Data, print_json, print_table
 from docmill.errors import DocmillError, Misconfigured, ServiceAway
 
 if TYPE_CHECKING:
-    from docmill.settings import Settings
+    from httpx import Response
+
+    from docmill.settings import Model, Settings
 
 __all__ = ["doctor"]
 
@@ -46,6 +48,7 @@ def _examine(data: Data) -> Iterator[tuple[str, bool, str]]:
         "workers": _workers,
         "schedules": _schedules,
         "prompts": _prompts,
+        "ladders": _ladders,
         "models": _models,
     }
     for name, check in checks.items():
@@ -124,18 +127,66 @@ def _prompts(settings: Settings) -> str:
     return ", ".join(registry.names())
 
 
+def _ladders(settings: Settings) -> str:
+    """As the workers see it that make the calls; as this process does where none was seen."""
+    from db import dispatch
+    from db.engine import make_engine
+    from prompts.readiness import unready
+    from workers.services import registry_of
+
+    engine = make_engine(settings.need("database_url"), pool_size=1)
+    with engine.connect() as connection:
+        reported = dispatch.unready(connection)
+    engine.dispose()
+    registry = registry_of(settings)
+    found = unready(registry, settings.models) if reported is None else reported
+    if found:
+        raise Misconfigured("; ".join(found.values()))
+    return f"{len(registry.names())} prompts can be answered"
+
+
 def _models(settings: Settings) -> str:
+    """Whether each address answers, takes the key, and offers what is asked of it."""
+    models = [settings.models.get(name) for name in settings.models.configured()]
+    problems = [told for model in models for told in _examine_model(model)]
+    if problems:
+        raise ServiceAway("; ".join(dict.fromkeys(problems)))
+    return ", ".join(sorted({f"{model.base_url} answers" for model in models}))
+
+
+def _examine_model(model: Model) -> Iterator[str]:
     import httpx
 
-    model = settings.models.get("small")
-    key = model.key.get_secret_value() if model.key else None
-    headers = {"authorization": f"Bearer {key}"} if key else {}
+    from docmill.llm import classify
+    from docmill.llm.wire import wire_for
+    from docmill.llm.wire.listings import names_in
+
+    wire = wire_for(model.provider)
+    headers = wire.headers(model.key.get_secret_value() if model.key else None)
     try:
-        answer = httpx.get(f"{model.base_url.rstrip('/')}/models", headers=headers, timeout=5)
-    except httpx.HTTPError as error:
-        raise ServiceAway(
-            f"nothing answers at {model.base_url} ({type(error).__name__}): start it, or mend DOCMILL_LLM_URL"
-        ) from error
-    if answer.status_code in (401, 403):
-        raise ServiceAway(f"{model.base_url} rejects the key: set a valid DOCMILL_LLM_API_KEY")
-    return f"{model.base_url} answers"
+        answer = httpx.get(wire.list_url(model.base_url), headers=headers, timeout=5)
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        yield f"nothing answers at {model.base_url} ({type(error).__name__}): start it, or mend {_place(model)}"
+        return
+    failure = classify(
+        provider=model.provider, status=answer.status_code, headers=answer.headers, body=_decoded(answer)
+    )
+    if failure is not None and failure.kind == "auth":
+        yield f"{model.base_url} rejects the key of model {model.name}: set a valid one"
+    elif failure is not None and answer.status_code >= 500:
+        yield f"{model.base_url} answers with HTTP {answer.status_code} ({failure.kind})"
+    offered = names_in(_decoded(answer)) if failure is None else []
+    if offered and model.must_be_listed and model.model not in offered:
+        yield f"{model.base_url} offers no {model.model}: say what {model.name} is under [models.{model.name}]"
+
+
+def _place(model: Model) -> str:
+    return f"DOCMILL_LLM_URL, or base_url under [models.{model.name}]"
+
+
+def _decoded(answer: Response) -> object:
+    try:
+        decoded: object = answer.json()
+    except ValueError:
+        return answer.text
+    return decoded

@@ -55,9 +55,12 @@ def submit(
 ) -> None:
     """Submit documents. Exit code 1 says that a file was refused, or a job failed."""
     with open_stack(data) as (settings, engine):
+        from db.submit import check_answerable
         from workers.services import registry_of
 
         version = registry_of(settings).get(prompt, version).version
+        with engine.connect() as connection:
+            check_answerable(connection, prompt, version)
         wanted = Wanted(
             prompt=prompt,
             version=version,

@@ -5,6 +5,7 @@ One file a shape. A provider is a shape and a profile of what sets it apart.
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping
 from typing import Any, Protocol
 
@@ -37,6 +38,9 @@ class Wire(Protocol):
     def body(self, request: Request, learned: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """The JSON to send, with what was learned about the model applied."""
 
+    def list_url(self, base_url: str) -> str:
+        """Where the provider lists its models."""
+
     def reply(self, body: object) -> Reply:
         """The answer in docmill's words; never raises, whatever the body is."""
 
@@ -58,8 +62,10 @@ def wire_for(provider: str) -> Wire:
     """
     wire = WIRES.get(provider.lower())
     if wire is None:
+        near = difflib.get_close_matches(provider.lower(), WIRES, n=1)
         raise Misconfigured(
-            f"docmill.toml names the provider {provider!r}, which docmill does not know: use one of "
+            f"docmill.toml names the provider {provider!r}, which docmill does not know: "
+            f"{f'did you mean {near[0]}? ' if near else ''}use one of "
             f"{', '.join(sorted(WIRES))} ('openai-compatible' for any that speaks the OpenAI chat shape)"
         )
     return wire

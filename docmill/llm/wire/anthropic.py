@@ -33,6 +33,9 @@ class AnthropicWire:
     def url(self, base_url: str, model: str) -> str:  # noqa: ARG002 - Gemini has the model in the path
         return joined(base_url, self.path)
 
+    def list_url(self, base_url: str) -> str:
+        return joined(base_url, "/v1/models")
+
     def headers(self, key: str | None) -> dict[str, str]:
         version = {"anthropic-version": VERSION}
         return {**version, "x-api-key": key} if key else version

@@ -76,6 +76,9 @@ class ChatWire:
         """The address, whether or not the base holds a part of the path already (``…/v1``)."""
         return joined(base_url, self.path)
 
+    def list_url(self, base_url: str) -> str:
+        return joined(base_url, self.path.replace("/chat/completions", "/models"))
+
     def headers(self, key: str | None) -> dict[str, str]:
         if not key:
             return {}

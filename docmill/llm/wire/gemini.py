@@ -50,6 +50,9 @@ class GeminiWire:
         name = quote(model.removeprefix("models/"), safe="-._~")
         return joined(base_url, self.path.format(model=name))
 
+    def list_url(self, base_url: str) -> str:
+        return joined(base_url, "/v1beta/models")
+
     def headers(self, key: str | None) -> dict[str, str]:
         return {"x-goog-api-key": key} if key else {}
 

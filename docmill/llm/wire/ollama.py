@@ -27,6 +27,9 @@ class OllamaWire:
     def url(self, base_url: str, model: str) -> str:  # noqa: ARG002 - Gemini has the model in the path
         return joined(base_url.rstrip("/").removesuffix("/v1"), self.path)
 
+    def list_url(self, base_url: str) -> str:
+        return joined(base_url.rstrip("/").removesuffix("/v1"), "/api/tags")
+
     def headers(self, key: str | None) -> dict[str, str]:
         return {"authorization": f"Bearer {key}"} if key else {}
 

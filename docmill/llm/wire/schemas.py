@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["closed"]
+__all__ = ["closed", "open_places"]
 
 
 def closed(schema: Any) -> Any:
@@ -26,3 +26,16 @@ def closed(schema: Any) -> Any:
     if isinstance(schema.get("properties"), dict):
         result |= {"required": list(schema["properties"]), "additionalProperties": False}
     return result
+
+
+def open_places(schema: Any, place: str = "the answer") -> list[str]:
+    """Where a closed schema still has an object of any fields, which strict providers reject."""
+    if isinstance(schema, list):
+        return [found for item in schema for found in open_places(item, place)]
+    if not isinstance(schema, dict):
+        return []
+    is_open = schema.get("type") == "object" and schema.get("additionalProperties") is not False
+    named = [pair for names in ("properties", "$defs") for pair in (schema.get(names) or {}).items()]
+    inner = [(place, value) for key, value in schema.items() if key not in ("properties", "$defs")]
+    below = [found for name, value in (*named, *inner) for found in open_places(value, name)]
+    return [place, *below] if is_open else below

@@ -1,0 +1,91 @@
+"""Whether a prompt can be answered here: its models configured, their keys there, its words within their windows.
+
+Said before work is accepted, because a ladder's last model is asked for only when all others have failed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from docmill.errors import Misconfigured, PromptError
+from docmill.llm.tokens import counter_for
+from docmill.llm.wire.schemas import closed, open_places
+from docmill.settings import Models, ModelTable
+from prompts.registry import Registry
+from prompts.version import Excerpt, PromptVersion
+
+__all__ = ["problems", "unready"]
+
+LEAST_ROOM = 64
+"""Tokens for a document; a window that leaves fewer holds none."""
+STRICT = frozenset({"openai", "azure"})
+"""Providers that are known to reject schemas with open objects."""
+
+
+def unready(registry: Registry, models: Models) -> dict[str, str]:
+    """By ``name/version``, what keeps a version from being answered. Those that do not load are left to
+    :meth:`Registry.check`."""
+    found: dict[str, str] = {}
+    for name in registry.names():
+        for version in registry.versions(name):
+            try:
+                told = problems(registry.get(name, version), models)
+            except PromptError:
+                continue
+            if told:
+                found[f"{name}/{version}"] = "; ".join(told)
+    return found
+
+
+def problems(prompt: PromptVersion, models: Models, *, with_keys: bool = True) -> list[str]:
+    """What keeps the models of a prompt's ladder from answering it; each tells what to do.
+
+    Without keys only what docmill.toml and the prompt say is looked at: some processes are given no secrets.
+    Raises PromptError.
+    """
+    return [told for name in prompt.config.ladder for told in _of_model(prompt, name, models, with_keys=with_keys)]
+
+
+def _of_model(prompt: PromptVersion, name: str, models: Models, *, with_keys: bool) -> Iterator[str]:
+    try:
+        model = models.find(name)
+        if with_keys:
+            models.get(name)
+    except Misconfigured as error:
+        yield f"prompt {prompt}: {error}"
+        return
+    yield from _of_window(prompt, name, model)
+    yield from _of_schema(prompt, name, model)
+
+
+def _of_window(prompt: PromptVersion, name: str, model: ModelTable) -> Iterator[str]:
+    wanted = prompt.config.limits.max_output_tokens
+    if model.max_output_tokens is not None and wanted > model.max_output_tokens:
+        yield (
+            f"prompt {prompt} wants answers of {wanted} tokens, and model {name} gives {model.max_output_tokens}: "
+            f"lower limits.max_output_tokens in its prompt.toml, or mend max_output_tokens under [models.{name}]"
+        )
+    if model.context_tokens is None:
+        return
+    frame = counter_for(model.model).count_messages(prompt.render(Excerpt(passages=("",)), _any_params(prompt)))
+    if model.context_tokens - wanted - frame < LEAST_ROOM:
+        yield (
+            f"prompt {prompt} does not fit model {name}: of its window of {model.context_tokens} tokens "
+            f"the prompt takes {frame} and the answer {wanted}, and no document fits: "
+            f"take {name} out of the ladder, lower limits.max_output_tokens, or mend context_tokens "
+            f"under [models.{name}]"
+        )
+
+
+def _of_schema(prompt: PromptVersion, name: str, model: ModelTable) -> Iterator[str]:
+    if model.structured != "schema" or model.provider not in STRICT:
+        return
+    for place in open_places(closed(prompt.schema))[:1]:
+        yield (
+            f"{model.provider} rejects the schema of prompt {prompt}: {place} is an object of any fields: "
+            f'name its fields in output.py, or set structured = "json" under [models.{name}]'
+        )
+
+
+def _any_params(prompt: PromptVersion) -> dict[str, str]:
+    return {name: param.default or "" for name, param in prompt.config.params.items()}
