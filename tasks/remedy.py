@@ -16,7 +16,7 @@ from docmill.errors import Failure
 from docmill.llm.tokens import counter_for, learn_ratio
 from docmill.llm.wire import learn
 from docmill.remedies import Policy, Remedy, Tried, decide
-from docmill.settings import Model
+from docmill.settings import Model, ModelTable
 from prompts import PromptVersion
 from tasks.drive import drive, drive_to_store
 from tasks.services import Services
@@ -31,11 +31,12 @@ SIZED = ("context_overflow", "truncated")
 
 def policy_of(services: Services, prompt: PromptVersion, job: Job, jitter: float) -> Policy:
     """The ladder and the limits that remedies keep to."""
-    known = [services.settings.models.get(name) for name in prompt.config.ladder]
-    present = services.settings.models.get(ladder_model(job, prompt))
+    # Found and not got: the process that parses calls nobody, and may have no keys.
+    configured = services.settings.models
+    present = configured.find(ladder_model(job, prompt))
     return Policy(
         ladder=prompt.config.ladder,
-        accounts={model.name: model.account for model in known},
+        accounts={name: configured.find(name).account for name in prompt.config.ladder},
         max_output_tokens=prompt.config.limits.max_output_tokens,
         model_max_output_tokens=present.max_output_tokens,
         context_tokens=present.context_tokens,
@@ -161,7 +162,7 @@ def apply(connection: Connection, services: Services, setback: Setback) -> Step:
 def _tell_fleet(connection: Connection, services: Services, setback: Setback) -> None:
     """What every job should know of the model: that it is held, or what it does not take."""
     remedy = setback.remedy
-    model = services.settings.models.get(ladder_model(setback.job, setback.prompt))
+    model = services.settings.models.find(ladder_model(setback.job, setback.prompt))
     if remedy.hold_model and remedy.hold_s is not None:
         models.hold(connection, model, for_s=remedy.hold_s, cause=setback.failure.kind)
     repair = remedy.repair
@@ -174,7 +175,7 @@ def _tell_fleet(connection: Connection, services: Services, setback: Setback) ->
 
 def learn_tokens(
     connection: Connection,
-    model: Model,
+    model: Model | ModelTable,
     known: Mapping[str, Any],
     *,
     estimated: int,

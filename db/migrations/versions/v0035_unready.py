@@ -5,7 +5,7 @@ from __future__ import annotations
 from alembic import op
 
 revision = "0035"
-down_revision = "0060"
+down_revision = "0042"
 
 
 def upgrade() -> None:
