@@ -33,7 +33,7 @@ from workers.stack.addresses import READY, Addresses
 from workers.stack.process import NotReady, Process
 from workers.stack.servers import EmbeddedServers, ServerName
 
-__all__ = ["Stack", "check_valkey"]
+__all__ = ["Stack", "check_valkey", "free_port"]
 
 FLOWER_PASSWORD = "flower-password"  # noqa: S105 - the name of a file
 """A file of the data folder."""
@@ -148,7 +148,7 @@ class Stack:
             if not ready.exists():
                 raise NotReady
 
-        port = _free_port()
+        port = free_port()
         command = [
             sys.executable,
             "-m",
@@ -191,7 +191,7 @@ class Stack:
         )
 
     def _start_api(self) -> None:
-        host, port = self._settings.api_host, self._settings.api_port or _free_port()
+        host, port = self._settings.api_host, self._settings.api_port or free_port()
         url = f"http://{host}:{port}"
         command = [sys.executable, "-m", "web", "--host", host, "--port", str(port)]
         self._add(
@@ -207,7 +207,7 @@ class Stack:
 
     def _start_flower(self) -> None:
         """Flower shows arguments of tasks and can end them, so it asks for a password, on loopback too."""
-        port = self._settings.flower_port or _free_port()
+        port = self._settings.flower_port or free_port()
         url = f"http://127.0.0.1:{port}"
         # Flower would switch the workers' events on by itself, whatever their settings say.
         events = f"--enable_events={self._settings.task_events}"
@@ -347,7 +347,7 @@ def _check_http(url: str) -> None:
         raise NotReady
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
