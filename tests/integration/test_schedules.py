@@ -20,7 +20,7 @@ from sqlalchemy.exc import OperationalError
 
 from db import schedules
 from db.engine import make_engine
-from db.schedules import Ran, Schedule, Submitted
+from db.schedules import CatchUp, Ran, Schedule, Submitted
 from docmill.errors import Misconfigured
 from tasks.schedules import submit_slot
 
@@ -33,10 +33,10 @@ def name(engine: Engine) -> Iterator[str]:
         connection.execute(text("delete from schedules where name = :name"), {"name": made})
 
 
-def add(engine: Engine, name: str, cron: str = "0 * * * *", **submit: Any) -> datetime:
+def add(engine: Engine, name: str, cron: str = "0 * * * *", catch_up: CatchUp = "all", **submit: Any) -> datetime:
     wanted = {"prompt": "receipt", "document": f"TOTAL {name}", "feature": name} | submit
     with engine.begin() as connection:
-        return schedules.add(connection, name=name, cron=cron, time_zone="UTC", submit=wanted, catch_up="all")
+        return schedules.add(connection, name=name, cron=cron, time_zone="UTC", submit=wanted, catch_up=catch_up)
 
 
 def tick(engine: Engine, now: datetime) -> list[Ran]:
@@ -60,6 +60,17 @@ def test_many_ticks_at_once_make_the_jobs_of_a_slot_once(engine: Engine, name: s
         made = list(pool.map(lambda _: tick(engine, first + timedelta(hours=2, minutes=1)), range(8)))
     assert sum(ran.jobs for each in made for ran in each if ran.name == name) == 3
     assert jobs(engine, name) == 3
+
+
+@pytest.mark.parametrize(("catch_up", "made_up_for"), [("all", 7), ("last", 1), ("none", 0)])
+def test_a_beat_that_was_away_for_an_hour(engine: Engine, name: str, catch_up: CatchUp, made_up_for: int) -> None:
+    first = add(engine, name, "*/10 * * * *", catch_up)
+    back = first + timedelta(minutes=65)
+    for _ in range(2):
+        tick(engine, back)
+        assert jobs(engine, name) == made_up_for
+    tick(engine, back + timedelta(minutes=5))
+    assert jobs(engine, name) == made_up_for + 1, "what comes after its return comes on time"
 
 
 def test_a_pause_leaves_its_slots_out(engine: Engine, name: str) -> None:

@@ -1,4 +1,4 @@
-"""Migrations form one line, each in a file that is named after it."""
+"""The migrations form one line."""
 
 from __future__ import annotations
 
