@@ -54,9 +54,11 @@ class Upkeep:
     clock: Callable[[], float] = time.monotonic
     _was_away: bool | None = field(default=None, init=False)
     """The database, at the last tick; None before the first one."""
+    _meet_at: float = field(init=False)
     _sweep_at: float = field(init=False)
 
     def __post_init__(self) -> None:
+        self._meet_at = self.clock()
         # Those who were here before know better whether the database was away, and go first.
         self._sweep_at = self.clock() + AFTER_FAILURE_S
         self._alarm = Alarm(services=self.services)
@@ -64,9 +66,9 @@ class Upkeep:
     def tick(self) -> float:
         """Does what is due; seconds until the next tick."""
         try:
-            sweeps = self._may_sweep()
             if not self._drain():
                 return AFTER_FAILURE_S
+            sweeps = self._meet_fleet()
             drives, waiting = self._due(sweeps=sweeps)
             published = publish_all(self.services, drives)
             if sweeps:
@@ -89,22 +91,29 @@ class Upkeep:
         """What is to be published, and whether jobs wait for room."""
         services, drives = self.services, list[Drive]()
         with services.engine.begin() as connection:
-            fleet.see_worker(connection, self.worker, "io", self.slots, unready=self.unready)
-            self._spare_leases(connection)
-            services.limiter.share_with(fleet.processes(connection))
-            held = fleet.held_for(connection)
-        with services.engine.begin() as connection:
             if not fleet.try_lead(connection):
                 return drives, False
             if sweeps:
                 # The limits are asked before any row is locked.
-                rooms = {key: services.limiter.room(key) for key in held}
+                rooms = {key: services.limiter.room(key) for key in fleet.held_for(connection)}
                 drives += fleet.sweep(connection, message_s=services.message_s)
                 for key, room in rooms.items():
                     fleet.wake(connection, key, room)
             drives += fleet.dispatch(connection, fleet.room(connection), message_s=services.message_s)
             waiting = fleet.some_wait(connection)
         return drives, waiting
+
+    def _meet_fleet(self) -> bool:
+        """Shows this worker and counts the others, once a second; whether it is time to sweep, too."""
+        now = self.clock()
+        if now < self._meet_at:
+            return False
+        self._meet_at = now + IDLE_S
+        with self.services.engine.begin() as connection:
+            fleet.see_worker(connection, self.worker, "io", self.slots, unready=self.unready)
+            self._spare_leases(connection)
+            self.services.limiter.share_with(fleet.processes(connection))
+        return now >= self._sweep_at
 
     def _keep_accounts(self) -> None:
         """In a transaction of its own: it locks budgets, which come before jobs."""
@@ -130,10 +139,3 @@ class Upkeep:
         if self._was_away:
             fleet.spare_leases(connection, SPARED_S)
         self._was_away = False
-
-    def _may_sweep(self) -> bool:
-        now = self.clock()
-        if now < self._sweep_at:
-            return False
-        self._sweep_at = now + IDLE_S
-        return True
