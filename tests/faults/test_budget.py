@@ -59,11 +59,13 @@ def at_rest(stack: RunningStack) -> bool:
 
 
 def test_the_cap_is_used_and_not_passed_and_who_waits_goes_on_when_it_is_raised(
-    start: Callable[..., RunningStack], tmp_path: Path
+    start: Callable[..., RunningStack], tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
     stack = begin(start, tmp_path, "hold")
     stack.until(lambda: at_rest(stack), 400)
     spent = billed(stack)
+    record_property("billed_usd", spent)
+    record_property("states", stack.states())
     assert CAP * Decimal("0.95") <= spent <= CAP
     states = stack.states()
     assert set(states) == {"done", "held"}
@@ -81,7 +83,7 @@ def test_the_cap_is_used_and_not_passed_and_who_waits_goes_on_when_it_is_raised(
 
 
 def test_workers_killed_in_the_middle_spend_nothing_over_the_cap(
-    start: Callable[..., RunningStack], tmp_path: Path
+    start: Callable[..., RunningStack], tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
     stack = begin(start, tmp_path, "fail")
     for number, share in enumerate((10, 5)):
@@ -100,3 +102,6 @@ def test_workers_killed_in_the_middle_spend_nothing_over_the_cap(
         " (select sum(reserved_usd) from calls where possibly_billed) as doubtful"
     )[0]
     assert kept.reserved == kept.doubtful
+    record_property("billed_usd", billed(stack))
+    record_property("kept_for_doubtful_usd", kept.doubtful)
+    record_property("states", stack.states())
