@@ -20,6 +20,7 @@ from docmill.llm.types import Usage
 from docmill.prices import SIMULATOR_PRICES, Price, Processing, correction, list_price
 
 __all__ = [
+    "DAYS_A_MONTH",
     "SIMULATOR_PRICES",
     "Cost",
     "Forecast",

@@ -8,10 +8,11 @@ from docmill.cli.budgets import budgets
 from docmill.cli.costs import costs
 from docmill.cli.demo import demo
 from docmill.cli.doctor import doctor
+from docmill.cli.estimate import estimate
+from docmill.cli.forecast import forecast
 from docmill.cli.jobs import cancel, jobs, result, retry
 from docmill.cli.keys import keys
 from docmill.cli.models import cache, models
-from docmill.cli.money import estimate, forecast
 from docmill.cli.prompts import prompts
 from docmill.cli.schedules import schedules
 from docmill.cli.services import api, beat, migrate, worker
