@@ -208,4 +208,4 @@ def test_containers_run_without_rights_share_a_spool_and_are_healthy(fleet: Flee
     containers = [container for service in services for container in fleet.containers(service)]
     running = fleet.engine("ps", "--quiet", "--no-trunc").split()
     containers += [container for container in fleet.containers("worker-io") if container in running]
-    until(lambda: {fleet.health(container) for container in containers} == {"healthy"}, 120)
+    until(lambda: {fleet.health(container) for container in containers} == {"healthy"}, 300)
