@@ -341,7 +341,7 @@ def look_after(connection: Connection, *, timezone: str) -> None:
 
 LOOKED_AT = text(
     "update jobs set wake_at = least(deadline_at, clock_timestamp() + make_interval(secs => 3600))"
-    " where id in (select id from jobs where wait = 'budget' and wake_at < clock_timestamp()"
+    " where id in (select id from jobs where wait = 'budget' and wake_at < statement_timestamp()"
     " order by id limit 500 for update skip locked)"
 )
 

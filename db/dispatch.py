@@ -201,10 +201,13 @@ with recursive tenants as (
   from tenants cross join lateral (
     select id, row_number() over (order by id) as place from (
       select id from jobs where wait = 'unsent' and {which} and lane = :lane and tenant = tenants.tenant
-      order by id limit :limit for update skip locked) taken) candidate
+      order by id limit :limit) first) candidate
   where tenants.tenant is not null
   order by candidate.place, candidate.id limit :limit
-), picked as (select id, 'unsent' as was, cast(null as timestamptz) as due from waiting), {drive}
+), picked as (
+  select id, wait as was, cast(null as timestamptz) as due from jobs
+  where id in (select id from waiting) and wait = 'unsent' for update skip locked
+), {drive}
 """
 
 
@@ -266,8 +269,12 @@ def database_started_s(connection: Connection) -> float:
     return float(found.scalar_one())
 
 
-def _of_those(condition: str) -> str:
-    return f"where id in (select id from jobs where {condition} order by id limit :limit for update skip locked)"
+# ``statement_timestamp()`` and not ``clock_timestamp()``, which may change from row to row, so that no index can
+# be searched for it: those whose time has come must be found at once among a million that wait. Rows that
+# somebody else has in hand are left to the next sweep, so that their order is no matter.
+def _of_those(condition: str, by: str = "wake_at") -> str:
+    due = f"{condition} and {by} < statement_timestamp()"
+    return f"where id in (select id from jobs where {due} order by {by} limit :limit for update skip locked)"
 
 
 def _failed(kind: str, message: str) -> str:
@@ -279,12 +286,12 @@ def _failed(kind: str, message: str) -> str:
 OVERDUE = " ".join(
     (
         _failed("deadline", "'its deadline passed at ' || deadline_at"),
-        _of_those("wait is not null and deadline_at < clock_timestamp()"),
+        _of_those("wait is not null", by="deadline_at"),
     )
 )
 
 HOLDS_OVER = "update jobs set wait = 'unsent', state = 'queued', wake_at = clock_timestamp() " + _of_those(
-    "wait in ('rate', 'batch') and wake_at < clock_timestamp()"
+    "wait in ('rate', 'batch')"
 )
 
 POISONED = " ".join(
@@ -295,8 +302,7 @@ POISONED = " ".join(
             " prompt''s output.py, then `docmill retry`'",
         ),
         _of_those(
-            "wake_at < clock_timestamp() and ("
-            f"(wait = 'running' and stage in {CLAIMED_STAGES} and crashes >= {MOST_CRASHES - 1}) or"
+            f"((wait = 'running' and stage in {CLAIMED_STAGES} and crashes >= {MOST_CRASHES - 1}) or"
             " (wait in ('sent', 'running') and stage in ('context', 'store')"
             f" and redrives >= {MOST_REDRIVES - 1}))"
         ),
@@ -307,7 +313,7 @@ POISONED = " ".join(
 LOST = (
     "with picked as (select id, wait as was, wake_at as due from jobs"
     " where wait in ('sent', 'running', 'countdown', 'flight')"
-    " and wake_at < clock_timestamp() order by wake_at limit :limit for update skip locked), "
+    " and wake_at < statement_timestamp() order by wake_at limit :limit for update skip locked), "
     + _drive(
         "case was when 'sent' then 'message lost' when 'running' then 'worker lost'"
         " when 'countdown' then 'countdown lost' else 'flight looked at' end",

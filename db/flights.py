@@ -138,7 +138,8 @@ def settle_ended(connection: Connection) -> None:
     """
     ended = connection.execute(
         text(
-            "select job_id from flights join jobs on jobs.id = flights.job_id where jobs.wait is null"
+            # Flight by flight: a join would look for the ended ones among all jobs there ever were.
+            "select job_id from flights where (select wait is null from jobs where jobs.id = flights.job_id)"
             " and not exists (select 1 from calls where calls.job_id = flights.job_id and state = 'intent')"
             " for update of flights skip locked"
         )

@@ -19,10 +19,11 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from db.reports import JobReport
+    from db.submit import Submission
 
 __all__ = ["Wanted", "submit", "submit_files", "wait_for"]
 
-FILES_A_COMMIT = 100
+FILES_A_COMMIT = 500
 POLL_S = 0.2
 """How often ended jobs are looked for."""
 
@@ -98,18 +99,30 @@ def submit_files(
     engine: Engine, files: Sequence[Path], wanted: Wanted
 ) -> tuple[dict[int, Path], dict[Path, DocmillError]]:
     """The jobs by id, and the files that were refused, each with its reason. What is returned is committed."""
-    from db.submit import submit as submit_one
+    from db.submit import submit_many
 
     submitted: dict[int, Path] = {}
     refused: dict[Path, DocmillError] = {}
     for batch in batched_files(files):
+        taken: list[Path] = []
         with engine.begin() as connection:
-            for path in batch:
-                try:
-                    submitted[submit_one(connection, _submission(path, wanted))] = path
-                except Misconfigured as error:
-                    refused[path] = error
+            made = submit_many(connection, _submissions(batch, wanted, taken, refused))
+        submitted.update(zip(made, taken, strict=True))
     return submitted, refused
+
+
+def _submissions(
+    files: Sequence[Path], wanted: Wanted, taken: list[Path], refused: dict[Path, DocmillError]
+) -> Iterator[Submission]:
+    """One file in memory at a time; which were taken and which not is told on the way."""
+    for path in files:
+        try:
+            submission = _submission(path, wanted)
+        except Misconfigured as error:
+            refused[path] = error
+            continue
+        taken.append(path)
+        yield submission
 
 
 def wait_for(engine: Engine, submitted: Mapping[int, Path], *, quiet: bool, on_end: Any = None) -> list[JobReport]:
@@ -171,7 +184,7 @@ def _brief(value: object) -> str:
     return " ".join(str(value).split())[:60]
 
 
-def _submission(path: Path, wanted: Wanted) -> Any:
+def _submission(path: Path, wanted: Wanted) -> Submission:
     from db.submit import Submission
     from docmill.reading import Limits
 

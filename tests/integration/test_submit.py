@@ -10,7 +10,7 @@ from sqlalchemy import Engine, text
 
 from db.engine import make_engine
 from db.migrations import upgrade
-from db.submit import Submission, submit
+from db.submit import Submission, submit, submit_many
 from docmill.errors import Misconfigured, ServiceAway, SubmitRefused
 from workers.stack.servers import EmbeddedServers
 
@@ -61,6 +61,38 @@ def test_one_idempotency_key_fifty_times_at_once_is_one_job(engine: Engine) -> N
 
     with ThreadPoolExecutor(10) as pool:
         assert len(set(pool.map(once, range(50)))) == 1
+
+
+def test_many_are_submitted_at_once_as_one_by_one(engine: Engine) -> None:
+    mark = str(uuid4())
+    keyed = receipt(idem_key=mark, params={"a": "ü\t\n"}, body=b"\x00\xff")
+    wanted = [receipt(name=f"{number}", feature=mark) for number in range(1000)]
+    with engine.begin() as connection:
+        first = submit(connection, keyed)
+        found = submit_many(connection, (*wanted, keyed, keyed))
+        assert submit_many(connection, []) == []
+    assert found[-2:] == [first, first]
+    assert found[:1000] == sorted(set(found[:1000]))
+    with engine.connect() as connection:
+        rows = connection.execute(
+            text(
+                "select d.body, d.name, j.params from jobs j join documents d on d.id = j.document_id"
+                " where j.feature = :mark order by j.id"
+            ),
+            {"mark": mark},
+        ).all()
+    assert [(row.body, row.name) for row in rows] == [(each.body, each.name) for each in wanted]
+
+
+def test_many_with_a_used_key_are_refused_together(engine: Engine) -> None:
+    mark = str(uuid4())
+    with engine.begin() as connection:
+        submit(connection, receipt(idem_key=mark, body=b"one"))
+    with pytest.raises(SubmitRefused, match="was used for another submit"), engine.begin() as connection:
+        submit_many(connection, [receipt(feature=mark), receipt(idem_key=mark, body=b"other")])
+    with engine.connect() as connection:
+        kept = connection.execute(text("select count(*) from jobs where feature = :mark"), {"mark": mark})
+        assert kept.scalar_one() == 0
 
 
 @pytest.mark.parametrize("change", [{"body": b"other"}, {"prompt": "invoice"}, {"params": {"a": 1}}])

@@ -1,0 +1,98 @@
+"""A million jobs that wait: how fast they come in, what the broker holds, and what looking after them takes.
+
+    .venv/bin/python -m bench.waiting [JOBS] [--json]
+
+The provider takes a minute for an answer, so that the fleet is full and the rest waits in Postgres.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psutil
+import redis
+from sqlalchemy import text
+
+from bench.harness import tell
+from bench.stack import MeasuredStack, stack
+from db import dispatch
+from db.submit import Submission, submit_many
+
+JOBS = next((int(each) for each in sys.argv[1:] if each.isdigit()), 1_000_000)
+AT_ONCE = 100_000
+TICKS = 100
+MESSAGE_S = 120.0
+
+
+def submissions(first: int) -> Iterator[Submission]:
+    for number in range(first, first + AT_ONCE):
+        body = f"TEA HOUSE {number}\nDate: 2021-03-04\nTOTAL {number}.10\n".encode()
+        yield Submission(prompt="receipt", body=body, name=f"{number}.txt", tenant=f"t{number % 20}")
+
+
+def main() -> None:
+    with slow_provider() as url, stack(DOCMILL_LLM_URL=url) as running:
+        began = time.monotonic()
+        for first in range(0, JOBS, AT_ONCE):
+            with running.engine.begin() as connection:
+                submit_many(connection, submissions(first))
+        submit_s = time.monotonic() - began
+        memory, messages = broker_holds(running)
+        upkeep = looking_after(running)
+        tell(
+            "waiting",
+            {
+                "jobs waiting": float(JOBS),
+                "submitted a second": JOBS / submit_s,
+                "broker, MB": memory / 1e6,
+                "broker, messages": float(messages),
+                **upkeep,
+            },
+            "jobs waiting",
+        )
+
+
+@contextmanager
+def slow_provider() -> Iterator[str]:
+    """Its address."""
+    command = [sys.executable, "-m", "docmill.cli", "simulate", "--latency-ms", "55000", "--json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        yield json.loads(process.stdout.readline())["url"]
+        process.terminate()
+
+
+def broker_holds(running: MeasuredStack) -> tuple[int, int]:
+    """Bytes in use, and messages in queues."""
+    with redis.Redis.from_url(running.addresses["broker_url"].replace("redis+socket", "unix")) as client:
+        queues = [key for key in client.keys("docmill:*") if client.type(key) == b"list"]
+        return int(client.info("memory")["used_memory"]), sum(int(client.llen(key)) for key in queues)
+
+
+def looking_after(running: MeasuredStack) -> dict[str, float]:
+    """CPU of a sweep and a dispatch, in this process and in its server process, with the fleet full."""
+    with running.engine.connect() as connection:
+        server = psutil.Process(connection.execute(text("select pg_backend_pid()")).scalar_one())
+        connection.commit()
+        before, began = taken(server), time.monotonic()
+        for _ in range(TICKS):
+            dispatch.sweep(connection, message_s=MESSAGE_S)
+            dispatch.dispatch(connection, dispatch.room(connection), message_s=MESSAGE_S)
+            dispatch.some_wait(connection)
+            connection.rollback()
+        spent, lasted = taken(server) - before, time.monotonic() - began
+    return {"CPU ms a sweep and dispatch": spent / TICKS * 1000, "wall ms": lasted / TICKS * 1000}
+
+
+def taken(server: psutil.Process) -> float:
+    """Seconds of CPU, of both."""
+    return sum(sum(each.cpu_times()[:2]) for each in (server, psutil.Process()))
+
+
+if __name__ == "__main__":
+    main()
