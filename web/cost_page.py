@@ -21,7 +21,7 @@ from db import reports
 from db.costs import CostRow
 from web import chart
 from web.access import Database, Tenant
-from web.schemas import LARGEST_ID, Storable
+from web.schemas import LARGEST_ID, Day, Storable
 
 __all__ = ["router"]
 
@@ -79,7 +79,7 @@ def page(
     days: Annotated[int | None, Query(ge=1, le=3660)] = None,
     feature: Storable | None = None,
     user: Storable | None = None,
-    day: date | None = None,
+    day: Day | None = None,
     before: Annotated[int | None, Query(ge=1, le=LARGEST_ID)] = None,
 ) -> HTMLResponse:
     """Costs by feature, user and day, with the jobs behind a figure."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date
 from decimal import Decimal
 from typing import Annotated, Any
 
@@ -15,6 +14,7 @@ from db.costs import CostRow, plain_usd
 from docmill import money
 from web.access import Database, Tenant
 from web.problems import documented
+from web.schemas import Day
 
 __all__ = ["router"]
 
@@ -88,8 +88,8 @@ def costs(
     engine: Database,
     tenant: Tenant,
     by: By = "feature",
-    since: Annotated[date | None, Query(description="The first day")] = None,
-    until: Annotated[date | None, Query(description="The last day")] = None,
+    since: Annotated[Day | None, Query(description="The first day")] = None,
+    until: Annotated[Day | None, Query(description="The last day")] = None,
 ) -> dict[str, Any]:
     """Days are days in the time zone of the settings.
 

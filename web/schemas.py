@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
@@ -13,6 +13,7 @@ __all__ = [
     "LARGEST_ID",
     "LONGEST_DEADLINE_S",
     "SUBMIT_EXAMPLE",
+    "Day",
     "Deadline",
     "FileWanted",
     "JobDetails",
@@ -42,11 +43,20 @@ def _written(value: object) -> object:
     raise ValueError("a time of ISO 8601, as 2026-03-14T09:00:00Z")
 
 
+def _day(value: object) -> object:
+    """A day is written as one, too."""
+    if isinstance(value, str) and not DAY.fullmatch(value):
+        raise ValueError("a day of ISO 8601, as 2026-03-14")
+    return value
+
+
+Day = Annotated[date, BeforeValidator(_day)]
 Seconds = Annotated[float, Field(ge=0, le=LONGEST_DEADLINE_S, allow_inf_nan=False)]
 Moment = Annotated[datetime, BeforeValidator(_written)]
 Deadline = Seconds | Moment
 
 MOST_PARAMS_BYTES = 100_000
+DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 """In JSON; Postgres has no place for it."""
 

@@ -9,10 +9,19 @@ from pathlib import Path
 
 import httpx
 
+# Rules between two fields, which the schemas do not say: a prompt has not every version, `since` is no later than
+# `until`. So what fits the schema may be refused there, with a 422.
+CONFIG = """
+[[operations]]
+include-name = ["GET /v1/costs", "POST /v1/jobs"]
+checks.positive_data_acceptance.enabled = false
+"""
+
 
 def test_every_answer_is_one_that_is_documented(up: Path, tmp_path: Path) -> None:
     """No 5xx, no status, media type or body that is not described; what is invalid is refused, what fits is taken."""
     address = json.loads((up / "ready.json").read_text())["api"]
+    (tmp_path / "schemathesis.toml").write_text(CONFIG)  # found in the folder where it runs
     found = subprocess.run(
         [
             *(sys.executable, "-m", "schemathesis.cli", "run", f"{address}/openapi.json"),
