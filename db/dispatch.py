@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, text
 
 from db import flights
-from db.jobs import ENDING, MOST_CRASHES, MOST_REDRIVES, QUARANTINED_AT, Drive
+from db.jobs import CLAIMED, ENDING, MOST_CRASHES, MOST_REDRIVES, QUARANTINED_AT, Drive
 from db.ledger import expire_intents
 
 __all__ = [
@@ -38,7 +38,7 @@ SEEN_WITHIN_S = 30.0
 SWEPT_AT_ONCE = 500
 CPU_AHEAD = 16
 """Jobs in hand for each slot that reads or parses: most take milliseconds, and upkeep looks ten times a second."""
-CLAIMED_STAGES = "('validate', 'parse')"
+CLAIMED_STAGES = "('validate', 'parse', 'chunk')"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +46,7 @@ class Room:
     """How many jobs more the fleet takes."""
 
     cpu: int
-    """At validate and parse."""
+    """At validate, parse and chunk."""
     all: int
     kept: int
     """Of ``all``, what only interactive jobs may use."""
@@ -176,7 +176,7 @@ def dispatch(connection: Connection, available: Room, *, message_s: float) -> li
 
 
 def _at_validate(drives: Sequence[Drive]) -> int:
-    return sum(drive.stage in ("validate", "parse") for drive in drives)
+    return sum(drive.stage in CLAIMED for drive in drives)
 
 
 def _start(connection: Connection, lane: str, limit: int, which: str, message_s: float) -> list[Drive]:
@@ -221,13 +221,14 @@ def _drive(cause: str, redrives: str) -> str:
         " wake_at = least(deadline_at, clock_timestamp()"
         f" + make_interval(secs => :message_s * 2 ^ least({redrives}, 5)))"
         " from picked where jobs.id = picked.id"
-        " returning jobs.id, jobs.epoch, jobs.stage, jobs.lane, jobs.crashes, jobs.redrives,"
+        " returning jobs.id, jobs.epoch, jobs.stage, jobs.lane, jobs.chain, jobs.crashes, jobs.redrives,"
         " picked.was, picked.due),"
         " noted as (insert into drives (job_id, epoch, stage, cause, due_at)"
         f" select id, epoch, stage, {cause}, due from moved)"
-        " select id, epoch, stage, lane,"
+        " select id, epoch, stage, lane, chain,"
         f" (case when stage in {CLAIMED_STAGES} then crashes >= {QUARANTINED_AT}"
-        f" when stage = 'complete' then false else redrives > {QUARANTINED_AT} end) as quarantined from moved"
+        f" when stage in ('complete', 'embed') then false else redrives > {QUARANTINED_AT} end)"
+        " as quarantined from moved"
     )
 
 
@@ -255,10 +256,11 @@ def spare_leases(connection: Connection, for_s: float) -> None:
 # Rows that somebody holds just now are being told of; waiting for them could end in a deadlock.
 SPARE = tuple(
     f"update {table} set {column} = greatest({column}, clock_timestamp() + make_interval(secs => :for_s))"
-    f" where id in (select id from {table} where {leased} for update skip locked)"
+    f" where ctid in (select ctid from {table} where {leased} for update skip locked)"
     for table, column, leased in (
         ("calls", "lease_until", "state = 'intent'"),
         ("jobs", "wake_at", "wait = 'running'"),
+        ("embeddings", "claimed_until", "v is null and claimed_until > '-infinity'"),
     )
 )
 
@@ -303,7 +305,7 @@ POISONED = " ".join(
         ),
         _of_those(
             f"((wait = 'running' and stage in {CLAIMED_STAGES} and crashes >= {MOST_CRASHES - 1}) or"
-            " (wait in ('sent', 'running') and stage in ('context', 'store')"
+            " (wait in ('sent', 'running') and stage in ('context', 'store', 'embed')"
             f" and redrives >= {MOST_REDRIVES - 1}))"
         ),
     )

@@ -19,9 +19,11 @@ from docmill.errors import Failure, JobNotFit, JobUnknown
 from docmill.remedies import Purpose
 
 __all__ = [
+    "CHAINS",
     "CLAIMED",
     "STAGES",
     "Answer",
+    "Chain",
     "Document",
     "Drive",
     "End",
@@ -47,10 +49,15 @@ __all__ = [
     "wake_soon",
 ]
 
-Stage: TypeAlias = Literal["validate", "context", "complete", "parse", "store"]
+Stage: TypeAlias = Literal["validate", "context", "complete", "parse", "store", "chunk", "embed"]
+Chain: TypeAlias = Literal["document", "index"]
 STAGES: tuple[Stage, ...] = ("validate", "context", "complete", "parse", "store")
-CLAIMED: frozenset[Stage] = frozenset({"validate", "parse"})
-"""They run other people's files and code, so a worker claims them first, and a claim that ran out is a crash."""
+CHAINS: Mapping[Chain, tuple[Stage, ...]] = {
+    "document": STAGES,
+    "index": ("validate", "chunk", "embed", "store"),
+}
+CLAIMED: frozenset[Stage] = frozenset({"validate", "parse", "chunk"})
+"""They run on other people's files and code, so a worker claims them first; a claim that ran out is a crash."""
 
 End: TypeAlias = Literal["done", "needs_review", "failed", "cancelled"]
 
@@ -77,13 +84,14 @@ before, and is driven again. Never for money, for results, or for ends.
 # Everything that a stage works with comes in one round trip: the job, its document (the file itself for validate
 # alone, which may have to read it), and the reply that the present attempt has already.
 SEEN = (
-    "select j.id, j.tenant, j.feature, j.usr, j.lane, j.document_id, j.prompt, j.version, j.params, j.stage,"
+    "select j.id, j.tenant, j.feature, j.usr, j.lane, j.chain, j.document_id, j.collection,"
+    " coalesce(j.prompt, '') as prompt, j.version, j.params, j.stage,"
     " j.epoch, j.attempt, j.purpose, j.model, j.history, j.context, j.value, j.crashes, j.redrives, j.flight_key,"
     " j.fresh, coalesce(j.deadline_at < clock_timestamp(), false) as overdue,"
     " d.id as found, d.name, d.media_type, d.text, case when j.stage = 'validate' then d.body end as body,"
     " a.call_id, a.reply"
     " from {jobs} j"
-    " left join documents d on d.id = j.document_id and j.stage <> 'store'"
+    " left join documents d on d.id = j.document_id and (j.stage <> 'store' or j.chain = 'index')"
     " left join lateral (select c.id as call_id, e.reply from calls c join exchanges e on e.call_id = c.id"
     " where j.stage in ('complete', 'parse') and c.job_id = j.id and c.attempt = j.attempt"
     " and c.state in ('answered', 'cached') and c.purpose <> 'embed' limit 1) a on true"
@@ -120,8 +128,12 @@ class Job:
     feature: str
     usr: str
     lane: str
+    chain: Chain
     document_id: int | None
+    collection: str | None
+    """Where an index job puts its document, and where a prompt with retrieval looks."""
     prompt: str
+    """Empty for an index job."""
     version: str | None
     params: Mapping[str, Any]
     stage: Stage
@@ -170,6 +182,7 @@ class Drive:
     stage: Stage
     lane: str
     quarantined: bool
+    chain: Chain = "document"
 
 
 def load(connection: Connection, job_id: int, epoch: int, stage: Stage) -> Job | None:
@@ -355,10 +368,10 @@ def start_drive(connection: Connection, move: Move, *, message_s: float) -> Driv
                 "with moved as (update jobs set stage = :to, wait = 'sent', state = 'running', owner = null,"
                 " epoch = epoch + 1, crashes = 0, redrives = 0, attempt = attempt + :attempts,"
                 " purpose = coalesce(:purpose, purpose), model = coalesce(:model, model),"
-                f" wake_at = {_after('message_s')} where {FENCE} returning id, epoch, stage, lane),"
+                f" wake_at = {_after('message_s')} where {FENCE} returning id, epoch, stage, lane, chain),"
                 " noted as (insert into drives (job_id, epoch, stage, cause)"
                 " select id, epoch, stage, :cause from moved)"
-                " select id, epoch, stage, lane, false as quarantined from moved"
+                " select id, epoch, stage, lane, chain, false as quarantined from moved"
             ),
             {
                 **vars(move),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
@@ -15,7 +15,15 @@ from sqlalchemy.exc import IntegrityError
 from db import dispatch
 from docmill.errors import IdempotencyConflict, SubmitRefused
 
-__all__ = ["Submission", "check_answerable", "submit", "submit_many"]
+__all__ = [
+    "Indexing",
+    "Submission",
+    "check_answerable",
+    "index_again",
+    "submit",
+    "submit_index",
+    "submit_many",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +42,24 @@ class Submission:
     deadline_at: datetime | None = None
     idem_key: str | None = None
     params: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Indexing:
+    """A document for a collection, which exists already."""
+
+    collection: str
+    body: bytes
+    media_type: str = "application/octet-stream"
+    name: str | None = None
+    tenant: str = "default"
+    feature: str = "default"
+    usr: str = ""
+    lane: Literal["interactive", "bulk", "batch"] = "bulk"
+    meta: Mapping[str, Any] = field(default_factory=dict)
+    """What searches can filter by."""
+    language: str | None = None
+    """A text search configuration of Postgres; None: found out."""
 
 
 SUBMIT = text(
@@ -114,3 +140,37 @@ def _refusal(error: IntegrityError) -> SubmitRefused:
     message = ": ".join(filter(None, (diagnosis.message_primary, diagnosis.message_hint)))
     # Raised by docmill_submit_file itself, and so of no constraint.
     return SubmitRefused(message) if diagnosis.constraint_name else IdempotencyConflict(message)
+
+
+def submit_index(connection: Connection, indexing: Indexing) -> int:
+    """The id of the job that indexes the document, which is kept once the caller commits."""
+    params = {"meta": dict(indexing.meta)} | ({"language": indexing.language} if indexing.language else {})
+    values = {**vars(indexing), "params": json.dumps(params)}
+    return int(connection.execute(SUBMIT_INDEX, values).scalar_one())
+
+
+# A document that is there already keeps its text, and gets its body back if that was erased.
+SUBMIT_INDEX = text(
+    "with document as (insert into documents (tenant, sha256, name, media_type, body)"
+    " values (:tenant, sha256(:body), :name, :media_type, :body)"
+    " on conflict (tenant, sha256) do update set body = coalesce(documents.body, excluded.body) returning id)"
+    " insert into jobs (tenant, feature, usr, lane, chain, document_id, collection, params)"
+    " select :tenant, :feature, :usr, :lane, 'index', id, :collection, cast(:params as jsonb) from document"
+    " returning id"
+)
+
+
+def index_again(connection: Connection, tenant: str, collection: str, documents: Sequence[int]) -> list[int]:
+    """The ids of jobs that index documents of a collection once more, as they were indexed before."""
+    rows = connection.execute(
+        text(
+            "insert into jobs (tenant, feature, lane, chain, document_id, collection, params)"
+            " select :tenant, 'default', 'bulk', 'index', d.document_id, :collection,"
+            " jsonb_build_object('meta', d.meta, 'language', d.language)"
+            " from collection_documents d join collections c on c.id = d.collection_id"
+            " where c.tenant = :tenant and c.name = :collection"
+            " and d.document_id = any(cast(:documents as bigint[])) order by d.document_id returning id"
+        ),
+        {"tenant": tenant, "collection": collection, "documents": list(documents)},
+    )
+    return [row.id for row in rows]

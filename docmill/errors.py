@@ -10,6 +10,7 @@
     ├── Unreadable               a document that cannot become text
     ├── SubmitRefused            what was submitted cannot become a job
     │   └── IdempotencyConflict  its key was used for another submit
+    ├── CollectionUnknown        no collection of the tenant has that name
     ├── JobUnknown               no job has that id
     ├── JobNotFit                the job's state does not allow what was asked of it
     └── ReplyRejected            a model's reply that is not an answer
@@ -29,6 +30,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 __all__ = [
+    "CollectionUnknown",
     "DocmillError",
     "Failure",
     "FailureKind",
@@ -171,6 +173,10 @@ class SubmitRefused(DocmillError):
 
 class IdempotencyConflict(SubmitRefused):
     """The idempotency key was used for another submit."""
+
+
+class CollectionUnknown(DocmillError):
+    """The tenant has no collection of that name."""
 
 
 class JobUnknown(DocmillError):

@@ -32,6 +32,7 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from docmill.errors import Misconfigured
+from docmill.llm.limits import Limits
 from docmill.llm.wire import wire_for
 from docmill.prices import Price
 from docmill.webhook import check_address
@@ -169,6 +170,11 @@ class Model(Strict):
         return self.model in SIMULATED.values() or (self.provider in HOSTED and self.provider != "azure")
 
     @property
+    def limits(self) -> Limits:
+        """Its provider's limits, as docmill.toml has them."""
+        return Limits(requests=self.requests_per_minute, tokens=self.tokens_per_minute, open_calls=self.open_calls)
+
+    @property
     def limit_key(self) -> str:
         """What shares limits: a model of an account, an account being a credential at an address."""
         return f"{self.account}@{self.base_url}/{self.model}"
@@ -256,6 +262,8 @@ class Settings(BaseSettings):
     config: Path | None = None
     prompts: str = ""
     """Folders of prompts beside the built-in ones, parted as in PATH."""
+    embedding: str = "wordllama"
+    """The embedding model of new collections: `wordllama` needs no network; else a name as in ladders."""
     timezone: str = "UTC"
     data: Path | None = None
     """The folder of `docmill up`; None: one in the user's home, /var/lib/docmill for root."""

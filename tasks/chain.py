@@ -1,5 +1,7 @@
 """THE chain: five stages, each a Celery task that carries a job's id and epoch, and nothing else.
 
+An index job has a chain of its own: validate, chunk, embed, store.
+
 A stage that succeeds commits its transition and returns, and Celery publishes the next one. Everything else
 (the first start, a correction, an escalation, the sweep) is a drive, which publishes a chain anew from some
 stage on; messages of an older epoch find the job moved on, and change nothing.
@@ -11,16 +13,26 @@ from celery import Signature, chain
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
-from db.jobs import STAGES, Drive
+from db.jobs import CHAINS, CLAIMED, Drive, Job
+from tasks.chunk import chunk
 from tasks.complete import complete
 from tasks.context import context
 from tasks.drive import PublishFailed
+from tasks.embed import embed
+from tasks.index import store_chunks
 from tasks.parse import parse
+from tasks.services import Services
 from tasks.stage import stage
+from tasks.steps import Step
 from tasks.store import store
 from tasks.validate import validate
 
 __all__ = ["TASKS", "chain_of", "publish", "queue_of"]
+
+
+def _store(services: Services, job: Job) -> Step:
+    return store_chunks(services, job) if job.chain == "index" else store(services, job)
+
 
 # The reader has a limit of its own below validate's; a prompt's checks take milliseconds, or never end.
 TASKS = {
@@ -28,13 +40,16 @@ TASKS = {
     "context": stage("context", context),
     "complete": stage("complete", complete),
     "parse": stage("parse", parse, soft_s=10, hard_s=15),
-    "store": stage("store", store),
+    "chunk": stage("chunk", chunk, soft_s=60, hard_s=65),
+    "embed": stage("embed", embed),
+    "store": stage("store", _store),
 }
 
 
 def chain_of(drive: Drive) -> Signature:
     """The chain from the drive's stage on. Only that stage runs in quarantine: what follows is another's fault."""
-    first, *rest = STAGES[STAGES.index(drive.stage) :]
+    stages = CHAINS[drive.chain]
+    first, *rest = stages[stages.index(drive.stage) :]
     queues = ["quarantine" if drive.quarantined else queue_of(first, drive.lane)]
     queues += [queue_of(name, drive.lane) for name in rest]
     return chain(
@@ -46,7 +61,7 @@ def chain_of(drive: Drive) -> Signature:
 def queue_of(name: str, lane: str) -> str:
     """``interactive`` and ``bulk`` for what waits for the network, ``cpu.…`` for what computes."""
     queue = "interactive" if lane == "interactive" else "bulk"
-    return f"cpu.{queue}" if name in ("validate", "parse") else queue
+    return f"cpu.{queue}" if name in CLAIMED else queue
 
 
 def publish(drive: Drive) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import time
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from decimal import Decimal
 from uuid import uuid4
 
@@ -37,6 +36,7 @@ from tasks.drive import drive_to_store
 from tasks.remedy import Setback
 from tasks.request import as_json, compose, input_hash
 from tasks.services import Caller, Services
+from tasks.settlement import cost_of, settlement_of
 from tasks.spool import Spooled, spool
 from tasks.steps import Onward, Step, Stop
 
@@ -74,10 +74,7 @@ class Call:
     @property
     def limits(self) -> Limits:
         """As docmill.toml knows them."""
-        model = self.model
-        return Limits(
-            requests=model.requests_per_minute, tokens=model.tokens_per_minute, open_calls=model.open_calls
-        )
+        return self.model.limits
 
     @property
     def tokens(self) -> int:
@@ -115,7 +112,7 @@ def complete(services: Services, job: Job) -> Step:
 
 def settle(services: Services, call: Call, outcome: Outcome) -> Step:
     """Stores what the call came to, and moves the job on, in one transaction."""
-    cost = _cost(call.model, outcome)
+    cost = cost_of(call.model, outcome)
     try:
         ending, step = _settle(services, call, outcome, cost)
     except ledger.AnsweredMeanwhile:
@@ -128,7 +125,7 @@ def _settle(
     services: Services, call: Call, outcome: Outcome, cost: money.Cost | None
 ) -> tuple[ledger.Ending, Step]:
     with services.engine.begin() as connection:
-        ending = ledger.close_call(connection, _settlement(call, outcome, cost))
+        ending = ledger.close_call(connection, settlement_of(call.intent.id, outcome, cost))
         if ending == "surplus":
             return ending, Stop("surplus")
         failure = outcome.failure
@@ -289,7 +286,7 @@ def _store(services: Services, call: Call, outcome: Outcome) -> Step:
         spool(
             services.spool,
             services.owner,
-            Spooled.of(call.job, _settlement(call, outcome, _cost(call.model, outcome))),
+            Spooled.of(call.job, settlement_of(call.intent.id, outcome, cost_of(call.model, outcome))),
         )
         return Stop("spooled")
 
@@ -297,43 +294,6 @@ def _store(services: Services, call: Call, outcome: Outcome) -> Step:
 def _left_to_parse(failure: Failure) -> bool:
     """Half an answer is for parse to refuse: what is wrong with a reply is decided in one place."""
     return failure.kind == "truncated"
-
-
-def _settlement(call: Call, outcome: Outcome, cost: money.Cost | None) -> ledger.Settlement:
-    reply = outcome.reply
-    usage = reply.usage if reply else Usage()
-    return ledger.Settlement(
-        id=call.intent.id,
-        answered=outcome.answered,
-        reply={"text": reply.text, "finish_reason": reply.finish_reason} if reply else None,
-        model_echoed=reply.model_echoed if reply else None,
-        request_id=outcome.request_id,
-        input_tokens=usage.input_tokens,
-        cached_tokens=usage.cached_tokens,
-        output_tokens=usage.output_tokens,
-        reasoning_tokens=usage.reasoning_tokens,
-        cost_usd=cost.usd if cost else None,
-        price_source=cost.source if cost else None,
-        failure_kind=outcome.failure.kind if outcome.failure else None,
-        http_status=outcome.status,
-        possibly_billed=outcome.possibly_billed,
-        latency_ms=outcome.latency_ms,
-    )
-
-
-def _cost(model: Model, outcome: Outcome) -> money.Cost | None:
-    """What an answer cost; None where nothing was answered."""
-    if outcome.reply is None or not outcome.answered:
-        return None
-    return money.cost(
-        outcome.reply.usage,
-        provider=model.provider,
-        model=model.model,
-        model_echoed=outcome.reply.model_echoed,
-        prices=model.prices,
-        at=datetime.now(UTC),
-        reported_usd=outcome.reply.cost_usd,
-    )
 
 
 def _too_many_doubts(services: Services, job: Job, prompt: PromptVersion) -> Failure | None:

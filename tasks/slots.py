@@ -3,21 +3,34 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from db import jobs
+from db.jobs import Job
 from docmill.llm.client import Outcome
 from docmill.llm.limiter import Slot
 from docmill.llm.limits import Limits
 from docmill.llm.types import Usage
+from docmill.settings import Model
 from tasks import remedy as remedies
 from tasks.services import Services
 from tasks.steps import Step, Stop
 
-if TYPE_CHECKING:
-    from tasks.complete import Call
-
 __all__ = ["give_back", "tell", "wait_for"]
+
+
+class Call(Protocol):
+    """What a slot is asked for."""
+
+    @property
+    def job(self) -> Job: ...
+    @property
+    def model(self) -> Model: ...
+    @property
+    def limits(self) -> Limits: ...
+    @property
+    def tokens(self) -> int: ...
+
 
 AT_THE_DOOR_S = 4.0
 """So long a thread waits for its turn, all in all: the limiter calls jobs back a little early."""

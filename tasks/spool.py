@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -18,8 +18,8 @@ from uuid import UUID
 import structlog
 from sqlalchemy import Engine
 
-from db import jobs, ledger
-from db.jobs import Drive, Job
+from db import embeddings, jobs, ledger
+from db.jobs import Drive, Job, Stage
 
 __all__ = ["Spooled", "drain", "spool"]
 
@@ -33,6 +33,9 @@ class Spooled:
     job_id: int
     epoch: int
     settlement: ledger.Settlement
+    embedding_model: str | None = None
+    """Of an embedding call; its vectors by the hex digests of their texts."""
+    vectors: Mapping[str, Sequence[float]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, job: Job, settlement: ledger.Settlement) -> Spooled:
@@ -57,6 +60,9 @@ def drain(folder: Path, engine: Engine, *, message_s: float) -> Iterator[Drive]:
     """
     for file, spooled in _spooled(folder):
         with engine.begin() as connection:
+            if spooled.embedding_model is not None:
+                vectors = {bytes.fromhex(digest): vector for digest, vector in spooled.vectors.items()}
+                embeddings.keep(connection, spooled.embedding_model, vectors)
             ledger.close_call(connection, spooled.settlement)
             drive = _move_on(connection, spooled, message_s)
         file.unlink(missing_ok=True)
@@ -65,12 +71,17 @@ def drain(folder: Path, engine: Engine, *, message_s: float) -> Iterator[Drive]:
 
 
 def _move_on(connection: Any, spooled: Spooled, message_s: float) -> Drive | None:
-    """The job that still waits for the reply goes to parse; where there was no answer, the call is made again."""
+    """The job that still waits for the reply goes to parse; where there was no answer, the call is made again.
+
+    An index job goes on with the texts that have no vector yet.
+    """
+    stage: Stage = "complete" if spooled.embedding_model is None else "embed"
+    answered: Stage = "parse" if spooled.embedding_model is None else "embed"
     move = jobs.Move(
         id=spooled.job_id,
         epoch=spooled.epoch,
-        stage="complete",
-        to="parse" if spooled.settlement.answered else "complete",
+        stage=stage,
+        to=answered if spooled.settlement.answered else stage,
         cause="spooled",
     )
     return jobs.start_drive(connection, move, message_s=message_s)
@@ -94,11 +105,11 @@ def _plain(spooled: Spooled) -> dict[str, Any]:
     settlement = dict(vars(spooled.settlement))
     cost = settlement["cost_usd"]
     settlement |= {"id": str(settlement["id"]), "cost_usd": None if cost is None else str(cost)}
-    return {"job_id": spooled.job_id, "epoch": spooled.epoch, "settlement": settlement}
+    return {**vars(spooled), "vectors": dict(spooled.vectors), "settlement": settlement}
 
 
 def _read(plain: dict[str, Any]) -> Spooled:
     settlement = plain["settlement"]
     cost = settlement["cost_usd"]
     settlement |= {"id": UUID(settlement["id"]), "cost_usd": None if cost is None else Decimal(cost)}
-    return Spooled(job_id=plain["job_id"], epoch=plain["epoch"], settlement=ledger.Settlement(**settlement))
+    return Spooled(**{**plain, "settlement": ledger.Settlement(**settlement)})

@@ -15,6 +15,7 @@ from db.engine import DATABASE_AWAY
 from db.jobs import Drive
 from tasks.alarm import Alarm
 from tasks.drive import publish_all
+from tasks.librarian import Librarian
 from tasks.services import Services
 from tasks.spool import drain
 
@@ -62,6 +63,7 @@ class Upkeep:
         # Those who were here before know better whether the database was away, and go first.
         self._sweep_at = self.clock() + AFTER_FAILURE_S
         self._alarm = Alarm(services=self.services)
+        self._librarian = Librarian(services=self.services)
 
     def tick(self) -> float:
         """Does what is due; seconds until the next tick."""
@@ -73,6 +75,7 @@ class Upkeep:
             published = publish_all(self.services, drives)
             if sweeps:
                 self._keep_accounts()
+                self._librarian.look_after_collections()
         except DATABASE_AWAY as error:
             log.warning("database_away", error=type(error).__name__)
             self._was_away = True

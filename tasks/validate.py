@@ -5,10 +5,10 @@ from __future__ import annotations
 from sqlalchemy import text
 
 from db import jobs
-from db.jobs import Document, Job
+from db.jobs import Document, Job, Stage
 from docmill.errors import Failure, Misconfigured, PromptError, Unreadable
 from docmill.reading import Reading
-from prompts import Excerpt, PromptVersion
+from prompts import Excerpt
 from prompts.readiness import problems
 from tasks.services import Services
 from tasks.steps import Onward, Step, Stop
@@ -20,10 +20,7 @@ def validate(services: Services, job: Job) -> Step:
     """The claimed job goes on to context, or fails with a kind and a message for the person who submitted."""
     document = job.document
     try:
-        prompt = services.registry.get(job.prompt, job.version)
-        prompt.render(Excerpt(passages=("",)), job.params)
-        # Keys are looked for where calls are made: this process may be given none.
-        unfit = problems(prompt, services.settings.models, with_keys=False)
+        version, unfit = _prompt(services, job)
     except (PromptError, Misconfigured) as error:
         return _failed(services, job, Failure(kind="bad_request", message=str(error)))
     if unfit:
@@ -34,7 +31,17 @@ def validate(services: Services, job: Job) -> Step:
         reading = _read(services, document)
     except Unreadable as error:
         return _failed(services, job, Failure(kind="unreadable", message=str(error)), error.kind)
-    return _onward(services, job, document, prompt, reading)
+    return _onward(services, job, document, version, reading)
+
+
+def _prompt(services: Services, job: Job) -> tuple[str | None, list[str]]:
+    """The version of the job's prompt, and what keeps it from being asked. Raises PromptError."""
+    if job.chain == "index":
+        return None, []
+    prompt = services.registry.get(job.prompt, job.version)
+    prompt.render(Excerpt(passages=("",)), job.params)
+    # Keys are looked for where calls are made: this process may be given none.
+    return prompt.version, problems(prompt, services.settings.models, with_keys=False)
 
 
 def _read(services: Services, document: Document) -> Reading | None:
@@ -52,7 +59,7 @@ def _read(services: Services, document: Document) -> Reading | None:
 
 
 def _onward(
-    services: Services, job: Job, document: Document, prompt: PromptVersion, reading: Reading | None
+    services: Services, job: Job, document: Document, version: str | None, reading: Reading | None
 ) -> Step:
     with services.engine.begin() as connection:
         if reading is not None:
@@ -68,7 +75,8 @@ def _onward(
                     "media_type": reading.media_type,
                 },
             )
-        moved = jobs.advance(connection, job, "context", message_s=services.message_s, version=prompt.version)
+        to: Stage = "chunk" if job.chain == "index" else "context"
+        moved = jobs.advance(connection, job, to, message_s=services.message_s, version=version)
     return Onward() if moved else Stop("stale")
 
 

@@ -42,13 +42,17 @@ LONGEST_SOCKET_FOLDER = 80
 class EmbeddedServers:
     """A database, a broker and a cache that live as long as the ``with`` block.
 
-    ``data`` keeps what must outlast it; ``which`` names those to start. Raises Misconfigured for a folder that
+    ``data`` keeps what must outlast it; ``which`` names those to start; ``postgres_settings`` are name=value.
+    Raises Misconfigured for a folder that
     cannot be used, ServiceAway for a server that does not come up; the message names its log.
     """
 
-    def __init__(self, data: Path, which: Collection[ServerName] = ALL) -> None:
+    def __init__(
+        self, data: Path, which: Collection[ServerName] = ALL, *, postgres_settings: Sequence[str] = ()
+    ) -> None:
         self.data = data.absolute()
         self.which = which
+        self._postgres_settings = [part for each in postgres_settings for part in ("-c", each)]
         self.processes: list[Process] = []
         self._sockets = self.data / "sockets"
 
@@ -125,7 +129,15 @@ class EmbeddedServers:
             _make_cluster(programs, cluster, account)
         return Process(
             name="postgres",
-            command=[str(programs / "postgres"), "-D", str(cluster), "-k", str(self._sockets), *POSTGRES_SETTINGS],
+            command=[
+                str(programs / "postgres"),
+                "-D",
+                str(cluster),
+                "-k",
+                str(self._sockets),
+                *POSTGRES_SETTINGS,
+                *self._postgres_settings,
+            ],
             log=self.data / "logs" / "postgres.log",
             check=self._make_database,
             stop_with=signal.SIGINT,  # fast shutdown: running transactions are rolled back

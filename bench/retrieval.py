@@ -1,0 +1,230 @@
+"""How fast a million chunks are indexed and searched, beside a plain ``order by v <=> q`` over the same rows.
+
+Usage: ``python -m bench.retrieval [--chunks 1000000] [--data ../shared/data] [--keep FOLDER]``. The chunks are
+sentences and windows of words of the data, each distinct, embedded by the default model; the questions are the
+data's own. ``--keep`` names a folder for vectors and database, so that another run need not make them again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import statistics as stats
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sqlalchemy import Connection, Engine, text
+
+from bench.collection import database, embed_known
+from bench.corpora import passages, questions
+from db import chunks, collections, statistics
+from db.chunks import Indexed, Passage
+from db.collections import Collection
+from db.search import Hit, Question, search
+from docmill.retrieval.languages import searchable
+from docmill.retrieval.offline import DIMENSIONS, NAME, embed_offline
+
+CHUNKS_A_DOCUMENT = 100
+SHELVES = 100
+"""A filter by shelf keeps one document in so many."""
+ASKED = 400
+ASKED_PLAINLY = 12
+SETTINGS = ("shared_buffers=4GB", "maintenance_work_mem=3GB", "max_wal_size=8GB", "work_mem=64MB")
+"""Of Postgres, as for a server of its own with 16 GB."""
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--chunks", type=int, default=1_000_000)
+    options.add_argument("--data", type=Path, default=Path("../shared/data"))
+    options.add_argument("--keep", type=Path)
+    chosen = options.parse_args()
+    with _folder(chosen.keep) as folder:
+        texts = passages(chosen.data, chosen.chunks)
+        vectors = _vectors(folder / "vectors.npy", texts)
+        asked = random.Random(0).sample(questions(chosen.data), ASKED)
+        with database(folder / "database", settings=SETTINGS) as engine:
+            _index(engine, texts, vectors)
+            _search(engine, vectors, asked)
+
+
+@contextmanager
+def _folder(kept: Path | None) -> Iterator[Path]:
+    if kept is not None:
+        kept.mkdir(mode=0o711, parents=True, exist_ok=True)
+        yield kept.absolute()
+        return
+    with tempfile.TemporaryDirectory(prefix="docmill-bench-") as folder:
+        Path(folder).chmod(0o711)
+        yield Path(folder)
+
+
+def _vectors(path: Path, texts: Sequence[str]) -> np.ndarray[Any, Any]:
+    if path.exists():
+        known: np.ndarray[Any, Any] = np.load(path, mmap_mode="r")
+        return known
+    started = time.monotonic()
+    made = np.lib.format.open_memmap(path, mode="w+", dtype=np.float16, shape=(len(texts), DIMENSIONS))
+    for at in range(0, len(texts), 5000):
+        made[at : at + 5000] = embed_offline(texts[at : at + 5000])
+    made.flush()
+    _tell("embedded by the default model, chunks a second", len(texts) / (time.monotonic() - started))
+    return made
+
+
+def _index(engine: Engine, texts: Sequence[str], vectors: np.ndarray[Any, Any]) -> None:
+    with engine.begin() as connection:
+        collection = collections.made(connection, "bench", "million", NAME)
+        model = collections.model_id(connection, NAME, DIMENSIONS)
+        known = connection.execute(text("select count(*) from vectors")).scalar_one()
+    if known < len(texts):
+        _write(engine, collection, texts, vectors)
+    with engine.begin() as connection:
+        started = time.monotonic()
+        statistics.count_words(connection, collection.id)
+        _tell("words counted, s", time.monotonic() - started)
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text("vacuum analyze chunks"))
+        connection.execute(text("vacuum analyze vectors"))
+        started = time.monotonic()
+        for unindexed in statistics.unindexed(connection):
+            statistics.build_index(connection, *unindexed)
+            _tell("HNSW index built, s", time.monotonic() - started)
+        for name in (f"vectors_hnsw_{model}", "vectors", "chunks", "chunks_keys"):
+            size = connection.execute(text("select pg_relation_size(cast(:name as regclass))"), {"name": name})
+            _tell(f"size of {name}, MB", size.scalar_one() / 1e6)
+
+
+def _write(engine: Engine, collection: Collection, texts: Sequence[str], vectors: np.ndarray[Any, Any]) -> None:
+    """Documents of a hundred chunks, each in a transaction of its own, as the index chain's last stage does."""
+    seconds = 0.0
+    for at in range(0, len(texts), CHUNKS_A_DOCUMENT):
+        own = texts[at : at + CHUNKS_A_DOCUMENT]
+        with engine.begin() as connection:
+            document = _document(connection, collection, at // CHUNKS_A_DOCUMENT)
+            embed_known(connection, own, vectors[at : at + CHUNKS_A_DOCUMENT])
+        started = time.monotonic()
+        with engine.begin() as connection:
+            chunks.write(connection, document, [_passage(each) for each in own], [NAME])
+        seconds += time.monotonic() - started
+        if at % 100_000 == 0:
+            print(f"  … {at:,} chunks written", flush=True)
+    _tell("indexed by one connection, embedding apart, chunks a second", len(texts) / seconds)
+
+
+def _document(connection: Connection, collection: Collection, number: int) -> Indexed:
+    row = connection.execute(
+        text(
+            "insert into documents (tenant, sha256, name, media_type, text)"
+            " values ('bench', sha256(cast(:name as text)::bytea), :name, 'text/plain', '')"
+            " on conflict (tenant, sha256) do update set name = excluded.name returning id"
+        ),
+        {"name": str(number)},
+    ).one()
+    return Indexed(
+        tenant="bench",
+        collection=collection.name,
+        collection_id=collection.id,
+        document_id=row.id,
+        language="english",
+        meta={"shelf": number % SHELVES},
+    )
+
+
+def _passage(body: str) -> Passage:
+    return Passage(start=0, end=len(body), text=body, searchable=searchable(body))
+
+
+def _search(engine: Engine, vectors: np.ndarray[Any, Any], asked: Sequence[str]) -> None:
+    embedded = embed_offline(asked)
+    everything = np.asarray(vectors, dtype=np.float32)
+    shelf_of = (np.arange(len(everything)) // CHUNKS_A_DOCUMENT) % SHELVES
+    with engine.connect() as connection:
+        collection = collections.find(connection, "bench", "million")
+        places = _places(connection)
+        for kept, wanted in (("everything", {}), ("1 % kept by a filter", {"shelf": 7})):
+            mask = None if not wanted else shelf_of == wanted["shelf"]
+            true = [_nearest(everything, np.asarray(vector, dtype=np.float32), mask) for vector in embedded]
+            for mode in ("vector", "hybrid", "text"):
+                questions = [
+                    Question(words=searchable(words), vector=vector, mode=mode, filter=wanted)
+                    for words, vector in zip(asked, embedded, strict=True)
+                ]
+                found = _measure(connection, collection, questions, f"{mode}, {kept}")
+                if mode == "vector":
+                    pairs = zip(found, true, strict=True)
+                    shares = [len({places[hit.chunk_id] for hit in hits} & best) / 10 for hits, best in pairs]
+                    _tell(f"{mode}, {kept}: recall@10", stats.mean(shares))
+            _plain(connection, embedded[:ASKED_PLAINLY], wanted, f"plain order by, {kept}")
+
+
+def _places(connection: Connection) -> Mapping[int, int]:
+    """Where a chunk stands among the vectors, by its id."""
+    rows = connection.execute(
+        text(
+            "select chunks.id, documents.name, position from chunks join documents on documents.id = document_id"
+            " where chunks.collection = 'million'"
+        )
+    )
+    return {row.id: int(row.name) * CHUNKS_A_DOCUMENT + row.position for row in rows}
+
+
+def _nearest(
+    everything: np.ndarray[Any, Any], vector: np.ndarray[Any, Any], mask: np.ndarray[Any, Any] | None
+) -> set[int]:
+    cosines = everything @ vector
+    if mask is not None:
+        cosines = np.where(mask, cosines, -2)
+    return {int(at) for at in np.argpartition(-cosines, 10)[:10]}
+
+
+def _measure(
+    connection: Connection, collection: Collection, asked: Sequence[Question], name: str
+) -> list[list[Hit]]:
+    for question in asked[:50]:
+        search(connection, collection, question)
+    found, times = _timed(asked, lambda question: search(connection, collection, question))
+    _tell_times(name, times)
+    return found
+
+
+def _plain(
+    connection: Connection, embedded: Sequence[Sequence[float]], wanted: Mapping[str, int], name: str
+) -> None:
+    where = f"where meta @> '{{\"shelf\": {wanted['shelf']}}}'" if wanted else ""
+    connection.execute(text("set local enable_indexscan = off"))
+
+    def ask(vector: Sequence[float]) -> int:
+        statement = f"select chunk_id from vectors {where} order by v <=> cast(:q as halfvec) limit 10"
+        return len(connection.execute(text(statement), {"q": str(list(vector))}).all())
+
+    _, times = _timed(embedded, ask)
+    _tell_times(name, times)
+    connection.execute(text("set local enable_indexscan = on"))
+
+
+def _timed(asked: Sequence[Any], ask: Callable[[Any], Any]) -> tuple[list[Any], list[float]]:
+    found, times = [], []
+    for question in asked:
+        started = time.perf_counter()
+        found.append(ask(question))
+        times.append((time.perf_counter() - started) * 1000)
+    return found, times
+
+
+def _tell_times(name: str, times: Sequence[float]) -> None:
+    _tell(f"{name}: p50, ms", stats.median(times))
+    _tell(f"{name}: p95, ms", sorted(times)[int(len(times) * 0.95)])
+
+
+def _tell(name: str, figure: float) -> None:
+    print(f"{name:<64}{figure:>12,.3f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

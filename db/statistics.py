@@ -1,0 +1,98 @@
+"""What searches know of a collection beside its chunks: how common words are, and vectors' indexes.
+
+None of it changes what is found to be right or wrong, only how well it is ranked, and how fast. So it is brought
+up to date now and then, by upkeep, after collections have changed.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, text
+
+__all__ = ["INDEXED_FROM", "build_index", "count_words", "stale", "take_over", "unindexed"]
+
+SAMPLED_CHUNKS = 50_000
+"""More are not counted: how common a word is, a sample tells as well."""
+INDEXED_FROM = 20_000
+"""Vectors of a model from which on an index is built: fewer are looked at faster one by one."""
+
+
+def stale(connection: Connection) -> list[int]:
+    """Collections that have changed since their words were counted."""
+    rows = connection.execute(
+        text("select id from collections where counted_at is null or counted_at < changed_at order by changed_at")
+    )
+    return [row.id for row in rows]
+
+
+def count_words(connection: Connection, collection_id: int) -> None:
+    """Counts in how many of the collection's chunks each word occurs, in a sample of a large one."""
+    values = {"collection": collection_id}
+    connection.execute(text("select id from collections where id = :collection for update"), values)
+    chunks = connection.execute(
+        text("select count(*) from chunks where collection_id = :collection"), values
+    ).scalar_one()
+    share = max(1.0, chunks / SAMPLED_CHUNKS)
+    connection.execute(text("delete from terms where collection_id = :collection"), values)
+    connection.execute(
+        text(
+            "insert into terms (key, chunks, collection_id)"
+            " select key, ceil(count(*) * :share), :collection from ("
+            "   select keys from chunks where collection_id = :collection"
+            "   and (:share = 1.0 or hashint8(id) & 1048575 < 1048576 / :share)) sampled"
+            " cross join lateral unnest(keys) as key group by key on conflict (key) do nothing"
+        ),
+        {**values, "share": share},
+    )
+    connection.execute(
+        text("update collections set chunks = :chunks, counted_at = clock_timestamp() where id = :collection"),
+        {**values, "chunks": chunks},
+    )
+
+
+def take_over(connection: Connection) -> list[str]:
+    """Collections whose next model has vectors of every document search those from now on; the old ones go."""
+    done = connection.execute(
+        text(
+            "update collections set model = next_model, next_model = null where next_model is not null"
+            " and not exists (select 1 from collection_documents d where d.collection_id = collections.id"
+            " and not next_model = any(d.models)) returning id, name, model"
+        )
+    ).all()
+    for row in done:
+        connection.execute(
+            text(
+                "delete from vectors using embedding_models where model_id = embedding_models.id"
+                " and vectors.collection_id = :id and embedding_models.name <> :model"
+            ),
+            {"id": row.id, "model": row.model},
+        )
+    return [row.name for row in done]
+
+
+def unindexed(connection: Connection) -> list[tuple[int, int]]:
+    """Models, with their dimensions, whose vectors are too many to be looked at one by one, without an index."""
+    rows = connection.execute(
+        text(
+            "select id, dimensions from embedding_models where"
+            " (select count(*) from (select 1 from vectors where model_id = embedding_models.id limit :from) some)"
+            " >= :from and not exists (select 1 from pg_index join pg_class on pg_class.oid = indexrelid"
+            " where relname = 'vectors_hnsw_' || embedding_models.id and indisvalid)"
+        ),
+        {"from": INDEXED_FROM},
+    )
+    return [(row.id, row.dimensions) for row in rows]
+
+
+def build_index(connection: Connection, model_id: int, dimensions: int) -> None:
+    """Builds a model's HNSW index while searches and writes go on. One that was broken off is built anew.
+
+    ``connection`` commits each statement by itself.
+    """
+    name = f"vectors_hnsw_{model_id:d}"
+    connection.execute(text(f"drop index concurrently if exists {name}"))
+    connection.execute(
+        text(
+            f"create index concurrently {name} on vectors"
+            f" using hnsw ((v::halfvec({dimensions:d})) halfvec_cosine_ops) where model_id = {model_id:d}"
+        )
+    )

@@ -1,0 +1,96 @@
+"""One call for the vectors of some texts: request out, vectors or failure back."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from uuid import UUID
+
+from docmill.errors import Failure
+from docmill.llm.classification import classify
+from docmill.llm.client import Endpoint, Outcome
+from docmill.llm.limits import told_left, told_limits
+from docmill.llm.transport import Response, Transport
+from docmill.llm.wire import embeddings, wire_for
+from docmill.llm.wire.request_ids import request_id
+
+__all__ = ["MOST_TEXTS", "MOST_TOKENS", "Embedding", "batch", "embed"]
+
+MOST_TEXTS = 96
+"""Of one call: some providers take no more than a hundred."""
+MOST_TOKENS = 12_000
+"""Of one call, by our count: the least that a provider is known to take is 16,000."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Embedding:
+    """What a call came to; ``vectors`` in the texts' order, None where it failed."""
+
+    outcome: Outcome
+    vectors: list[list[float]] | None
+
+
+def batch(tokens: Sequence[int]) -> int:
+    """How many texts, of so many tokens each, make up the next call: at least one."""
+    total = 0
+    for place, each in enumerate(tokens[:MOST_TEXTS]):
+        total += each
+        if total > MOST_TOKENS:
+            return max(1, place)
+    return min(len(tokens), MOST_TEXTS)
+
+
+async def embed(
+    endpoint: Endpoint,
+    model: str,
+    texts: Sequence[str],
+    *,
+    call_id: UUID,
+    transport: Transport,
+    deadline_s: float,
+) -> Embedding:
+    """Sends the texts once, under the id that the provider's bill will carry. Never retries.
+
+    Raises Misconfigured for a provider without embeddings.
+    """
+    started = time.monotonic()
+    response = await transport.post(
+        embeddings.url(endpoint.provider, endpoint.base_url),
+        headers={**wire_for(endpoint.provider).headers(endpoint.key), "x-client-request-id": str(call_id)},
+        body=embeddings.body(endpoint.provider, model, texts),
+        deadline_s=deadline_s,
+    )
+    latency_ms = round((time.monotonic() - started) * 1000)
+    if isinstance(response, Failure):
+        failed = Outcome(reply=None, failure=response, status=response.status, latency_ms=latency_ms)
+        return Embedding(outcome=failed, vectors=None)
+    return _told(endpoint.provider, response, len(texts), latency_ms)
+
+
+def _told(provider: str, response: Response, count: int, latency_ms: int) -> Embedding:
+    failure = classify(
+        provider=provider,
+        status=response.status,
+        headers=response.headers,
+        body=response.body,
+        now=datetime.now(UTC),
+    )
+    good = response.status < 400
+    vectors = embeddings.vectors(response.body, count) if good else None
+    if vectors is not None:
+        failure = None  # what has all its vectors is an answer, whatever a chat's reply would look like
+    elif failure is None:
+        failure = Failure(kind="server_error", message=f"the answer has not one vector for each of {count} texts")
+    reply = embeddings.reply(response.body) if good else None
+    outcome = Outcome(
+        reply=reply,
+        failure=failure,
+        status=response.status,
+        latency_ms=latency_ms,
+        limits=told_limits(provider, response.headers),
+        left=told_left(provider, response.headers),
+        request_id=request_id(response.headers, response.body) or (reply.request_id if reply else None),
+    )
+    return Embedding(outcome=outcome, vectors=vectors)

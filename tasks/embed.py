@@ -1,0 +1,86 @@
+"""Embed: every passage gets its vector, from those that are known, from this process, or from a provider."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from db import collections, embeddings, jobs, models
+from db.chunks import digest
+from db.jobs import Job
+from docmill.errors import Failure, Misconfigured
+from docmill.retrieval import offline
+from tasks.chunk import text_gone, texts_of
+from tasks.embedding import call_for_some
+from tasks.services import Services
+from tasks.steps import Onward, Step, Stop
+
+__all__ = ["embed"]
+
+OFFLINE_AT_ONCE = 512
+MOST_IN_DOUBT = 2
+"""Calls of unknown outcome, which may all be billed, before a person decides about another one."""
+
+
+def embed(services: Services, job: Job) -> Step:
+    """Goes on to store when every passage has a vector of each model of its collection."""
+    if job.document is None or job.document.text is None:
+        return text_gone(services, job)
+    texts = {digest(text): text for text in texts_of(job)}
+    with services.autocommit.connect() as connection:
+        names = collections.models_of(connection, int((job.context or {})["collection_id"]))
+    for name in names:
+        if name == offline.NAME:
+            _offline(services, texts)
+            continue
+        step = _by_calls(services, job, name, texts)
+        if step is not None:
+            return step
+    with services.autocommit.connect() as connection:
+        moved = jobs.advance(connection, job, "store", message_s=services.message_s)
+    return Onward() if moved else Stop("stale")
+
+
+def _offline(services: Services, texts: Mapping[bytes, str]) -> None:
+    """Nobody bills it, so two that do the same do no harm."""
+    with services.autocommit.connect() as connection:
+        collections.model_id(connection, offline.NAME, offline.DIMENSIONS)
+        missing = sorted(texts.keys() - embeddings.known(connection, offline.NAME, list(texts)))
+    for at in range(0, len(missing), OFFLINE_AT_ONCE):
+        digests = missing[at : at + OFFLINE_AT_ONCE]
+        vectors = offline.embed_offline([texts[each] for each in digests])
+        with services.autocommit.connect() as connection:
+            embeddings.keep(connection, offline.NAME, dict(zip(digests, vectors, strict=True)))
+
+
+def _by_calls(services: Services, job: Job, name: str, texts: Mapping[bytes, str]) -> Step | None:
+    """None when all have their vectors; else what is done until then."""
+    try:
+        model = services.settings.models.get(name)
+    except Misconfigured as error:
+        return _failed(services, job, Failure(kind="not_found", message=str(error)))
+    if sum(entry["kind"] == "in_doubt" for entry in job.history) > MOST_IN_DOUBT:
+        message = "calls of unknown outcome, which may all be billed: `docmill retry` makes another"
+        return _failed(services, job, Failure(kind="in_doubt", message=message))
+    while True:
+        with services.autocommit.connect() as connection:
+            missing = sorted(texts.keys() - embeddings.known(connection, name, list(texts)))
+            state = models.state_of(connection, model)
+        if not missing:
+            return None
+        if state.hold_s > 0:
+            return _held(services, job, models.hold_key(model), state.hold_s)
+        step = call_for_some(services, job, model, state, {each: texts[each] for each in missing})
+        if step is not None:
+            return step
+
+
+def _held(services: Services, job: Job, key: str, hold_s: float) -> Step:
+    with services.autocommit.connect() as connection:
+        jobs.hold(connection, job, "rate", for_s=hold_s, held_for=key)
+    return Stop("held: rate")
+
+
+def _failed(services: Services, job: Job, failure: Failure) -> Step:
+    with services.autocommit.connect() as connection:
+        jobs.end(connection, job, "failed", failure=failure)
+    return Stop(f"failed: {failure.kind}")

@@ -1,0 +1,262 @@
+"""A call for vectors: its intent in the ledger before, its answer and its figures after, as in ``complete``.
+
+Of a text that several documents have, one call in the fleet asks; the others wait for it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+from uuid import uuid4
+
+import structlog
+from sqlalchemy import Connection
+from sqlalchemy.exc import SQLAlchemyError
+
+from db import budgets, collections, embeddings, jobs, ledger, models
+from db.budgets import Refusal, Reservation
+from db.jobs import Job
+from db.models import ModelState
+from docmill import money
+from docmill.errors import Failure, Misconfigured
+from docmill.llm.client import Endpoint, Outcome
+from docmill.llm.limits import Limits
+from docmill.llm.tokens import counter_for
+from docmill.llm.transport import NOT_SENT
+from docmill.remedies import Policy, Remedy, Tried, decide
+from docmill.retrieval.embedding import Embedding, batch, embed
+from docmill.settings import Model
+from tasks import remedy as remedies
+from tasks import slots
+from tasks.services import Services
+from tasks.settlement import cost_of, settlement_of
+from tasks.spool import Spooled, spool
+from tasks.steps import Step, Stop
+
+__all__ = ["EmbeddingCall", "call_for_some"]
+
+log = structlog.get_logger()
+
+OTHERS_S = 1.0
+"""After so long a job looks again for vectors that others have asked for."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EmbeddingCall:
+    """A call about to be made for the vectors of some texts."""
+
+    job: Job
+    model: Model
+    state: ModelState
+    texts: Mapping[bytes, str]
+    """By their sha256."""
+    tokens: int
+    intent: ledger.Intent
+
+    @property
+    def limits(self) -> Limits:
+        return self.model.limits
+
+
+def call_for_some(
+    services: Services, job: Job, model: Model, state: ModelState, missing: Mapping[bytes, str]
+) -> Step | None:
+    """One call for as many of the texts as it may hold; None where it brought their vectors."""
+    call = _prepared(services, job, model, state, missing)
+    waits = slots.wait_for(services, call)
+    if waits is not None:
+        return waits
+    opened_at = time.monotonic()
+    opened = _open(services, call)
+    if not isinstance(opened, EmbeddingCall):
+        slots.give_back(services, call)
+        return opened
+    answer = _ask(services, opened, opened_at)
+    slots.tell(services, call, answer.outcome)
+    return _store(services, opened, answer)
+
+
+def _prepared(
+    services: Services, job: Job, model: Model, state: ModelState, missing: Mapping[bytes, str]
+) -> EmbeddingCall:
+    counter = counter_for(model.model, state.learned)
+    counts = [counter.count(text) for text in missing.values()]
+    size = batch(counts)
+    texts = dict(list(missing.items())[:size])
+    tokens = sum(counts[:size])
+    intent = ledger.Intent(
+        id=uuid4(),
+        content_hash=b"",
+        input_hash=hashlib.sha256(b"\0".join((model.model.encode(), *sorted(texts)))).digest(),
+        provider=model.provider,
+        account=model.account,
+        model=model.model,
+        request={},
+        remedy=str(job.history[-1]["remedy"]) if job.history else None,
+        reserved_usd=_worst_case(model, texts),
+        owner=services.owner,
+    )
+    return EmbeddingCall(job=job, model=model, state=state, texts=texts, tokens=tokens, intent=intent)
+
+
+def _worst_case(model: Model, texts: Mapping[bytes, str]) -> Any:
+    """In USD, or None: no token of a text has less than a byte."""
+    return money.worst_case(
+        sum(len(text.encode()) + 1 for text in texts.values()),
+        0,
+        provider=model.provider,
+        model=model.model,
+        prices=model.prices,
+        at=datetime.now(UTC),
+    )
+
+
+def _open(services: Services, call: EmbeddingCall) -> EmbeddingCall | Step:
+    """Claims the texts and writes the intent, or says what is done instead: others ask, or money is short."""
+    lease_s = services.settings.lease_s
+    with services.engine.begin() as connection:
+        mine = embeddings.claim(connection, call.model.name, list(call.texts), call.intent.id, lease_s=lease_s)
+        if not mine:
+            return remedies.wait(connection, call.job, OTHERS_S, "others ask for the same")
+        reserved = _reserve(connection, services, call)
+        if not isinstance(reserved, Reservation):
+            embeddings.release(connection, call.intent.id)
+            return reserved
+        if not embeddings.open_call(connection, call.job, call.intent, lease_s=lease_s, budgets=reserved.budgets):
+            connection.rollback()
+            return Stop("stale")
+    return replace(call, texts={each: text for each, text in call.texts.items() if each in mine})
+
+
+def _reserve(connection: Connection, services: Services, call: EmbeddingCall) -> Reservation | Step:
+    """Embeddings have no cheaper model: a budget holds them, or they fail."""
+    need_usd = call.intent.reserved_usd
+    if need_usd is None and services.settings.unpriced == "allow":
+        return Reservation(budgets=())
+    found = budgets.reserve(connection, call.job, need_usd, timezone=services.settings.timezone)
+    if not isinstance(found, Refusal):
+        return found
+    if need_usd is None or found.strictest.policy == "fail":
+        jobs.end(connection, call.job, "failed", failure=Failure(kind="budget", message=found.message))
+        return Stop("failed: budget")
+    budgets.note_spent(connection, found)
+    return Stop("held: budget" if budgets.hold(connection, call.job, found) else "stale")
+
+
+def _ask(services: Services, call: EmbeddingCall, opened_at: float) -> Embedding:
+    """The deadline counts from the intent: a worker that slept in between must not call when its lease is over."""
+    if services.caller is None:
+        raise RuntimeError("this worker calls no models: embed belongs to the io queues")
+    left_s = services.settings.call_deadline_s - (time.monotonic() - opened_at)
+    if left_s <= 0:
+        failure = Failure(kind="connection", message="the worker was halted before the call", code=NOT_SENT)
+        return Embedding(outcome=Outcome(reply=None, failure=failure, status=None, latency_ms=0), vectors=None)
+    endpoint = Endpoint(
+        provider=call.model.provider,
+        base_url=call.model.base_url,
+        key=call.model.key.get_secret_value() if call.model.key else None,
+    )
+    request = embed(
+        endpoint,
+        call.model.model,
+        list(call.texts.values()),
+        call_id=call.intent.id,
+        transport=services.caller.transport,
+        deadline_s=left_s,
+    )
+    try:
+        return services.caller.loop.run(request)
+    except Misconfigured as error:
+        failure = Failure(kind="bad_request", message=str(error), code=NOT_SENT)
+        return Embedding(outcome=Outcome(reply=None, failure=failure, status=None, latency_ms=0), vectors=None)
+
+
+def _store(services: Services, call: EmbeddingCall, answer: Embedding) -> Step | None:
+    """Settles; where the database is away the vectors go to the spool, because they were paid for."""
+    settlement = settlement_of(call.intent.id, answer.outcome, cost_of(call.model, answer.outcome))
+    vectors = dict(zip(call.texts, answer.vectors or (), strict=False))
+    try:
+        return _settle(services, call, settlement, vectors, answer.outcome.failure)
+    except SQLAlchemyError as error:
+        log.warning("spooled", call=str(call.intent.id), error=type(error).__name__)
+        kept = Spooled(
+            job_id=call.job.id,
+            epoch=call.job.epoch,
+            settlement=settlement,
+            embedding_model=call.model.name,
+            vectors={each.hex(): vector for each, vector in vectors.items()},
+        )
+        spool(services.spool, services.owner, kept)
+        return Stop("spooled")
+
+
+def _settle(
+    services: Services,
+    call: EmbeddingCall,
+    settlement: ledger.Settlement,
+    vectors: Mapping[bytes, list[float]],
+    failure: Failure | None,
+) -> Step | None:
+    with services.engine.begin() as connection:
+        fresh = embeddings.keep(connection, call.model.name, vectors)
+        embeddings.release(connection, call.intent.id)
+        ledger.close_call(connection, settlement)
+        if vectors and not fresh:
+            embeddings.mark_surplus(connection, call.intent.id)
+        if failure is not None:
+            return _remedied(connection, call, failure)
+    return _same_length(services, call, vectors)
+
+
+def _same_length(services: Services, call: EmbeddingCall, vectors: Mapping[bytes, list[float]]) -> Step | None:
+    """All vectors of a model have one length: else no index can hold them."""
+    length = len(next(iter(vectors.values())))
+    try:
+        with services.autocommit.connect() as connection:
+            collections.model_id(connection, call.model.name, length)
+    except Misconfigured as error:
+        with services.autocommit.connect() as connection:
+            jobs.end(connection, call.job, "failed", failure=Failure(kind="bad_request", message=str(error)))
+        return Stop("failed: bad_request")
+    return None
+
+
+def _remedied(connection: Connection, call: EmbeddingCall, failure: Failure) -> Step:
+    """Waits as the failure asks for; there is no other model, and no smaller request, to try."""
+    job, name = call.job, call.model.name
+    now = Tried(purpose="first", kind=failure.kind, model=name)
+    before = [Tried(purpose="first", kind=entry["kind"], model=name) for entry in job.history]
+    policy = Policy(ladder=(name,), jitter=random.random(), may_review=False)  # noqa: S311 - it spreads waits
+    remedy = decide(failure, [*before, now], policy)
+    if not jobs.note_failure(connection, job, _entry(call, failure, remedy)):
+        return Stop("stale")
+    if remedy.hold_model and remedy.hold_s is not None:
+        models.hold(connection, call.model, for_s=remedy.hold_s, cause=failure.kind)
+    match remedy.action:
+        case "retry":
+            return remedies.wait(connection, job, remedy.countdown_s, failure.kind)
+        case "hold":
+            jobs.hold(connection, job, "rate", for_s=remedy.hold_s)
+            return Stop(f"held: {failure.kind}")
+        case _:
+            told = Failure(kind=failure.kind, message=f"{name}: {failure.message}", status=failure.status)
+            jobs.end(connection, job, "failed", failure=told)
+            return Stop(f"failed: {failure.kind}")
+
+
+def _entry(call: EmbeddingCall, failure: Failure, remedy: Remedy) -> dict[str, Any]:
+    """What the job's history keeps of it."""
+    return {
+        "kind": failure.kind,
+        "purpose": "embed",
+        "attempt": 0,
+        "model": call.model.name,
+        "remedy": remedy.action,
+        "reason": remedy.reason,
+        "message": failure.message,
+    }

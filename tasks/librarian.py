@@ -1,0 +1,67 @@
+"""What keeps collections quick to search: words are counted, models take over, indexes are built.
+
+Beside upkeep, in a thread of its own: an index over a million vectors takes minutes, and jobs go on meanwhile.
+Of the whole fleet one does it at a time, under a lock that goes with its connection.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+
+import structlog
+from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
+
+from db import statistics
+from tasks.services import Services
+
+__all__ = ["Librarian"]
+
+log = structlog.get_logger()
+
+LOCK = 0x6C696272
+
+
+@dataclass(kw_only=True)
+class Librarian:
+    """One process's share."""
+
+    services: Services
+    _thread: threading.Thread | None = field(default=None, init=False)
+
+    def look_after_collections(self) -> None:
+        """Begins to, unless this process does so already. Returns at once."""
+        if self._thread is not None and self._thread.is_alive():
+            return
+        self._thread = threading.Thread(target=self._work, name="librarian", daemon=True)
+        self._thread.start()
+
+    def _work(self) -> None:
+        try:
+            self.work()
+        except SQLAlchemyError as error:
+            # The next tick begins anew; an index that is half built is built again.
+            log.warning("collections_wait", error=type(error).__name__)
+
+    def work(self) -> None:
+        """Does what is due; nothing where another process is at it."""
+        with self.services.autocommit.connect() as connection:
+            if not connection.execute(text("select pg_try_advisory_lock(:key)"), {"key": LOCK}).scalar():
+                return
+            try:
+                self._count()
+                for name in statistics.take_over(connection):
+                    log.info("model_took_over", collection=name)
+                for model_id, dimensions in statistics.unindexed(connection):
+                    log.info("index_building", model=model_id)
+                    statistics.build_index(connection, model_id, dimensions)
+            finally:
+                connection.execute(text("select pg_advisory_unlock(:key)"), {"key": LOCK})
+
+    def _count(self) -> None:
+        with self.services.autocommit.connect() as connection:
+            stale = statistics.stale(connection)
+        for collection_id in stale:
+            with self.services.engine.begin() as connection:
+                statistics.count_words(connection, collection_id)

@@ -1,0 +1,51 @@
+"""What a call came to, as the ledger keeps it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from uuid import UUID
+
+from db.ledger import Settlement
+from docmill import money
+from docmill.llm.client import Outcome
+from docmill.llm.types import Usage
+from docmill.settings import Model
+
+__all__ = ["cost_of", "settlement_of"]
+
+
+def settlement_of(call_id: UUID, outcome: Outcome, cost: money.Cost | None) -> Settlement:
+    reply = outcome.reply
+    usage = reply.usage if reply else Usage()
+    return Settlement(
+        id=call_id,
+        answered=outcome.answered,
+        reply={"text": reply.text, "finish_reason": reply.finish_reason} if reply else None,
+        model_echoed=reply.model_echoed if reply else None,
+        request_id=outcome.request_id,
+        input_tokens=usage.input_tokens,
+        cached_tokens=usage.cached_tokens,
+        output_tokens=usage.output_tokens,
+        reasoning_tokens=usage.reasoning_tokens,
+        cost_usd=cost.usd if cost else None,
+        price_source=cost.source if cost else None,
+        failure_kind=outcome.failure.kind if outcome.failure else None,
+        http_status=outcome.status,
+        possibly_billed=outcome.possibly_billed,
+        latency_ms=outcome.latency_ms,
+    )
+
+
+def cost_of(model: Model, outcome: Outcome) -> money.Cost | None:
+    """What an answer cost; None where nothing was answered."""
+    if outcome.reply is None or not outcome.answered:
+        return None
+    return money.cost(
+        outcome.reply.usage,
+        provider=model.provider,
+        model=model.model,
+        model_echoed=outcome.reply.model_echoed,
+        prices=model.prices,
+        at=datetime.now(UTC),
+        reported_usd=outcome.reply.cost_usd,
+    )
