@@ -14,7 +14,7 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import Engine, event, text
 
-from db import budget_admin, jobs, ledger, reports
+from db import budget_admin, costs, jobs, ledger, reports
 from db.budget_admin import Wanted
 from db.budgets import Policy
 from db.engine import make_engine
@@ -28,6 +28,7 @@ from docmill.settings import load_settings
 from prompts import Registry
 from prompts.registry import BUILT_IN
 from tasks.complete import complete
+from tasks.parse import parse
 from tasks.services import Caller, Services
 from tasks.steps import Onward, Stop
 from workers.stack.servers import EmbeddedServers
@@ -250,3 +251,29 @@ def test_two_workers_and_a_budget_for_one_call(services: Services, make_job: Cal
     with services.engine.connect() as connection:
         (budget,) = budget_admin.listed(connection)
     assert spent < budget.spent_usd <= budget.cap_usd
+
+
+def test_what_a_rejected_answer_cost_is_waste(services: Services, make_job: Callable[..., Job]) -> None:
+    job = make_job()
+    assert complete(services, job) == Onward()
+    with services.engine.begin() as connection:
+        connection.execute(
+            text(
+                "update exchanges set reply = jsonb_set(reply, '{text}', '\"no answer\"')"
+                " where call_id = (select id from calls where job_id = :id)"
+            ),
+            {"id": job.id},
+        )
+        claimed = jobs.claim(connection, job.id, job.epoch, "parse", owner="test", lease_s=60)
+    assert claimed is not None
+    assert isinstance(parse(services, claimed), Stop)
+    with services.engine.connect() as connection:
+        call = connection.execute(
+            text("select wasted, cost_usd from calls where job_id = :id"), {"id": job.id}
+        ).one()
+        before = costs.costs(connection, [], timezone="UTC")[0]
+    assert (call.wasted, before.rejected_usd) == ("rejected", call.cost_usd)
+    with services.engine.begin() as connection:
+        jobs.cancel(connection, job.id)
+        after = costs.costs(connection, [], timezone="UTC")[0]
+    assert after.wasted_usd == before.wasted_usd  # what was rejected is not counted as failed again
