@@ -34,13 +34,11 @@ def long_receipts(number: int) -> list[str]:
     ]
 
 
-def begin(start: Callable[..., RunningStack], tmp_path: Path, policy: Policy) -> RunningStack:
+def begin(start: Callable[..., RunningStack], tmp_path: Path, policy: Policy, **env: str) -> RunningStack:
     config = tmp_path / "docmill.toml"
     config.write_text(DEAR)
     workers = 4 if FULL else 1
-    stack = start(
-        "--latency-ms", "300", io_workers=workers, DOCMILL_CONFIG=str(config), DOCMILL_CALL_DEADLINE_S="10"
-    )
+    stack = start("--latency-ms", "300", io_workers=workers, DOCMILL_CONFIG=str(config), **env)
     wanted = Wanted(scope="all", subject="", span="day", policy=policy, cap_usd=CAP)
     with stack.engine.begin() as connection:
         budget_admin.put(connection, wanted, timezone="UTC")
@@ -78,14 +76,14 @@ def test_the_cap_is_used_and_not_passed_and_who_waits_goes_on_when_it_is_raised(
         budget_admin.raise_cap(connection, budget.id, CAP * 100)
     stack.until_all_end(300)
     assert stack.states() == {"done": JOBS}
-    assert len(stack.bill()) == JOBS
+    assert stack.answered() == JOBS
     stack.assert_ledger_is_the_bill()
 
 
 def test_workers_killed_in_the_middle_spend_nothing_over_the_cap(
     start: Callable[..., RunningStack], tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
-    stack = begin(start, tmp_path, "fail")
+    stack = begin(start, tmp_path, "fail", DOCMILL_CALL_DEADLINE_S="10")
     for number, share in enumerate((10, 5)):
         stack.until(lambda: billed(stack) > CAP / share, 120)  # noqa: B023 - awaited before the next round
         stack.kill(f"io-{1 + number if FULL else 1}")
