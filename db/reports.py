@@ -12,7 +12,7 @@ from sqlalchemy import Connection, RowMapping, text
 
 from docmill.errors import JobUnknown
 
-__all__ = ["Days", "JobReport", "ended", "job_report", "recent", "timeline"]
+__all__ = ["Days", "JobReport", "ended", "job_report", "recent", "saved_by_layer", "timeline"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -182,3 +182,14 @@ STUCK = (
 
 def _report(row: RowMapping) -> JobReport:
     return JobReport(**row)
+
+
+def saved_by_layer(connection: Connection) -> dict[str, tuple[int, Decimal | None]]:
+    """Calls that were not made because a layer knew their answer, and the USD that they saved; None is unknown."""
+    rows = connection.execute(
+        text(
+            "select cache_layer, count(*) as calls, sum(saved_usd) as usd from calls"
+            " where state = 'cached' group by cache_layer order by cache_layer"
+        )
+    )
+    return {row.cache_layer: (row.calls, row.usd) for row in rows}

@@ -52,6 +52,17 @@ class Param(Strict):
     default: str | None = None
 
 
+class CachePolicy(Strict):
+    """Whether accepted answers are kept for the same question, and for how long after they were last used."""
+
+    enabled: bool = True
+    days: float = Field(default=7.0, gt=0, le=365)
+
+    @property
+    def kept_s(self) -> float:
+        return self.days * 86_400
+
+
 class Config(Strict):
     """What ``prompt.toml`` holds."""
 
@@ -59,6 +70,7 @@ class Config(Strict):
     ladder: tuple[str, ...] = Field(min_length=1)
     draft: bool = False
     limits: Limits = Limits()
+    cache: CachePolicy = CachePolicy()
     params: dict[str, Param] = {}
 
 

@@ -185,9 +185,10 @@ def _intent(services: Services, job: Job, prompt: PromptVersion, model: Model, r
 
 def _known(services: Services, call: Call) -> Hit | None:
     """The answer to the same work, if a cache has it and the job does not want to pay again."""
-    if call.job.purpose != "first" or call.job.fresh:
+    policy = call.prompt.config.cache
+    if call.job.purpose != "first" or call.job.fresh or not policy.enabled:
         return None
-    return services.cache.get(call.work)
+    return services.cache.get(call.work, kept_s=policy.kept_s)
 
 
 def _from_cache(services: Services, call: Call, hit: Hit) -> Step:

@@ -24,7 +24,15 @@ def store(services: Services, job: Job) -> Step:
         if end.flight is not None:
             landed = flights.hand_over(connection, job, end.flight)
     if landed is not None and not doubt and job.flight_key is not None:
-        cost = None if landed.cost_usd is None else str(landed.cost_usd)
-        kept = {"answer": value["answer"], "evidence": value.get("evidence"), "model": landed.model}
-        services.cache.put(bytes(job.flight_key), {**kept, "cost_usd": cost})
+        _remember(services, job, bytes(job.flight_key), landed)
     return Onward()
+
+
+def _remember(services: Services, job: Job, key: bytes, landed: flights.Landed) -> None:
+    policy = services.registry.get(job.prompt, job.version).config.cache
+    if not policy.enabled:
+        return
+    value = job.value or {}
+    cost = None if landed.cost_usd is None else str(landed.cost_usd)
+    kept = {"answer": value["answer"], "evidence": value.get("evidence"), "model": landed.model}
+    services.cache.put(key, {**kept, "cost_usd": cost}, kept_s=policy.kept_s)

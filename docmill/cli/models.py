@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from docmill.cli.console import AsJson, Data, open_stack, print_json, print_table
+from docmill.cli.console import AsJson, Data, open_stack, print_json, print_table, usd
+from docmill.errors import ServiceAway
+
+if TYPE_CHECKING:
+    from docmill.llm.cache import TwoLayerCache
+    from docmill.settings import Settings
 
 __all__ = ["cache", "models"]
 
 models = typer.Typer(help="The models, and which of them are held.", invoke_without_command=True)
-cache = typer.Typer(help="Answers that are remembered.", no_args_is_help=True)
+cache = typer.Typer(help="Answers that are remembered.", invoke_without_command=True)
 
 
 @models.callback()
@@ -66,16 +73,48 @@ def release(
         typer.echo(f"model {name} is free")
 
 
+@cache.callback()
+def show_cache(context: typer.Context, as_json: AsJson = False, data: Data = None) -> None:
+    """How many answers the shared layer remembers, and what each layer has saved so far."""
+    from db.reports import saved_by_layer
+
+    if context.invoked_subcommand is not None:
+        return
+    with open_stack(data) as (settings, engine), engine.connect() as connection:
+        with _remembered(settings) as remembered:
+            answers, size = remembered.kept()
+        layers = saved_by_layer(connection)
+    if as_json:
+        shown = {layer: {"answers": count, "saved_usd": amount} for layer, (count, amount) in layers.items()}
+        print_json({"answers": answers, "bytes": size, "layers": shown})
+        return
+    typer.echo(f"{answers} answers in {size} bytes")
+    rows = [(layer, count, usd(amount)) for layer, (count, amount) in layers.items()]
+    print_table("Calls that were not made", ("layer", "calls", "saved USD"), rows)
+
+
 @cache.command()
 def clear(as_json: AsJson = False, data: Data = None) -> None:
     """Forget every answer, in both layers, in every process within seconds."""
-    from docmill.llm.cache import TwoLayerCache
-
-    with open_stack(data) as (settings, _):
-        remembered = TwoLayerCache(settings.need("cache_url"))
+    with open_stack(data) as (settings, _), _remembered(settings) as remembered:
         answers = remembered.clear()
-        remembered.close()
     if as_json:
         print_json({"forgotten": answers})
     else:
         typer.echo(f"{answers} answers forgotten")
+
+
+@contextmanager
+def _remembered(settings: Settings) -> Iterator[TwoLayerCache]:
+    """The cache of a running stack. Raises ServiceAway."""
+    import redis
+
+    from docmill.llm.cache import TwoLayerCache
+
+    cache_of_stack = TwoLayerCache(settings.need("cache_url"))
+    try:
+        yield cache_of_stack
+    except redis.RedisError as error:
+        raise ServiceAway(f"the cache server does not answer ({type(error).__name__}): is it running?") from error
+    finally:
+        cache_of_stack.close()

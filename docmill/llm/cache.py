@@ -7,16 +7,18 @@ that an answer depends on.
 from __future__ import annotations
 
 import json
+import math
 import threading
 import time
 import zlib
-from collections import OrderedDict
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypeAlias
 
 import redis
 import structlog
+from cachetools import TTLCache
 
 __all__ = ["Cache", "Hit", "Layer", "NoCache", "TwoLayerCache"]
 
@@ -24,11 +26,13 @@ log = structlog.get_logger()
 
 Layer: TypeAlias = Literal["l1", "l2"]
 
-KEPT_S = 7 * 86_400
-"""How long an answer is kept in L2; each use of it counts anew."""
+KEPT_S = 7 * 86_400.0
+"""How long an answer is kept in L2 where its prompt does not say; each use of it counts anew."""
 L1_BYTES = 64_000_000
 L1_S = 60.0
 GENERATION_EVERY_S = 5.0
+ASK_AGAIN_S = 1.0
+"""After the server was away it is left alone for so long."""
 GENERATION = "docmill:cache:generation"
 """A number; whoever raises it empties every process's L1."""
 
@@ -44,127 +48,159 @@ class Hit:
 class Cache(Protocol):
     """The seam between ``complete`` and what is known already."""
 
-    def get(self, key: bytes) -> Hit | None:
-        """The accepted answer to this work, if it is known."""
+    def get(self, key: bytes, *, kept_s: float = KEPT_S) -> Hit | None:
+        """The accepted answer to this work, if it is known; it is kept for so long anew."""
 
-    def put(self, key: bytes, value: Mapping[str, Any]) -> None:
+    def put(self, key: bytes, value: Mapping[str, Any], *, kept_s: float = KEPT_S) -> None:
         """Keeps an accepted answer."""
 
 
 class NoCache:
     """Nothing is known, and nothing kept."""
 
-    def get(self, key: bytes) -> Hit | None:  # noqa: ARG002 - the seam's shape
+    def get(self, key: bytes, *, kept_s: float = KEPT_S) -> Hit | None:  # noqa: ARG002 - the seam's shape
         return None
 
-    def put(self, key: bytes, value: Mapping[str, Any]) -> None:
+    def put(self, key: bytes, value: Mapping[str, Any], *, kept_s: float = KEPT_S) -> None:
         """Nothing is kept."""
 
 
-@dataclass(kw_only=True)
 class Recent:
-    """L1: the answers that this process used last, bounded by bytes and by age. Safe for threads."""
+    """L1: the answers that this process used last, as JSON, bounded by bytes and by age. Safe for threads."""
 
-    max_bytes: int = L1_BYTES
-    max_age_s: float = L1_S
-    clock: Callable[[], float] = time.monotonic
-    _entries: OrderedDict[bytes, tuple[float, bytes]] = field(default_factory=OrderedDict, init=False)
-    _bytes: int = field(default=0, init=False)
-    _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
+    def __init__(
+        self, *, max_bytes: int = L1_BYTES, max_age_s: float = L1_S, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._entries: TTLCache[bytes, bytes] = TTLCache(max_bytes, max_age_s, timer=clock, getsizeof=len)
+        self._lock = threading.Lock()
 
     def get(self, key: bytes) -> bytes | None:
         with self._lock:
-            found = self._entries.get(key)
-            if found is None:
-                return None
-            if found[0] + self.max_age_s < self.clock():
-                self._drop(key)
-                return None
-            self._entries.move_to_end(key)
-            return found[1]
+            return self._entries.get(key)
 
-    def put(self, key: bytes, packed: bytes) -> None:
-        with self._lock:
-            if key in self._entries:
-                self._drop(key)
-            self._entries[key] = (self.clock(), packed)
-            self._bytes += len(packed)
-            while self._bytes > self.max_bytes:
-                self._drop(next(iter(self._entries)))
+    def put(self, key: bytes, answer: bytes) -> None:
+        # One that is larger than all the room is not kept.
+        with self._lock, suppress(ValueError):
+            self._entries[key] = answer
 
     def clear(self) -> None:
         with self._lock:
             self._entries.clear()
-            self._bytes = 0
-
-    def _drop(self, key: bytes) -> None:
-        self._bytes -= len(self._entries.pop(key)[1])
 
 
 class TwoLayerCache:
-    """L1 in the process, L2 in Redis or Valkey, where values lie compressed."""
+    """L1 in the process, L2 in Redis or Valkey, where values lie compressed.
+
+    While the server is away nothing is known: an answer that somebody rejected must not come back out of L1.
+    """
 
     def __init__(self, url: str, *, recent: Recent | None = None) -> None:
-        self._redis: Any = redis.Redis.from_url(url, socket_timeout=2, socket_connect_timeout=2)
-        self._recent = recent or Recent()
+        self._redis: Any = redis.Redis.from_url(url, socket_timeout=1, socket_connect_timeout=1)
+        self._recent = Recent() if recent is None else recent
         self._generation: bytes | None = None
-        self._looked_at = -GENERATION_EVERY_S
+        self._look_at = 0.0
+        self._away_until = 0.0
 
     def close(self) -> None:
         self._redis.close()
 
-    def get(self, key: bytes) -> Hit | None:
-        try:
-            self._follow_generation()
-            packed = self._recent.get(key)
-            if packed is not None:
-                return Hit(value=_unpacked(packed), layer="l1")
-            packed = self._redis.getex(_name(key), ex=KEPT_S)
-        except redis.RedisError as error:
-            log.warning("cache_away", error=type(error).__name__)
+    def get(self, key: bytes, *, kept_s: float = KEPT_S) -> Hit | None:
+        if time.monotonic() < self._away_until:
             return None
+        try:
+            return self._get(key, kept_s)
+        except redis.RedisError as error:
+            self._away(error)
+            return None
+
+    def _get(self, key: bytes, kept_s: float) -> Hit | None:
+        self._follow_generation()
+        generation = self._generation
+        answer = self._recent.get(key)
+        if answer is not None:
+            return Hit(value=json.loads(answer), layer="l1")
+        packed = self._redis.getex(_name(key), ex=math.ceil(kept_s))
         if packed is None:
             return None
-        self._recent.put(key, packed)
-        return Hit(value=_unpacked(packed), layer="l2")
+        answer = _unpacked(packed)
+        if generation == self._generation:
+            self._recent.put(key, answer)
+        return Hit(value=json.loads(answer), layer="l2")
 
-    def put(self, key: bytes, value: Mapping[str, Any]) -> None:
-        packed = zlib.compress(json.dumps(value, ensure_ascii=False).encode(), 1)
+    def put(self, key: bytes, value: Mapping[str, Any], *, kept_s: float = KEPT_S) -> None:
+        if time.monotonic() < self._away_until:
+            return
         try:
-            self._redis.set(_name(key), packed, ex=KEPT_S)
+            self._redis.set(_name(key), _packed(value), ex=math.ceil(kept_s))
         except redis.RedisError as error:
-            log.warning("cache_away", error=type(error).__name__)
+            self._away(error)
 
     def forget(self, key: bytes) -> None:
-        """Takes an answer out of both layers, in every process within seconds."""
+        """Takes an answer out of both layers, in every process within seconds. Raises redis.RedisError."""
         self._redis.delete(_name(key))
         self._redis.incr(GENERATION)
         self._recent.clear()
 
+    def kept(self) -> tuple[int, int]:
+        """How many answers L2 has, and their bytes as they lie there. Raises redis.RedisError."""
+        answers, size = 0, 0
+        for names in self._names():
+            answers += len(names)
+            with self._redis.pipeline(transaction=False) as together:
+                for name in names:
+                    together.strlen(name)
+                size += sum(together.execute())
+        return answers, size
+
     def clear(self) -> int:
-        """Empties both layers; how many answers there were."""
-        names = list(self._redis.scan_iter(match="docmill:answer:*", count=1000))
-        for at in range(0, len(names), 1000):
-            self._redis.unlink(*names[at : at + 1000])
+        """Empties both layers; how many answers there were. Raises redis.RedisError."""
+        answers = 0
+        for names in list(self._names()):
+            answers += len(names)
+            self._redis.unlink(*names)
         self._redis.incr(GENERATION)
         self._recent.clear()
-        return len(names)
+        return answers
+
+    def _names(self) -> Iterator[Sequence[bytes]]:
+        """The names of all answers, about a thousand at a time."""
+        cursor = None
+        while cursor != 0:
+            cursor, names = self._redis.scan(cursor or 0, match=_PREFIX + "*", count=1000)
+            if names:
+                yield names
 
     def _follow_generation(self) -> None:
         now = time.monotonic()
-        if now < self._looked_at + GENERATION_EVERY_S:
+        if now < self._look_at:
             return
-        self._looked_at = now
         generation = self._redis.get(GENERATION)
         if generation != self._generation:
             self._generation = generation
             self._recent.clear()
+        self._look_at = now + GENERATION_EVERY_S
+
+    def _away(self, error: redis.RedisError) -> None:
+        """For a moment nobody asks: each would wait for the same silence."""
+        self._look_at = 0.0
+        self._away_until = time.monotonic() + ASK_AGAIN_S
+        log.warning("cache_away", error=type(error).__name__)
+
+
+_PREFIX = "docmill:answer:"
+WORTH_PACKING = 500
+"""Bytes of an answer from which compression saves more than it takes."""
 
 
 def _name(key: bytes) -> str:
-    return f"docmill:answer:{key.hex()}"
+    return _PREFIX + key.hex()
 
 
-def _unpacked(packed: bytes) -> Mapping[str, Any]:
-    value: Mapping[str, Any] = json.loads(zlib.decompress(packed))
-    return value
+def _packed(value: Mapping[str, Any]) -> bytes:
+    answer = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+    return zlib.compress(answer, 1) if len(answer) >= WORTH_PACKING else answer
+
+
+def _unpacked(packed: bytes) -> bytes:
+    """JSON begins with a brace, and what is compressed does not."""
+    return packed if packed.startswith(b"{") else zlib.decompress(packed)

@@ -23,7 +23,7 @@ def test_an_old_answer_is_asked_for_anew() -> None:
     now = [0.0]
     recent = Recent(max_age_s=60, clock=lambda: now[0])
     recent.put(b"a", b"x")
-    now[0] = 59
+    now[0] = 59.0
     assert recent.get(b"a") == b"x"
     now[0] = 61
     assert recent.get(b"a") is None
