@@ -112,7 +112,8 @@ def _decoded(text: str) -> list[object]:
 def accept(text: str, output: type[BaseModel], *, document: str, finish_reason: str = "stop") -> dict[str, Any]:
     """The reply as JSON that fits ``output``, its grounded values found in ``document``.
 
-    Raises as :func:`parse`.
+    A field that was left out is no null: the schema, as the prompt states it, demands every field. Raises as
+    :func:`parse`.
     """
     _must_be_whole(finish_reason)
     shape, source = output.model_json_schema(), Document(document)
@@ -122,8 +123,25 @@ def accept(text: str, output: type[BaseModel], *, document: str, finish_reason: 
 def _accepted(value: Any, output: type[BaseModel], shape: dict[str, Any], document: Document) -> dict[str, Any]:
     _storable(value)
     model = _validated(fitted(value, shape), output, document)
+    missing = tuple(_left_out(model, ""))
+    if missing:
+        raise ReplyInvalid(_summary(missing), problems=missing, value=value)
     plain: dict[str, Any] = to_jsonable_python(_with_numbers(model.model_dump()))
     return plain
+
+
+def _left_out(value: object, place: str) -> Iterator[tuple[str, str]]:
+    """Fields that have their default because the reply does not name them."""
+    if isinstance(value, BaseModel):
+        for name in type(value).model_fields:
+            below = f"{place}.{name}" if place else name
+            if name in value.model_fields_set:
+                yield from _left_out(getattr(value, name), below)
+            else:
+                yield below, "is missing: give it, as null where the document does not say"
+    elif isinstance(value, list | tuple):
+        for at, member in enumerate(value):
+            yield from _left_out(member, f"{place}.{at}")
 
 
 def _with_numbers(value: Any) -> Any:

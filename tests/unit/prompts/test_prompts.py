@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from docmill.errors import PromptBroken, PromptError, PromptUnknown, ReplyWrong, VariableMissing
+from docmill.errors import PromptBroken, PromptError, PromptUnknown, ReplyInvalid, ReplyWrong, VariableMissing
 from docmill.parsing import accept
 from prompts import Excerpt, Registry
 from prompts.registry import BUILT_IN
@@ -243,3 +243,13 @@ def test_the_address_of_a_receipt_stands_in_it_whatever_parts_its_lines() -> Non
     assert accept(json.dumps(right), version.output_model, document=document)
     with pytest.raises(ReplyWrong):
         accept(json.dumps({**right, "address": "2 Sample Street"}), version.output_model, document=document)
+
+
+@pytest.mark.parametrize("name", ["address", "currency"])
+def test_a_field_that_was_left_out_is_no_null(name: str) -> None:
+    version = Registry().get("receipt")
+    document = "EXAMPLE TEA HOUSE\n1 Sample Street\n09/03/2018\nTOTAL 12.50"
+    left_out = {key: value for key, value in version.example.items() if key != name}
+    with pytest.raises(ReplyInvalid, match=f"{name}: is missing"):
+        accept(json.dumps(left_out), version.output_model, document=document)
+    assert accept(json.dumps({**left_out, name: None}), version.output_model, document=document)[name] is None
