@@ -384,6 +384,7 @@ def print_run(run: Run, *, header: bool) -> None:
     print(
         f"{run.mode:<13}{run.documents:>5}{run.met:>5}{share:>15}{run.stopped:>8}{run.slipped:>8}{run.extra_calls:>7}"
         f"{run.extra_cost:>7.0%}{latency:>9}  {_listed(run.states)}; {_listed(run.remedies) or 'none'}"
+        f"{f'; {run.possibly_billed} possibly billed' if run.possibly_billed else ''}"
         f"{'' if run.bill_equals_ledger else '  BILL DIFFERS'}"
         f"{f'  {run.unharmed_wrong} WITHOUT A FAULT NOT RIGHT' if run.unharmed_wrong else ''}"
         f"  ({run.seconds:.0f} s)",

@@ -68,7 +68,8 @@ class Policy:
     """Whether the native JSON mode is worth asking for, once a job."""
     escalate: bool = True
     """False stops at the model of the first attempt, as the budget policy *cheaper* demands."""
-    output_raises: int = 2
+    output_raises: int = 3
+    """Times that the output limit is doubled for one model, before its input is made shorter, which loses some."""
     max_cuts: int = 5
     """Times that a request is made smaller for one model. Nothing is paid for a request that is too large."""
     adaptations: int = 4
