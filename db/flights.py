@@ -38,6 +38,10 @@ CIRCUMSTANCES = (
 
 
 LATELY_S = 60
+LEADS = (
+    "exists (select from jobs leader where leader.id = {leader} and (leader.wait is not null"
+    " or exists (select from calls where calls.job_id = leader.id and calls.state = 'intent')))"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,11 +54,14 @@ class Landed:
 
 
 def board(connection: Connection, job: Job, key: bytes) -> bool:
-    """Whether the job leads this work: it did, nobody does, or the one that did has ended without saying so."""
+    """Whether the job leads this work: it did, nobody does, or the one that did has ended without saying so.
+
+    Not while a call of the one that ended is open: that one may still be answered, and paid.
+    """
     led = connection.execute(
         text(
             "insert into flights (key, job_id) values (:key, :job) on conflict (key) do update"
-            " set job_id = case when (select wait is null from jobs where id = flights.job_id)"
+            f" set job_id = case when not {LEADS.format(leader='flights.job_id')}"
             " then excluded.job_id else flights.job_id end returning job_id"
         ),
         {"key": key, "job": job.id},
@@ -63,7 +70,7 @@ def board(connection: Connection, job: Job, key: bytes) -> bool:
 
 
 def await_landing(connection: Connection, job: Job, key: bytes, *, for_s: float) -> bool:
-    """Holds the job where another one, which is still on its way, leads this work; else False.
+    """Holds the job where another one, which is still on its way or calling, leads this work; else False.
 
     The flight's row is locked against its end until this is committed, so that the leader finds who waits.
     """
@@ -72,8 +79,9 @@ def await_landing(connection: Connection, job: Job, key: bytes, *, for_s: float)
 
 
 AWAIT = text(
-    "with led as (select flights.job_id from flights join jobs leader on leader.id = flights.job_id"
-    " where flights.key = :key and leader.id <> :id and leader.wait is not null for share of flights)"
+    "with led as (select flights.job_id from flights"
+    f" where flights.key = :key and flights.job_id <> :id and {LEADS.format(leader='flights.job_id')}"
+    " for share of flights)"
     " update jobs set state = 'held', wait = 'flight', owner = null, redrives = 0, flight_key = :key,"
     " wake_at = least(deadline_at, clock_timestamp() + make_interval(secs => :for_s))"
     " from led where id = :id and epoch = :epoch and stage = :stage and wait is not null"
