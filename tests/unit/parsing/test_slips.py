@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -32,9 +33,8 @@ def as_python(value: Any) -> str:
 
 
 def with_trailing_commas(value: Any) -> str:
-    return (
-        json.dumps(value, indent=1).replace("\n", ",\n").replace("{,", "{").replace("[,", "[").replace(",,", ",")
-    )
+    # A line break stands between parts alone: within a text it is written as an escape.
+    return re.sub(r"(?<![{\[,])\n", ",\n", json.dumps(value, indent=1))
 
 
 def with_comments(value: Any) -> str:
