@@ -37,7 +37,8 @@ CIRCUMSTANCES = (
 """Kinds of failure that lie in the leader's circumstances: another job may fare better."""
 
 
-LATELY_S = 60
+LATELY_S = 180
+"""So long an answer is looked for among jobs that are done; longer is the business of the cache."""
 LEADS = (
     "exists (select from jobs leader where leader.id = {leader} and (leader.wait is not null"
     " or exists (select from calls where calls.job_id = leader.id and calls.state = 'intent')))"

@@ -251,7 +251,21 @@ def _behind_another(services: Services, call: Call) -> Stop | None:
         return None
     with services.autocommit.connect() as connection:
         held = flights.await_landing(connection, call.job, call.work, for_s=WAITER_S)
-    return Stop("held: flight") if held else None
+    if held:
+        return Stop("held: flight")
+    return _landed_meanwhile(services, call) if call.job.epoch > 1 else None
+
+
+def _landed_meanwhile(services: Services, call: Call) -> Stop | None:
+    """The answer of a flight that landed while the job was held: without the cache server, nothing else has it."""
+    if call.job.purpose != "first":
+        return None
+    with services.engine.begin() as connection:
+        landed = flights.landed_lately(connection, call.job, call.work)
+        if landed is None:
+            return None
+        jobs.name_work(connection, call.job, call.work)
+        return _use(connection, services, call.job, landed, "flight")
 
 
 def _ask(services: Services, call: Call, opened_at: float) -> Outcome:

@@ -38,6 +38,8 @@ SHORT_S = 1.7
 """A longer wait is worth a message."""
 FOR_OTHERS_S = 0.5
 """So long a thread waits where it has no turn yet."""
+ALONE_S = 5.0
+"""The same where nobody can wake it."""
 LOST_S = 60.0
 """After so long a job that was held asks anew, if nobody has woken it."""
 
@@ -54,8 +56,8 @@ def wait_for(services: Services, call: Call) -> Step | None:
     with services.engine.begin() as connection:
         if slot.reserved:
             return remedies.wait(connection, call.job, slot.wait_s, "rate")
-        # Upkeep wakes as many as there is room for.
-        held_s = max(slot.wait_s, LOST_S)
+        # Upkeep wakes as many as there is room for, where it can see that.
+        held_s = max(slot.wait_s, ALONE_S if slot.alone else LOST_S)
         jobs.hold(connection, call.job, "rate", for_s=held_s, held_for=call.model.limit_key)
     return Stop("held: rate")
 

@@ -29,7 +29,7 @@ log = structlog.get_logger()
 UNTOLD = Limits()
 ASK_AGAIN_S = 1.0
 """After the server was away it is left alone for so long."""
-UNKNOWN_PACE = Limits(requests=60.0)
+UNKNOWN_PACE = Limits(requests=300.0)
 """What the whole fleet keeps to while the server is away, of a model whose limits nobody knows."""
 LOST_S = 120.0
 """An open call is given up for lost after so long where nobody says how long it may take."""
@@ -41,6 +41,8 @@ class Slot:
 
     wait_s: float = 0.0
     reserved: bool = True
+    alone: bool = False
+    """The process is without the fleet: nobody knows when there is room, so nobody wakes the asker."""
 
 
 class Limiter(Protocol):
@@ -175,7 +177,7 @@ class RedisLimiter:
         answer = self._run(_keys(model, name, tenant), values)
         if answer is None:
             wait_s = self._share.take(model, tokens, _either(known, learned))
-            return Slot(wait_s=wait_s, reserved=wait_s == 0)
+            return Slot(wait_s=wait_s, reserved=wait_s == 0, alone=True)
         return Slot(wait_s=float(answer[0]), reserved=bool(answer[1]))
 
     def told(self, model: str, wait_s: float) -> None:

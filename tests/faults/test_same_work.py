@@ -1,0 +1,38 @@
+"""The same work wanted many times at once is one call in a fleet of four, also where the cache server is silent."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+
+import pytest
+
+from tests.stack import RunningStack, receipts
+
+pytestmark = pytest.mark.timeout(900)
+
+TIMES = 1000 if os.environ.get("DOCMILL_FULL") else 150
+
+
+@pytest.mark.parametrize("cache", ["there", "silent"])
+def test_the_same_document_many_times_is_one_call(start: Callable[..., RunningStack], cache: str) -> None:
+    stack = start("--latency-ms", "500", io_workers=4)
+    server = stack.pids["cache"]
+    if cache == "silent":
+        os.kill(server, signal.SIGSTOP)
+    try:
+        stack.submit(receipts(1) * TIMES, "receipt")
+        stack.until_all_end(400)
+    finally:
+        os.kill(server, signal.SIGCONT)
+    assert stack.states() == {"done": TIMES}
+    assert len(stack.bill()) == 1
+    assert stack.query("select count(distinct value) as n from results")[0].n == 1
+    if cache == "there":
+        stack.submit(receipts(1) * 20, "receipt", feature="again")
+        stack.until_all_end(60)
+        assert len(stack.bill()) == 1
+        saved = stack.query("select count(*) as n from calls where cache_layer in ('l1', 'l2') and saved_usd > 0")
+        assert saved[0].n > 0
+    stack.assert_ledger_is_the_bill()
