@@ -75,6 +75,8 @@ class Run:
     recovered: int
     stopped: int
     slipped: int
+    slipped_after: Mapping[str, int]
+    """The faults that they met."""
     unharmed_wrong: int
     """Documents that met no fault, and are not done with the right answer."""
     remedies: Mapping[str, int]
@@ -286,11 +288,13 @@ def _run(mode: str, running: MeasuredStack, wanted: Sequence[Paper], bills: Sequ
         calls = connection.execute(text(CALLS)).all()
     right = {paper.text: paper.right for paper in wanted}
     job_of = {call.id: call.job_id for call in calls}
-    faulty = {job_of.get(line["id"]) for url in bills for line in _json_lines(f"{url}/faults")}
+    faults = [(job_of.get(line["id"]), line["fault"]) for url in bills for line in _json_lines(f"{url}/faults")]
+    faulty = {job for job, _ in faults}
     if mode == "auth":
         faulty = {call.job_id for call in calls if call.state == "failed"}
     met = [job for job in jobs if job.id in faulty]
     outcomes = Counter(_outcome(job, right) for job in met)
+    slipped = {job.id for job in met if _outcome(job, right) == "wrong"}
     unharmed = Counter(_outcome(job, right) for job in jobs if job.id not in faulty and job.state != "held")
     made = [call for call in calls if call.state != "cached"]
     return Run(
@@ -301,6 +305,7 @@ def _run(mode: str, running: MeasuredStack, wanted: Sequence[Paper], bills: Sequ
         recovered=outcomes["right"],
         stopped=outcomes["stopped"],
         slipped=outcomes["wrong"],
+        slipped_after=dict(Counter(fault for job, fault in faults if job in slipped)),
         unharmed_wrong=unharmed.total() - unharmed["right"],
         remedies=dict(Counter(call.remedy for call in made if call.remedy)),
         calls=len(made),
@@ -384,6 +389,7 @@ def print_run(run: Run, *, header: bool) -> None:
     print(
         f"{run.mode:<13}{run.documents:>5}{run.met:>5}{share:>15}{run.stopped:>8}{run.slipped:>8}{run.extra_calls:>7}"
         f"{run.extra_cost:>7.0%}{latency:>9}  {_listed(run.states)}; {_listed(run.remedies) or 'none'}"
+        f"{f'; slipped after {_listed(run.slipped_after)}' if run.slipped else ''}"
         f"{f'; {run.possibly_billed} possibly billed' if run.possibly_billed else ''}"
         f"{'' if run.bill_equals_ledger else '  BILL DIFFERS'}"
         f"{f'  {run.unharmed_wrong} WITHOUT A FAULT NOT RIGHT' if run.unharmed_wrong else ''}"
