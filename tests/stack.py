@@ -76,7 +76,7 @@ class RunningStack:
         return int(self.query("select count(*) as n from calls where state = 'answered'")[0].n)
 
     def bill(self) -> dict[str, Mapping[str, Any]]:
-        lines = httpx.get(f"{self.simulator_url}/bill").text.splitlines()
+        lines = httpx.get(f"{self.simulator_url}/bill", timeout=60).text.splitlines()
         return {line["id"]: line for line in map(json.loads, lines)}
 
     def assert_ledger_is_the_bill(self) -> None:

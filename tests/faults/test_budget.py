@@ -17,7 +17,7 @@ from db.budget_admin import Wanted
 from db.budgets import Policy
 from tests.stack import RunningStack
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(1600 if os.environ.get("DOCMILL_FULL") else 900)
 
 FULL = bool(os.environ.get("DOCMILL_FULL"))
 JOBS, CAP = (1000, Decimal(1)) if FULL else (80, Decimal("0.20"))
@@ -74,7 +74,7 @@ def test_the_cap_is_used_and_not_passed_and_who_waits_goes_on_when_it_is_raised(
 
     with stack.engine.begin() as connection:
         budget_admin.raise_cap(connection, budget.id, CAP * 100)
-    stack.until_all_end(300)
+    stack.until_all_end(500 if not FULL else 1100)
     assert stack.states() == {"done": JOBS}
     assert stack.answered() == JOBS
     stack.assert_ledger_is_the_bill()
