@@ -15,6 +15,7 @@ from datetime import datetime
 from decimal import ROUND_HALF_EVEN, Context, Decimal, InvalidOperation
 from typing import TypeAlias
 
+from docmill.demand import coming_days
 from docmill.llm.types import Usage
 from docmill.prices import SIMULATOR_PRICES, Price, Processing, correction, list_price
 
@@ -177,7 +178,7 @@ def _fine(usd: Decimal) -> Decimal:
 
 DAYS_A_MONTH = 30
 P95 = statistics.NormalDist().inv_cdf(0.95)
-DRAWS = 2000
+DRAWS = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -228,9 +229,11 @@ def forecast(load: Load, *, seed: int = 0) -> Forecast:
 
     A request that is cached costs nothing. The others cost one call, and retries and escalations add calls.
     With a fixed number of requests the middle is the exact sum and P95 follows from the variance of a
-    request (normal approximation, which is close from some tens of requests on); with samples of days, days
-    are drawn from them. Raises ValueError for numbers that are negative or not finite, and for rates that
-    are no shares.
+    request (normal approximation, which is close from some tens of requests on). Samples of days are a history,
+    in order and without gaps: the coming days are drawn from it with its weekdays, its drift and its bursts, and
+    with what so many days leave uncertain (:mod:`docmill.demand`).
+
+    Raises ValueError for numbers that are negative or not finite, and for rates that are no shares.
     """
     _check(load)
     request = _request(load)
@@ -244,10 +247,12 @@ def forecast(load: Load, *, seed: int = 0) -> Forecast:
 
 @dataclass(frozen=True, kw_only=True)
 class _Request:
-    """The cost of one request in USD: its mean, exact, and its variance."""
+    """The cost of one request in USD: its mean, as the load has it, and its variance."""
 
     mean: Decimal
     variance: float
+    uncertainty: float
+    """Standard deviation of the mean as it is known from the samples, as a share of it."""
 
 
 def _check(load: Load) -> None:
@@ -277,7 +282,7 @@ def _request(load: Load) -> _Request:
     varies += float(escalation * (1 - escalation)) * float(other.mean) ** 2
     missed = float(1 - hit)
     variance = missed * varies + missed * float(hit) * float(paid) ** 2
-    return _Request(mean=(1 - hit) * paid, variance=variance)
+    return _Request(mean=(1 - hit) * paid, variance=variance, uncertainty=first.uncertainty)
 
 
 def _escalation_prices(load: Load) -> tuple[Number, Number]:
@@ -291,9 +296,12 @@ def _call(load: Load, input_price: Number, output_price: Number) -> _Request:
     given = [_decimal(tokens) * _decimal(output_price) / MILLION for tokens in _samples(load.output_tokens)]
     if len(asked) == len(given):
         variance = _variance([one + other for one, other in zip(asked, given, strict=True)])
+        of_mean = variance / len(asked)
     else:
         variance = _variance(asked) + _variance(given)
-    return _Request(mean=_mean(asked) + _mean(given), variance=variance)
+        of_mean = _variance(asked) / len(asked) + _variance(given) / len(given)
+    mean = _mean(asked) + _mean(given)
+    return _Request(mean=mean, variance=variance, uncertainty=math.sqrt(of_mean) / float(mean) if mean else 0.0)
 
 
 def _spread(request: _Request, requests: Decimal) -> Spread:
@@ -303,17 +311,20 @@ def _spread(request: _Request, requests: Decimal) -> Spread:
 
 
 def _drawn(request: _Request, days: Sequence[Decimal], seed: int) -> tuple[Spread, Spread]:
-    """Days drawn from those seen, each with the noise of its requests; a month is 30 of them."""
+    """Months as the days seen make them likely, each with the noise of its requests; a day is one of these."""
     chance = random.Random(seed)  # noqa: S311 - figures that can be repeated, no secrets
-    counts = [float(day) for day in days]
-
-    def one_day() -> float:
-        requests = chance.choice(counts)
-        noise = chance.gauss(0, math.sqrt(requests * request.variance))
-        return max(requests * float(request.mean) + noise, 0.0)
-
-    months = [[one_day() for _ in range(DAYS_A_MONTH)] for _ in range(DRAWS)]
-    return _quantiles([month[0] for month in months]), _quantiles([math.fsum(month) for month in months])
+    drawn = coming_days([float(day) for day in days], days=DAYS_A_MONTH, draws=DRAWS, chance=chance)
+    mean = float(request.mean)
+    costs_a_day, costs_a_month = [], []
+    for month in drawn:
+        cost_of_one = max(0.0, mean * (1 + chance.gauss(0, request.uncertainty)))
+        noise = chance.gauss(0, math.sqrt(math.fsum(month) * request.variance))
+        costs_a_month.append(max(math.fsum(month) * cost_of_one + noise, 0.0))
+        one_day = chance.choice(month)
+        costs_a_day.append(
+            max(one_day * cost_of_one + chance.gauss(0, math.sqrt(one_day * request.variance)), 0.0)
+        )
+    return _quantiles(costs_a_day), _quantiles(costs_a_month)
 
 
 def _quantiles(draws: Sequence[float]) -> Spread:
