@@ -74,11 +74,11 @@ def unindexed(connection: Connection) -> list[tuple[int, int]]:
     rows = connection.execute(
         text(
             "select id, dimensions from embedding_models where"
-            " (select count(*) from (select 1 from vectors where model_id = embedding_models.id limit :from) some)"
-            " >= :from and not exists (select 1 from pg_index join pg_class on pg_class.oid = indexrelid"
+            " (select count(*) from (select 1 from vectors where model_id = embedding_models.id limit :least) enough)"
+            " >= :least and not exists (select 1 from pg_index join pg_class on pg_class.oid = indexrelid"
             " where relname = 'vectors_hnsw_' || embedding_models.id and indisvalid)"
         ),
-        {"from": INDEXED_FROM},
+        {"least": INDEXED_FROM},
     )
     return [(row.id, row.dimensions) for row in rows]
 

@@ -171,3 +171,11 @@ def test_a_model_that_changes_its_length_is_refused(connection: Connection) -> N
 def test_a_collections_name_is_plain(connection: Connection, name: str) -> None:
     with pytest.raises(Misconfigured, match="a collection's name"):
         collections.made(connection, "bench", name, "wordllama")
+
+
+def test_an_index_is_wanted_once_a_model_has_enough_vectors(
+    connection: Connection, collection: Collection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert statistics.unindexed(connection) == []
+    monkeypatch.setattr(statistics, "INDEXED_FROM", len(DOCUMENTS))
+    assert [dimensions for _, dimensions in statistics.unindexed(connection)] == [DIMENSIONS]
