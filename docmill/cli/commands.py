@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from docmill.cli.budgets import budgets
+from docmill.cli.collections import index, search
 from docmill.cli.costs import costs
 from docmill.cli.demo import demo
 from docmill.cli.doctor import doctor
@@ -22,7 +23,22 @@ from docmill.cli.up import up
 
 __all__ = ["app"]
 
-COMMANDS = (up, submit, jobs, result, retry, cancel, costs, estimate, forecast, doctor, demo, simulate)
+COMMANDS = (
+    up,
+    submit,
+    index,
+    search,
+    jobs,
+    result,
+    retry,
+    cancel,
+    costs,
+    estimate,
+    forecast,
+    doctor,
+    demo,
+    simulate,
+)
 PARTS = (migrate, worker, api, beat)
 GROUPS = {
     "budgets": budgets,
