@@ -74,7 +74,7 @@ def unindexed(connection: Connection) -> list[tuple[int, int]]:
     rows = connection.execute(
         text(
             "select id, dimensions from embedding_models where"
-            " (select count(*) from (select from vectors where model_id = embedding_models.id limit :least) enough)"
+            " (select count(*) from (select from vectors where model_id = embedding_models.id limit :least) s)"
             " >= :least and not exists (select 1 from pg_index join pg_class on pg_class.oid = indexrelid"
             " where relname = 'vectors_hnsw_' || embedding_models.id and indisvalid)"
         ),
