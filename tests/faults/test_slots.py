@@ -30,13 +30,13 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def beat(lab: Lab, tmp_path: Path) -> Iterator[Callable[[], subprocess.Popen[bytes]]]:
+def beat(lab: Lab) -> Iterator[Callable[[], subprocess.Popen[bytes]]]:
     """Starts a beat beside the stack's own."""
     started: list[subprocess.Popen[bytes]] = []
 
     def start() -> subprocess.Popen[bytes]:
         with (lab.data / "beat.log").open("ab") as log:
-            command = [*COMMAND, "beat", "--schedule", str(tmp_path / f"beat-{len(started)}")]
+            command = [*COMMAND, "beat", "--schedule", str(lab.data / f"beat-{len(started)}")]
             process = subprocess.Popen(command, env=lab.environment, stdout=log, stderr=log)
         started.append(process)
         return process
