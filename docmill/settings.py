@@ -292,6 +292,8 @@ class Settings(BaseSettings):
     flower_port: int | None = None
     flower_password: SecretStr | None = None
     """For the user `docmill`; None makes one, in the data folder."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """What is said, and never a document's text, a reply or a key, at any level."""
     log_json: bool | None = None
     """None: JSON unless it goes to a terminal."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -15,6 +14,7 @@ from db import jobs
 from db.engine import DATABASE_AWAY
 from db.jobs import CLAIMED, Job, Stage
 from docmill.errors import Failure
+from docmill.logs import where
 from tasks.drive import publish_all
 from tasks.services import Services
 from tasks.steps import Again, Onward, Step, Stop
@@ -67,9 +67,9 @@ class Handler:
         except DATABASE_AWAY as error:
             return Again(f"database away: {type(error).__name__}", DATABASE_BACK_S)
         except Exception as error:  # noqa: BLE001 - the boundary: told, counted, and raised again
-            where = _where(error)
-            _broke(services, self.name, job_id, epoch, where)
-            raise StageBroke(where) from None
+            place = where(error)
+            _broke(services, self.name, job_id, epoch, place)
+            raise StageBroke(place) from None
 
     def _step(self, services: Services, job_id: int, epoch: int) -> Step:
         with services.autocommit.connect() as connection:
@@ -101,19 +101,12 @@ def _act(task: Task, services: Services, step: Step) -> str:
             raise task.retry(countdown=countdown_s, max_retries=None)
 
 
-def _broke(services: Services, name: Stage, job_id: int, epoch: int, where: str) -> None:
-    log.error("stage_broke", where=where)
+def _broke(services: Services, name: Stage, job_id: int, epoch: int, place: str) -> None:
+    log.error("stage_broke", where=place)
     with services.engine.begin() as connection:
         if name not in CLAIMED:
             jobs.wake_soon(connection, job_id, epoch, name)
             return
         job = jobs.load(connection, job_id, epoch, name)
         if job is not None:
-            jobs.release_crashed(connection, job, where)
-
-
-def _where(error: BaseException) -> str:
-    """The error's type and its last lines of code. Not its message: that may quote a document."""
-    frames = traceback.extract_tb(error.__traceback__)[-3:]
-    places = " < ".join(f"{frame.filename.rpartition('/')[2]}:{frame.lineno}" for frame in reversed(frames))
-    return f"{type(error).__name__} at {places}"
+            jobs.release_crashed(connection, job, place)

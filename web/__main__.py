@@ -12,6 +12,7 @@ import uvicorn
 
 from db.engine import make_engine
 from docmill.errors import DocmillError
+from docmill.logs import configure_logs
 from docmill.settings import load_settings
 from prompts import Registry
 from prompts.registry import BUILT_IN
@@ -30,6 +31,7 @@ def main() -> None:
     arguments = parser.parse_args()
     try:
         settings = load_settings()
+        configure_logs(settings)
         celery = broker.connect(settings)
         engine = make_engine(settings.need("database_url"))
         services = Services(
@@ -44,7 +46,9 @@ def main() -> None:
     with running(Starter(partial(start_waiting, services))) as starter:
         fleet = Fleet(start=starter.wake, check=partial(broker.check, celery))
         app = make_app(settings, engine, services.registry, host=arguments.host, fleet=fleet)
-        uvicorn.run(app, host=arguments.host, port=arguments.port, log_level="warning", access_log=False)
+        uvicorn.run(
+            app, host=arguments.host, port=arguments.port, log_config=None, log_level="warning", access_log=False
+        )
 
 
 main()

@@ -24,6 +24,7 @@ from docmill.errors import (
     ServiceAway,
     SubmitRefused,
 )
+from docmill.logs import where
 
 __all__ = ["PROBLEM", "Problem", "ProblemDetails", "documented", "install", "invalid"]
 
@@ -119,8 +120,7 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     async def broke(_: Request, error: Exception) -> JSONResponse:
-        # Not its message, which may quote a document; the server's own log has the traceback.
-        log.error("request_broke", error=type(error).__name__)
+        log.error("request_broke", where=where(error))
         return _problem(500, "a defect of docmill: its log says more")
 
 

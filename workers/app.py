@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from celery import Celery
 
+from docmill.logs import configure_logs
 from docmill.settings import Settings, load_settings
 from tasks import broker, retention, schedules
 from tasks import chain as stages
 from workers import flower, lifecycle
-from workers.logs import configure_logs
 
 __all__ = ["app", "make_app"]
 

@@ -38,6 +38,6 @@ def worker_command(role_name: RoleName, settings: Settings, *, name: str | None 
     return [
         *(sys.executable, "-m", "celery", "-A", "workers.app", "worker"),
         *("--hostname", f"{name or role_name}@%h", "--queues", ",".join(role.queues)),
-        *("--pool", role.pool, "--concurrency", str(slots), "--loglevel", "INFO"),
+        *("--pool", role.pool, "--concurrency", str(slots), "--loglevel", settings.log_level.upper()),
         *("--without-gossip", "--without-mingle"),
     ]

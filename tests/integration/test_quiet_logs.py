@@ -8,12 +8,22 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+from docmill.settings import Settings
+from tasks import broker
 
 COMMAND = (sys.executable, "-m", "docmill.cli")
 SECRET = "zanzibarquill"
 KEY = "sk-kumquatorchid"
+
+MALFORMED = ("malformed", "schema", "wrong", "swapped", "truncated", "refused")
+BROKEN = ("server_error", "overloaded", "rate_limited", "cut", "hang", "drip_headers", "drip_body", "overflow")
 
 BROKEN_OUTPUT = """
 from pydantic import BaseModel, field_validator
@@ -28,6 +38,23 @@ class Output(BaseModel):
 """
 
 
+@contextmanager
+def task_events(broker_url: str) -> Iterator[list[dict[str, Any]]]:
+    """What workers tell of their tasks, as Flower gets it."""
+    seen: list[dict[str, Any]] = []
+    app = broker.connect(Settings(broker_url=broker_url))
+    with app.connection_for_read() as connection:
+        receiver = app.events.Receiver(connection, handlers={"*": seen.append})
+        thread = threading.Thread(target=lambda: receiver.capture(wakeup=False))
+        thread.start()
+        try:
+            yield seen
+        finally:
+            receiver.should_stop = True
+            thread.join()
+    app.close()
+
+
 def test_failures_of_every_kind_are_logged_without_what_was_said(tmp_path: Path) -> None:
     data = Path(tempfile.mkdtemp(prefix="docmill-logs-"))
     data.chmod(0o711)
@@ -40,14 +67,20 @@ def test_failures_of_every_kind_are_logged_without_what_was_said(tmp_path: Path)
         (documents / f"{number}.txt").write_text(f"{SECRET} TEA\nDate: 2021-03-04\nTOTAL {number}.10\n")
     (documents / "torn.pdf").write_bytes(f"%PDF-1.4 {SECRET}".encode())
 
-    faults = ("malformed", "schema", "wrong", "server_error", "rate_limited", "cut", "refused", "truncated")
+    faults = (*MALFORMED, *BROKEN)
     ready = data / "simulate.json"
     simulate = [*COMMAND, "simulate", "--ready-file", str(ready), "--api-key", KEY]
-    simulate += [option for fault in faults for option in ("--fault", f"{fault}=0.2")]
+    simulate += [option for fault in faults for option in ("--fault", f"{fault}=0.1")]
     simulator = subprocess.Popen(simulate, stdout=subprocess.DEVNULL)
     up = None
     try:
-        env = {**os.environ, "DOCMILL_LLM_API_KEY": KEY, "DOCMILL_PROMPTS": str(tmp_path / "prompts")}
+        env = {
+            **os.environ,
+            "DOCMILL_LLM_API_KEY": KEY,
+            "DOCMILL_PROMPTS": str(tmp_path / "prompts"),
+            "DOCMILL_LOG_LEVEL": "debug",
+            "DOCMILL_CALL_DEADLINE_S": "3",
+        }
         while not ready.exists():
             time.sleep(0.05)
         env["DOCMILL_LLM_URL"] = json.loads(ready.read_text())["url"]
@@ -60,15 +93,17 @@ def test_failures_of_every_kind_are_logged_without_what_was_said(tmp_path: Path)
             assert up.poll() is None
             time.sleep(0.05)
         ends = []
-        for prompt in ("receipt", "quoting"):
-            found = subprocess.run(
-                [*COMMAND, "submit", str(documents), "--prompt", prompt, "--wait", "--json", "--data", stack],
-                env=env,
-                capture_output=True,
-                text=True,
-                check=False,
-            )
-            ends += [json.loads(line) for line in found.stdout.splitlines()]
+        with task_events(json.loads(up_ready.read_text())["broker_url"]) as events:
+            for prompt in ("receipt", "quoting"):
+                found = subprocess.run(
+                    [*COMMAND, "submit", str(documents), "--prompt", prompt, "--wait", "--json", "--data", stack],
+                    env=env,
+                    capture_output=True,
+                    text=True,
+                    check=False,
+                )
+                ends += [json.loads(line) for line in found.stdout.splitlines()]
+                assert KEY not in found.stdout + found.stderr
     finally:
         for process in filter(None, (up, simulator)):
             process.terminate()
@@ -79,6 +114,9 @@ def test_failures_of_every_kind_are_logged_without_what_was_said(tmp_path: Path)
     logs = list((data / "stack" / "logs").glob("*.log"))
     told = {log.name: log.read_text(errors="replace") for log in logs}
     assert "llm_call" in told["io-1.log"]
+    assert '"level": "debug"' in told["cpu-1.log"]
+    assert {"task-received", "task-succeeded"} <= {event["type"] for event in events}
+    told["what Flower is sent"] = json.dumps(events)
     assert "stage_broke" in told["cpu-1.log"] + told["quarantine-1.log"]
     for name, text in told.items():
         assert SECRET not in text, name

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import logging
 import math
 import struct
 import urllib.error
@@ -19,6 +20,7 @@ from docmill.errors import Misconfigured
 from docmill.llm.client import Endpoint, Outcome, ask
 from docmill.llm.simulator import Settings, Simulator
 from docmill.llm.simulator.bill import NANODOLLARS
+from docmill.llm.simulator.faults import FAULTS
 from docmill.llm.transport import HttpTransport
 from docmill.llm.types import Request
 from docmill.money import cost
@@ -40,8 +42,9 @@ async def outcomes(
     *,
     deadline_s: float = 20,
     provider: str = "openai-compatible",
+    key: str | None = None,
 ) -> list[Outcome]:
-    endpoint = Endpoint(provider=provider, base_url=simulator.url)
+    endpoint = Endpoint(provider=provider, base_url=simulator.url, key=key)
     async with HttpTransport() as transport:
         calls = [
             ask(endpoint, each, call_id=uuid4(), transport=transport, deadline_s=deadline_s) for each in requests
@@ -50,11 +53,16 @@ async def outcomes(
 
 
 def run(
-    settings: Settings, requests: Sequence[Request], *, deadline_s: float = 20, provider: str = "openai-compatible"
+    settings: Settings,
+    requests: Sequence[Request],
+    *,
+    deadline_s: float = 20,
+    provider: str = "openai-compatible",
+    key: str | None = None,
 ) -> list[Outcome]:
     async def go() -> list[Outcome]:
         async with Simulator(settings) as simulator:
-            return await outcomes(simulator, requests, deadline_s=deadline_s, provider=provider)
+            return await outcomes(simulator, requests, deadline_s=deadline_s, provider=provider, key=key)
 
     return asyncio.run(go())
 
@@ -90,6 +98,32 @@ def test_the_bill_is_what_docmill_reckons_line_by_line() -> None:
     assert len(replies) == 10
     assert [float(each) for each in reckoned] == sorted(float(line["cost_usd"]) for line in lines)
     assert json.loads(stats)["calls"] == 10
+
+
+MARKER = "zanzibarquill"
+KEY = "sk-kumquatorchid"
+
+
+@pytest.mark.parametrize("provider", ["openai-compatible", "anthropic"])
+def test_no_call_is_logged_with_what_was_said_whatever_fails(
+    provider: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Each library at its most talkative, with nothing held back."""
+    for name in ("httpx", "httpcore", "h11", "asyncio"):
+        caplog.set_level(logging.DEBUG, logger=name)
+    caplog.set_level(logging.DEBUG)
+    requests = [request(f"{MARKER} {DOCUMENT}\n{number}") for number in range(60)]
+    settings = Settings(faults=dict.fromkeys(FAULTS, 0.1), api_key=KEY)
+    found = run(settings, requests, deadline_s=6, provider=provider, key=KEY)
+    found += run(settings, requests[:1], provider=provider, key=f"{KEY}-wrong")
+    kinds = {outcome.failure.kind for outcome in found if outcome.failure is not None}
+    assert kinds >= {"rate_limited", "quota_exhausted", "timeout", "connection", "context_overflow", "auth"}
+    assert any(MARKER in outcome.reply.text for outcome in found if outcome.reply is not None)
+    logged = [f"{record.getMessage()} {record.exc_text} {record.args}" for record in caplog.records]
+    assert logged
+    for told in (*logged, *(repr(outcome.failure) for outcome in found)):
+        assert MARKER not in told
+        assert KEY not in told
 
 
 def test_a_limit_is_told_with_its_wait_and_not_billed() -> None:

@@ -1,0 +1,74 @@
+"""A log line tells where something broke, and never what was said."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+from collections.abc import Callable, Iterator
+from typing import Any, TypeAlias
+
+import pytest
+import structlog
+
+from docmill.logs import CHATTY, configure_logs, where
+from docmill.settings import Settings
+
+Lines: TypeAlias = Callable[[], list[dict[str, Any]]]
+
+SECRET = "zanzibarquill"
+
+
+@pytest.fixture
+def lines() -> Iterator[Lines]:
+    root = logging.getLogger()
+    before, level, quiet = root.handlers, root.level, {name: logging.getLogger(name).level for name in CHATTY}
+    configure_logs(Settings(log_level="debug", log_json=True))
+    written = io.StringIO()
+    (handler,) = root.handlers
+    assert isinstance(handler, logging.StreamHandler)
+    handler.setStream(written)
+    yield lambda: [json.loads(line) for line in written.getvalue().splitlines()]
+    root.handlers, root.level = before, level
+    for name, kept in quiet.items():
+        logging.getLogger(name).setLevel(kept)
+    structlog.reset_defaults()
+
+
+def broken() -> Exception:
+    try:
+        try:
+            raise ValueError(f"quotes {SECRET}")
+        except ValueError as error:
+            raise RuntimeError(f"quotes {SECRET} too") from error
+    except RuntimeError as error:
+        return error
+
+
+def test_an_error_is_told_by_type_and_place_whoever_logs_it(lines: Lines) -> None:
+    error = broken()
+    structlog.get_logger().error("ours", exc_info=error)
+    logging.getLogger("celery.worker").error("theirs", exc_info=error)
+    try:
+        raise error
+    except RuntimeError:
+        structlog.get_logger().exception("caught")
+        logging.getLogger("uvicorn.error").exception("in the server")
+    told = lines()
+    assert [line["event"] for line in told] == ["ours", "theirs", "caught", "in the server"]
+    for line in told:
+        assert line["where"].startswith("RuntimeError at test_logs.py:")
+        assert "caused by ValueError at test_logs.py:" in line["where"]
+        assert SECRET not in json.dumps(line)
+
+
+def test_what_libraries_tell_of_contents_is_silent_at_every_level(lines: Lines) -> None:
+    for name in CHATTY:
+        logging.getLogger(f"{name}.some.part").debug(SECRET)
+        logging.getLogger(name).info(SECRET)
+    structlog.get_logger().debug("ours")
+    assert [line["event"] for line in lines()] == ["ours"]
+
+
+def test_an_error_that_was_never_raised_has_no_place() -> None:
+    assert where(ValueError(SECRET)) == "ValueError"
