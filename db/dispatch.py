@@ -25,6 +25,7 @@ __all__ = [
     "processes",
     "room",
     "see_worker",
+    "send_again",
     "some_wait",
     "spare_leases",
     "sweep",
@@ -245,6 +246,21 @@ def sweep(connection: Connection, *, message_s: float) -> list[Drive]:
     flights.settle_ended(connection)
     rows = connection.execute(text(LOST), {"limit": SWEPT_AT_ONCE, "message_s": message_s})
     return [Drive(**row) for row in rows.mappings()]
+
+
+def send_again(connection: Connection, *, message_s: float) -> list[Drive]:
+    """Drives each job whose message is under way, for a broker that may have forgotten it.
+
+    A message that is still there is stale from then on. Commit, then publish what it returns.
+    """
+    rows = connection.execute(text(FORGOTTEN), {"message_s": message_s})
+    return [Drive(**row) for row in rows.mappings()]
+
+
+FORGOTTEN = (
+    "with picked as (select id, wait as was, cast(null as timestamptz) as due from jobs"
+    " where wait = 'sent' for update skip locked), " + _drive("'broker began anew'", "redrives")
+)
 
 
 def spare_leases(connection: Connection, for_s: float) -> None:

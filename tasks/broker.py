@@ -6,6 +6,7 @@ ring, and the job's row in Postgres is the truth.
 
 from __future__ import annotations
 
+import structlog
 from celery import Celery
 from kombu import Queue
 from kombu.exceptions import OperationalError
@@ -14,11 +15,17 @@ from redis.exceptions import RedisError
 from docmill.errors import ServiceAway
 from docmill.settings import Settings
 
-__all__ = ["QUEUES", "check", "connect"]
+__all__ = ["QUEUES", "began_anew", "check", "connect"]
+
+log = structlog.get_logger()
 
 QUEUES = ("interactive", "bulk", "cpu.interactive", "cpu.bulk", "quarantine")
 CONNECTIONS = 20
 CHECK_WITHIN_S = 2.0
+REDIS = ("redis", "rediss", "unix", "sentinel")
+"""How addresses of Redis and Valkey begin."""
+LAST_RUN = "last-run"
+"""A key in the broker: the server's run, as the fleet saw it last. It is gone when the broker's data is."""
 
 
 def connect(settings: Settings) -> Celery:
@@ -58,6 +65,25 @@ def connect(settings: Settings) -> Celery:
         timezone=settings.timezone,
     )
     return app
+
+
+def began_anew(app: Celery) -> bool:
+    """Whether the broker has started since anybody of the fleet asked last: what was under way may be gone.
+
+    One of those who ask is told. False where the broker does not answer, and of RabbitMQ, whose queues outlive it.
+    """
+    if not app.conf.broker_url.startswith(REDIS):
+        return False
+    quickly = {"socket_timeout": CHECK_WITHIN_S, "socket_connect_timeout": CHECK_WITHIN_S}
+    try:
+        with app.connection_for_write(transport_options=quickly) as connection:
+            client = connection.default_channel.client
+            run = client.info("server")["run_id"]
+            known = client.set(LAST_RUN, run, get=True)
+    except (OperationalError, RedisError, OSError) as error:
+        log.info("broker_not_asked", error=type(error).__name__)
+        return False
+    return bool(known is None or known.decode() != run)
 
 
 def check(app: Celery) -> None:

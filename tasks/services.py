@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -55,6 +56,8 @@ class Services:
     publish: Publisher
     owner: str
     """The process's name, in claims."""
+    broker_began_anew: Callable[[], bool] = lambda: False
+    """Whether the broker started since the fleet asked last (:func:`tasks.broker.began_anew`)."""
     reader: Reader | None = None
     """Where files are read (cpu)."""
     cache: Cache = field(default_factory=NoCache)

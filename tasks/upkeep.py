@@ -71,6 +71,8 @@ class Upkeep:
             if not self._drain():
                 return AFTER_FAILURE_S
             sweeps = self._meet_fleet()
+            if sweeps and not self._replace_messages():
+                return AFTER_FAILURE_S
             drives, waiting = self._due(sweeps=sweeps)
             published = publish_all(self.services, drives)
             if sweeps:
@@ -89,6 +91,18 @@ class Upkeep:
         services = self.services
         drained = drain(services.spool, services.engine, message_s=services.message_s)
         return all(publish_all(services, [drive]) for drive in drained)
+
+    def _replace_messages(self) -> bool:
+        """Drives again what was under way in a broker that has started anew; whether it took that.
+
+        Nobody has to wait a minute for messages of which it is known that they may be gone, and they take no room.
+        """
+        if not self.services.broker_began_anew():
+            return True
+        with self.services.engine.begin() as connection:
+            drives = fleet.send_again(connection, message_s=self.services.message_s)
+        log.warning("broker_began_anew", sent_again=len(drives))
+        return publish_all(self.services, drives)
 
     def _due(self, *, sweeps: bool) -> tuple[list[Drive], bool]:
         """What is to be published, and whether jobs wait for room."""

@@ -46,7 +46,7 @@ def connect(app: Celery) -> None:
         if not _is_threads(sender):
             return
         try:
-            app.services = _open.enter_context(io_services(app.settings, owner=sender.hostname))
+            app.services = _open.enter_context(io_services(app.settings, owner=sender.hostname, celery=app))
         except DocmillError as error:
             sys.exit(f"docmill: {error}")
 

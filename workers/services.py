@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 
 import structlog
+from celery import Celery
 
 from db.engine import make_engine
 from docmill.errors import PromptBroken
@@ -18,6 +20,7 @@ from docmill.reading import Reader
 from docmill.settings import Settings
 from prompts import Registry
 from prompts.registry import BUILT_IN
+from tasks import broker
 from tasks.chain import publish
 from tasks.services import Caller, Services
 
@@ -30,7 +33,7 @@ IO_CONNECTIONS = 10
 
 
 @contextmanager
-def io_services(settings: Settings, *, owner: str) -> Iterator[Services]:
+def io_services(settings: Settings, *, owner: str, celery: Celery) -> Iterator[Services]:
     """What context, complete and store need: a database, and a loop thread that calls models."""
     with ExitStack() as stack:
         registry = registry_of(settings)
@@ -51,6 +54,7 @@ def io_services(settings: Settings, *, owner: str) -> Iterator[Services]:
             registry=registry,
             publish=publish,
             owner=owner,
+            broker_began_anew=partial(broker.began_anew, celery),
             limiter=limiter,
             cache=cache,
             caller=Caller(loop=loop, transport=transport),

@@ -341,7 +341,7 @@ class Trial:
             surplus=_in_state(calls, {"surplus"}),
             possibly_billed=sum(row.possibly_billed for row in calls.values()),
             of_these_billed=sum(row.possibly_billed for call, row in calls.items() if call in self.lab.bill()),
-            redriven=len(late),
+            redriven=self.count("drives", "(due_at is not null or cause = 'broker began anew')"),
             late_p50_s=quantile(late, 0.5),
             late_p95_s=quantile(late, 0.95),
             late_max_s=max(late, default=None),
