@@ -74,7 +74,7 @@ def began_anew(app: Celery) -> bool:
     """
     if not app.conf.broker_url.startswith(REDIS):
         return False
-    quickly = {"socket_timeout": CHECK_WITHIN_S, "socket_connect_timeout": CHECK_WITHIN_S}
+    quickly = {"socket_timeout": CHECK_WITHIN_S, "socket_connect_timeout": CHECK_WITHIN_S, "max_retries": 0}
     try:
         with app.connection_for_write(transport_options=quickly) as connection:
             client = connection.default_channel.client
