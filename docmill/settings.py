@@ -42,6 +42,7 @@ __all__ = ["Model", "Models", "Settings", "load_settings"]
 DEFAULT_CONFIG = Path("docmill.toml")
 SIMULATED = {"small": "sim-small", "large": "sim-large"}
 """What the ladder's names mean where ``docmill.toml`` says nothing."""
+SIMULATOR_MODELS = frozenset({*SIMULATED.values(), "sim-embed"})
 
 
 HOSTED = frozenset(
@@ -167,7 +168,7 @@ class Model(Strict):
     @property
     def must_be_listed(self) -> bool:
         """Whether the provider knows its models by name: local servers take any."""
-        return self.model in SIMULATED.values() or (self.provider in HOSTED and self.provider != "azure")
+        return self.model in SIMULATOR_MODELS or (self.provider in HOSTED and self.provider != "azure")
 
     @property
     def limits(self) -> Limits:
@@ -213,7 +214,7 @@ class Models:
         """What is known of a model, whether it can be reached or not. Raises Misconfigured for an unknown one."""
         if name in self._tables:
             return self._tables[name]
-        if name in SIMULATED or name in SIMULATED.values():
+        if name in SIMULATED or name in SIMULATOR_MODELS:
             return ModelTable(model=SIMULATED.get(name, name))
         near = difflib.get_close_matches(name, self.names(), n=1)
         raise Misconfigured(

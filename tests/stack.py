@@ -61,8 +61,14 @@ class RunningStack:
     def until(self, condition: Callable[[], bool], within_s: float) -> None:
         give_up_at = time.monotonic() + within_s
         while not condition():
-            assert time.monotonic() < give_up_at, (self.states(), self.open_jobs())
+            assert time.monotonic() < give_up_at, (self.states(), self.failures(), self.open_jobs())
             time.sleep(0.1)
+
+    def failures(self) -> list[Any]:
+        return self.query(
+            "select stage, failure ->> 'kind' as kind, left(failure ->> 'message', 200) as message, count(*)"
+            " from jobs where state = 'failed' group by 1, 2, 3 order by 4 desc limit 5"
+        )
 
     def open_jobs(self) -> list[Any]:
         return self.query(

@@ -53,9 +53,9 @@ def test_an_error_is_told_by_type_and_place_whoever_logs_it(lines: Lines) -> Non
         raise error
     except RuntimeError:
         structlog.get_logger().exception("caught")
-        logging.getLogger("uvicorn.error").exception("in the server")
+        logging.getLogger("kombu.connection").exception("in a library")
     told = lines()
-    assert [line["event"] for line in told] == ["ours", "theirs", "caught", "in the server"]
+    assert [line["event"] for line in told] == ["ours", "theirs", "caught", "in a library"]
     for line in told:
         assert line["where"].startswith("RuntimeError at test_logs.py:")
         assert "caused by ValueError at test_logs.py:" in line["where"]
