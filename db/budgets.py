@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Literal, TypeAlias
+from typing import Literal, Protocol, TypeAlias
 
 from sqlalchemy import Connection, text
 
@@ -21,6 +21,7 @@ __all__ = [
     "LOCK",
     "SPENT",
     "Covering",
+    "Payer",
     "Policy",
     "Refusal",
     "Reservation",
@@ -45,6 +46,17 @@ NEARLY_SPENT = 80
 SPENT = 100
 """Thresholds, in percent of the cap, that are told once a window; the last when a call does not fit any more."""
 ADMITTED_AT_ONCE = 200
+
+
+class Payer(Protocol):
+    """Whose budgets cover a call: a job's, or a question's."""
+
+    @property
+    def tenant(self) -> str: ...
+    @property
+    def feature(self) -> str: ...
+    @property
+    def usr(self) -> str: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,29 +164,31 @@ from locked join covering using (id) left join taken using (id) order by id
 )
 
 
-def reserve(connection: Connection, job: Job, need_usd: Decimal | None, *, timezone: str) -> Reservation | Refusal:
-    """Reserves the most that a call can cost in every budget that covers the job, or in none of them.
+def reserve(
+    connection: Connection, payer: Payer, need_usd: Decimal | None, *, timezone: str
+) -> Reservation | Refusal:
+    """Reserves the most that a call can cost in every budget that covers the payer, or in none of them.
 
     A window that is over is followed by the next one, which begins empty and sets free those who waited for it.
     ``need_usd`` None, a model without a known price, is refused wherever a budget covers the job.
     """
-    found = _covering(connection, job, need_usd, timezone)
+    found = _covering(connection, payer, need_usd, timezone)
     while any(budget.stale for budget in found):
         roll(connection, [budget.id for budget in found if budget.stale], timezone=timezone)
-        found = _covering(connection, job, need_usd, timezone)
+        found = _covering(connection, payer, need_usd, timezone)
     if all(budget.reserved for budget in found):
         return Reservation(budgets=[budget.id for budget in found], nearly_spent=_nearly(found, need_usd))
     short = [budget for budget in found if need_usd is None or budget.left_usd < need_usd]
     return Refusal(need_usd=need_usd, short=short)
 
 
-def _covering(connection: Connection, job: Job, need_usd: Decimal | None, timezone: str) -> list[Covering]:
-    rows = connection.execute(RESERVE, {**_payer(job), "need": need_usd, "timezone": timezone})
+def _covering(connection: Connection, payer: Payer, need_usd: Decimal | None, timezone: str) -> list[Covering]:
+    rows = connection.execute(RESERVE, {**_payer(payer), "need": need_usd, "timezone": timezone})
     return [Covering(**row) for row in rows.mappings()]
 
 
-def _payer(job: Job) -> dict[str, str]:
-    return {"tenant": job.tenant, "feature": job.feature, "usr": job.usr}
+def _payer(payer: Payer) -> dict[str, str]:
+    return {"tenant": payer.tenant, "feature": payer.feature, "usr": payer.usr}
 
 
 def _nearly(found: Sequence[Covering], need_usd: Decimal | None) -> list[Covering]:

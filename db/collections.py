@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,7 @@ __all__ = [
     "made",
     "model_id",
     "models_of",
+    "names_of",
 ]
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,99}", re.IGNORECASE)
@@ -138,6 +139,14 @@ def change_model(connection: Connection, collection: Collection, model: str) -> 
         {"id": collection.id},
     )
     return [row.document_id for row in rows]
+
+
+def names_of(connection: Connection, documents: Sequence[int]) -> dict[int, str | None]:
+    """The documents' names by their ids."""
+    rows = connection.execute(
+        text("select id, name from documents where id = any(cast(:ids as bigint[]))"), {"ids": list(documents)}
+    )
+    return {row.id: row.name for row in rows}
 
 
 def leave_collection(connection: Connection, collection: Collection, document_id: int) -> bool:

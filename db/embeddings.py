@@ -11,10 +11,21 @@ from uuid import UUID
 
 from sqlalchemy import Connection, text
 
+from db.budgets import Payer
 from db.jobs import FENCE, Job
 from db.ledger import Intent
 
-__all__ = ["claim", "keep", "known", "mark_surplus", "open_call", "release", "vector_of"]
+__all__ = [
+    "claim",
+    "forget_questions",
+    "keep",
+    "known",
+    "mark_surplus",
+    "open_call",
+    "open_question",
+    "release",
+    "vector_of",
+]
 
 
 def known(connection: Connection, model: str, digests: Sequence[bytes]) -> set[bytes]:
@@ -107,3 +118,37 @@ OPEN = text(
     " clock_timestamp() + make_interval(secs => :lease_s) from claimed)"
     " select count(*) from claimed"
 )
+
+
+def open_question(
+    connection: Connection, payer: Payer, intent: Intent, *, lease_s: float, budgets: Sequence[int]
+) -> None:
+    """Writes the intent of a question's call, which belongs to no job."""
+    payer_of = {"tenant": payer.tenant, "feature": payer.feature, "usr": payer.usr}
+    values = {**vars(intent), **payer_of, "call_id": intent.id, "lease_s": lease_s, "budgets": list(budgets)}
+    connection.execute(OPEN_QUESTION, values)
+    connection.execute(
+        text("update embeddings set question = true where call_id = :id and v is null"), {"id": intent.id}
+    )
+
+
+OPEN_QUESTION = text(
+    "insert into calls (id, purpose, attempt, try, state, tenant, feature, usr, content_hash, input_hash,"
+    " provider, account, model, remedy, reserved_usd, budgets, lease_until)"
+    " values (:call_id, 'embed', 0, 1, 'intent', :tenant, :feature, :usr, :content_hash, :input_hash,"
+    " :provider, :account, :model, :remedy,"
+    " cast(:reserved_usd as numeric), cast(:budgets as bigint[]),"
+    " clock_timestamp() + make_interval(secs => :lease_s))"
+)
+
+
+def forget_questions(connection: Connection, *, after_days: float) -> int:
+    """Takes away the vectors of questions that were asked so long ago, unless a document has the same words."""
+    return connection.execute(
+        text(
+            "delete from embeddings where question"
+            " and claimed_until < clock_timestamp() - make_interval(secs => :seconds)"
+            " and not exists (select from chunks where chunks.sha256 = embeddings.sha256)"
+        ),
+        {"seconds": after_days * 86_400},
+    ).rowcount

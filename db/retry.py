@@ -22,7 +22,8 @@ def retry(connection: Connection, job_id: int, *, deadline_at: datetime | None =
     row = (
         connection.execute(
             text(
-                "select state, stage, failure ->> 'kind' as kind, deadline_at < clock_timestamp() as overdue,"
+                "select state, stage, chain, failure ->> 'kind' as kind,"
+                " deadline_at < clock_timestamp() as overdue,"
                 " exists (select 1 from calls c where c.job_id = jobs.id and c.attempt = jobs.attempt"
                 " and c.state in ('answered', 'cached')"
                 " and not exists (select 1 from exchanges e where e.call_id = c.id)) as erased"
@@ -44,8 +45,9 @@ def retry(connection: Connection, job_id: int, *, deadline_at: datetime | None =
         )
     if row["overdue"] and deadline_at is None:
         raise JobNotFit(f"the deadline of job {job_id} has passed: give it a new one with --deadline")
-    early = row["stage"] in ("validate", "context")
-    same = (row["kind"] in SAME_ATTEMPT or early) and not row["erased"]
+    # An index job has no attempts: the vectors it has are kept, and it goes on where it failed.
+    early = row["stage"] in ("validate", "context") or row["chain"] == "index"
+    same = row["chain"] == "index" or ((row["kind"] in SAME_ATTEMPT or early) and not row["erased"])
     connection.execute(
         text(
             "update jobs set state = 'queued', wait = 'unsent', wake_at = clock_timestamp(), epoch = epoch + 1,"

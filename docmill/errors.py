@@ -3,6 +3,7 @@
     DocmillError
     ├── Misconfigured            settings, docmill.toml, a missing extra: the operator mends it
     │   └── ServiceAway          a database, broker, cache or provider that does not answer
+    │       └── EmbeddingAway    nobody makes a question's vector now: limits, budget, or the provider
     ├── PromptError
     │   ├── PromptUnknown        no such prompt or version
     │   ├── PromptBroken         its files do not load
@@ -32,6 +33,7 @@ from typing import Any, Literal, TypeAlias
 __all__ = [
     "CollectionUnknown",
     "DocmillError",
+    "EmbeddingAway",
     "Failure",
     "FailureKind",
     "IdempotencyConflict",
@@ -134,6 +136,17 @@ class Misconfigured(DocmillError):
 
 class ServiceAway(Misconfigured):
     """A service that docmill needs does not answer; the message names the setting that points to it."""
+
+
+class EmbeddingAway(ServiceAway):
+    """A question's vector cannot be had now; ``failure`` says why. Searching by words alone needs none."""
+
+    def __init__(self, model: str, failure: Failure) -> None:
+        super().__init__(
+            f"the question has no vector of {model}: {failure.kind}: {failure.message}; "
+            f"try again later, or search by words alone, as --mode text"
+        )
+        self.failure = failure
 
 
 class PromptError(DocmillError):

@@ -8,11 +8,12 @@ from __future__ import annotations
 import hashlib
 import random
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import structlog
 from sqlalchemy import Connection
@@ -23,7 +24,7 @@ from db.budgets import Refusal, Reservation
 from db.jobs import Job
 from db.models import ModelState
 from docmill import money
-from docmill.errors import Failure, Misconfigured
+from docmill.errors import Failure, FailureKind, Misconfigured
 from docmill.llm.client import Endpoint, Outcome
 from docmill.llm.limits import Limits
 from docmill.llm.tokens import counter_for
@@ -38,7 +39,7 @@ from tasks.settlement import cost_of, settlement_of
 from tasks.spool import Spooled, spool
 from tasks.steps import Step, Stop
 
-__all__ = ["EmbeddingCall", "call_for_some"]
+__all__ = ["EmbeddingCall", "ask", "call_for_some", "worst_case"]
 
 log = structlog.get_logger()
 
@@ -76,7 +77,7 @@ def call_for_some(
     if not isinstance(opened, EmbeddingCall):
         slots.give_back(services, call)
         return opened
-    answer = _ask(services, opened, opened_at)
+    answer = ask(services, model, list(opened.texts.values()), opened.intent.id, opened_at=opened_at)
     slots.tell(services, call, answer.outcome)
     return _store(services, opened, answer)
 
@@ -98,16 +99,16 @@ def _prepared(
         model=model.model,
         request={},
         remedy=str(job.history[-1]["remedy"]) if job.history else None,
-        reserved_usd=_worst_case(model, texts),
+        reserved_usd=worst_case(model, texts.values()),
         owner=services.owner,
     )
     return EmbeddingCall(job=job, model=model, state=state, texts=texts, tokens=tokens, intent=intent)
 
 
-def _worst_case(model: Model, texts: Mapping[bytes, str]) -> Any:
-    """In USD, or None: no token of a text has less than a byte."""
+def worst_case(model: Model, texts: Iterable[str]) -> Decimal | None:
+    """What the texts' vectors cost at most, in USD, or None: no token of a text has less than a byte."""
     return money.worst_case(
-        sum(len(text.encode()) + 1 for text in texts.values()),
+        sum(len(text.encode()) + 1 for text in texts),
         0,
         provider=model.provider,
         model=model.model,
@@ -148,32 +149,33 @@ def _reserve(connection: Connection, services: Services, call: EmbeddingCall) ->
     return Stop("held: budget" if budgets.hold(connection, call.job, found) else "stale")
 
 
-def _ask(services: Services, call: EmbeddingCall, opened_at: float) -> Embedding:
-    """The deadline counts from the intent: a worker that slept in between must not call when its lease is over."""
+def ask(services: Services, model: Model, texts: Sequence[str], call_id: UUID, *, opened_at: float) -> Embedding:
+    """One call, whose intent was written at ``opened_at``, by ``time.monotonic``.
+
+    The deadline counts from there: a worker that slept in between must not call when its lease is over.
+    """
     if services.caller is None:
-        raise RuntimeError("this worker calls no models: embed belongs to the io queues")
+        raise RuntimeError("this process calls no models: embed belongs to the io queues")
     left_s = services.settings.call_deadline_s - (time.monotonic() - opened_at)
     if left_s <= 0:
-        failure = Failure(kind="connection", message="the worker was halted before the call", code=NOT_SENT)
-        return Embedding(outcome=Outcome(reply=None, failure=failure, status=None, latency_ms=0), vectors=None)
+        return _not_sent("connection", "the worker was halted before the call")
     endpoint = Endpoint(
-        provider=call.model.provider,
-        base_url=call.model.base_url,
-        key=call.model.key.get_secret_value() if call.model.key else None,
+        provider=model.provider,
+        base_url=model.base_url,
+        key=model.key.get_secret_value() if model.key else None,
     )
     request = embed(
-        endpoint,
-        call.model.model,
-        list(call.texts.values()),
-        call_id=call.intent.id,
-        transport=services.caller.transport,
-        deadline_s=left_s,
+        endpoint, model.model, texts, call_id=call_id, transport=services.caller.transport, deadline_s=left_s
     )
     try:
         return services.caller.loop.run(request)
     except Misconfigured as error:
-        failure = Failure(kind="bad_request", message=str(error), code=NOT_SENT)
-        return Embedding(outcome=Outcome(reply=None, failure=failure, status=None, latency_ms=0), vectors=None)
+        return _not_sent("bad_request", str(error))
+
+
+def _not_sent(kind: FailureKind, message: str) -> Embedding:
+    failure = Failure(kind=kind, message=message, code=NOT_SENT)
+    return Embedding(outcome=Outcome(reply=None, failure=failure, status=None, latency_ms=0), vectors=None)
 
 
 def _store(services: Services, call: EmbeddingCall, answer: Embedding) -> Step | None:

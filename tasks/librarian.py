@@ -1,4 +1,5 @@
-"""What keeps collections quick to search: words are counted, models take over, indexes are built.
+"""What keeps collections quick to search: words are counted, models take over, indexes are built, and vectors of
+questions go after a while.
 
 Beside upkeep, in a thread of its own: an index over a million vectors takes minutes, and jobs go on meanwhile.
 Of the whole fleet one does it at a time, under a lock that goes with its connection.
@@ -13,7 +14,7 @@ import structlog
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
-from db import statistics
+from db import embeddings, statistics
 from tasks.services import Services
 
 __all__ = ["Librarian"]
@@ -21,6 +22,7 @@ __all__ = ["Librarian"]
 log = structlog.get_logger()
 
 LOCK = 0x6C696272
+QUESTIONS_KEPT_DAYS = 7
 
 
 @dataclass(kw_only=True)
@@ -50,6 +52,7 @@ class Librarian:
             if not connection.execute(text("select pg_try_advisory_lock(:key)"), {"key": LOCK}).scalar():
                 return
             try:
+                embeddings.forget_questions(connection, after_days=QUESTIONS_KEPT_DAYS)
                 self._count()
                 for name in statistics.take_over(connection):
                     log.info("model_took_over", collection=name)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
 from db import jobs
 from db.jobs import Job
@@ -16,20 +17,42 @@ from tasks import remedy as remedies
 from tasks.services import Services
 from tasks.steps import Step, Stop
 
-__all__ = ["give_back", "tell", "wait_for"]
+__all__ = ["at_the_door", "give_back", "tell", "wait_for"]
+
+
+class Asker(Protocol):
+    """Who asks: a job, or a question that somebody waits for."""
+
+    @property
+    def id(self) -> object: ...
+    @property
+    def tenant(self) -> str: ...
+    @property
+    def lane(self) -> str: ...
+    @property
+    def attempt(self) -> int: ...
+    @property
+    def history(self) -> Sequence[Mapping[str, Any]]: ...
 
 
 class Call(Protocol):
     """What a slot is asked for."""
 
     @property
-    def job(self) -> Job: ...
+    def job(self) -> Asker: ...
     @property
     def model(self) -> Model: ...
     @property
     def limits(self) -> Limits: ...
     @property
     def tokens(self) -> int: ...
+
+
+class JobsCall(Call, Protocol):
+    """A call whose job can wait without a thread."""
+
+    @property
+    def job(self) -> Job: ...
 
 
 AT_THE_DOOR_S = 4.0
@@ -44,13 +67,19 @@ LOST_S = 60.0
 """After so long a job that was held asks anew, if nobody has woken it."""
 
 
-def wait_for(services: Services, call: Call) -> Step | None:
-    """A countdown to a slot that is kept, or a hold until there may be one; None where the call may go now."""
+def at_the_door(services: Services, call: Call) -> Slot:
+    """The call's slot, after a short wait for it in this thread; ``wait_s`` is 0 where the call may go now."""
     slot, waited_s = _ask(services, call), 0.0
     while 0 < slot.wait_s <= SHORT_S and waited_s < (AT_THE_DOOR_S if slot.reserved else FOR_OTHERS_S):
         time.sleep(slot.wait_s)
         waited_s += slot.wait_s
         slot = _ask(services, call)
+    return slot
+
+
+def wait_for(services: Services, call: JobsCall) -> Step | None:
+    """A countdown to a slot that is kept, or a hold until there may be one; None where the call may go now."""
+    slot = at_the_door(services, call)
     if slot.wait_s <= 0:
         return None
     with services.engine.begin() as connection:

@@ -24,7 +24,7 @@ from tasks import broker
 from tasks.chain import publish
 from tasks.services import Caller, Services
 
-__all__ = ["cpu_services", "io_services"]
+__all__ = ["asking_services", "cpu_services", "io_services"]
 
 log = structlog.get_logger()
 
@@ -74,6 +74,28 @@ def cpu_services(settings: Settings, *, owner: str) -> Iterator[Services]:
             publish=publish,
             owner=owner,
             reader=stack.enter_context(Reader()),
+        )
+
+
+@contextmanager
+def asking_services(settings: Settings, *, owner: str) -> Iterator[Services]:
+    """What a person's question needs: a database, and a loop thread that calls embedding models."""
+    with ExitStack() as stack:
+        engine = make_engine(settings.need("database_url"), pool_size=2)
+        stack.callback(engine.dispose)
+        loop = stack.enter_context(LoopThread())
+        transport = HttpTransport(connections=2)
+        stack.callback(lambda: loop.run(transport.close()))
+        limiter = RedisLimiter(settings.need("cache_url"))
+        stack.callback(limiter.close)
+        yield Services(
+            settings=settings,
+            engine=engine,
+            registry=registry_of(settings),
+            publish=publish,
+            owner=owner,
+            limiter=limiter,
+            caller=Caller(loop=loop, transport=transport),
         )
 
 

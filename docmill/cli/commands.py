@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from docmill.cli.budgets import budgets
-from docmill.cli.collections import index, search
+from docmill.cli.collections import collections, index, search
 from docmill.cli.costs import costs
 from docmill.cli.demo import demo
 from docmill.cli.doctor import doctor
@@ -41,6 +41,7 @@ COMMANDS = (
 )
 PARTS = (migrate, worker, api, beat)
 GROUPS = {
+    "collections": collections,
     "budgets": budgets,
     "prompts": prompts,
     "schedules": schedules,

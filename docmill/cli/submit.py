@@ -21,7 +21,19 @@ if TYPE_CHECKING:
     from db.reports import JobReport
     from db.submit import Submission
 
-__all__ = ["Wanted", "submit", "submit_files", "wait_for"]
+__all__ = [
+    "Wanted",
+    "batched_files",
+    "body_of",
+    "files_in",
+    "print_end",
+    "print_reports",
+    "submit",
+    "submit_files",
+    "tell_refused",
+    "tell_submitted",
+    "wait_for",
+]
 
 FILES_A_COMMIT = 500
 POLL_S = 0.2
@@ -73,11 +85,11 @@ def submit(
         )
         files = list(files_in(paths))
         submitted, refused = submit_files(engine, files, wanted)
-        _tell_refused(refused, as_json=as_json)
+        tell_refused(refused, as_json=as_json)
         if not wait:
-            _tell_submitted(submitted, as_json=as_json)
+            tell_submitted(submitted, as_json=as_json)
             raise typer.Exit(1 if refused else 0)
-        reports = wait_for(engine, submitted, quiet=as_json, on_end=_print_end if as_json else None)
+        reports = wait_for(engine, submitted, quiet=as_json, on_end=print_end if as_json else None)
     if not as_json:
         print_reports("Jobs", [(submitted[report.id], report) for report in reports])
     failed = any(report.state not in ("done", "needs_review") for report in reports)
@@ -186,19 +198,11 @@ def _brief(value: object) -> str:
 
 def _submission(path: Path, wanted: Wanted) -> Submission:
     from db.submit import Submission
-    from docmill.reading import Limits
 
-    size = path.stat().st_size
-    if size > Limits().max_bytes:
-        raise Misconfigured(f"{path} has {size:,} bytes; {Limits().max_bytes:,} are allowed: split it")
-    try:
-        body = path.read_bytes()
-    except OSError as error:
-        raise Misconfigured(f"{path} cannot be read ({error.strerror})") from error
     return Submission(
         prompt=wanted.prompt,
         version=wanted.version,
-        body=body,
+        body=body_of(path),
         name=path.name,
         feature=wanted.feature,
         usr=wanted.user,
@@ -208,13 +212,26 @@ def _submission(path: Path, wanted: Wanted) -> Submission:
     )
 
 
-def _print_end(path: Path, report: JobReport) -> None:
+def body_of(path: Path) -> bytes:
+    """The file's bytes. Raises Misconfigured for one that is too large, or cannot be read."""
+    from docmill.reading import Limits
+
+    size = path.stat().st_size
+    if size > Limits().max_bytes:
+        raise Misconfigured(f"{path} has {size:,} bytes; {Limits().max_bytes:,} are allowed: split it")
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise Misconfigured(f"{path} cannot be read ({error.strerror})") from error
+
+
+def print_end(path: Path, report: JobReport) -> None:
     plain = report.as_json()
     named = ("id", "state", "value", "failure", "cost_usd", "model", "input_tokens", "output_tokens", "seconds")
     print_json({"path": str(path), **{name: plain[name] for name in named}})
 
 
-def _tell_refused(refused: Mapping[Path, DocmillError], *, as_json: bool) -> None:
+def tell_refused(refused: Mapping[Path, DocmillError], *, as_json: bool) -> None:
     for path, error in refused.items():
         failure = {"kind": "too_large", "message": str(error)}
         if as_json:
@@ -223,7 +240,7 @@ def _tell_refused(refused: Mapping[Path, DocmillError], *, as_json: bool) -> Non
             typer.echo(f"refused: {error}", err=True)
 
 
-def _tell_submitted(submitted: Mapping[int, Path], *, as_json: bool) -> None:
+def tell_submitted(submitted: Mapping[int, Path], *, as_json: bool) -> None:
     for job_id, path in submitted.items():
         if as_json:
             print_json({"id": job_id, "path": str(path), "state": "queued"})

@@ -18,7 +18,10 @@ from sqlalchemy import Engine
 
 from db.engine import make_engine
 from db.migrations import upgrade
+from tests.command import docmill
 from workers.stack.servers import EmbeddedServers
+
+__all__ = ["docmill", "engine", "servers", "up"]
 
 COMMAND = (sys.executable, "-m", "docmill.cli")
 

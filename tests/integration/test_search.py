@@ -110,8 +110,12 @@ def test_a_filter_is_exact_with_and_without_the_index(
     if not looked_at_one_by_one:
         statement = db.search.NEAR.replace(str(db.search.EXACT_MOST), "-1")
         monkeypatch.setattr(db.search, "NEAR", statement)
+        model = collections.model_id(connection, collection.model, DIMENSIONS)
         connection.execute(
-            text("create index on vectors using hnsw ((v::halfvec(256)) halfvec_cosine_ops) where model_id = 1")
+            text(
+                "create index on vectors using hnsw ((v::halfvec(256)) halfvec_cosine_ops)"
+                f" where model_id = {model:d}"
+            )
         )
         connection.execute(text("set local enable_seqscan = off"))
     question = replace(asked("when does the harbour gate open?"), filter={"shelf": 7}, limit=10)
@@ -178,4 +182,5 @@ def test_an_index_is_wanted_once_a_model_has_enough_vectors(
 ) -> None:
     assert statistics.unindexed(connection) == []
     monkeypatch.setattr(statistics, "INDEXED_FROM", len(DOCUMENTS))
-    assert [dimensions for _, dimensions in statistics.unindexed(connection)] == [DIMENSIONS]
+    model = collections.model_id(connection, collection.model, DIMENSIONS)
+    assert (model, DIMENSIONS) in statistics.unindexed(connection)

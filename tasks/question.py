@@ -1,0 +1,198 @@
+"""A question to a collection: its vector, made once, and the passages that say most about it.
+
+The vector comes from this process (the offline model), from an earlier time, or from one call, which is in the
+ledger like any other but belongs to no job. Somebody waits for it, so it waits for nobody long.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import uuid4
+
+from sqlalchemy import Connection
+
+from db import budgets, collections, embeddings, ledger, models
+from db.budgets import Refusal
+from db.chunks import digest
+from db.models import ModelState
+from db.search import Hit, Mode, Question, search
+from docmill.errors import EmbeddingAway, Failure
+from docmill.llm.limits import Limits
+from docmill.llm.tokens import counter_for
+from docmill.retrieval import offline
+from docmill.retrieval.languages import searchable
+from docmill.settings import Model
+from tasks import slots
+from tasks.embedding import ask, worst_case
+from tasks.services import Services
+from tasks.settlement import cost_of, settlement_of
+
+__all__ = ["Asker", "passages_for", "vector_for"]
+
+OTHERS_S = 0.1
+"""After so long it is looked again for a vector that another process asks for."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asker:
+    """Who asks, for the ledger, the budgets and the provider's limits."""
+
+    tenant: str = "default"
+    feature: str = "default"
+    usr: str = ""
+    id: str = field(default_factory=lambda: str(uuid4()))
+    lane: str = "interactive"
+    attempt: int = 0
+    history: Sequence[Mapping[str, Any]] = ()
+
+
+def passages_for(
+    services: Services,
+    collection: str,
+    words: str,
+    *,
+    asker: Asker,
+    limit: int = 10,
+    mode: Mode = "hybrid",
+    wanted: Mapping[str, Any] | None = None,
+    each_document: int | None = None,
+) -> list[Hit]:
+    """The passages of the tenant's collection that say most about the words; ``wanted`` filters by meta.
+
+    Raises CollectionUnknown, and what :func:`vector_for` raises.
+    """
+    while True:
+        with services.autocommit.connect() as connection:
+            found = collections.find(connection, asker.tenant, collection)
+        vector = None if mode == "text" else vector_for(services, found.model, words, asker=asker)
+        question = Question(
+            words=searchable(words),
+            vector=vector,
+            limit=limit,
+            mode=mode,
+            filter=wanted or {},
+            each_document=each_document,
+        )
+        with services.engine.begin() as connection:
+            now = collections.find(connection, asker.tenant, collection)
+            if now.model == found.model:
+                return search(connection, now, question)
+        # Another model took over in between, and has the vectors from now on.
+
+
+def vector_for(services: Services, name: str, words: str, *, asker: Asker) -> list[float]:
+    """The words' vector by the embedding model of that name.
+
+    Raises Misconfigured for a model that cannot be asked, EmbeddingAway where it cannot be asked now.
+    """
+    if name == offline.NAME:
+        return offline.embed_offline([words])[0]
+    model = services.settings.models.get(name)
+    give_up_at = time.monotonic() + services.settings.call_deadline_s
+    while True:
+        with services.autocommit.connect() as connection:
+            vector = embeddings.vector_of(connection, name, digest(words))
+            state = models.state_of(connection, model)
+        if vector is not None:
+            return vector
+        if state.hold_s > 0:
+            message = f"it is held for another {state.hold_s:.0f} s: `docmill models release {name}` ends that"
+            raise EmbeddingAway(name, Failure(kind="rate_limited", message=message, retry_after_s=state.hold_s))
+        vector = _call(services, _prepared(model, state, words, asker))
+        if vector is not None:
+            return vector
+        if time.monotonic() > give_up_at:
+            raise EmbeddingAway(name, Failure(kind="timeout", message="another process asks for the same"))
+        time.sleep(OTHERS_S)
+
+
+@dataclass(frozen=True, kw_only=True)
+class QuestionCall:
+    """A call about to be made."""
+
+    job: Asker
+    model: Model
+    words: str
+    tokens: int
+    intent: ledger.Intent
+
+    @property
+    def limits(self) -> Limits:
+        return self.model.limits
+
+
+def _prepared(model: Model, state: ModelState, words: str, asker: Asker) -> QuestionCall:
+    intent = ledger.Intent(
+        id=uuid4(),
+        content_hash=b"",
+        input_hash=hashlib.sha256(b"\0".join((model.model.encode(), digest(words)))).digest(),
+        provider=model.provider,
+        account=model.account,
+        model=model.model,
+        request={},
+        remedy=None,
+        reserved_usd=worst_case(model, [words]),
+        owner="",
+    )
+    tokens = counter_for(model.model, state.learned).count(words)
+    return QuestionCall(job=asker, model=model, words=words, tokens=tokens, intent=intent)
+
+
+def _call(services: Services, call: QuestionCall) -> list[float] | None:
+    """The vector; None where another process asks for it. Raises EmbeddingAway, Misconfigured."""
+    slot = slots.at_the_door(services, call)
+    if slot.wait_s > 0:
+        message = f"the provider's limits have room in {slot.wait_s:.0f} s"
+        raise EmbeddingAway(
+            call.model.name, Failure(kind="rate_limited", message=message, retry_after_s=slot.wait_s)
+        )
+    opened_at = time.monotonic()
+    try:
+        opened = _open(services, call)
+    except EmbeddingAway:
+        slots.give_back(services, call)
+        raise
+    if not opened:
+        slots.give_back(services, call)
+        return None
+    answer = ask(services, call.model, [call.words], call.intent.id, opened_at=opened_at)
+    slots.tell(services, call, answer.outcome)
+    settlement = settlement_of(call.intent.id, answer.outcome, cost_of(call.model, answer.outcome))
+    with services.engine.begin() as connection:
+        if answer.vectors is not None:
+            embeddings.keep(connection, call.model.name, {digest(call.words): answer.vectors[0]})
+        embeddings.release(connection, call.intent.id)
+        ledger.close_call(connection, settlement)
+    if answer.vectors is None:
+        raise EmbeddingAway(call.model.name, answer.outcome.failure or Failure(kind="server_error"))
+    with services.autocommit.connect() as connection:
+        collections.model_id(connection, call.model.name, len(answer.vectors[0]))
+    return answer.vectors[0]
+
+
+def _open(services: Services, call: QuestionCall) -> bool:
+    """Claims the words and writes the intent; False where another process asks. Raises EmbeddingAway."""
+    lease_s = services.settings.lease_s
+    with services.engine.begin() as connection:
+        claimed = embeddings.claim(
+            connection, call.model.name, [digest(call.words)], call.intent.id, lease_s=lease_s
+        )
+        if not claimed:
+            return False
+        covering = _reserved(connection, services, call)
+        embeddings.open_question(connection, call.job, call.intent, lease_s=lease_s, budgets=covering)
+    return True
+
+
+def _reserved(connection: Connection, services: Services, call: QuestionCall) -> Sequence[int]:
+    need_usd = call.intent.reserved_usd
+    if need_usd is None and services.settings.unpriced == "allow":
+        return ()
+    found = budgets.reserve(connection, call.job, need_usd, timezone=services.settings.timezone)
+    if isinstance(found, Refusal):
+        raise EmbeddingAway(call.model.name, Failure(kind="budget", message=found.message))
+    return found.budgets
