@@ -35,6 +35,7 @@ from docmill.errors import Misconfigured
 from docmill.llm.limits import Limits
 from docmill.llm.wire import wire_for
 from docmill.prices import Price
+from docmill.reading.values import Limits as ReadingLimits
 from docmill.webhook import check_address
 
 __all__ = ["Model", "Models", "Settings", "load_settings"]
@@ -265,6 +266,10 @@ class Settings(BaseSettings):
     """Folders of prompts beside the built-in ones, parted as in PATH."""
     embedding: str = "wordllama"
     """The embedding model of new collections: `wordllama` needs no network; else a name as in ladders."""
+    ocr: Literal["on", "off"] = "off"
+    """Whether tesseract guesses the text of pictures and scanned pages."""
+    fetch_hosts: str = ""
+    """Hosts, parted by commas, that documents may be fetched from although they are not public."""
     timezone: str = "UTC"
     data: Path | None = None
     """The folder of `docmill up`; None: one in the user's home, /var/lib/docmill for root."""
@@ -317,8 +322,16 @@ class Settings(BaseSettings):
         return self
 
     @property
+    def reading_limits(self) -> ReadingLimits:
+        return ReadingLimits(ocr=self.ocr == "on")
+
+    @property
     def private_webhook_hosts(self) -> frozenset[str]:
-        return frozenset(host.strip().lower() for host in self.webhook_hosts.split(",") if host.strip())
+        return _hosts(self.webhook_hosts)
+
+    @property
+    def private_fetch_hosts(self) -> frozenset[str]:
+        return _hosts(self.fetch_hosts)
 
     @property
     def prompt_folders(self) -> tuple[Path, ...]:
@@ -361,6 +374,10 @@ class Settings(BaseSettings):
             raise Misconfigured(f"{path} cannot be read: {error}") from error
         except ValidationError as error:
             raise Misconfigured(f"{path}: {_told(error)}") from error
+
+
+def _hosts(listed: str) -> frozenset[str]:
+    return frozenset(host.strip().lower() for host in listed.split(",") if host.strip())
 
 
 def load_settings(**overrides: object) -> Settings:

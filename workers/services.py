@@ -73,7 +73,7 @@ def cpu_services(settings: Settings, *, owner: str) -> Iterator[Services]:
             registry=registry_of(settings),
             publish=publish,
             owner=owner,
-            reader=stack.enter_context(Reader()),
+            reader=stack.enter_context(Reader(settings.reading_limits)),
         )
 
 

@@ -46,6 +46,7 @@ def _examine(data: Data) -> Iterator[tuple[str, bool, str]]:
         "broker": lambda known: _valkey(known, "broker"),
         "cache": lambda known: _valkey(known, "cache"),
         "workers": _workers,
+        "ocr": _ocr,
         "schedules": _schedules,
         "prompts": _prompts,
         "ladders": _ladders,
@@ -100,6 +101,15 @@ def _workers(settings: Settings) -> str:
             f"no {' and no '.join(sorted(missing))} worker was seen for 30 s: start one, or `docmill up`"
         )
     return ", ".join(f"{row.count} {row.queue}" for row in seen)
+
+
+def _ocr(settings: Settings) -> str:
+    from docmill.reading import ocr
+
+    where = ocr.found()
+    if settings.ocr == "on" and where is None:
+        raise Misconfigured(f"DOCMILL_OCR is on, and {ocr.MISSING}, or set DOCMILL_OCR=off")
+    return f"{settings.ocr}; {where or 'tesseract is not installed'}"
 
 
 def _schedules(settings: Settings) -> str:

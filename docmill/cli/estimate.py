@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from decimal import Decimal
 
     from docmill.llm.tokens import Counter
+    from docmill.reading import Limits
     from docmill.settings import ModelTable
     from prompts import PromptVersion
 
@@ -53,7 +54,7 @@ def estimate(
     wanted = registry_of(settings).get(prompt, version)
     model = settings.models.find(wanted.config.ladder[0])
     counter = counter_for(model.model)
-    counted = _count(list(files_in(paths)), wanted, model, counter)
+    counted = _count(list(files_in(paths)), wanted, model, counter, settings.reading_limits)
     limit = wanted.config.limits.max_output_tokens
     expected = _output_tokens(wanted, counter)
     likely = counted.calls * (limit if expected is None else expected)
@@ -78,11 +79,13 @@ def estimate(
     print_table("Estimate", ("what", "value"), rows)
 
 
-def _count(files: Sequence[Path], prompt: PromptVersion, model: ModelTable, counter: Counter) -> Counted:
+def _count(
+    files: Sequence[Path], prompt: PromptVersion, model: ModelTable, counter: Counter, limits: Limits
+) -> Counted:
     from docmill.reading import Reader
 
     unreadable, repeated, tokens, seen = 0, 0, 0, set()
-    with Reader() as reader:
+    with Reader(limits) as reader:
         for file in files:
             try:
                 reading = reader.read(file)

@@ -23,6 +23,7 @@ _MODULES = {
     media.ODT: "docmill.reading.odt",
     media.RTF: "docmill.reading.rtf",
     media.OUTLOOK: "docmill.reading.outlook",
+    **dict.fromkeys(media.PICTURES, "docmill.reading.image"),
 }
 
 _NAMES = {
@@ -37,7 +38,10 @@ _NAMES = {
     "application/gzip": "a gzip file",
 }
 
-SUPPORTED = "PDF, HTML, docx, xlsx, pptx, odt, rtf, e-mail (eml, msg) and plain text (txt, md, csv, tsv, json)"
+SUPPORTED = (
+    "PDF, HTML, docx, xlsx, pptx, odt, rtf, e-mail (eml, msg), plain text (txt, md, csv, tsv, json) "
+    "and, with OCR, pictures"
+)
 
 
 class FormatReader(Protocol):

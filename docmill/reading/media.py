@@ -28,6 +28,8 @@ PPTX = _OOXML + "presentationml.presentation"
 
 ODT = _ODF + "text"
 OUTLOOK = "application/vnd.ms-outlook"
+PICTURES = frozenset({"image/png", "image/jpeg", "image/tiff", "image/gif", "image/bmp", "image/webp"})
+"""What OCR can read."""
 
 _SIGNATURES: tuple[tuple[bytes, str], ...] = (
     (b"%PDF-", PDF),

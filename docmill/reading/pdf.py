@@ -12,6 +12,7 @@ import pypdfium2
 import pypdfium2.raw as pdfium
 
 from docmill.errors import Unreadable
+from docmill.reading import ocr
 from docmill.reading.archives import MAX_UNPACKED
 from docmill.reading.cleaning import clean, tidy
 from docmill.reading.media import PDF
@@ -28,6 +29,9 @@ _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f]")
 _ENCRYPTED = frozenset({pdfium.FPDF_ERR_PASSWORD, pdfium.FPDF_ERR_SECURITY})
 _STREAM = re.compile(rb"\bstream\r?\n")
 _IMAGE_PAGES_SEEN = 20
+_DOTS_AN_INCH = 300
+_MOST_DOTS = 25_000_000
+"""Of a page as it is given to OCR."""
 
 
 def read_body(body: bytes, *, charset: str | None, limits: Limits) -> Reading:  # noqa: ARG001 - a PDF has none
@@ -58,6 +62,7 @@ def _open(body: bytes) -> Any:
 
 
 def _read_pages(document: Any, count: int, body: bytes, limits: Limits) -> Reading:
+    deadline = ocr.deadline_of(limits)
     texts: list[str] = []
     broken: list[int] = []
     chars = 0
@@ -70,10 +75,42 @@ def _read_pages(document: Any, count: int, body: bytes, limits: Limits) -> Readi
         require_length(chars, limits)
     if len(broken) == count:
         raise Unreadable("corrupt", "the PDF is broken: none of its pages can be loaded")
+    guessed = _guess_scans(document, texts, deadline) if limits.ocr else []
     text, starts = _joined(texts)
+    require_length(len(text), limits)
     if not text.strip():
         _require_no_bomb(body)
-    return reading_of(text, PDF, pages=starts, warning=_warning(document, texts, broken))
+    warning = _warning(document, texts, broken, guessed, ocr_done=limits.ocr)
+    return reading_of(text, PDF, pages=starts, warning=warning)
+
+
+def _guess_scans(document: Any, texts: list[str], deadline: float) -> list[int]:
+    """Puts what OCR finds on pages that are images without text into ``texts``; their numbers, from 1.
+
+    Raises Unreadable: unsupported (no tesseract), timeout.
+    """
+    guessed = []
+    for at, text in enumerate(texts):
+        if not text.strip() and _has_image(document, at):
+            texts[at] = _clean(ocr.text_in(_picture(document, at), deadline=deadline))
+            if texts[at].strip():
+                guessed.append(at + 1)
+    return guessed
+
+
+def _picture(document: Any, number: int) -> bytes:
+    """The page in grey, as a PGM file: https://netpbm.sourceforge.net/doc/pgm.html."""
+    page = document[number]
+    try:
+        width, height = page.get_size()
+        dots = width * height * (_DOTS_AN_INCH / 72) ** 2
+        scale = _DOTS_AN_INCH / 72 * min(1.0, (_MOST_DOTS / max(dots, 1.0)) ** 0.5)
+        bitmap = page.render(scale=scale, grayscale=True)
+        rows = memoryview(bitmap.buffer).cast("B")
+        lines = (rows[at * bitmap.stride :][: bitmap.width] for at in range(bitmap.height))
+        return b"P5 %d %d 255\n" % (bitmap.width, bitmap.height) + b"".join(lines)
+    finally:
+        page.close()
 
 
 def _require_no_bomb(body: bytes) -> None:
@@ -144,16 +181,25 @@ def _hyphen(mark: re.Match[str]) -> str:
     return "" if mark.string[mark.end()].islower() else "-"
 
 
-def _warning(document: Any, texts: list[str], broken: list[int]) -> str | None:
-    if broken:
-        return f"pages that are broken and left out: {_numbers(broken)}"
+def _warning(
+    document: Any, texts: list[str], broken: list[int], guessed: list[int], *, ocr_done: bool
+) -> str | None:
+    told = [f"pages that are broken and left out: {_numbers(broken)}"] if broken else []
+    if guessed:
+        told.append(f"pages whose text was guessed from pictures by OCR: {_numbers(guessed)}")
+    told += [] if broken else _about_blanks(document, texts, ocr_done=ocr_done)
+    return "; ".join(told) or None
+
+
+def _about_blanks(document: Any, texts: list[str], *, ocr_done: bool) -> list[str]:
     blank = [number for number, text in enumerate(texts, 1) if not text.strip()]
     scanned = [number for number in islice(blank, _IMAGE_PAGES_SEEN) if _has_image(document, number - 1)]
     if not scanned:
-        return "the PDF has no text on any page" if len(blank) == len(texts) else None
+        return ["the PDF has no text on any page"] if len(blank) == len(texts) else []
+    why = "in which OCR finds no text" if ocr_done else f"without text, and {ocr.OFF}"
     if len(blank) == len(texts):
-        return "the PDF is a scan: its pages are images without text, and no OCR was done"
-    return f"pages that are images without text, for which no OCR was done: {_numbers(scanned)}"
+        return [f"the PDF is a scan: its pages are images {why}"]
+    return [f"pages that are images {why}: {_numbers(scanned)}"]
 
 
 def _numbers(pages: list[int]) -> str:

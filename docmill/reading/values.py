@@ -22,6 +22,8 @@ class Limits:
     """Of elements within elements in HTML, and of parts within parts in a message."""
     timeout_s: float = 30.0
     """Wall clock for one document, after which its process is killed."""
+    ocr: bool = False
+    """Whether tesseract may guess the text of pictures and of scanned pages."""
     memory_bytes: int = 512 * MEGABYTE
     """Of address space, beyond what the reading process held before the document."""
 

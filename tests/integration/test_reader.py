@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import io
 import json
+import os
+import struct
 import threading
 import unicodedata
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
+from PIL import Image, ImageDraw, ImageFont
 
 from docmill.errors import Unreadable
-from docmill.reading import Limits, Reader, read
+from docmill.reading import Limits, Reader, image, ocr, read
 
 DATA = Path(__file__).parents[3] / "shared/data/3_formats/dev"
 
@@ -150,6 +155,85 @@ def test_no_child_outlives_its_reader() -> None:
         reader.read_bytes(pdf("a"))
         pid = child_pid()
     assert not psutil.pid_exists(pid)
+
+
+needs_tesseract = pytest.mark.skipif(ocr.found() is None and "CI" not in os.environ, reason=ocr.MISSING)
+
+
+def picture(*lines: str) -> Image.Image:
+    """Black on white, large enough to be read."""
+    made = Image.new("L", (1200, 100 + 80 * len(lines)), 255)
+    draw = ImageDraw.Draw(made)
+    for number, line in enumerate(lines):
+        draw.text((60, 50 + 80 * number), line, fill=0, font=ImageFont.load_default(48))
+    return made
+
+
+def saved(image: Image.Image, kind: str) -> bytes:
+    file = io.BytesIO()
+    image.save(file, kind)
+    return file.getvalue()
+
+
+@needs_tesseract
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF", "GIF"])
+def test_pictures_are_read_by_ocr_where_it_is_allowed(reader: Reader, kind: str) -> None:
+    found = reader.read_bytes(saved(picture("INVOICE 4711", "TOTAL 12.50"), kind), limits=Limits(ocr=True))
+    assert found.text.split("\n") == ["INVOICE 4711", "TOTAL 12.50"]
+    assert found.warning == "the text was guessed from pictures by OCR"
+    assert found.media_type == f"image/{kind.lower()}"
+
+
+@needs_tesseract
+def test_a_scan_is_read_page_by_page_and_says_so(reader: Reader) -> None:
+    file = io.BytesIO()
+    picture("FIRST 1").save(file, "PDF", resolution=150, save_all=True, append_images=[picture("SECOND 2")])
+    found = reader.read_bytes(file.getvalue(), limits=Limits(ocr=True))
+    assert [found.text[start:].split("\n")[0] for start in found.pages] == ["FIRST 1", "SECOND 2"]
+    assert found.warning == "pages whose text was guessed from pictures by OCR: 1, 2"
+
+
+@needs_tesseract
+def test_ocr_keeps_to_the_time_limit(reader: Reader) -> None:
+    pages = [picture(f"PAGE {number}") for number in range(60)]
+    file = io.BytesIO()
+    pages[0].save(file, "PDF", resolution=100, save_all=True, append_images=pages[1:])
+    with pytest.raises(Unreadable, match="OCR of it takes too long: split it") as caught:
+        reader.read_bytes(file.getvalue(), limits=Limits(ocr=True, timeout_s=3))
+    assert caught.value.kind == "timeout"
+    assert reader.read_bytes(pdf("next")).text == "next"
+
+
+def test_without_ocr_a_picture_is_not_read_and_a_scan_is_empty(reader: Reader) -> None:
+    with pytest.raises(Unreadable, match="the file is a picture, and OCR is off: set DOCMILL_OCR=on") as caught:
+        reader.read_bytes(saved(picture("INVOICE"), "PNG"))
+    assert caught.value.kind == "unsupported"
+    found = reader.read_bytes(saved(picture("INVOICE"), "PDF"))
+    assert found.empty
+    assert found.warning == (
+        "the PDF is a scan: its pages are images without text, and OCR is off: "
+        "set DOCMILL_OCR=on where tesseract is installed"
+    )
+
+
+def test_where_tesseract_is_missing_it_is_said_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    ocr.found.cache_clear()
+    monkeypatch.setattr(ocr, "PLACES", "/nowhere")
+    with pytest.raises(Unreadable, match="apt-get install tesseract-ocr") as caught:
+        image.read_body(saved(picture("INVOICE"), "PNG"), charset=None, limits=Limits(ocr=True))
+    ocr.found.cache_clear()
+    assert caught.value.kind == "unsupported"
+
+
+@needs_tesseract
+def test_a_picture_that_is_broken_or_a_bomb_is_refused_by_name(reader: Reader) -> None:
+    whole = saved(picture("INVOICE"), "PNG")
+    header = whole[12:16] + struct.pack(">II", 100_000, 100_000) + whole[24:29]
+    vast = whole[:12] + header + struct.pack(">I", zlib.crc32(header)) + whole[33:]
+    for body, kind in ((whole[:40], "corrupt"), (whole[: len(whole) // 3], "corrupt"), (vast, "too_large")):
+        with pytest.raises(Unreadable) as caught:
+            reader.read_bytes(body, limits=Limits(ocr=True))
+        assert caught.value.kind == kind
 
 
 def gold() -> list[dict[str, object]]:
