@@ -10,7 +10,8 @@
     │   └── VariableMissing      a template variable that the submit did not give
     ├── Unreadable               a document that cannot become text
     ├── SubmitRefused            what was submitted cannot become a job
-    │   └── IdempotencyConflict  its key was used for another submit
+    │   ├── IdempotencyConflict  its key was used for another submit
+    │   └── NotFetched           its address gives no document
     ├── CollectionUnknown        no collection of the tenant has that name
     ├── JobUnknown               no job has that id
     ├── JobNotFit                the job's state does not allow what was asked of it
@@ -40,6 +41,7 @@ __all__ = [
     "JobNotFit",
     "JobUnknown",
     "Misconfigured",
+    "NotFetched",
     "PromptBroken",
     "PromptError",
     "PromptUnknown",
@@ -186,6 +188,10 @@ class SubmitRefused(DocmillError):
 
 class IdempotencyConflict(SubmitRefused):
     """The idempotency key was used for another submit."""
+
+
+class NotFetched(SubmitRefused):
+    """An address that may not be called, or gives no document; no message shows its path, which may be secret."""
 
 
 class CollectionUnknown(DocmillError):

@@ -10,10 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from docmill.cli.console import AsJson, Data, open_stack, print_json, print_table
+from docmill.cli.sources import Source, batched, body_of, ready, sources_in
 from docmill.cli.submit import (
-    batched_files,
-    body_of,
-    files_in,
     print_end,
     print_reports,
     tell_refused,
@@ -36,7 +34,7 @@ collections = typer.Typer(help="Sets of documents that are searched together.", 
 
 def index(
     collection: Annotated[str, typer.Option(help="It is made where there is none of that name.")],
-    paths: Annotated[list[Path] | None, typer.Argument(help="Files, or folders of files.")] = None,
+    paths: Annotated[list[str] | None, typer.Argument(help="Files, folders of files, or https addresses.")] = None,
     model: Annotated[
         str | None, typer.Option(help="Its embedding model: wordllama, or a name of docmill.toml.")
     ] = None,
@@ -53,7 +51,8 @@ def index(
 
     With --reindex, searches use the old model's vectors until those of the new one are there for every document.
     """
-    refused: Mapping[Path, DocmillError] = {}
+    jobs: Mapping[int, Source]
+    refused: Mapping[Source, DocmillError] = {}
     with open_stack(data) as (settings, engine):
         if reindex:
             if paths or meta or language:
@@ -67,7 +66,7 @@ def index(
                 raise Misconfigured("nothing to index: give files, or folders of files, or --reindex")
             options = {"meta": dict(map(_pair, meta)), "language": _language(language)}
             _made(engine, settings, collection, model)
-            jobs, refused = _submitted(engine, collection, list(files_in(paths)), options)
+            jobs, refused = _submitted(engine, collection, list(sources_in(paths, settings)), options)
         tell_refused(refused, as_json=as_json)
         if not wait:
             tell_submitted(jobs, as_json=as_json)
@@ -183,23 +182,25 @@ def _again(engine: Engine, settings: Settings, collection: str, model: str | Non
 
 
 def _submitted(
-    engine: Engine, collection: str, files: Sequence[Path], options: Mapping[str, Any]
-) -> tuple[dict[int, Path], dict[Path, DocmillError]]:
-    """The jobs by id, and the files that were refused, each with its reason. What is returned is committed."""
+    engine: Engine, collection: str, sources: Sequence[Source], options: Mapping[str, Any]
+) -> tuple[dict[int, Source], dict[Source, DocmillError]]:
+    """The jobs by id, and the documents that were refused, each with its reason. What is returned is committed."""
     from db.submit import Indexing, submit_index
 
-    jobs: dict[int, Path] = {}
-    refused: dict[Path, DocmillError] = {}
-    for batch in batched_files(files):
-        made: dict[int, Path] = {}
+    jobs: dict[int, Source] = {}
+    refused: dict[Source, DocmillError] = {}
+    for batch in batched(sources):
+        made: dict[int, Source] = {}
+        documents = ready(batch, refused)
         with engine.begin() as connection:
-            for path in batch:
+            for document in documents:
                 try:
-                    indexing = Indexing(collection=collection, body=body_of(path), name=path.name, **options)
+                    body, name = body_of(document)
                 except Misconfigured as error:
-                    refused[path] = error
+                    refused[document.source] = error
                 else:
-                    made[submit_index(connection, indexing)] = path
+                    indexing = Indexing(collection=collection, body=body, name=name, **options)
+                    made[submit_index(connection, indexing)] = document.source
         jobs |= made
     return jobs, refused
 

@@ -17,7 +17,8 @@ from typing import Any
 
 from docmill.cli.console import console
 from docmill.cli.costs import print_costs
-from docmill.cli.submit import Wanted, files_in, print_reports, submit_files, wait_for
+from docmill.cli.sources import Source, files_in
+from docmill.cli.submit import Wanted, print_reports, submit_files, wait_for
 from docmill.errors import ServiceAway
 
 __all__ = ["demo"]
@@ -43,7 +44,7 @@ def demo(
 
     with _stack() as addresses:
         engine = make_engine(addresses["database_url"], pool_size=2)
-        submitted: dict[int, Path] = {}
+        submitted: dict[int, Source] = {}
         for folder in sorted(path for path in documents.iterdir() if path.is_dir()):
             wanted = _wanted(folder.name)
             jobs, _ = submit_files(engine, list(files_in([folder])), wanted)

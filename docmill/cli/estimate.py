@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from docmill.cli.console import AsJson, print_json, print_table, usd
-from docmill.cli.submit import files_in
+from docmill.cli.sources import files_in
 from docmill.errors import Unreadable
 
 if TYPE_CHECKING:

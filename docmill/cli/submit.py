@@ -1,4 +1,4 @@
-"""``docmill submit``: files become jobs; with ``--wait``, jobs become answers."""
+"""``docmill submit``: documents become jobs; with ``--wait``, jobs become answers."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from docmill.cli.console import AsJson, Data, console, deadline_of, open_stack, print_json, print_table, usd
-from docmill.errors import DocmillError, Misconfigured
+from docmill.cli.sources import Ready, Source, batched, body_of, ready, sources_in
+from docmill.errors import DocmillError, Misconfigured, NotFetched
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Wanted",
-    "batched_files",
-    "body_of",
-    "files_in",
     "print_end",
     "print_reports",
     "submit",
@@ -35,7 +32,6 @@ __all__ = [
     "wait_for",
 ]
 
-FILES_A_COMMIT = 500
 POLL_S = 0.2
 """How often ended jobs are looked for."""
 
@@ -54,7 +50,7 @@ class Wanted:
 
 
 def submit(
-    paths: Annotated[list[Path], typer.Argument(help="Files, or folders of files.")],
+    paths: Annotated[list[str], typer.Argument(help="Files, folders of files, or https addresses.")],
     prompt: Annotated[str, typer.Option(help="`docmill prompts list` shows them.")],
     version: str | None = None,
     feature: Annotated[str, typer.Option(help="For cost reports.")] = "default",
@@ -83,8 +79,8 @@ def submit(
             deadline_at=deadline_of(deadline),
             params=dict(map(_param, param)),
         )
-        files = list(files_in(paths))
-        submitted, refused = submit_files(engine, files, wanted)
+        sources = list(sources_in(paths, settings))
+        submitted, refused = submit_files(engine, sources, wanted)
         tell_refused(refused, as_json=as_json)
         if not wait:
             tell_submitted(submitted, as_json=as_json)
@@ -96,48 +92,40 @@ def submit(
     raise typer.Exit(1 if failed or refused else 0)
 
 
-def files_in(paths: Sequence[Path]) -> Iterator[Path]:
-    """The files, and those below the folders, hidden ones left out. Raises Misconfigured."""
-    for path in paths:
-        if path.is_dir():
-            yield from (file for file in sorted(path.rglob("*")) if file.is_file() and not _hidden(file, path))
-        elif path.exists():
-            yield path
-        else:
-            raise Misconfigured(f"there is no {path}: give files, or folders of files")
-
-
 def submit_files(
-    engine: Engine, files: Sequence[Path], wanted: Wanted
-) -> tuple[dict[int, Path], dict[Path, DocmillError]]:
-    """The jobs by id, and the files that were refused, each with its reason. What is returned is committed."""
+    engine: Engine, sources: Sequence[Source], wanted: Wanted
+) -> tuple[dict[int, Source], dict[Source, DocmillError]]:
+    """The jobs by id, and the documents that were refused, each with its reason. What is returned is committed."""
     from db.submit import submit_many
 
-    submitted: dict[int, Path] = {}
-    refused: dict[Path, DocmillError] = {}
-    for batch in batched_files(files):
-        taken: list[Path] = []
+    submitted: dict[int, Source] = {}
+    refused: dict[Source, DocmillError] = {}
+    for batch in batched(sources):
+        taken: list[Source] = []
+        documents = ready(batch, refused)
         with engine.begin() as connection:
-            made = submit_many(connection, _submissions(batch, wanted, taken, refused))
+            made = submit_many(connection, _submissions(documents, wanted, taken, refused))
         submitted.update(zip(made, taken, strict=True))
     return submitted, refused
 
 
 def _submissions(
-    files: Sequence[Path], wanted: Wanted, taken: list[Path], refused: dict[Path, DocmillError]
+    documents: Sequence[Ready], wanted: Wanted, taken: list[Source], refused: dict[Source, DocmillError]
 ) -> Iterator[Submission]:
     """One file in memory at a time; which were taken and which not is told on the way."""
-    for path in files:
+    for document in documents:
         try:
-            submission = _submission(path, wanted)
+            submission = _submission(document, wanted)
         except Misconfigured as error:
-            refused[path] = error
+            refused[document.source] = error
             continue
-        taken.append(path)
+        taken.append(document.source)
         yield submission
 
 
-def wait_for(engine: Engine, submitted: Mapping[int, Path], *, quiet: bool, on_end: Any = None) -> list[JobReport]:
+def wait_for(
+    engine: Engine, submitted: Mapping[int, Source], *, quiet: bool, on_end: Any = None
+) -> list[JobReport]:
     """Polls until every job has ended; ``on_end(path, report)`` is called as they do."""
     from db.reports import ended
 
@@ -160,7 +148,7 @@ def wait_for(engine: Engine, submitted: Mapping[int, Path], *, quiet: bool, on_e
     return reports
 
 
-def print_reports(title: str, reports: Sequence[tuple[Path, JobReport]]) -> None:
+def print_reports(title: str, reports: Sequence[tuple[Source, JobReport]]) -> None:
     """A table with a line a job."""
     rows = [
         (
@@ -196,14 +184,15 @@ def _brief(value: object) -> str:
     return " ".join(str(value).split())[:60]
 
 
-def _submission(path: Path, wanted: Wanted) -> Submission:
+def _submission(document: Ready, wanted: Wanted) -> Submission:
     from db.submit import Submission
 
+    body, name = body_of(document)
     return Submission(
         prompt=wanted.prompt,
         version=wanted.version,
-        body=body_of(path),
-        name=path.name,
+        body=body,
+        name=name,
         feature=wanted.feature,
         usr=wanted.user,
         lane=wanted.lane,  # type: ignore[arg-type] # checked by _lane
@@ -212,35 +201,23 @@ def _submission(path: Path, wanted: Wanted) -> Submission:
     )
 
 
-def body_of(path: Path) -> bytes:
-    """The file's bytes. Raises Misconfigured for one that is too large, or cannot be read."""
-    from docmill.reading import Limits
-
-    size = path.stat().st_size
-    if size > Limits().max_bytes:
-        raise Misconfigured(f"{path} has {size:,} bytes; {Limits().max_bytes:,} are allowed: split it")
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise Misconfigured(f"{path} cannot be read ({error.strerror})") from error
-
-
-def print_end(path: Path, report: JobReport) -> None:
+def print_end(path: Source, report: JobReport) -> None:
     plain = report.as_json()
     named = ("id", "state", "value", "failure", "cost_usd", "model", "input_tokens", "output_tokens", "seconds")
     print_json({"path": str(path), **{name: plain[name] for name in named}})
 
 
-def tell_refused(refused: Mapping[Path, DocmillError], *, as_json: bool) -> None:
+def tell_refused(refused: Mapping[Source, DocmillError], *, as_json: bool) -> None:
     for path, error in refused.items():
-        failure = {"kind": "too_large", "message": str(error)}
+        kind = "not_found" if isinstance(error, NotFetched) else "too_large"
+        failure = {"kind": kind, "message": str(error)}
         if as_json:
             print_json({"id": None, "path": str(path), "state": "refused", "failure": failure, "cost_usd": "0"})
         else:
             typer.echo(f"refused: {error}", err=True)
 
 
-def tell_submitted(submitted: Mapping[int, Path], *, as_json: bool) -> None:
+def tell_submitted(submitted: Mapping[int, Source], *, as_json: bool) -> None:
     for job_id, path in submitted.items():
         if as_json:
             print_json({"id": job_id, "path": str(path), "state": "queued"})
@@ -259,11 +236,3 @@ def _param(option: str) -> tuple[str, str]:
     if not equals:
         raise Misconfigured(f"--param is NAME=VALUE, and not {option!r}")
     return name, value
-
-
-def _hidden(file: Path, folder: Path) -> bool:
-    return any(part.startswith(".") for part in file.relative_to(folder).parts)
-
-
-def batched_files(files: Sequence[Path]) -> Iterator[Sequence[Path]]:
-    return (files[at : at + FILES_A_COMMIT] for at in range(0, len(files), FILES_A_COMMIT))

@@ -3,8 +3,9 @@ from __future__ import annotations
 import pytest
 
 from docmill.errors import Misconfigured
+from docmill.internet import is_public
 from docmill.settings import load_settings
-from docmill.webhook import check_address, is_public
+from docmill.webhook import check_address
 
 
 @pytest.mark.parametrize("address", ["93.184.216.34", "2606:2800:220:1:248:1893:25c8:1946", "::ffff:8.8.8.8"])
