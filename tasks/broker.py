@@ -6,37 +6,38 @@ ring, and the job's row in Postgres is the truth.
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 import structlog
 from celery import Celery
-from kombu import Queue
+from kombu import Exchange, Queue
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
 from docmill.errors import ServiceAway
 from docmill.settings import Settings
 
-__all__ = ["QUEUES", "began_anew", "check", "connect"]
+__all__ = ["QUEUES", "began_anew", "check", "connect", "countdown_of", "is_rabbitmq"]
 
 log = structlog.get_logger()
 
 QUEUES = ("interactive", "bulk", "cpu.interactive", "cpu.bulk", "quarantine")
 CONNECTIONS = 20
 CHECK_WITHIN_S = 2.0
-REDIS = ("redis", "rediss", "unix", "sentinel")
-"""How addresses of Redis and Valkey begin."""
 LAST_RUN = "last-run"
 """A key in the broker: the server's run, as the fleet saw it last. It is gone when the broker's data is."""
 
 
 def connect(settings: Settings) -> Celery:
     """The process's Celery application. Raises Misconfigured where no broker is named."""
-    app = Celery("docmill", broker=settings.need("broker_url"), set_as_current=True)
+    url = settings.need("broker_url")
+    app = Celery("docmill", broker=url, set_as_current=True)
     app.set_default()  # in every thread
     app.conf.update(
         task_ignore_result=True,
         task_serializer="json",
         accept_content=["json"],
-        task_queues=[Queue(name, routing_key=name) for name in QUEUES],
         task_create_missing_queues=False,
         task_default_queue="bulk",
         # Fail fast: a publish that fails waits in Postgres.
@@ -45,7 +46,23 @@ def connect(settings: Settings) -> Celery:
         broker_connection_max_retries=None,
         broker_pool_limit=CONNECTIONS,
         broker_pool_acquire_timeout=10,
-        broker_transport_options={
+        task_send_sent_event=settings.task_events,
+        enable_utc=True,
+        timezone=settings.timezone,
+        **(_rabbitmq() if is_rabbitmq(app) else _redis(settings)),
+    )
+    return app
+
+
+def is_rabbitmq(app: Celery) -> bool:
+    return str(app.conf.broker_url).startswith(("amqp", "pyamqp"))
+
+
+def _redis(settings: Settings) -> dict[str, Any]:
+    """Redis, Valkey, or Sentinels of theirs."""
+    return {
+        "task_queues": [Queue(name, routing_key=name) for name in QUEUES],
+        "broker_transport_options": {
             # kombu would keep a copy of each message that is under way, for a recovery that is Postgres' here. It
             # takes a fifth of a worker's time, and ends workers whose broker comes back without the copies. What a
             # worker that stops in order still holds, countdowns, goes back to the queue from its own memory.
@@ -60,11 +77,34 @@ def connect(settings: Settings) -> Celery:
             "queue_order_strategy": "priority",
             "client_name": "docmill",
         },
-        task_send_sent_event=settings.task_events,
-        enable_utc=True,
-        timezone=settings.timezone,
-    )
-    return app
+    }
+
+
+def _rabbitmq() -> dict[str, Any]:
+    """Quorum queues; countdowns pass through Celery's queues for delays, which need a topic exchange.
+
+    Celery binds each queue to every key that ends in its own after a dot, so that none has a dot in it.
+    """
+    exchange = Exchange("docmill", type="topic")
+    quorum = {"x-queue-type": "quorum"}
+    return {
+        "task_queues": [
+            Queue(name, exchange, routing_key=name.replace(".", "-"), queue_arguments=quorum) for name in QUEUES
+        ],
+        "broker_heartbeat": 10,
+        "broker_transport_options": {
+            "confirm_publish": True,  # or a message that the broker refuses is lost without a word
+            "connect_timeout": 5,
+            "read_timeout": 30,
+            "write_timeout": 30,
+            "client_properties": {"connection_name": "docmill"},
+        },
+    }
+
+
+def countdown_of(app: Celery, seconds: float) -> float:
+    """RabbitMQ delays messages by whole seconds, from one on."""
+    return math.ceil(seconds) if is_rabbitmq(app) else seconds
 
 
 def began_anew(app: Celery) -> bool:
@@ -72,7 +112,7 @@ def began_anew(app: Celery) -> bool:
 
     One of those who ask is told. False where the broker does not answer, and of RabbitMQ, whose queues outlive it.
     """
-    if not app.conf.broker_url.startswith(REDIS):
+    if is_rabbitmq(app):
         return False
     quickly = {"socket_timeout": CHECK_WITHIN_S, "socket_connect_timeout": CHECK_WITHIN_S, "max_retries": 0}
     try:

@@ -9,6 +9,7 @@ stage on; messages of an older epoch find the job moved on, and change nothing.
 
 from __future__ import annotations
 
+from amqp.exceptions import AMQPError, MessageNacked
 from celery import Signature, chain
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
@@ -68,5 +69,5 @@ def publish(drive: Drive) -> None:
     """Sends the drive's chain to the broker. Raises PublishFailed."""
     try:
         chain_of(drive).apply_async()
-    except (OperationalError, RedisError, OSError) as error:
+    except (OperationalError, RedisError, AMQPError, MessageNacked, OSError) as error:
         raise PublishFailed(f"the broker does not take messages ({type(error).__name__})") from error

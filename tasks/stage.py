@@ -15,6 +15,7 @@ from db.engine import DATABASE_AWAY
 from db.jobs import CLAIMED, Job, Stage
 from docmill.errors import Failure
 from docmill.logs import where
+from tasks.broker import countdown_of
 from tasks.drive import publish_all
 from tasks.services import Services
 from tasks.steps import Again, Onward, Step, Stop
@@ -98,7 +99,7 @@ def _act(task: Task, services: Services, step: Step) -> str:
             return word
         case Again(word, countdown_s):
             log.info("waits", why=word, countdown_s=round(countdown_s, 3))
-            raise task.retry(countdown=countdown_s, max_retries=None)
+            raise task.retry(countdown=countdown_of(task.app, countdown_s), max_retries=None)
 
 
 def _broke(services: Services, name: Stage, job_id: int, epoch: int, place: str) -> None:

@@ -43,8 +43,8 @@ def _examine(data: Data) -> Iterator[tuple[str, bool, str]]:
         return
     checks: dict[str, Callable[[Settings], str]] = {
         "database": _database,
-        "broker": lambda known: _valkey(known, "broker"),
-        "cache": lambda known: _valkey(known, "cache"),
+        "broker": _broker,
+        "cache": _cache,
         "workers": _workers,
         "ocr": _ocr,
         "schedules": _schedules,
@@ -74,10 +74,17 @@ def _database(settings: Settings) -> str:
     return f"PostgreSQL {version}"
 
 
-def _valkey(settings: Settings, name: str) -> str:
-    from workers.stack.up import check_valkey
+def _broker(settings: Settings) -> str:
+    from tasks import broker
 
-    check_valkey(name, settings.need("broker_url" if name == "broker" else "cache_url"))
+    broker.check(broker.connect(settings))
+    return "answers"
+
+
+def _cache(settings: Settings) -> str:
+    from workers.stack.up import check_cache
+
+    check_cache(settings.need("cache_url"))
     return "answers"
 
 

@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,7 @@ from prompts.registry import BUILT_IN
 from tests.faults.lab import Lab, Trial
 from tests.stack import data, start
 
-__all__ = ["POISON", "data", "lab", "start", "trial"]
+__all__ = ["POISON", "a_lab", "data", "lab", "start", "trial"]
 
 OUTPUT = """
 from pydantic import BaseModel, field_validator
@@ -54,12 +55,19 @@ def _poison_prompts(folder: Path) -> Path:
     return folder
 
 
-@pytest.fixture(scope="session")
-def lab() -> Iterator[Lab]:
+@contextmanager
+def a_lab(**options: Any) -> Iterator[Lab]:
+    """One more lab; options as :class:`Lab` has them."""
     with _data() as data:
         prompts = _poison_prompts(data / "prompts")
-        with Lab(data=data, env={"DOCMILL_PROMPTS": str(prompts)}) as running:
+        with Lab(data=data, env={"DOCMILL_PROMPTS": str(prompts)}, **options) as running:
             yield running
+
+
+@pytest.fixture(scope="session")
+def lab() -> Iterator[Lab]:
+    with a_lab() as running:
+        yield running
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import kombu
 import psutil
 import redis
 from sqlalchemy import Engine, text
@@ -34,10 +35,12 @@ from docmill.settings import load_settings
 from tasks import broker
 from tasks.broker import QUEUES
 from tasks.chain import publish
-from tests.faults.proxy import Proxy
+from tests.faults.proxy import Proxy, Target
 from tests.faults.report import Row, quantile
+from tests.faults.servers import pgbouncer, rabbitmq
 from workers.stack.process import Process
-from workers.stack.servers import EmbeddedServers
+from workers.stack.servers import EmbeddedServers, ServerName
+from workers.stack.up import free_port
 
 __all__ = ["CALL_DEADLINE_S", "COMMAND", "JOBS", "QUEUES", "Lab", "Trial", "receipts"]
 
@@ -73,12 +76,18 @@ class Lab:
     io_workers: int = 2
     cpu_workers: int = 1
     env: Mapping[str, str] = field(default_factory=dict)
-    broker_url: str | None = None
-    """None: a Valkey of the lab's own."""
+    rabbitmq: bool = False
+    """For a broker, in place of Valkey."""
+    pooled: bool = False
+    """Workers reach Postgres through PgBouncer in transaction mode."""
     engine: Engine = field(init=False)
     servers: EmbeddedServers = field(init=False)
     postgres: Proxy = field(init=False)
     broker: Proxy = field(init=False)
+    pooler: Proxy | None = field(default=None, init=False)
+    """Before PgBouncer, where it is used."""
+    _others: list[Process] = field(default_factory=list, init=False)
+    """Servers beside the embedded ones."""
     _bill: dict[str, Mapping[str, Any]] = field(default_factory=dict, init=False)
     _stack: ExitStack = field(default_factory=ExitStack, init=False)
     _simulator: subprocess.Popen[bytes] | None = field(default=None, init=False)
@@ -96,21 +105,37 @@ class Lab:
         self._stack.close()
 
     def _start(self) -> None:
-        self.servers = self._stack.enter_context(EmbeddedServers(self.data / "servers"))
+        which: tuple[ServerName, ...] = ("postgres", "cache") if self.rabbitmq else ("postgres", "broker", "cache")
+        self.servers = self._stack.enter_context(EmbeddedServers(self.data / "servers", which))
         sockets = self.data / "servers" / "sockets"
-        self.postgres_socket = sockets / ".s.PGSQL.5432"
-        self.postgres = self._stack.enter_context(Proxy(self.postgres_socket))
-        self.broker = self._stack.enter_context(Proxy(sockets / "broker"))
+        self.postgres = self._stack.enter_context(Proxy(sockets / ".s.PGSQL.5432"))
+        self.broker = self._stack.enter_context(
+            Proxy(self._start_rabbitmq() if self.rabbitmq else sockets / "broker")
+        )
+        if self.pooled:
+            self.pooler = self._stack.enter_context(Proxy(self._start_pooler()))
         upgrade(self.servers.database_url)
         self.engine = make_engine(self.servers.database_url)
         self._stack.callback(self.engine.dispose)
         with self.engine.begin() as connection:
             connection.execute(text(WATCH_RESULTS))
-        self.llm_port = _free_port()
+        self.llm_port = free_port()
         self._stack.callback(self._end_simulator)
         self.simulate("--latency-ms", "300")
         self.start_fleet()
         self._stack.callback(self.stop_fleet)
+
+    def _start_rabbitmq(self) -> Target:
+        server, target = self._stack.enter_context(rabbitmq(self.data / "rabbitmq"))
+        self._others.append(server)
+        return target
+
+    def _start_pooler(self) -> Target:
+        server, target = pgbouncer(self.data / "pgbouncer", self.postgres.port)
+        self._stack.callback(server.stop)
+        server.spawn()
+        server.await_ready()
+        return target
 
     # --- the fleet ---
 
@@ -132,9 +157,10 @@ class Lab:
     @property
     def environment(self) -> dict[str, str]:
         """What a worker of this fleet needs."""
+        database, amqp = self.pooler or self.postgres, f"amqp://guest:guest@127.0.0.1:{self.broker.port}//"
         urls = {
-            "DATABASE": f"postgresql://postgres@127.0.0.1:{self.postgres.port}/docmill?sslmode=disable",
-            "BROKER": self.broker_url or f"redis://127.0.0.1:{self.broker.port}/0",
+            "DATABASE": f"postgresql://postgres@127.0.0.1:{database.port}/docmill?sslmode=disable",
+            "BROKER": amqp if self.rabbitmq else f"redis://127.0.0.1:{self.broker.port}/0",
             "CACHE": self.servers.cache_url,
             "LLM": f"http://127.0.0.1:{self.llm_port}",
         }
@@ -195,16 +221,24 @@ class Lab:
         shutil.rmtree(self.data / "servers" / "broker")
 
     def _server(self, name: str) -> Process:
-        return next(each for each in self.servers.processes if each.name == name)
+        return next(each for each in (*self.servers.processes, *self._others) if each.name == name)
 
     def broker_client(self) -> redis.Redis:
         return redis.Redis(unix_socket_path=str(self.data / "servers" / "sockets" / "broker"), socket_timeout=10)
 
     def queued(self) -> dict[str, int]:
         """Messages in the broker, by queue; empty ones left out."""
-        with self.broker_client() as client:
-            found = {name: int(client.llen(f"docmill:{name}")) for name in QUEUES}
+        if self.rabbitmq:
+            found = self._queued_in_rabbitmq()
+        else:
+            with self.broker_client() as client:
+                found = {name: int(client.llen(f"docmill:{name}")) for name in QUEUES}
         return {name: number for name, number in found.items() if number}
+
+    def _queued_in_rabbitmq(self) -> dict[str, int]:
+        with kombu.Connection(self.environment["DOCMILL_BROKER_URL"]) as connection:
+            channel = connection.default_channel
+            return {name: channel.queue_declare(name, passive=True).message_count for name in QUEUES}
 
     @contextmanager
     def publisher(self) -> Iterator[Callable[[Drive], None]]:
@@ -311,6 +345,22 @@ class Trial:
             jobs=self.jobs,
         )
 
+    def double(self, *, seed: int) -> int:
+        """Publishes a fifth of what is under way once more, until all jobs have ended; how many messages that were."""
+        draw, doubled = random.Random(seed), 0
+        with self.lab.publisher() as publish:
+            while self.ended() < len(self.jobs):
+                under_way = self.lab.query(
+                    "select id, epoch, stage, lane from jobs where id = any(:jobs) and wait in ('sent', 'running')",
+                    jobs=self.jobs,
+                )
+                for row in under_way:
+                    if draw.random() < 0.2:
+                        publish(Drive(**row._mapping, quarantined=False))
+                        doubled += 1
+                time.sleep(0.2)
+        return doubled
+
     def repaired(self) -> None:
         """A server has just come back: a new job must be through within a minute."""
         began = time.monotonic()
@@ -406,9 +456,3 @@ class Trial:
 
 def _in_state(calls: Mapping[str, Any], states: Collection[str]) -> int:
     return sum(row.state in states for row in calls.values())
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

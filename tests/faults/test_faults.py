@@ -17,7 +17,6 @@ from uuid import uuid4
 
 import pytest
 
-from db.jobs import Drive
 from db.submit import Submission, submit
 from tests.faults.conftest import POISON
 from tests.faults.lab import CALL_DEADLINE_S, JOBS, QUEUES, Lab, Trial, receipts
@@ -151,10 +150,6 @@ def test_the_broker_falls_silent(lab: Lab, trial: Make) -> None:
 @slow
 def test_the_database_falls_silent(lab: Lab, trial: Make) -> None:
     run = trial("10", "nothing passes to or from Postgres for 60 s, while answers arrive")
-    _silent_database(lab, run)
-
-
-def _silent_database(lab: Lab, run: Trial) -> None:
     lab.simulate("--latency-ms", "1000")
     run.submit()
     run.until_answered(0.3)
@@ -293,26 +288,9 @@ def test_messages_come_twice(lab: Lab, trial: Make) -> None:
     assert len(same) == 1
     run.submit()
     run.jobs += same
-    doubled = _double(lab, run)
+    doubled = run.double(seed=18)
     assert doubled > JOBS // 5
     keep(run.finish(within_s=200))
-
-
-def _double(lab: Lab, run: Trial) -> int:
-    """Publishes a fifth of what is under way once more, until all jobs have ended; how many messages that were."""
-    draw, doubled = random.Random(18), 0
-    with lab.publisher() as publish:
-        while run.ended() < len(run.jobs):
-            under_way = lab.query(
-                "select id, epoch, stage, lane from jobs where id = any(:jobs) and wait in ('sent', 'running')",
-                jobs=run.jobs,
-            )
-            for row in under_way:
-                if draw.random() < 0.2:
-                    publish(Drive(**row._mapping, quarantined=False))
-                    doubled += 1
-            time.sleep(0.2)
-    return doubled
 
 
 @slow

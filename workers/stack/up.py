@@ -28,12 +28,13 @@ from db.engine import make_engine
 from db.migrations import upgrade
 from docmill.errors import Misconfigured, ServiceAway
 from docmill.settings import Settings
+from tasks import broker
 from workers.roles import ROLES, RoleName, worker_command
 from workers.stack.addresses import READY, Addresses
 from workers.stack.process import NotReady, Process
 from workers.stack.servers import EmbeddedServers, ServerName
 
-__all__ = ["Stack", "check_valkey", "free_port"]
+__all__ = ["Stack", "check_cache", "free_port"]
 
 FLOWER_PASSWORD = "flower-password"  # noqa: S105 - the name of a file
 """A file of the data folder."""
@@ -134,9 +135,10 @@ class Stack:
             cache_url=settings.cache_url or self._servers.cache_url,
             llm_url=settings.llm_url,
         )
-        for name in ("broker", "cache"):
-            if given[name] is not None:
-                check_valkey(name, str(given[name]))
+        if settings.broker_url is not None:
+            broker.check(broker.connect(settings))
+        if settings.cache_url is not None:
+            check_cache(settings.cache_url)
 
     def _start_simulator(self) -> None:
         if self._settings.llm_url is not None:
@@ -327,14 +329,14 @@ def _signals(stop: Callable[[], None]) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def check_valkey(name: str, url: str) -> None:
+def check_cache(url: str) -> None:
     """Raises ServiceAway where the server does not answer; no message shows the password."""
     try:
         with redis.Redis.from_url(url.replace("redis+socket://", "unix://"), socket_timeout=5) as client:
             client.ping()
     except (redis.RedisError, ValueError) as error:
         raise ServiceAway(
-            f"the {name} does not answer ({type(error).__name__}): start it, or mend DOCMILL_{name.upper()}_URL"
+            f"the cache does not answer ({type(error).__name__}): start it, or mend DOCMILL_CACHE_URL"
         ) from error
 
 
