@@ -87,7 +87,6 @@ def check_answerable(connection: Connection, prompt: str, version: str) -> None:
         raise SubmitRefused(why)
 
 
-# One home for what a submit is: the same function, called for each row of what was copied in.
 COLUMNS = {
     "prompt": "text",
     "body": "bytea",
@@ -104,8 +103,24 @@ COLUMNS = {
 }
 COPIED = f"create temp table copied (at serial, {', '.join(f'{name} {kind}' for name, kind in COLUMNS.items())})"
 COPY = f"copy copied ({', '.join(COLUMNS)}) from stdin (format binary)"
-SUBMIT_COPIED = text(
-    f"select docmill_submit_file({', '.join(COLUMNS)}::jsonb) as id from (select * from copied order by at) c"
+SUBMIT_KEYED = text(
+    f"select docmill_submit_file({', '.join(COLUMNS)}::jsonb) as id"
+    " from (select * from copied where idem_key is not null order by at) c"
+)
+# What the function does for one job, for all that have no key and so nothing to compare: twice as many a second.
+# Documents are locked in one order, so that two who submit the same ones do not wait for each other; ids are given
+# out in the order of the last select.
+SUBMIT_UNKEYED = text(
+    "with given as materialized (select *, sha256(body) as digest from copied where idem_key is null),"
+    " kept as (insert into documents (tenant, sha256, name, media_type, body)"
+    " select distinct on (tenant, digest) tenant, digest, name, media_type, body from given"
+    " order by tenant, digest, at"
+    " on conflict (tenant, sha256) do update set body = coalesce(documents.body, excluded.body)"
+    " returning id, tenant, sha256),"
+    " made as (insert into jobs (tenant, feature, usr, lane, document_id, prompt, version, params, deadline_at)"
+    " select g.tenant, g.feature, g.usr, g.lane, k.id, g.prompt, g.version, g.params::jsonb, g.deadline_at"
+    " from given g join kept k on k.tenant = g.tenant and k.sha256 = g.digest order by g.at returning id)"
+    " select id from made order by id"
 )
 
 
@@ -115,17 +130,22 @@ def submit_many(connection: Connection, submissions: Iterable[Submission]) -> li
     Raises SubmitRefused, as :func:`submit` does, and then none is kept.
     """
     connection.execute(text(COPIED))
+    keyed: list[bool] = []
     driver: Cursor[Any] = connection.connection.cursor()  # type: ignore[assignment] # psycopg's, with its COPY
     with driver, driver.copy(COPY) as copy:
         copy.set_types(list(COLUMNS.values()))
         for submission in submissions:
             copy.write_row(_row(submission))
+            keyed.append(submission.idem_key is not None)
     try:
-        jobs = [int(job) for job in connection.execute(SUBMIT_COPIED).scalars()]
+        by_key, others = (
+            iter([int(job) for job in connection.execute(statement).scalars()])
+            for statement in (SUBMIT_KEYED, SUBMIT_UNKEYED)
+        )
     except IntegrityError as error:
         raise _refusal(error) from error
     connection.execute(text("drop table copied"))
-    return jobs
+    return [next(by_key if has_key else others) for has_key in keyed]
 
 
 def _row(submission: Submission) -> list[Any]:

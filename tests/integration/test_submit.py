@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from uuid import uuid4
 
 import pytest
@@ -69,10 +70,10 @@ def test_many_are_submitted_at_once_as_one_by_one(engine: Engine) -> None:
     wanted = [receipt(name=f"{number}", feature=mark) for number in range(1000)]
     with engine.begin() as connection:
         first = submit(connection, keyed)
-        found = submit_many(connection, (*wanted, keyed, keyed))
+        found = submit_many(connection, (keyed, *wanted, keyed))
         assert submit_many(connection, []) == []
-    assert found[-2:] == [first, first]
-    assert found[:1000] == sorted(set(found[:1000]))
+    assert found[0] == found[-1] == first
+    assert found[1:1001] == sorted(set(found[1:1001]))
     with engine.connect() as connection:
         rows = connection.execute(
             text(
@@ -82,6 +83,28 @@ def test_many_are_submitted_at_once_as_one_by_one(engine: Engine) -> None:
             {"mark": mark},
         ).all()
     assert [(row.body, row.name) for row in rows] == [(each.body, each.name) for each in wanted]
+
+
+def test_many_leave_the_rows_that_one_leaves(engine: Engine) -> None:
+    columns = (
+        "j.tenant, feature, usr, lane, chain, collection, prompt, version, params, state, stage, epoch, wait, fresh,"
+        " deadline_at, d.name, d.media_type, d.body, d.text"
+    )
+    wanted = receipt(
+        media_type="text/plain", name="a.txt", version="v1", tenant=uuid4().hex, feature="f", usr="u",
+        lane="interactive", deadline_at=datetime(2100, 1, 1, tzinfo=UTC), params={"a": [1]},
+    )  # fmt: skip
+    with engine.begin() as connection:
+        made = [submit(connection, wanted), *submit_many(connection, [wanted, wanted])]
+        rows = connection.execute(
+            text(
+                f"select {columns} from jobs j join documents d on d.id = j.document_id"
+                " where j.id = any(:made) order by j.id"
+            ),
+            {"made": made},
+        ).all()
+    assert len(set(made)) == len(rows) == 3
+    assert rows[0] == rows[1] == rows[2]
 
 
 def test_many_with_a_used_key_are_refused_together(engine: Engine) -> None:
