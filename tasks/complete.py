@@ -13,7 +13,6 @@ from uuid import uuid4
 
 import structlog
 from sqlalchemy import Connection
-from sqlalchemy.exc import SQLAlchemyError
 
 from db import flights, jobs, ledger, models
 from db.budgets import Reservation
@@ -37,7 +36,7 @@ from tasks.remedy import Setback
 from tasks.request import as_json, compose, input_hash
 from tasks.services import Caller, Services
 from tasks.settlement import cost_of, settlement_of
-from tasks.spool import Spooled, spool
+from tasks.spool import Spooled, settle_or_spool
 from tasks.steps import Onward, Step, Stop
 
 __all__ = ["Call", "complete", "settle"]
@@ -293,17 +292,12 @@ def _caller(services: Services) -> Caller:
 
 
 def _store(services: Services, call: Call, outcome: Outcome) -> Step:
-    """Settles; where the database is away the reply goes to the spool, because it was paid for."""
-    try:
-        return settle(services, call, outcome)
-    except SQLAlchemyError as error:
-        log.warning("spooled", call=str(call.intent.id), error=type(error).__name__)
-        spool(
-            services.spool,
-            services.owner,
-            Spooled.of(call.job, settlement_of(call.intent.id, outcome, cost_of(call.model, outcome))),
-        )
-        return Stop("spooled")
+    """A reply was paid for, and is kept somewhere."""
+
+    def spooled() -> Spooled:
+        return Spooled.of(call.job, settlement_of(call.intent.id, outcome, cost_of(call.model, outcome)))
+
+    return settle_or_spool(services, lambda: settle(services, call, outcome), spooled)
 
 
 def _left_to_parse(failure: Failure) -> bool:

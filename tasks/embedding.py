@@ -17,7 +17,6 @@ from uuid import UUID, uuid4
 
 import structlog
 from sqlalchemy import Connection
-from sqlalchemy.exc import SQLAlchemyError
 
 from db import budgets, collections, embeddings, jobs, ledger, models
 from db.budgets import Refusal, Reservation
@@ -36,7 +35,7 @@ from tasks import remedy as remedies
 from tasks import slots
 from tasks.services import Services
 from tasks.settlement import cost_of, settlement_of
-from tasks.spool import Spooled, spool
+from tasks.spool import Spooled, settle_or_spool
 from tasks.steps import Step, Stop
 
 __all__ = ["EmbeddingCall", "ask", "call_for_some", "worst_case"]
@@ -179,22 +178,21 @@ def _not_sent(kind: FailureKind, message: str) -> Embedding:
 
 
 def _store(services: Services, call: EmbeddingCall, answer: Embedding) -> Step | None:
-    """Settles; where the database is away the vectors go to the spool, because they were paid for."""
+    """The vectors were paid for, and are kept somewhere."""
     settlement = settlement_of(call.intent.id, answer.outcome, cost_of(call.model, answer.outcome))
     vectors = dict(zip(call.texts, answer.vectors or (), strict=False))
-    try:
-        return _settle(services, call, settlement, vectors, answer.outcome.failure)
-    except SQLAlchemyError as error:
-        log.warning("spooled", call=str(call.intent.id), error=type(error).__name__)
-        kept = Spooled(
+
+    def spooled() -> Spooled:
+        return Spooled(
             job_id=call.job.id,
             epoch=call.job.epoch,
             settlement=settlement,
             embedding_model=call.model.name,
             vectors={each.hex(): vector for each, vector in vectors.items()},
         )
-        spool(services.spool, services.owner, kept)
-        return Stop("spooled")
+
+    failure = answer.outcome.failure
+    return settle_or_spool(services, lambda: _settle(services, call, settlement, vectors, failure), spooled)
 
 
 def _settle(

@@ -8,22 +8,30 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 import structlog
 from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
 
 from db import embeddings, jobs, ledger
 from db.jobs import Drive, Job, Stage
+from tasks.services import Services
+from tasks.steps import Stop
 
-__all__ = ["Spooled", "drain", "spool"]
+__all__ = ["Spooled", "drain", "settle_or_spool", "spool"]
 
 log = structlog.get_logger()
+
+HELD_S = 300.0
+AGAIN_S = 1.0
+Settled = TypeVar("Settled")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,11 +54,42 @@ def spool(folder: Path, owner: str, spooled: Spooled) -> None:
     """Writes the settlement under its call's id. Raises OSError where the disk does not take it."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     draft = folder / f".{owner}-{spooled.settlement.id}"
-    with draft.open("w", encoding="utf-8") as file:
-        json.dump(_plain(spooled), file)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.rename(folder / f"{spooled.settlement.id}.json")
+    try:
+        with draft.open("w", encoding="utf-8") as file:
+            json.dump(_plain(spooled), file)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.rename(folder / f"{spooled.settlement.id}.json")
+    except OSError:
+        draft.unlink(missing_ok=True)
+        raise
+
+
+def settle_or_spool(
+    services: Services, settle: Callable[[], Settled], spooled: Callable[[], Spooled]
+) -> Settled | Stop:
+    """Settles a call; where the database is away, what was paid for goes to the spool.
+
+    Where the spool's disk is full too, it stays in memory, and both are tried again and again. Raises OSError
+    after five minutes of that: the call is in doubt by then, and its thread has other work to do.
+    """
+    give_up_at = time.monotonic() + HELD_S
+    while True:
+        try:
+            return settle()
+        except SQLAlchemyError as error:
+            log.warning("not_settled", error=type(error).__name__)
+        kept = spooled()
+        try:
+            spool(services.spool, services.owner, kept)
+        except OSError as error:
+            log.error("spool_refused", call=str(kept.settlement.id), error=error.strerror)
+            if time.monotonic() > give_up_at:
+                raise
+            time.sleep(AGAIN_S)
+        else:
+            log.warning("spooled", call=str(kept.settlement.id))
+            return Stop("spooled")
 
 
 def drain(folder: Path, engine: Engine, *, message_s: float) -> Iterator[Drive]:
