@@ -12,7 +12,7 @@ from sqlalchemy import Connection, RowMapping, text
 
 from docmill.errors import JobUnknown
 
-__all__ = ["Days", "JobReport", "ended", "job_report", "recent", "saved_by_layer", "timeline"]
+__all__ = ["Days", "JobReport", "drives", "ended", "job_report", "recent", "saved_by_layer", "timeline"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,11 +88,27 @@ def job_report(connection: Connection, job_id: int, *, tenant: str | None = None
     return _report(row)
 
 
+def drives(connection: Connection, job_id: int) -> list[dict[str, Any]]:
+    """Each publication of a job's chain: ``epoch``, ``stage``, ``cause``, ``at``, and ``late_s``.
+
+    ``late_s`` is for a job that got stuck: seconds from when somebody had to look at it until it was driven again.
+    Raises JobUnknown.
+    """
+    rows = connection.execute(
+        text(
+            "select d.epoch, d.stage, cause, at, extract(epoch from at - due_at)::float as late_s"
+            " from jobs j left join drives d on d.job_id = j.id where j.id = :id order by d.epoch"
+        ),
+        {"id": job_id},
+    )
+    found = [dict(row) for row in rows.mappings()]
+    if not found:
+        raise JobUnknown(job_id)
+    return [row for row in found if row["epoch"] is not None]
+
+
 def timeline(connection: Connection, job_id: int) -> dict[str, list[dict[str, Any]]]:
     """How a job came to its end: ``stages`` (each publication of its chain) and ``attempts`` (each call)."""
-    drives = connection.execute(
-        text("select epoch, stage, cause, at from drives where job_id = :id order by epoch"), {"id": job_id}
-    )
     calls = connection.execute(
         text(
             "select id, purpose, attempt, try, state, provider, model, input_tokens, cached_tokens, output_tokens,"
@@ -102,7 +118,7 @@ def timeline(connection: Connection, job_id: int) -> dict[str, list[dict[str, An
         {"id": job_id},
     )
     return {
-        "stages": [_plain(row) for row in drives.mappings()],
+        "stages": drives(connection, job_id),
         "attempts": [_plain(row) for row in calls.mappings()],
     }
 

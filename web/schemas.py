@@ -174,6 +174,9 @@ class StageShown(BaseModel):
     stage: str
     cause: str
     at: datetime
+    late_s: float | None = Field(
+        description="Where recovery drove a job that got stuck: seconds since somebody had to look at it."
+    )
 
 
 class CallShown(BaseModel):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -17,12 +18,18 @@ def jobs(
     stuck: Annotated[bool, typer.Option("--stuck", help="Only those that broke workers or got lost.")] = False,
     state: Annotated[str | None, typer.Option(help="As in failed.")] = None,
     limit: int = 50,
+    drives: Annotated[
+        int | None, typer.Option("--drives", metavar="ID", help="Each time that job was sent on its way, and why.")
+    ] = None,
     as_json: AsJson = False,
     data: Data = None,
 ) -> None:
-    """The latest jobs."""
+    """The latest jobs; or what recovery did for one."""
     from db.reports import recent
 
+    if drives is not None:
+        _show_drives(drives, as_json=as_json, data=data)
+        return
     with open_stack(data) as (_, engine), engine.connect() as connection:
         found = recent(connection, limit=limit, stuck=stuck, state=state)
     if as_json:
@@ -42,6 +49,28 @@ def jobs(
         for report in found
     ]
     print_table("Jobs", ("job", "document", "prompt", "state", "at", "failure", "USD"), rows)
+
+
+def _show_drives(job_id: int, *, as_json: bool, data: Path | None) -> None:
+    from db.reports import drives
+
+    with open_stack(data) as (_, engine), engine.connect() as connection:
+        found = drives(connection, job_id)
+    if as_json:
+        for drive in found:
+            print_json({**drive, "at": drive["at"].isoformat()})
+        return
+    rows = [
+        (
+            drive["epoch"],
+            f"{drive['at']:%Y-%m-%d %H:%M:%S}",
+            drive["stage"],
+            drive["cause"],
+            "" if drive["late_s"] is None else f"{drive['late_s']:.1f}",
+        )
+        for drive in found
+    ]
+    print_table(f"Drives of job {job_id}", ("epoch", "at", "stage", "cause", "late s"), rows)
 
 
 def result(

@@ -34,6 +34,10 @@ def test_a_receipt_becomes_a_priced_answer(up: Path, tmp_path: Path) -> None:
     assert job["value"]["total"] == 4.1
     assert float(job["cost_usd"]) > 0
 
+    driven = docmill("jobs", "--drives", str(job["id"]), "--data", str(up), "--json")
+    assert [
+        (row["stage"], row["cause"], row["late_s"]) for row in map(json.loads, driven.stdout.splitlines())
+    ] == [("validate", "start", None)]
     told = docmill("result", str(job["id"]), "--data", str(up))
     assert json.loads(told.stdout) == job["value"]
     costs = docmill("costs", "--by", "feature,user", "--data", str(up), "--json")
