@@ -24,7 +24,7 @@ from tests.faults.report import keep
 
 SEED = 20
 LASTS_S = 600.0
-WORKERS = ("io-1", "io-2", "cpu-1", "quarantine")
+WORKERS = ("io-1", "io-2", "cpu-1", "quarantine-1")
 
 Fault = Callable[[Lab, random.Random], None]
 
@@ -146,11 +146,12 @@ def _accepted(lab: Lab, batch: list[Submission]) -> list[int]:
 
 
 @contextmanager
-def _beside(work: Callable[[threading.Event], object]) -> Iterator[None]:
-    """The work goes on in a thread; what it raises is raised at the end."""
+def _beside(work: Callable[[threading.Event], object], ending: threading.Event) -> Iterator[None]:
+    """The work goes on in a thread; what it raises brings the end, and is raised then."""
     stop = threading.Event()
     with ThreadPoolExecutor(1) as pool:
         running = pool.submit(work, stop)
+        running.add_done_callback(lambda _: ending.set())
         try:
             yield
         finally:
@@ -168,8 +169,8 @@ def test_everything_breaks_at_random(lab: Lab, trial: Callable[[str, str], Trial
     ending = threading.Event()
     threading.Timer(LASTS_S, ending.set).start()
     with (
-        _beside(lambda stop: _submit(lab, run, stop)),
-        _beside(lambda stop: _break(lab, OF_WORKERS, seed=f"{SEED}/w", pause_s=15, stop=stop)),
+        _beside(lambda stop: _submit(lab, run, stop), ending),
+        _beside(lambda stop: _break(lab, OF_WORKERS, seed=f"{SEED}/w", pause_s=15, stop=stop), ending),
     ):
         # On this thread: a server ends with the thread that started it.
         _break(lab, OF_SERVERS, seed=f"{SEED}/s", pause_s=30, stop=ending)
