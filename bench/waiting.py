@@ -86,7 +86,6 @@ def looking_after(running: MeasuredStack) -> dict[str, float]:
 
         def look_for_room() -> None:
             dispatch.dispatch(connection, dispatch.room(connection), message_s=MESSAGE_S)
-            dispatch.some_wait(connection)
 
         def cpu_ms(work: Callable[[], None]) -> float:
             before = taken(server)

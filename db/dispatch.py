@@ -26,7 +26,6 @@ __all__ = [
     "room",
     "see_worker",
     "send_again",
-    "some_wait",
     "spare_leases",
     "sweep",
     "try_lead",
@@ -39,6 +38,8 @@ SEEN_WITHIN_S = 30.0
 SWEPT_AT_ONCE = 500
 CPU_AHEAD = 16
 """Jobs in hand for each slot that reads or parses: most take milliseconds, and upkeep looks ten times a second."""
+LANES = ("interactive", "bulk")
+"""The first goes first."""
 CLAIMED_STAGES = "('validate', 'parse', 'chunk')"
 
 
@@ -51,6 +52,8 @@ class Room:
     all: int
     kept: int
     """Of ``all``, what only interactive jobs may use."""
+    wanted: frozenset[str]
+    """The lanes in which jobs wait for it."""
 
 
 def try_lead(connection: Connection) -> bool:
@@ -92,22 +95,28 @@ def forget_worker(connection: Connection, name: str) -> None:
 
 def room(connection: Connection) -> Room:
     """What the workers that were seen lately have not in hand already."""
-    seen = connection.execute(
-        text(
-            "select queue, sum(slots)::int as slots from workers"
-            " where seen_at > clock_timestamp() - make_interval(secs => :within) group by queue"
-        ),
-        {"within": SEEN_WITHIN_S},
+    found = connection.execute(text(ROOM), {"within": SEEN_WITHIN_S, "lanes": list(LANES)}).one()
+    io = 2 * found.io
+    return Room(
+        cpu=CPU_AHEAD * found.cpu - found.at_cpu,
+        all=io - found.out,
+        kept=io // 10,
+        wanted=frozenset(found.wanted),
     )
-    slots = {row.queue: row.slots for row in seen}
-    out = connection.execute(
-        text(
-            f"select count(*) filter (where stage in {CLAIMED_STAGES}) as cpu, count(*) as total"
-            " from jobs where wait in ('sent', 'running', 'countdown')"
-        )
-    ).one()
-    io = 2 * slots.get("io", 0)
-    return Room(cpu=CPU_AHEAD * slots.get("cpu", 0) - out.cpu, all=io - out.total, kept=io // 10)
+
+
+# Asked ten times a second while jobs wait, and so in one round trip.
+ROOM = f"""
+select seen.io, seen.cpu, under_way.at_cpu, under_way.out,
+  array(select lanes.name from unnest(cast(:lanes as text[])) lanes(name)
+    where exists (select from jobs where wait = 'unsent' and lane = lanes.name)) as wanted
+from (
+  select coalesce(sum(slots) filter (where queue = 'io'), 0)::int as io,
+    coalesce(sum(slots) filter (where queue = 'cpu'), 0)::int as cpu
+  from workers where seen_at > clock_timestamp() - make_interval(secs => :within)) seen,
+(select count(*) filter (where stage in {CLAIMED_STAGES}) as at_cpu, count(*) as out
+  from jobs where wait in ('sent', 'running', 'countdown')) under_way
+"""
 
 
 def processes(connection: Connection) -> int:
@@ -167,7 +176,9 @@ update jobs set wait = 'unsent', state = 'queued', wake_at = clock_timestamp() w
 def dispatch(connection: Connection, available: Room, *, message_s: float) -> list[Drive]:
     """Drives waiting jobs, as many as there is room for. Commit, then publish what it returns."""
     drives: list[Drive] = []
-    for lane, kept in (("interactive", 0), ("bulk", available.kept)):
+    for lane, kept in zip(LANES, (0, available.kept), strict=True):
+        if lane not in available.wanted:
+            continue
         # Jobs that come back from a hold were begun before, and go first.
         limit = available.all - kept - len(drives)
         drives += _start(connection, lane, limit, "stage <> 'validate'", message_s)
@@ -231,11 +242,6 @@ def _drive(cause: str, redrives: str) -> str:
         f" when stage in ('complete', 'embed') then false else redrives > {QUARANTINED_AT} end)"
         " as quarantined from moved"
     )
-
-
-def some_wait(connection: Connection) -> bool:
-    """Whether jobs wait for room."""
-    return bool(connection.execute(text("select exists (select 1 from jobs where wait = 'unsent')")).scalar())
 
 
 def sweep(connection: Connection, *, message_s: float) -> list[Drive]:

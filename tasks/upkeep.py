@@ -112,13 +112,13 @@ class Upkeep:
                 return drives, False
             if sweeps:
                 # The limits are asked before any row is locked.
-                rooms = {key: services.limiter.room(key) for key in fleet.held_for(connection)}
+                free = {key: services.limiter.room(key) for key in fleet.held_for(connection)}
                 drives += fleet.sweep(connection, message_s=services.message_s)
-                for key, room in rooms.items():
-                    fleet.wake(connection, key, room)
-            drives += fleet.dispatch(connection, fleet.room(connection), message_s=services.message_s)
-            waiting = fleet.some_wait(connection)
-        return drives, waiting
+                for key, slots in free.items():
+                    fleet.wake(connection, key, slots)
+            room = fleet.room(connection)
+            drives += fleet.dispatch(connection, room, message_s=services.message_s)
+        return drives, bool(room.wanted)
 
     def _meet_fleet(self) -> bool:
         """Shows this worker and counts the others, once a second; whether it is time to sweep, too."""
