@@ -15,11 +15,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Literal, Self
 
 from jinja2 import StrictUndefined, Template, TemplateError, UndefinedError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from docmill.errors import PromptBroken, PromptError, VariableMissing
 from docmill.llm.types import Message
@@ -63,6 +63,15 @@ class CachePolicy(Strict):
         return self.days * 86_400
 
 
+class Retrieval(Strict):
+    """What is looked for in a document that is longer than its room."""
+
+    by: Literal["fields", "ends"] = "fields"
+    """What the answer's fields say of themselves; or its beginning and end, as for a kind or a summary."""
+    question: str | None = None
+    """The parameter that asks instead; the one called ``question`` unless another is named."""
+
+
 class Config(Strict):
     """What ``prompt.toml`` holds."""
 
@@ -71,18 +80,29 @@ class Config(Strict):
     draft: bool = False
     limits: Limits = Limits()
     cache: CachePolicy = CachePolicy()
+    retrieval: Retrieval = Retrieval()
     params: dict[str, Param] = {}
+
+    @model_validator(mode="after")
+    def retrieval_names_parameters(self) -> Self:
+        named = self.retrieval.question
+        if named is not None and named not in self.params:
+            raise ValueError(f"retrieval.question names no parameter: {named!r} is not among [params]")
+        return self
 
 
 @dataclass(frozen=True, kw_only=True)
 class Excerpt:
     """What the model is shown of a document: all of it in one passage, or the chosen ones in order."""
 
+    GAP: ClassVar[str] = "\n[...]\n"
+    """Between two passages."""
+
     passages: tuple[str, ...]
 
     @property
     def text(self) -> str:
-        return "\n[...]\n".join(self.passages)
+        return self.GAP.join(self.passages)
 
     @property
     def fenced(self) -> str:
@@ -149,6 +169,18 @@ class PromptVersion:
     @property
     def example(self) -> Any:
         return (self.output_model.model_json_schema().get("examples") or [None])[0]
+
+    def asked(self, params: Mapping[str, Any]) -> tuple[str, ...]:
+        """What a document is searched for where it is too long: a question, or what each field of the answer says.
+
+        Nothing where the prompt wants its beginning and its end.
+        """
+        question = params.get(self.config.retrieval.question or "question")
+        if isinstance(question, str) and question.strip():
+            return (question,)
+        if self.config.retrieval.by == "ends":
+            return ()
+        return tuple(_described(name, field, self.schema) for name, field in self.schema["properties"].items())
 
     def render(self, excerpt: Excerpt, params: Mapping[str, Any]) -> tuple[Message, ...]:
         """The messages of a first attempt. Raises VariableMissing, and PromptError for an unknown parameter."""
@@ -231,6 +263,20 @@ def _strict_schema(schema: Any) -> Any:
     if isinstance(strict.get("properties"), dict) and strict.get("type") == "object":
         strict |= {"required": list(strict["properties"]), "additionalProperties": False}
     return strict
+
+
+def _described(name: str, field: Mapping[str, Any], root: Mapping[str, Any]) -> str:
+    """A field's name and description, and those of the fields below it, in words."""
+    below = [field, *field.get("anyOf", ())]
+    below += [each["items"] for each in below if "items" in each]
+    below = [root["$defs"][each["$ref"].rpartition("/")[2]] if "$ref" in each else each for each in below]
+    told = [name.replace("_", " "), *(each["description"] for each in below if "description" in each)]
+    members = [
+        f"{member.replace('_', ' ')} {each.get('description', '')}".strip()
+        for part in below
+        for member, each in part.get("properties", {}).items()
+    ]
+    return ": ".join(filter(None, (". ".join(told), ", ".join(members))))
 
 
 def _fenced_json(value: Any) -> str:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from db import jobs, models
 from db.jobs import Job
 from docmill.errors import Failure
-from docmill.llm.tokens import counter_for, shortened
+from docmill.llm.tokens import counter_for
+from docmill.retrieval.fitting import fitting, left_out
+from docmill.retrieval.offline import embed_offline
 from docmill.settings import ModelTable
 from prompts import Excerpt, PromptVersion
 from tasks.services import Services
@@ -27,18 +29,33 @@ def context(services: Services, job: Job) -> Step:
     room = _room(services, job, prompt)
     if room.tokens == 0:
         return _no_room(services, job)
-    chosen = choose(document.text, room)
+    chosen = choose(document.text, room, prompt.asked(job.params))
     with services.autocommit.connect() as connection:
         moved = jobs.advance(connection, job, "complete", message_s=services.message_s, context=chosen)
     return Onward() if moved else Stop("stale")
 
 
-def choose(text: str, room: Room) -> dict[str, Any]:
-    """The record of the choice: ``passages`` as offsets in the text, tokens, and characters left out."""
-    spans = shortened(text, room.tokens, room.counter)
-    kept = sum(end - start for start, end in spans)
-    estimate = sum(room.counter.estimate(text[start:end]) for start, end in spans)
-    return {"passages": spans, **room.record(estimate), "left_out_chars": len(text) - kept}
+def choose(text: str, room: Room, asked: Sequence[str]) -> dict[str, Any]:
+    """The record of the choice: ``passages`` as offsets in the text, tokens, and what was left out.
+
+    A document that fits is shown whole; of another, the passages that say most about what is ``asked``.
+    """
+    spans = fitting(
+        text,
+        asked,
+        tokens=room.tokens,
+        counter=room.counter,
+        embed=embed_offline,
+        gap_tokens=room.counter.count(Excerpt.GAP),
+    )
+    rest = left_out(text, spans)
+    estimate = room.counter.estimate(passages(text, {"passages": spans}).text)
+    return {
+        "passages": spans,
+        **room.record(estimate),
+        "left_out": rest,
+        "left_out_chars": sum(end - start for start, end in rest),
+    }
 
 
 def passages(text: str, chosen: Mapping[str, Any]) -> Excerpt:
