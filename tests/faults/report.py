@@ -9,7 +9,7 @@ import json
 import os
 import platform
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +17,8 @@ from typing import Any
 
 __all__ = ["Row", "keep", "quantile", "render"]
 
+FAULTS = (*map(str, range(1, 22)), "10b", "10c", "18b", "R1", "R2", "R5", "R9", "R18")
+"""All rows that there should be."""
 DOCS = Path(__file__).parents[2] / "docs"
 ROWS = DOCS / "faults.json"
 PAGE = DOCS / "faults.md"
@@ -71,9 +73,24 @@ def keep(row: Row) -> None:
 
 
 def render() -> None:
-    rows = list(_rows().values())
-    lines = [HEAD.format(machine=rows[-1]["machine"], python=platform.python_version()), *map(_line, rows)]
-    PAGE.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    rows = _rows()
+    head = HEAD.format(
+        machine=max(rows.values(), key=lambda row: row["at"])["machine"],
+        python=platform.python_version(),
+        summary=_summary(rows),
+    )
+    PAGE.write_text("\n".join([head, *map(_line, rows.values())]) + "\n", encoding="utf-8")
+
+
+def _summary(rows: Mapping[str, Mapping[str, Any]]) -> str:
+    consuming = [row["consuming_after_s"] for row in rows.values() if row["consuming_after_s"] is not None]
+    late = [row["late_p95_s"] for row in rows.values() if row["late_p95_s"] is not None]
+    missing = [fault for fault in FAULTS if fault not in rows]
+    return (
+        f"Over all rows: {sum(row['jobs'] for row in rows.values())} jobs; after a repair, work went on within"
+        f" {max(consuming):.1f} s; the highest p95 of *late* is {max(late):.1f} s. "
+        + (f"Not run yet: {', '.join(missing)}." if missing else "No row is missing.")
+    )
 
 
 def _rows() -> dict[str, dict[str, Any]]:
@@ -104,12 +121,16 @@ HEAD = """# What was broken, and what came of it
 
 `make faults` breaks a running fleet in each of these ways and writes this page. Every row is a run of real
 processes: `docmill up` with two `io` workers and one `cpu` worker, PostgreSQL and Valkey behind a TCP proxy, and the
-provider simulator. Machine: {machine}; Python {python}; other work ran on it at the same time.
+provider simulator. `make faults ONLY=broker` runs those again whose test has that word in its name. Rows R… have
+RabbitMQ (3.10, quorum queues) for a broker, 10b and 10c PgBouncer (1.18, transaction mode) before Postgres. Machine: {machine}; Python {python}; other work ran on it at the same time.
 
 In every row these held, or the run would have failed: each accepted job ended; each job that is done has one
 result, and none was ever changed (a trigger in the database watches); the provider's bill and the ledger agree line
 by line, and a billed call that is neither answered nor surplus is marked `possibly_billed`; the queues ended empty.
-Only the faults that can kill an open call (2, 3, 12, 16, 19, 20) may start more calls than there are answers.
+Only the faults that can end an open call (2, 3, 4, 12, 14, 16, 18b, 19, 20, R2) may leave one that is possibly billed.
+Calls that were refused (429, 500, 503) are started, and neither answered nor billed.
+
+{summary}
 
 - *results* of *jobs*; *duplicates* are results stored twice or changed.
 - *calls*: started / answered / surplus (an answer to what another answer stands for already).
