@@ -77,7 +77,13 @@ def _answer(request: dict[str, Any], body: bytes) -> _Answer:
         message = f"reading it takes more than {limits.memory_bytes // 2**20} MB of memory"
         return _Answer(header={"unreadable": "too_large", "message": message}, last=True)
     except RecursionError:
-        return _Answer(header={"unreadable": "too_large", "message": "it is nested too deeply"}, last=True)
+        return _Answer(
+            header={
+                "unreadable": "too_large",
+                "message": "it is nested too deeply: submit what is inside by itself",
+            },
+            last=True,
+        )
 
 
 def _read(reading: Reading) -> _Answer:

@@ -70,7 +70,9 @@ def _require_depth(tree: lxml.html.HtmlElement, limits: Limits) -> None:
     for event, _ in lxml.etree.iterwalk(tree, events=("start", "end")):
         depth += 1 if event == "start" else -1
         if depth > limits.max_depth:
-            raise Unreadable("too_large", f"the HTML nests more than {limits.max_depth} elements")
+            raise Unreadable(
+                "too_large", f"the HTML nests more than {limits.max_depth} elements: submit its text alone"
+            )
 
 
 def _drop_unseen(tree: lxml.html.HtmlElement) -> None:

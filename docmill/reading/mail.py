@@ -69,7 +69,9 @@ def _header(message: EmailMessage, name: str) -> str:
 def _collect(part: EmailMessage, letter: _Letter, charset: str | None, limits: Limits, depth: int) -> None:
     """Adds to ``letter`` what one part, and the parts within it, have to say."""
     if depth <= 0:
-        raise Unreadable("too_large", f"the message nests more than {limits.max_depth} parts")
+        raise Unreadable(
+            "too_large", f"the message nests more than {limits.max_depth} parts: submit what is inside by itself"
+        )
     kind = part.get_content_type()
     _require_open(part, kind)
     if kind == "message/rfc822":
