@@ -35,6 +35,9 @@ WORD_CANDIDATES = 20_000
 """Chunks that are scored by their words, at most about so many."""
 WORDS_SHARE = 0.6
 """Of the score. Best for Cranfield were 0.5, for XQuAD 0.5 to 0.7, for spans of long texts 0.6 to 0.7."""
+EF_SEARCH = 400
+"""Vectors that a walk through the index keeps at hand. Texts that overlap have many near neighbours of equal
+worth, and with fewer the walk ends among the first ones that it meets."""
 SCANNED_MOST = 40_000
 """Vectors the index is asked for, at most, where a filter refuses most of them."""
 
@@ -83,36 +86,45 @@ def search(connection: Connection, collection: Collection, question: Question) -
         "words": question.words if by_words else "",
         "filter": json.dumps(dict(question.filter)),
         "chunks": max(1, collection.chunks),
-        "looked_at": EXACT_MOST + 1 if question.filter or collection.chunks <= EXACT_MOST else 0,
-        "candidates": max(CANDIDATES if by_words else 0, question.limit),
-        "limit": question.limit,
         "each": question.each_document or question.limit,
         "vector": None if question.vector is None else str(list(question.vector)),
     }
-    rows = connection.execute(text(_statement(model, by_words=by_words)), values).mappings()
+    statement = _statement(model, question, by_words=by_words, large=collection.chunks > EXACT_MOST)
+    rows = connection.execute(text(statement), values).mappings()
     return [Hit(**row) for row in rows]
 
 
-def _statement(model: _Model | None, *, by_words: bool) -> str:
-    """The model's number and its dimensions stand in the statement itself: only so its index is found."""
-    if model is None:
-        return WORDED + FUSED.format(found=BY_WORDS, cosine="null::float8", vectors="", score="word_score") + TOP
-    near = NEAR.format(**vars(model))
-    named = {"cosine": COSINE.format(**vars(model)), "vectors": VECTORS.format(**vars(model))}
-    if by_words:
-        found, score = (
-            f"{BY_WORDS} union {BY_VECTOR}",
-            f"{WORDS_SHARE} * words + {1 - WORDS_SHARE} * coalesce(cosine, 0)",
-        )
-    else:
-        found, score = BY_VECTOR, "cosine"
-    return WORDED + near + FUSED.format(found=found, score=score, **named) + TOP
+def _statement(model: _Model | None, question: Question, *, by_words: bool, large: bool) -> str:
+    """The model's number and dimensions stand in the statement itself: only so its index is found.
+
+    So do limits: a plan for any number of rows would read whole tables.
+    """
+    candidates = max(CANDIDATES if by_words else 0, question.limit)
+    named = {
+        "candidates": candidates,
+        "ef_search": min(1000, max(EF_SEARCH, candidates)),
+        "limit": question.limit,
+        "kept": "and meta @> cast(:filter as jsonb)" if question.filter else "",
+        "found": BY_WORDS,
+        "score": "word_score",
+        "cosine": "null::float8",
+        "vectors": "",
+    }
+    near = ""
+    if model is not None:
+        named |= {"id": model.id, "distance": DISTANCE.format(dimensions=model.dimensions), "score": "cosine"}
+        named |= {"cosine": "1 - {distance}".format(**named), "vectors": VECTORS.format(**named)}
+        named["found"] = f"{BY_WORDS} union {BY_VECTOR}" if by_words else BY_VECTOR
+        if by_words:
+            named["score"] = f"{WORDS_SHARE} * words + {1 - WORDS_SHARE} * coalesce(cosine, 0)"
+        near = INDEXED if large and not question.filter else LOOKED_AT
+    return (WORDED + near + FUSED + TOP).format(**named)
 
 
 BY_WORDS = "select id from worded"
 BY_VECTOR = "select chunk_id as id from near"
 VECTORS = "left join vectors on vectors.chunk_id = chunks.id and vectors.model_id = {id}"
-COSINE = "1 - (vectors.v::halfvec({dimensions}) <=> cast(:vector as halfvec({dimensions})))"
+DISTANCE = "(v::halfvec({dimensions}) <=> cast(:vector as halfvec({dimensions})))"
 
 
 WORDED = f"""
@@ -122,36 +134,44 @@ with words as materialized (
   cross join lateral docmill_terms(:collection, language, :words)
   left join terms using (key)
 ), weighed as materialized (
-  select key, ln(1 + (greatest(:chunks, chunks) - chunks + 0.5) / (chunks + 0.5)) as weight,
+  select key, chunks, ln(1 + (greatest(:chunks, chunks) - chunks + 0.5) / (chunks + 0.5)) as weight,
          sum(chunks) over (order by chunks, key) - chunks as rarer
   from words
 ), asked as materialized (
-  select ('{{' || string_agg(key || ':' || weight::real, ',') || '}}/1000000000')::sparsevec as terms,
-         array_agg(key) filter (where rarer < {WORD_CANDIDATES}) as keys
+  select ('{{{{' || string_agg(key || ':' || weight::real, ',') || '}}}}/1000000000')::sparsevec as terms,
+         array_agg(key) filter (where rarer = 0 or rarer + chunks <= {WORD_CANDIDATES}) as keys
   from weighed
 ), worded as materialized (
   select id from chunks
-  where keys && (select keys from asked) and meta @> cast(:filter as jsonb)
-  order by terms <#> (select terms from asked) limit :candidates
+  where keys && (select keys from asked) {{kept}}
+  order by terms <#> (select terms from asked) limit {{candidates}}
 )"""
 
 # The settings of the index scan are made by the condition that gates it, so before its first step.
-NEAR = f"""
+SETTINGS = f"""
+       set_config('hnsw.iterative_scan', 'relaxed_order', true) is not null
+       and set_config('hnsw.max_scan_tuples', '{SCANNED_MOST}', true) is not null
+       and set_config('hnsw.ef_search', '{{ef_search}}', true) is not null"""
+
+INDEXED = f"""
+, near as materialized (
+  select chunk_id from vectors
+  where (select {SETTINGS}) and model_id = {{id}} and collection_id = :collection
+  order by {{distance}} limit {{candidates}}
+)"""
+
+LOOKED_AT = f"""
 , few as materialized (
-  select chunk_id, v from vectors
-  where collection_id = :collection and model_id = {{id}} and meta @> cast(:filter as jsonb) limit :looked_at
+  select chunk_id, {{distance}} as distance from vectors
+  where collection_id = :collection and model_id = {{id}} {{kept}} limit {EXACT_MOST + 1}
 ), near as materialized (
   (select chunk_id from few where (select count(*) from few) <= {EXACT_MOST}
-   order by v::halfvec({{dimensions}}) <=> cast(:vector as halfvec({{dimensions}})) limit :candidates)
+   order by distance limit {{candidates}})
   union all
   (select chunk_id from vectors
-   where (select (count(*) > {EXACT_MOST} or :looked_at = 0)
-            and set_config('hnsw.iterative_scan', 'relaxed_order', true) is not null
-            and set_config('hnsw.max_scan_tuples', '{SCANNED_MOST}', true) is not null
-            and set_config('hnsw.ef_search', least(1000, greatest(80, :candidates))::text, true) is not null
-          from few)
-     and model_id = {{id}} and collection_id = :collection and meta @> cast(:filter as jsonb)
-   order by v::halfvec({{dimensions}}) <=> cast(:vector as halfvec({{dimensions}})) limit :candidates)
+   where (select count(*) > {EXACT_MOST} and {SETTINGS} from few)
+     and model_id = {{id}} and collection_id = :collection {{kept}}
+   order by {{distance}} limit {{candidates}})
 )"""
 
 FUSED = """
@@ -169,7 +189,7 @@ FUSED = """
 
 TOP = """
 , top as (
-  select * from placed where place <= :each order by score desc, id limit :limit
+  select * from placed where place <= :each order by score desc, id limit {limit}
 )
 select chunks.id as chunk_id, chunks.document_id, documents.name as document, position, start_at as start,
        end_at as end, chunks.text, chunks.meta, score, word_score, cosine

@@ -7,6 +7,7 @@ up to date now and then, by upkeep, after collections have changed.
 from __future__ import annotations
 
 from sqlalchemy import Connection, text
+from sqlalchemy.exc import OperationalError
 
 __all__ = ["INDEXED_FROM", "build_index", "count_words", "stale", "take_over", "unindexed"]
 
@@ -14,6 +15,13 @@ SAMPLED_CHUNKS = 50_000
 """More are not counted: how common a word is, a sample tells as well."""
 INDEXED_FROM = 20_000
 """Vectors of a model from which on an index is built: fewer are looked at faster one by one."""
+NEIGHBOURS = 16
+LOOKED_AT = 100
+"""Of the index: neighbours of a vector on each level, and how many are looked at to find them."""
+BYTES_A_NODE = 800
+"""In memory while the index is built, beside the vector itself."""
+MOST_MEMORY_KB = 4 * 1024 * 1024
+"""Taken for that at most, and only as far as it is needed."""
 
 
 def stale(connection: Connection) -> list[int]:
@@ -90,9 +98,37 @@ def build_index(connection: Connection, model_id: int, dimensions: int) -> None:
     """
     name = f"vectors_hnsw_{model_id:d}"
     connection.execute(text(f"drop index concurrently if exists {name}"))
+    _give_memory(connection, model_id, dimensions)
+    try:
+        _build(connection, name, model_id, dimensions)
+    except OperationalError:
+        # Workers share the graph in memory that a container may not give; one process needs none of it.
+        connection.execute(text(f"drop index concurrently if exists {name}"))
+        connection.execute(text("set max_parallel_maintenance_workers = 0"))
+        _build(connection, name, model_id, dimensions)
+    finally:
+        connection.execute(text("reset max_parallel_maintenance_workers"))
+        connection.execute(text("reset maintenance_work_mem"))
+
+
+def _give_memory(connection: Connection, model_id: int, dimensions: int) -> None:
+    """A graph that does not fit into memory while it is built takes many times as long."""
+    connection.execute(
+        text(
+            "select set_config('maintenance_work_mem', greatest("
+            " (select setting::bigint from pg_settings where name = 'maintenance_work_mem'),"
+            " least(:most, 65536 + (select count(*) from vectors where model_id = :model) * :each / 1024)"
+            ")::bigint || 'kB', false)"
+        ),
+        {"model": model_id, "each": 2 * dimensions + BYTES_A_NODE, "most": MOST_MEMORY_KB},
+    )
+
+
+def _build(connection: Connection, name: str, model_id: int, dimensions: int) -> None:
     connection.execute(
         text(
             f"create index concurrently {name} on vectors"
-            f" using hnsw ((v::halfvec({dimensions:d})) halfvec_cosine_ops) where model_id = {model_id:d}"
+            f" using hnsw ((v::halfvec({dimensions:d})) halfvec_cosine_ops)"
+            f" with (m = {NEIGHBOURS}, ef_construction = {LOOKED_AT}) where model_id = {model_id:d}"
         )
     )

@@ -108,8 +108,9 @@ def test_a_filter_is_exact_with_and_without_the_index(
     )
     connection.execute(text("update chunks set meta = '{}' where text like 'The harbour%'"))
     if not looked_at_one_by_one:
-        statement = db.search.NEAR.replace(str(db.search.EXACT_MOST), "-1")
-        monkeypatch.setattr(db.search, "NEAR", statement)
+        statement = db.search.LOOKED_AT.replace(f"> {db.search.EXACT_MOST}", "> -1")
+        statement = statement.replace(f"<= {db.search.EXACT_MOST}", "<= -1")
+        monkeypatch.setattr(db.search, "LOOKED_AT", statement)
         model = collections.model_id(connection, collection.model, DIMENSIONS)
         connection.execute(
             text(
