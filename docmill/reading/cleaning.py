@@ -8,13 +8,20 @@ import re
 # https://www.unicode.org/faq/private_use.html#nonchar4.
 _UNKEEPABLE = re.compile("[\x00\ufffe\uffff]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
+# Nobody sees these, and a model reads them: controls of terminals, marks that turn the reading direction, spaces
+# without width, and the tags in which whole sentences can hide. The two joiners are letters' business in scripts
+# that join them, and nobody's beside Latin.
+_UNSEEN = re.compile(
+    "[\x01-\x08\x0e-\x1f\x7f\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff\U000e0000-\U000e007f]"
+)
+_STRAY_JOINER = re.compile("(?<=[\x00-\u024f])[\u200c\u200d]+|[\u200c\u200d]+(?=[\x00-\u024f])")
 _BLANK_LINES = re.compile(r"\n{4,}")
 
 
 def clean(text: str) -> str:
-    """``text`` with ``\\n`` as its only line end, without NUL, lone surrogates or a byte order mark."""
-    text = text.replace("\r\n", "\n").replace("\r", "\n").removeprefix("\ufeff")
-    return _SURROGATE.sub("\ufffd", _UNKEEPABLE.sub("", text))
+    """``text`` with ``\\n`` as its only line end, without NUL, lone surrogates, and what nobody sees."""
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    return _SURROGATE.sub("\ufffd", _STRAY_JOINER.sub("", _UNSEEN.sub("", _UNKEEPABLE.sub("", text))))
 
 
 def tidy(text: str) -> str:

@@ -19,9 +19,10 @@ from sqlalchemy import Engine
 from db.engine import make_engine
 from db.migrations import upgrade
 from tests.command import docmill
+from tests.walk import walk
 from workers.stack.servers import EmbeddedServers
 
-__all__ = ["docmill", "engine", "servers", "up"]
+__all__ = ["docmill", "engine", "servers", "up", "walk"]
 
 COMMAND = (sys.executable, "-m", "docmill.cli")
 

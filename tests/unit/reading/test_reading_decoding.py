@@ -111,6 +111,11 @@ def test_clean_text_can_be_kept(text: str) -> None:
     assert clean(cleaned) == cleaned or cleaned.startswith("\ufeff")
 
 
+def test_what_nobody_sees_is_taken_out_and_joiners_stay_where_letters_join() -> None:
+    assert clean("to\u200bt\u202eal\u2060 1\u200d0\x08\x1b[2J\U000e0041\ufeff") == "total 10[2J"
+    assert clean("می\u200cخواهم 👩\u200d💻\ta\fb\vc") == "می\u200cخواهم 👩\u200d💻\ta\fb\vc"
+
+
 def test_line_ends_become_one_kind() -> None:
     assert clean("a\r\nb\rc\nd\0\ud800") == "a\nb\nc\nd\ufffd"
 
