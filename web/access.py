@@ -9,6 +9,7 @@ from typing import Annotated
 from urllib.parse import urlsplit
 
 from fastapi import Depends, Request
+from fastapi.concurrency import run_in_threadpool
 from fastapi.security import HTTPBearer
 from sqlalchemy import Engine
 
@@ -32,7 +33,7 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def database(request: Request) -> Engine:
+async def database(request: Request) -> Engine:
     engine: Engine = request.app.state.engine
     return engine
 
@@ -40,21 +41,25 @@ def database(request: Request) -> Engine:
 Database = Annotated[Engine, Depends(database)]
 
 
-def tenant(request: Request, engine: Database) -> str:
+async def tenant(request: Request, engine: Database) -> str:
     """The tenant of the caller's key; without a key the default one, if only this machine can ask at all."""
     key = _key(request)
     if key is None:
         if request.app.state.keys_needed or _is_foreign(request):
             raise Problem(401, "a key is needed: `docmill keys add` makes one", CHALLENGE)
         return "default"
-    with engine.connect() as connection:
-        found = keys.tenant_of(connection, key)
+    found = await run_in_threadpool(_tenant_of, engine, key)
     if found is None:
         raise Problem(401, "the key is not valid, or was revoked", CHALLENGE)
     return found
 
 
 Tenant = Annotated[str, Depends(tenant)]
+
+
+def _tenant_of(engine: Engine, key: str) -> str | None:
+    with engine.connect() as connection:
+        return keys.tenant_of(connection, key)
 
 
 def _key(request: Request) -> str | None:
