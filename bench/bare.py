@@ -12,7 +12,10 @@ app.conf.update(
     task_ignore_result=True,
     worker_prefetch_multiplier=1,
     worker_disable_prefetch=True,
-    broker_transport_options={"global_keyprefix": "bare:"},
+    broker_transport_options={
+        "global_keyprefix": "bare:",
+        "ack_emulation": os.environ.get("BARE_ACK_EMULATION", "true") == "true",
+    },
     worker_hijack_root_logger=False,
 )
 counter = redis.Redis(unix_socket_path=os.environ["BARE_BROKER"].removeprefix("redis+socket://"))

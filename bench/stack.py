@@ -20,7 +20,7 @@ from sqlalchemy import Engine, text
 from db.engine import make_engine
 from db.submit import Submission, submit
 
-__all__ = ["MeasuredStack", "stack"]
+__all__ = ["MeasuredStack", "cpu_seconds", "stack"]
 
 WORKERS = ("io", "cpu", "quarantine")
 
@@ -51,7 +51,7 @@ class MeasuredStack:
 
     def cpu_seconds(self) -> dict[str, float]:
         """Seconds of CPU that each part has taken so far, with children that run and children that ended."""
-        return {name: sum(_cpu_seconds(each) for each in _family(pid)) for name, pid in self.pids.items()}
+        return {name: cpu_seconds(pid) for name, pid in self.pids.items()}
 
     def workers_cpu_seconds(self) -> float:
         return sum(taken for name, taken in self.cpu_seconds().items() if name.startswith(WORKERS))
@@ -99,6 +99,7 @@ def _family(pid: int) -> list[psutil.Process]:
     return [parent, *parent.children(recursive=True)]
 
 
-def _cpu_seconds(process: psutil.Process) -> float:
-    times = process.cpu_times()
-    return float(times.user + times.system + times.children_user + times.children_system)
+def cpu_seconds(pid: int) -> float:
+    """Seconds of CPU that a process has taken so far, with its children, those that ended too."""
+    times = [each.cpu_times() for each in _family(pid)]
+    return float(sum(each.user + each.system + each.children_user + each.children_system for each in times))
