@@ -1,6 +1,6 @@
 """How much of a provider's limits a fleet uses, and how often it is told no.
 
-    flock … .venv/bin/python -m bench.limits [--only known-second,…] [--documents 3000] [--json]
+    .venv/bin/python -m bench.limits [--only known-second,…] [--documents 3000] [--json]
 
 A simulator at 600 requests and 200,000 tokens a minute, four io workers, documents of mixed length: with its
 one-second bucket and with its fixed window, with the limits in docmill.toml (known) and learned from answers
