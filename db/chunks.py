@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
-__all__ = ["Indexed", "Passage", "digest", "write"]
+__all__ = ["Indexed", "Passage", "Place", "digest", "texts_at", "write"]
 
 
 def digest(passage: str) -> bytes:
@@ -27,6 +27,36 @@ class Passage:
     text: str
     searchable: str
     """The text as it is parted into words (:func:`docmill.retrieval.languages.searchable`)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where a passage stands: characters from ``start`` up to ``end`` of a document's text."""
+
+    document_id: int
+    start: int
+    end: int
+
+
+def texts_at(connection: Connection, tenant: str, places: Sequence[Place]) -> list[str]:
+    """The words at these places of the tenant's documents; none where a document was deleted."""
+    if not places:
+        return []
+    rows = connection.execute(
+        text(
+            "select coalesce(substr(d.text, start_at + 1, end_at - start_at), '') as words"
+            " from unnest(cast(:ids as bigint[]), cast(:starts as int[]), cast(:ends as int[]))"
+            " with ordinality as places (document_id, start_at, end_at, at)"
+            " left join documents d on d.id = places.document_id and d.tenant = :tenant order by at"
+        ),
+        {
+            "tenant": tenant,
+            "ids": [place.document_id for place in places],
+            "starts": [place.start for place in places],
+            "ends": [place.end for place in places],
+        },
+    )
+    return [row.words for row in rows]
 
 
 @dataclass(frozen=True, kw_only=True)

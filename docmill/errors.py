@@ -148,6 +148,7 @@ class EmbeddingAway(ServiceAway):
             f"the question has no vector of {model}: {failure.kind}: {failure.message}; "
             f"try again later, or search by words alone, as --mode text"
         )
+        self.model = model
         self.failure = failure
 
 

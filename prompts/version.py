@@ -27,6 +27,7 @@ from docmill.llm.types import Message
 __all__ = ["Config", "Excerpt", "PromptVersion"]
 
 ANSWER = "Answer with one JSON object that fits this JSON Schema, and nothing else:"
+NOTHING_FOUND = "(The collection has no passage on this.)"
 LONGEST_TEMPLATE = 100_000
 """Characters."""
 FILES = ("correction.j2", "output.py", "prompt.toml", "system.j2", "user.j2")
@@ -64,12 +65,18 @@ class CachePolicy(Strict):
 
 
 class Retrieval(Strict):
-    """What is looked for in a document that is longer than its room."""
+    """What is looked for in a document that is longer than its room, and in a collection beside it."""
 
     by: Literal["fields", "ends"] = "fields"
     """What the answer's fields say of themselves; or its beginning and end, as for a kind or a summary."""
     question: str | None = None
     """The parameter that asks instead; the one called ``question`` unless another is named."""
+    collection: str | None = None
+    """The parameter that names a collection, out of which passages are shown too."""
+    passages: int = Field(default=8, gt=0, le=50)
+    """Of the collection, at most."""
+    tokens: int = Field(default=4000, gt=0)
+    """For them, at most."""
 
 
 class Config(Strict):
@@ -85,20 +92,25 @@ class Config(Strict):
 
     @model_validator(mode="after")
     def retrieval_names_parameters(self) -> Self:
-        named = self.retrieval.question
-        if named is not None and named not in self.params:
-            raise ValueError(f"retrieval.question names no parameter: {named!r} is not among [params]")
+        for field in ("question", "collection"):
+            named = getattr(self.retrieval, field)
+            if named is not None and named not in self.params:
+                raise ValueError(f"retrieval.{field} names no parameter: {named!r} is not among [params]")
         return self
 
 
 @dataclass(frozen=True, kw_only=True)
 class Excerpt:
-    """What the model is shown of a document: all of it in one passage, or the chosen ones in order."""
+    """What the model is shown of a document: all of it in one passage, or the chosen ones in order.
+
+    ``found`` are passages out of a collection, of other documents; their numbers begin at 1.
+    """
 
     GAP: ClassVar[str] = "\n[...]\n"
     """Between two passages."""
 
     passages: tuple[str, ...]
+    found: tuple[str, ...] = ()
 
     @property
     def text(self) -> str:
@@ -107,10 +119,19 @@ class Excerpt:
     @property
     def fenced(self) -> str:
         """The text between two lines that occur nowhere in it."""
-        nonce = hashlib.sha256(self.text.encode()).hexdigest()[:12]
-        while f"</document-{nonce}>" in self.text:
-            nonce = hashlib.sha256(nonce.encode()).hexdigest()[:12]
+        nonce = _nonce("document", self.text)
         return f"<document-{nonce}>\n{self.text}\n</document-{nonce}>"
+
+    @property
+    def numbered(self) -> str:
+        """The found passages, each between two lines that occur in none of them."""
+        if not self.found:
+            return NOTHING_FOUND
+        nonce = _nonce("passage", "\n".join(self.found))
+        return "\n".join(
+            f'<passage-{nonce} number="{number}">\n{passage}\n</passage-{nonce}>'
+            for number, passage in enumerate(self.found, start=1)
+        )
 
 
 class PromptVersion:
@@ -175,18 +196,31 @@ class PromptVersion:
 
         Nothing where the prompt wants its beginning and its end.
         """
-        question = params.get(self.config.retrieval.question or "question")
-        if isinstance(question, str) and question.strip():
+        question = self.question(params)
+        if question is not None:
             return (question,)
         if self.config.retrieval.by == "ends":
             return ()
         return tuple(_described(name, field, self.schema) for name, field in self.schema["properties"].items())
 
+    def question(self, params: Mapping[str, Any]) -> str | None:
+        """What is asked by a parameter; None where the fields ask."""
+        question = params.get(self.config.retrieval.question or "question")
+        return question if isinstance(question, str) and question.strip() else None
+
+    def collection(self, params: Mapping[str, Any]) -> str | None:
+        """The collection out of which passages are shown; None for a prompt without one."""
+        named = self.config.retrieval.collection
+        return None if named is None else str(self._variables(params)[named])
+
     def render(self, excerpt: Excerpt, params: Mapping[str, Any]) -> tuple[Message, ...]:
         """The messages of a first attempt. Raises VariableMissing, and PromptError for an unknown parameter."""
         variables = self._variables(params)
         system = self._render("system.j2", {**variables, "answer_format": self._answer_format})
-        user = self._render("user.j2", {**variables, "document": excerpt.fenced})
+        shown = {"document": excerpt.fenced} | (
+            {"passages": excerpt.numbered} if self.config.retrieval.collection else {}
+        )
+        user = self._render("user.j2", {**variables, **shown})
         return (Message(role="system", content=system), Message(role="user", content=user))
 
     def render_correction(
@@ -248,6 +282,14 @@ class PromptVersion:
             return Config.model_validate(tomllib.loads(self._files["prompt.toml"]))
         except (tomllib.TOMLDecodeError, ValidationError) as error:
             raise PromptBroken(f"{path}: {error}") from error
+
+
+def _nonce(tag: str, text: str) -> str:
+    """Makes a fence of ``tag`` that does not occur in the text."""
+    nonce = hashlib.sha256(text.encode()).hexdigest()[:12]
+    while f"{tag}-{nonce}" in text:
+        nonce = hashlib.sha256(nonce.encode()).hexdigest()[:12]
+    return nonce
 
 
 def _strict_schema(schema: Any) -> Any:

@@ -31,6 +31,7 @@ from prompts import PromptVersion
 from tasks import remedy as remedies
 from tasks import slots
 from tasks.affording import reserve, short_of_money, worst_case
+from tasks.context import excerpt_of
 from tasks.drive import drive_to_store
 from tasks.remedy import Setback
 from tasks.request import as_json, compose, input_hash
@@ -155,14 +156,15 @@ def _prepare(services: Services, job: Job) -> Call | Step:
         model = services.settings.models.get(remedies.ladder_model(job, prompt))
     except Misconfigured as error:
         return _fail(services, job, Failure(kind="not_found", message=str(error)))
+    if job.document is None or job.document.text is None:
+        return _fail(services, job, Failure(kind="unreadable", message="the document was deleted"))
     with services.autocommit.connect() as connection:
         previous = ledger.previous_reply(connection, job) if job.purpose == "correction" else None
         state = models.state_of(connection, model)
+        excerpt = excerpt_of(connection, job, job.document.text)
     if state.hold_s > 0:
         return remedies.past_hold(services, job, prompt, state) or _held(services, job, model, state.hold_s)
-    if job.document is None or job.document.text is None:
-        return _fail(services, job, Failure(kind="unreadable", message="the document was deleted"))
-    request = compose(job, prompt, model, job.document.text, previous)
+    request = compose(job, prompt, model, excerpt, previous)
     intent = _intent(services, job, prompt, model, request)
     return Call(job=job, prompt=prompt, model=model, state=state, request=request, intent=intent)
 

@@ -1,23 +1,34 @@
-"""Context: which parts of the document the model is shown, and what is left out."""
+"""Context: what the model is shown of the document, and of a collection, and what is left out."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from db import jobs, models
+from sqlalchemy import Connection
+
+from db import chunks, jobs, models
+from db.chunks import Place
 from db.jobs import Job
-from docmill.errors import Failure
-from docmill.llm.tokens import counter_for
+from db.search import Hit
+from docmill.errors import CollectionUnknown, EmbeddingAway, Failure, Misconfigured
+from docmill.llm.tokens import Counter, counter_for
 from docmill.retrieval.fitting import fitting, left_out
 from docmill.retrieval.offline import embed_offline
 from docmill.settings import ModelTable
 from prompts import Excerpt, PromptVersion
+from tasks.embedding import remedied
+from tasks.question import Asker, passages_for
 from tasks.services import Services
 from tasks.steps import Onward, Step, Stop
 from tasks.window import Room, ladder_model, room_for
 
-__all__ = ["context", "passages"]
+__all__ = ["context", "excerpt_of", "found_places"]
+
+BUDGET_S = 60.0
+"""After so long a job whose question no budget covers looks again."""
+LONGEST_QUESTION = 2000
+"""Characters of a document that a collection is searched for."""
 
 
 def context(services: Services, job: Job) -> Step:
@@ -29,38 +40,94 @@ def context(services: Services, job: Job) -> Step:
     room = _room(services, job, prompt)
     if room.tokens == 0:
         return _no_room(services, job)
-    chosen = choose(document.text, room, prompt.asked(job.params))
+    found = _found(services, job, prompt, document.text)
+    if not isinstance(found, list):
+        return found
+    chosen = choose(document.text, room, prompt.asked(job.params), _fitting(found, document.text, room, prompt))
     with services.autocommit.connect() as connection:
         moved = jobs.advance(connection, job, "complete", message_s=services.message_s, context=chosen)
     return Onward() if moved else Stop("stale")
 
 
-def choose(text: str, room: Room, asked: Sequence[str]) -> dict[str, Any]:
+def choose(text: str, room: Room, asked: Sequence[str], found: Sequence[Hit] = ()) -> dict[str, Any]:
     """The record of the choice: ``passages`` as offsets in the text, tokens, and what was left out.
 
-    A document that fits is shown whole; of another, the passages that say most about what is ``asked``.
+    A document that fits beside what was ``found`` in a collection is shown whole; of another, the passages that
+    say most about what is ``asked``.
     """
+    numbered = Excerpt(passages=(), found=tuple(hit.text for hit in found))
+    numbered_tokens = room.counter.estimate(numbered.numbered) if found else 0
     spans = fitting(
         text,
         asked,
-        tokens=room.tokens,
+        tokens=room.tokens - room.counter.scaled(numbered_tokens),
         counter=room.counter,
         embed=embed_offline,
         gap_tokens=room.counter.count(Excerpt.GAP),
     )
     rest = left_out(text, spans)
-    estimate = room.counter.estimate(passages(text, {"passages": spans}).text)
+    shown = Excerpt(passages=tuple(text[start:end] for start, end in spans))
     return {
         "passages": spans,
-        **room.record(estimate),
+        **room.record(room.counter.estimate(shown.text) + numbered_tokens),
         "left_out": rest,
         "left_out_chars": sum(end - start for start, end in rest),
+        "found": [{"document_id": hit.document_id, "start": hit.start, "end": hit.end} for hit in found],
     }
 
 
-def passages(text: str, chosen: Mapping[str, Any]) -> Excerpt:
+def excerpt_of(connection: Connection, job: Job, text: str) -> Excerpt:
     """The chosen passages' words."""
-    return Excerpt(passages=tuple(text[start:end] for start, end in chosen["passages"]))
+    chosen = job.context or {"passages": [(0, len(text))]}
+    found = chunks.texts_at(connection, job.tenant, found_places(chosen))
+    return Excerpt(passages=tuple(text[start:end] for start, end in chosen["passages"]), found=tuple(found))
+
+
+def found_places(chosen: Mapping[str, Any]) -> list[Place]:
+    """Where the passages of a collection stand that were found, in the order of their numbers."""
+    return [Place(**place) for place in chosen.get("found", ())]
+
+
+def _found(services: Services, job: Job, prompt: PromptVersion, text: str) -> list[Hit] | Step:
+    """Passages of the prompt's collection, the best first, or what is done where it cannot be searched."""
+    collection = prompt.collection(job.params)
+    if collection is None:
+        return []
+    asker = Asker(tenant=job.tenant, feature=job.feature, usr=job.usr, lane=job.lane)
+    words = prompt.question(job.params) or text[:LONGEST_QUESTION]
+    limit = prompt.config.retrieval.passages
+    try:
+        return passages_for(services, collection, words, asker=asker, limit=limit)
+    except EmbeddingAway as away:
+        return _unasked(services, job, away)
+    except (CollectionUnknown, Misconfigured) as error:
+        return _failed(services, job, Failure(kind="bad_request", message=str(error)))
+
+
+def _unasked(services: Services, job: Job, away: EmbeddingAway) -> Step:
+    """The question has no vector for now."""
+    with services.engine.begin() as connection:
+        if away.failure.kind == "budget":
+            jobs.hold(connection, job, "rate", for_s=BUDGET_S)
+            return Stop("held: budget")
+        return remedied(connection, job, services.settings.models.get(away.model), away.failure)
+
+
+def _fitting(found: Sequence[Hit], text: str, room: Room, prompt: PromptVersion) -> list[Hit]:
+    """The best of them that fit: the document has half of the room, as far as it needs it."""
+    left = min(
+        prompt.config.retrieval.tokens,
+        room.tokens - min(room.counter.count(text), room.tokens // 2),
+    )
+    kept: list[Hit] = []
+    for hit in found:
+        if _numbered_tokens([*kept, hit], room.counter) <= left:
+            kept.append(hit)
+    return kept
+
+
+def _numbered_tokens(hits: Sequence[Hit], counter: Counter) -> int:
+    return counter.count(Excerpt(passages=(), found=tuple(hit.text for hit in hits)).numbered)
 
 
 def _room(services: Services, job: Job, prompt: PromptVersion) -> Room:
@@ -78,13 +145,14 @@ def _learned(services: Services, model: ModelTable) -> Mapping[str, Any]:
 
 def _no_room(services: Services, job: Job) -> Step:
     message = "the prompt alone fills the model's window: use a shorter prompt, or a ladder with a larger window"
-    with services.autocommit.connect() as connection:
-        jobs.end(connection, job, "failed", failure=Failure(kind="context_overflow", message=message))
-    return Stop("failed: context_overflow")
+    return _failed(services, job, Failure(kind="context_overflow", message=message))
 
 
 def _gone(services: Services, job: Job) -> Step:
-    failure = Failure(kind="unreadable", message="the document was deleted")
+    return _failed(services, job, Failure(kind="unreadable", message="the document was deleted"), "empty")
+
+
+def _failed(services: Services, job: Job, failure: Failure, detail: str = "") -> Step:
     with services.autocommit.connect() as connection:
-        jobs.end(connection, job, "failed", failure=failure, detail="empty")
-    return Stop("failed: unreadable")
+        jobs.end(connection, job, "failed", failure=failure, detail=detail)
+    return Stop(f"failed: {failure.kind}")

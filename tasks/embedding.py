@@ -209,7 +209,7 @@ def _settle(
         if vectors and not fresh:
             embeddings.mark_surplus(connection, call.intent.id)
         if failure is not None:
-            return _remedied(connection, call, failure)
+            return remedied(connection, call.job, call.model, failure)
     return _same_length(services, call, vectors)
 
 
@@ -226,17 +226,18 @@ def _same_length(services: Services, call: EmbeddingCall, vectors: Mapping[bytes
     return None
 
 
-def _remedied(connection: Connection, call: EmbeddingCall, failure: Failure) -> Step:
+def remedied(connection: Connection, job: Job, model: Model, failure: Failure) -> Step:
     """Waits as the failure asks for; there is no other model, and no smaller request, to try."""
-    job, name = call.job, call.model.name
+    name = model.name
     now = Tried(purpose="first", kind=failure.kind, model=name)
-    before = [Tried(purpose="first", kind=entry["kind"], model=name) for entry in job.history]
+    embeds = [entry for entry in job.history if entry["purpose"] == "embed"]
+    before = [Tried(purpose="first", kind=entry["kind"], model=name) for entry in embeds]
     policy = Policy(ladder=(name,), jitter=random.random(), may_review=False)  # noqa: S311 - it spreads waits
     remedy = decide(failure, [*before, now], policy)
-    if not jobs.note_failure(connection, job, _entry(call, failure, remedy)):
+    if not jobs.note_failure(connection, job, _entry(name, failure, remedy)):
         return Stop("stale")
     if remedy.hold_model and remedy.hold_s is not None:
-        models.hold(connection, call.model, for_s=remedy.hold_s, cause=failure.kind)
+        models.hold(connection, model, for_s=remedy.hold_s, cause=failure.kind)
     match remedy.action:
         case "retry":
             return remedies.wait(connection, job, remedy.countdown_s, failure.kind)
@@ -249,13 +250,13 @@ def _remedied(connection: Connection, call: EmbeddingCall, failure: Failure) -> 
             return Stop(f"failed: {failure.kind}")
 
 
-def _entry(call: EmbeddingCall, failure: Failure, remedy: Remedy) -> dict[str, Any]:
+def _entry(name: str, failure: Failure, remedy: Remedy) -> dict[str, Any]:
     """What the job's history keeps of it."""
     return {
         "kind": failure.kind,
         "purpose": "embed",
         "attempt": 0,
-        "model": call.model.name,
+        "model": name,
         "remedy": remedy.action,
         "reason": remedy.reason,
         "message": failure.message,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -10,10 +9,12 @@ from db import jobs
 from db.jobs import Job
 from docmill.errors import Failure, ReplyRejected
 from docmill.parsing import accept, correction_problems
-from docmill.parsing.evidence import evidence
-from prompts import PromptVersion
+from docmill.parsing.citing import cited
+from docmill.parsing.evidence import Evidence, evidence
+from docmill.parsing.grounding import Document
+from prompts import Excerpt, PromptVersion
 from tasks import remedy as remedies
-from tasks.context import passages
+from tasks.context import excerpt_of, found_places
 from tasks.remedy import Setback
 from tasks.services import Services
 from tasks.steps import Onward, Step, Stop
@@ -27,27 +28,48 @@ def parse(services: Services, job: Job) -> Step:
     answer, document = job.answer, job.document
     if answer is None or document is None or document.text is None:
         return _nothing_there(services, job)
-    shown = (job.context or {"passages": [(0, len(document.text))]})["passages"]
-    seen = passages(document.text, {"passages": shown}).text
-    try:
-        value = accept(answer.text, prompt.output_model, document=seen, finish_reason=answer.finish_reason)
-    except ReplyRejected as rejected:
-        return _rejected(services, _with_doubtful(job, rejected.value, prompt, shown), prompt, rejected)
     with services.autocommit.connect() as connection:
-        kept = _kept(value, prompt, document.text, shown)
+        excerpt = excerpt_of(connection, job, document.text)
+    try:
+        value = accept(
+            answer.text,
+            prompt.output_model,
+            document=excerpt.text,
+            passages=excerpt.found,
+            finish_reason=answer.finish_reason,
+        )
+    except ReplyRejected as rejected:
+        doubtful = (
+            job if rejected.value is None else replace(job, value=_kept(job, prompt, excerpt, rejected.value))
+        )
+        return _rejected(services, doubtful, prompt, rejected)
+    with services.autocommit.connect() as connection:
+        kept = _kept(job, prompt, excerpt, value)
         moved = jobs.advance(connection, job, "store", message_s=services.message_s, value=kept)
     return Onward() if moved else Stop("stale")
 
 
-def _kept(value: object, prompt: PromptVersion, text: str, shown: Sequence[tuple[int, int]]) -> dict[str, Any]:
-    return {"answer": value, "evidence": evidence(value, prompt.output_model, text, shown)}
+def _kept(job: Job, prompt: PromptVersion, excerpt: Excerpt, value: object) -> dict[str, Any]:
+    """The answer with its places. Also one that was rejected is kept: a person may have to look at it."""
+    text = (job.document.text if job.document else None) or ""
+    shown = (job.context or {"passages": [(0, len(text))]})["passages"]
+    places = evidence(value, prompt.output_model, text, shown)
+    if excerpt.found:
+        places = (places or {}) | _citations(job, excerpt, value)
+    return {"answer": value, "evidence": places}
 
 
-def _with_doubtful(job: Job, value: object, prompt: PromptVersion, shown: Sequence[tuple[int, int]]) -> Job:
-    """What the reply did say is kept, with its places: a person may have to look at it."""
-    if value is None or job.document is None or job.document.text is None:
-        return job
-    return replace(job, value=_kept(value, prompt, job.document.text, shown))
+def _citations(job: Job, excerpt: Excerpt, value: object) -> Evidence:
+    """Where the quotes of citations stand, each in a document of the collection."""
+    at = found_places(job.context or {})
+    return {
+        place: {
+            "document_id": at[number].document_id,
+            "start": at[number].start + start,
+            "end": at[number].start + end,
+        }
+        for place, number, start, end in cited(value, [Document(passage) for passage in excerpt.found])
+    }
 
 
 def _rejected(services: Services, job: Job, prompt: PromptVersion, rejected: ReplyRejected) -> Step:

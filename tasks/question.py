@@ -20,18 +20,20 @@ from db.budgets import Refusal
 from db.chunks import digest
 from db.models import ModelState
 from db.search import Hit, Mode, Question, search
-from docmill.errors import EmbeddingAway, Failure
+from db.submit import Submission, check_answerable
+from docmill.errors import EmbeddingAway, Failure, Misconfigured
 from docmill.llm.limits import Limits
 from docmill.llm.tokens import counter_for
 from docmill.retrieval import offline
 from docmill.retrieval.languages import searchable
 from docmill.settings import Model
+from prompts import PromptVersion
 from tasks import slots
 from tasks.embedding import ask, worst_case
 from tasks.services import Services
 from tasks.settlement import cost_of, settlement_of
 
-__all__ = ["Asker", "passages_for", "vector_for"]
+__all__ = ["Asker", "passages_for", "submission_of", "vector_for"]
 
 OTHERS_S = 0.1
 """After so long it is looked again for a vector that another process asks for."""
@@ -82,6 +84,43 @@ def passages_for(
             if now.model == found.model:
                 return search(connection, now, question)
         # Another model took over in between, and has the vectors from now on.
+
+
+def submission_of(
+    connection: Connection,
+    prompt: PromptVersion,
+    collection: str,
+    words: str,
+    *,
+    tenant: str = "default",
+    **options: Any,
+) -> Submission:
+    """A question as a job: the document is the question, and a parameter names the collection.
+
+    ``options`` are fields of a Submission. Raises CollectionUnknown; Misconfigured for a prompt that looks into no
+    collection, and where nothing is asked; SubmitRefused where no worker could answer.
+    """
+    parameter = prompt.config.retrieval.collection
+    if parameter is None:
+        raise Misconfigured(
+            f"prompt {prompt} looks into no collection: take `answer`, or name a parameter as `collection` "
+            f"under [retrieval] in its prompt.toml"
+        )
+    if not words.strip():
+        raise Misconfigured("there is nothing to answer: ask something")
+    collections.find(connection, tenant, collection)
+    check_answerable(connection, prompt.name, prompt.version)
+    asked: dict[str, Any] = {"lane": "interactive", "params": {}, **options}
+    asked["params"] = {**asked["params"], parameter: collection}
+    return Submission(
+        prompt=prompt.name,
+        version=prompt.version,
+        body=words.encode(),
+        media_type="text/plain",
+        name="question",
+        tenant=tenant,
+        **asked,
+    )
 
 
 def vector_for(services: Services, name: str, words: str, *, asker: Asker) -> list[float]:

@@ -45,7 +45,7 @@ def policy_of(services: Services, prompt: PromptVersion, job: Job, jitter: float
 
 
 def tried(job: Job, prompt: PromptVersion) -> list[Tried]:
-    """The job's failed calls so far."""
+    """The job's failed calls so far, those for a question's vector left out: they are another model's."""
     return [
         Tried(
             purpose=entry["purpose"],
@@ -55,6 +55,7 @@ def tried(job: Job, prompt: PromptVersion) -> list[Tried]:
             output_limit=entry.get("output_limit"),
         )
         for entry in job.history
+        if entry["purpose"] != "embed"
     ]
 
 

@@ -10,16 +10,15 @@ from typing import Any
 from db.jobs import Job
 from docmill.llm.types import Request
 from docmill.settings import Model
-from prompts import PromptVersion
-from tasks.context import passages
+from prompts import Excerpt, PromptVersion
 from tasks.window import output_limit
 
 __all__ = ["as_json", "compose", "input_hash"]
 
 
-def compose(job: Job, prompt: PromptVersion, model: Model, text: str, previous: str | None) -> Request:
+def compose(job: Job, prompt: PromptVersion, model: Model, excerpt: Excerpt, previous: str | None) -> Request:
     """The request of the job's present attempt; ``previous`` is the reply that a correction is about."""
-    messages = prompt.render(passages(text, job.context or {"passages": [(0, len(text))]}), job.params)
+    messages = prompt.render(excerpt, job.params)
     if job.purpose == "correction" and previous is not None:
         messages = prompt.render_correction(messages, previous, _problems(job))
     limits = prompt.config.limits

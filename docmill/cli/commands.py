@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from docmill.cli.ask import ask
 from docmill.cli.budgets import budgets
 from docmill.cli.collections import collections, index, search
 from docmill.cli.costs import costs
@@ -28,6 +29,7 @@ COMMANDS = (
     submit,
     index,
     search,
+    ask,
     jobs,
     result,
     retry,

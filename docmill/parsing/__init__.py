@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, TypeVar
 
@@ -11,12 +11,13 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import to_jsonable_python
 
 from docmill.errors import ReplyInvalid, ReplyNotJson, ReplyRejected, ReplyTruncated, ReplyWrong
+from docmill.parsing.citing import Citation
 from docmill.parsing.extraction import answer_of, candidates, fenced, strict
 from docmill.parsing.fitting import fitted, is_foreign, label_in, word_in
 from docmill.parsing.grounding import Document, Grounded
 from docmill.parsing.schema import SCALARS, kinds, labels, problems
 
-__all__ = ["Grounded", "accept", "correction_problems", "parse"]
+__all__ = ["Citation", "Grounded", "accept", "correction_problems", "parse"]
 
 T = TypeVar("T")
 
@@ -109,20 +110,33 @@ def _decoded(text: str) -> list[object]:
         return []
 
 
-def accept(text: str, output: type[BaseModel], *, document: str, finish_reason: str = "stop") -> dict[str, Any]:
+def accept(
+    text: str,
+    output: type[BaseModel],
+    *,
+    document: str,
+    passages: Sequence[str] | None = None,
+    finish_reason: str = "stop",
+) -> dict[str, Any]:
     """The reply as JSON that fits ``output``, its grounded values found in ``document``.
 
-    A field that was left out is no null: the schema, as the prompt states it, demands every field. Raises as
-    :func:`parse`.
+    Its citations are found in the numbered ``passages``. A field that was left out is no null: the schema, as the
+    prompt states it, demands every field. Raises as :func:`parse`.
     """
     _must_be_whole(finish_reason)
-    shape, source = output.model_json_schema(), Document(document)
-    return _first_that_fits(candidates(text), lambda value: _accepted(value, output, shape, source))
+    shape = output.model_json_schema()
+    sources = {
+        "document": Document(document),
+        "passages": None if passages is None else [Document(passage) for passage in passages],
+    }
+    return _first_that_fits(candidates(text), lambda value: _accepted(value, output, shape, sources))
 
 
-def _accepted(value: Any, output: type[BaseModel], shape: dict[str, Any], document: Document) -> dict[str, Any]:
+def _accepted(
+    value: Any, output: type[BaseModel], shape: dict[str, Any], sources: Mapping[str, Any]
+) -> dict[str, Any]:
     _storable(value)
-    model = _validated(fitted(value, shape), output, document)
+    model = _validated(fitted(value, shape), output, sources)
     missing = tuple(_left_out(model, ""))
     if missing:
         raise ReplyInvalid(_summary(missing), problems=missing, value=value)
@@ -172,10 +186,10 @@ def _fitting(value: Any, schema: dict[str, Any]) -> object:
     return value
 
 
-def _validated(value: Any, output: type[BaseModel], document: Document | None) -> BaseModel:
+def _validated(value: Any, output: type[BaseModel], sources: Mapping[str, Any] | None) -> BaseModel:
     try:
         # Strict about JSON types, yet from JSON: a date is a string there.
-        return output.model_validate_json(json.dumps(value), context={"document": document})
+        return output.model_validate_json(json.dumps(value), context=sources)
     except ValidationError as error:
         raise _rejection(error, value) from error
 

@@ -121,3 +121,35 @@ def test_a_failed_index_job_goes_on_where_it_failed(engine: Engine) -> None:
         row = connection.execute(text("select * from jobs where id = :id"), {"id": job}).one()
         assert (row.state, row.wait, row.stage, row.attempt) == ("queued", "unsent", "embed", before)
         connection.rollback()
+
+
+def test_a_question_is_answered_with_its_place_or_not_at_all(up: Path, docmill: Command, tmp_path: Path) -> None:
+    name = f"c-{uuid4()}"
+    told(docmill, up, "index", *written(tmp_path), "--collection", name, "--wait")
+    (found,) = told(docmill, up, "ask", "When does the harbour gate close?", "--collection", name)
+    assert (found["state"], found["value"]["answered"]) == ("done", True)
+    (place,) = found["citations"]
+    body = NOTES["harbour.txt"]
+    assert (place["document"], place["quote"]) == ("harbour.txt", body[place["start"] : place["end"]])
+
+    shown = docmill("ask", "When does the harbour gate close?", "--collection", name, "--data", str(up))
+    assert shown.returncode == 0
+    assert body in shown.stdout
+    assert f"harbour.txt, characters 0–{len(body)}" in shown.stdout
+
+    (refused,) = told(docmill, up, "ask", "Who won the chess championship in Reykjavik?", "--collection", name)
+    assert (refused["state"], refused["value"]["answered"], refused["citations"]) == ("done", False, [])
+
+
+def test_a_question_that_cannot_be_asked_says_why(up: Path, docmill: Command, tmp_path: Path) -> None:
+    for arguments, why in (
+        (("When?", "--collection", "nowhere"), "there is no collection 'nowhere'"),
+        (
+            ("When?", "--collection", "nowhere", "--prompt", "receipt"),
+            "prompt receipt/v2 looks into no collection",
+        ),
+        (("  ", "--collection", "nowhere"), "there is nothing to answer"),
+    ):
+        refused = docmill("ask", *arguments, "--data", str(up))
+        assert refused.returncode == 1
+        assert why in refused.stderr

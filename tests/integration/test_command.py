@@ -23,7 +23,14 @@ def test_prompts_are_listed_as_json_lines() -> None:
     found = docmill("prompts", "list", "--json")
     assert found.returncode == 0
     prompts = [json.loads(line) for line in found.stdout.splitlines()]
-    assert [prompt["name"] for prompt in prompts] == ["document_type", "invoice", "nda", "receipt", "summary"]
+    assert [prompt["name"] for prompt in prompts] == [
+        "answer",
+        "document_type",
+        "invoice",
+        "nda",
+        "receipt",
+        "summary",
+    ]
 
 
 def test_a_prompt_is_shown_as_the_model_sees_it() -> None:

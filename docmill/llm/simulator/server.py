@@ -25,7 +25,7 @@ from docmill.llm.simulator.bill import CHAT_MODELS, EMBEDDING_MODELS, Bill
 from docmill.llm.simulator.connection import Answer, Call, How, serve
 from docmill.llm.simulator.faults import ANSWER_FAULTS
 from docmill.llm.simulator.limits import Limit
-from docmill.llm.simulator.rules import answer, document_in, schema_in
+from docmill.llm.simulator.rules import answer, document_in, passages_in, schema_in
 from docmill.llm.simulator.settings import Settings
 from docmill.llm.simulator.shapes import SHAPES, OpenAIShape, Question, Refusal, Said, Shape, Wait
 
@@ -267,7 +267,8 @@ class Simulator:
         if schema is None:
             return document[:200]
         draw = self.settings.draw("shape", asked.digest, self._seen[asked.digest])
-        return faults.spoken(answer(document, schema), document, asked.faults, draw)
+        value = answer(document, schema, passages_in(question.messages))
+        return faults.spoken(value, document, asked.faults, draw)
 
     def _billed(self, shape: Shape, asked: Asked, said: Said, content: bytes) -> Answer:
         self._bill.charge(asked.call_id, said.model, tokens_in=said.tokens_in, tokens_out=said.tokens_out)

@@ -14,8 +14,10 @@ from docmill.errors import PromptBroken, PromptError, PromptUnknown, ReplyInvali
 from docmill.parsing import accept
 from prompts import Excerpt, Registry
 from prompts.registry import BUILT_IN
+from prompts.version import NOTHING_FOUND
 
-NAMES = ["document_type", "invoice", "nda", "receipt", "summary"]
+NAMES = ["answer", "document_type", "invoice", "nda", "receipt", "summary"]
+TOML = 'description = "x"\nladder = ["small"]\n'
 DOCUMENT = Excerpt(passages=("TOTAL 12.00",))
 
 
@@ -40,11 +42,13 @@ def test_the_prompts_that_ship_load_and_are_as_released() -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_messages_hold_instructions_schema_example_and_document(name: str) -> None:
     prompt = Registry().get(name)
-    system, user = prompt.render(DOCUMENT, {})
+    system, user = prompt.render(DOCUMENT, dict.fromkeys(prompt.config.params, "given"))
     assert json.dumps(prompt.schema, separators=(",", ":")) in system.content
     assert "For example:\n```json\n{" in system.content
     assert "TOTAL 12.00" not in system.content
-    assert user.content == DOCUMENT.fenced
+    before, fenced = user.content.partition(DOCUMENT.fenced)[:2]
+    assert fenced
+    assert before == (f"{NOTHING_FOUND}\n" if name == "answer" else "")
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -60,6 +64,33 @@ def test_no_document_can_close_its_own_fence(passages: tuple[str, ...]) -> None:
     fenced = Excerpt(passages=passages).fenced
     closing = fenced.rsplit("\n", 1)[1]
     assert fenced.count(closing) == 1
+
+
+@given(st.lists(st.text(alphabet=st.characters(exclude_categories=["Cs"])), min_size=1, max_size=4).map(tuple))
+def test_no_found_passage_can_close_its_fence_or_take_another_number(found: tuple[str, ...]) -> None:
+    numbered = Excerpt(passages=(), found=found).numbered
+    closing = numbered.rsplit("\n", 1)[1]
+    opening = closing.replace("</", "<").removesuffix(">")
+    assert numbered.count(closing) == numbered.count(opening) == len(found)
+    for number, passage in enumerate(found, start=1):
+        assert f'{opening} number="{number}">\n{passage}\n{closing}' in numbered
+
+
+def test_fields_ask_by_their_names_and_descriptions_unless_a_parameter_asks(own: Path) -> None:
+    nda, invoice = Registry().get("nda"), Registry().get("invoice")
+    assert "governing law. State or country" in nda.asked({})
+    assert any(asked.startswith("lines") and "line total" in asked for asked in invoice.asked({}))
+    write(own, "prompt.toml", TOML + '[params.question]\ndescription = "What is asked"\n')
+    assert Registry([own]).get("ticket").asked({"question": "When?"}) == ("When?",)
+    write(own, "prompt.toml", TOML + '[retrieval]\nby = "ends"\n')
+    assert Registry([own]).get("ticket").asked({}) == ()
+
+
+@pytest.mark.parametrize("field", ["question", "collection"])
+def test_retrieval_names_parameters_that_are_there(own: Path, field: str) -> None:
+    write(own, "prompt.toml", TOML + f'[retrieval]\n{field} = "nobody"\n')
+    with pytest.raises(PromptBroken, match=f"retrieval.{field} names no parameter: 'nobody'"):
+        Registry([own]).get("ticket")
 
 
 def test_a_document_is_never_read_as_a_template() -> None:

@@ -11,9 +11,10 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from docmill.llm.simulator.rules import amounts, dates, kinds, names, prose
+from docmill.llm.simulator.rules import amounts, citations, dates, kinds, names, prose
+from docmill.llm.simulator.rules.citations import passages_in
 
-__all__ = ["answer", "document_in", "schema_in"]
+__all__ = ["answer", "document_in", "passages_in", "schema_in"]
 
 FENCED_DOCUMENT = re.compile(r"<document-([0-9a-f]{12})>\n(.*)\n</document-\1>", re.DOTALL)
 FENCED_SCHEMA = re.compile(r"JSON Schema, and nothing else:\n```json\n(.*?)\n```", re.DOTALL)
@@ -38,8 +39,10 @@ def schema_in(messages: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
     return None
 
 
-def answer(document: str, schema: Mapping[str, Any]) -> Any:
-    """A value of the schema's shape with what the document holds."""
+def answer(document: str, schema: Mapping[str, Any], passages: Sequence[str] = ()) -> Any:
+    """A value of the schema's shape with what the document holds; a question is answered out of passages."""
+    if {"answered", "answer", "citations"} <= set(schema.get("properties", ())):
+        return citations.answer(document, passages)
     value = _value("", schema, schema, document)
     return _mended(value) if isinstance(value, dict) else value
 
