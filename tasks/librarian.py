@@ -2,7 +2,7 @@
 questions go after a while.
 
 Beside upkeep, in a thread of its own: an index over a million vectors takes minutes, and jobs go on meanwhile.
-Of the whole fleet one does it at a time, under a lock that goes with its connection.
+Of the whole fleet one does it at a time, under a lock that goes with its transaction.
 """
 
 from __future__ import annotations
@@ -48,19 +48,22 @@ class Librarian:
 
     def work(self) -> None:
         """Does what is due; nothing where another process is at it."""
+        # A session's lock would be lost, and stay for ever, behind a pooler in transaction mode. This transaction
+        # does nothing else, so that it sees nothing, and no index waits for it; it may be idle for long.
+        with self.services.engine.begin() as guard:
+            guard.execute(text("select set_config('idle_in_transaction_session_timeout', '0', true)"))
+            if guard.execute(text("select pg_try_advisory_xact_lock(:key)"), {"key": LOCK}).scalar():
+                self._look_after()
+
+    def _look_after(self) -> None:
         with self.services.autocommit.connect() as connection:
-            if not connection.execute(text("select pg_try_advisory_lock(:key)"), {"key": LOCK}).scalar():
-                return
-            try:
-                embeddings.forget_questions(connection, after_days=QUESTIONS_KEPT_DAYS)
-                self._count()
-                for name in statistics.take_over(connection):
-                    log.info("model_took_over", collection=name)
-                for model_id, dimensions in statistics.unindexed(connection):
-                    log.info("index_building", model=model_id)
-                    statistics.build_index(connection, model_id, dimensions)
-            finally:
-                connection.execute(text("select pg_advisory_unlock(:key)"), {"key": LOCK})
+            embeddings.forget_questions(connection, after_days=QUESTIONS_KEPT_DAYS)
+            self._count()
+            for name in statistics.take_over(connection):
+                log.info("model_took_over", collection=name)
+            for model_id, dimensions in statistics.unindexed(connection):
+                log.info("index_building", model=model_id)
+                statistics.build_index(connection, model_id, dimensions)
 
     def _count(self) -> None:
         with self.services.autocommit.connect() as connection:

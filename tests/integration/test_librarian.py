@@ -1,0 +1,38 @@
+"""One process at a time looks after collections, and its lock is no session's: behind a pooler there are none."""
+
+from __future__ import annotations
+
+import pytest
+from sqlalchemy import Engine, text
+
+from db import statistics
+from docmill.settings import Settings
+from prompts import Registry
+from tasks.librarian import LOCK, Librarian
+from tasks.services import Services
+
+
+def test_one_process_looks_after_collections(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+
+    def take_over(_: object) -> list[str]:
+        with engine.connect() as other:
+            held = "select count(*) from pg_locks where locktype = 'advisory' and objid = :key and granted"
+            seen.append(other.execute(text(held), {"key": LOCK}).scalar_one())
+        return []
+
+    monkeypatch.setattr(statistics, "take_over", take_over)
+    librarian = Librarian(
+        services=Services(
+            settings=Settings(), engine=engine, registry=Registry(), publish=lambda drive: None, owner="w"
+        )
+    )
+    with engine.begin() as other:
+        other.execute(text("select pg_advisory_xact_lock(:key)"), {"key": LOCK})
+        librarian.work()
+    assert seen == []
+    librarian.work()
+    assert seen == [1]
+    with engine.connect() as connection:
+        left = connection.execute(text("select count(*) from pg_locks where locktype = 'advisory'")).scalar_one()
+    assert left == 0
