@@ -16,6 +16,7 @@ from sqlalchemy import Connection
 
 from db import flights, jobs, ledger, models
 from db.budgets import Reservation
+from db.engine import DATABASE_AWAY
 from db.jobs import Job
 from db.models import ModelState
 from docmill import money
@@ -37,7 +38,7 @@ from tasks.remedy import Setback
 from tasks.request import as_json, compose, input_hash
 from tasks.services import Caller, Services
 from tasks.settlement import cost_of, settlement_of
-from tasks.spool import Spooled, settle_or_spool
+from tasks.spool import Spooled, settle_or_spool, spool
 from tasks.steps import Onward, Step, Stop
 
 __all__ = ["Call", "complete", "settle"]
@@ -213,14 +214,31 @@ def _use(connection: Connection, services: Services, job: Job, known: flights.La
 
 def _open(services: Services, call: Call) -> Step | None:
     """Writes the intent; what is done instead where another job calls for the same work, or just has called."""
+    committing = False
     try:
         with services.engine.begin() as connection:
-            return _open_in(connection, services, call)
+            step = _open_in(connection, services, call)
+            committing = True
+        return step
+    except DATABASE_AWAY:
+        if committing:
+            _tell_unsent(services, call)
+        raise
     except ledger.CallTaken:
         return Stop("stale")
     except ledger.BudgetsUnasked:
         services.budgets.exist = True
         return _open(services, call)
+
+
+def _tell_unsent(services: Services, call: Call) -> None:
+    """Whether the intent stands or not, its call was never made. Nobody else knows that, and would doubt it."""
+    failure = Failure(kind="connection", message="the database went away before the call", code=NOT_SENT)
+    outcome = Outcome(reply=None, failure=failure, status=None, latency_ms=0)
+    try:
+        spool(services.spool, services.owner, Spooled.of(call.job, settlement_of(call.intent.id, outcome, None)))
+    except OSError as error:
+        log.error("spool_refused", call=str(call.intent.id), error=error.strerror)
 
 
 def _open_in(connection: Connection, services: Services, call: Call) -> Step | None:
