@@ -10,9 +10,11 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import psutil
 import redis
@@ -28,6 +30,13 @@ JOBS = next((int(each) for each in sys.argv[1:] if each.isdigit()), 1_000_000)
 AT_ONCE = 100_000
 TICKS = 100
 MESSAGE_S = 120.0
+CONFIG = """
+[models.small]
+provider = "simulator"
+model = "sim-small"
+requests_per_minute = 600000
+tokens_per_minute = 600000000
+"""
 
 
 def submissions(first: int) -> Iterator[Submission]:
@@ -37,12 +46,17 @@ def submissions(first: int) -> Iterator[Submission]:
 
 
 def main() -> None:
-    with slow_provider() as url, stack(DOCMILL_LLM_URL=url) as running:
+    with (
+        slow_provider() as url,
+        limits_known() as config,
+        stack(DOCMILL_LLM_URL=url, DOCMILL_CONFIG=config) as running,
+    ):
         began = time.monotonic()
         for first in range(0, JOBS, AT_ONCE):
             with running.engine.begin() as connection:
                 submit_many(connection, submissions(first))
         submit_s = time.monotonic() - began
+        await_full(running)
         memory, messages = broker_holds(running)
         upkeep = looking_after(running)
         tell(
@@ -66,6 +80,23 @@ def slow_provider() -> Iterator[str]:
         assert process.stdout is not None
         yield json.loads(process.stdout.readline())["url"]
         process.terminate()
+
+
+@contextmanager
+def limits_known() -> Iterator[str]:
+    """A docmill.toml with limits so high that all the fleet's slots are in calls at once."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "docmill.toml"
+        path.write_text(CONFIG, encoding="utf-8")
+        yield str(path)
+
+
+def await_full(running: MeasuredStack) -> None:
+    """Until the fleet takes no bulk job more: else looking for room is finding it, and starting jobs."""
+    with running.engine.connect() as connection:
+        while (room := dispatch.room(connection)).all > room.kept:
+            connection.rollback()
+            time.sleep(0.1)
 
 
 def broker_holds(running: MeasuredStack) -> tuple[int, int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -56,11 +56,11 @@ def _poison_prompts(folder: Path) -> Path:
 
 
 @contextmanager
-def a_lab(**options: Any) -> Iterator[Lab]:
+def a_lab(*, env: Mapping[str, str] | None = None, **options: Any) -> Iterator[Lab]:
     """One more lab; options as :class:`Lab` has them."""
     with _data() as data:
         prompts = _poison_prompts(data / "prompts")
-        with Lab(data=data, env={"DOCMILL_PROMPTS": str(prompts)}, **options) as running:
+        with Lab(data=data, env={"DOCMILL_PROMPTS": str(prompts), **(env or {})}, **options) as running:
             yield running
 
 
