@@ -94,12 +94,17 @@ def _index(engine: Engine, texts: Sequence[str], vectors: np.ndarray[Any, Any]) 
         connection.execute(text("vacuum analyze chunks"))
         connection.execute(text("vacuum analyze vectors"))
         started = time.monotonic()
-        for unindexed in statistics.unindexed(connection):
-            statistics.build_index(connection, *unindexed)
-            _tell("HNSW index built, s", time.monotonic() - started)
-        for name in (f"vectors_hnsw_{model}", "vectors", "chunks", "chunks_keys"):
-            size = connection.execute(text("select pg_relation_size(cast(:name as regclass))"), {"name": name})
-            _tell(f"size of {name}, MB", size.scalar_one() / 1e6)
+        slices = statistics.unindexed(connection)
+        for each in slices:
+            statistics.build_index(connection, each)
+        if slices:
+            _tell("HNSW indexes built, s", time.monotonic() - started)
+        for pattern in (f"vectors_hnsw_{model}_%", "vectors", "chunks", "chunks_keys"):
+            size = connection.execute(
+                text("select sum(pg_relation_size(oid)) from pg_class where relname like :pattern"),
+                {"pattern": pattern},
+            )
+            _tell(f"size of {pattern}, MB", float(size.scalar_one()) / 1e6)
 
 
 def _write(engine: Engine, collection: Collection, texts: Sequence[str], vectors: np.ndarray[Any, Any]) -> None:

@@ -35,9 +35,10 @@ WORD_CANDIDATES = 20_000
 """Chunks that are scored by their words, at most about so many."""
 WORDS_SHARE = 0.6
 """Of the score. Best for Cranfield were 0.5, for XQuAD 0.5 to 0.7, for spans of long texts 0.6 to 0.7."""
-EF_SEARCH = 400
-"""Vectors that a walk through the index keeps at hand. Texts that overlap have many near neighbours of equal
-worth, and with fewer the walk ends among the first ones that it meets."""
+SLICES = 8
+"""Indexes of one model, each over the chunks whose ids leave the same rest: docs/decisions/0070."""
+EF_SEARCH = 80
+"""Vectors that a walk through one of them keeps at hand."""
 SCANNED_MOST = 40_000
 """Vectors the index is asked for, at most, where a filter refuses most of them."""
 
@@ -100,9 +101,11 @@ def _statement(model: _Model | None, question: Question, *, by_words: bool, larg
     So do limits: a plan for any number of rows would read whole tables.
     """
     candidates = max(CANDIDATES if by_words else 0, question.limit)
-    named = {
+    each_slice = min(candidates, 2 * candidates // SLICES + 10)
+    named: dict[str, Any] = {
         "candidates": candidates,
-        "ef_search": min(1000, max(EF_SEARCH, candidates)),
+        "each_slice": each_slice,
+        "ef_search": min(1000, max(EF_SEARCH, each_slice)),
         "limit": question.limit,
         "kept": "and meta @> cast(:filter as jsonb)" if question.filter else "",
         "found": BY_WORDS,
@@ -113,6 +116,8 @@ def _statement(model: _Model | None, question: Question, *, by_words: bool, larg
     near = ""
     if model is not None:
         named |= {"id": model.id, "distance": DISTANCE.format(dimensions=model.dimensions), "score": "cosine"}
+        slices = (SLICE.format(slice=number, **named) for number in range(SLICES))
+        named |= {"slices": "\n    union all".join(slices)}
         named |= {"cosine": "1 - {distance}".format(**named), "vectors": VECTORS.format(**named)}
         named["found"] = f"{BY_WORDS} union {BY_VECTOR}" if by_words else BY_VECTOR
         if by_words:
@@ -147,31 +152,34 @@ with words as materialized (
   order by terms <#> (select terms from asked) limit {{candidates}}
 )"""
 
-# The settings of the index scan are made by the condition that gates it, so before its first step.
+# The settings of the index scans are made by the condition that gates them, so before their first step.
 SETTINGS = f"""
        set_config('hnsw.iterative_scan', 'relaxed_order', true) is not null
-       and set_config('hnsw.max_scan_tuples', '{SCANNED_MOST}', true) is not null
+       and set_config('hnsw.max_scan_tuples', '{SCANNED_MOST // SLICES}', true) is not null
        and set_config('hnsw.ef_search', '{{ef_search}}', true) is not null"""
 
+SLICE = f"""
+    (select chunk_id, {{distance}} as distance from vectors
+     where (select on_ from gate) and model_id = {{id}} and chunk_id % {SLICES} = {{slice}}
+       and collection_id = :collection {{kept}}
+     order by {{distance}} limit {{each_slice}})"""
+
 INDEXED = f"""
+, gate as materialized (select {SETTINGS} as on_)
 , near as materialized (
-  select chunk_id from vectors
-  where (select {SETTINGS}) and model_id = {{id}} and collection_id = :collection
-  order by {{distance}} limit {{candidates}}
+  select chunk_id from ({{slices}}) as slices order by distance limit {{candidates}}
 )"""
 
 LOOKED_AT = f"""
 , few as materialized (
   select chunk_id, {{distance}} as distance from vectors
   where collection_id = :collection and model_id = {{id}} {{kept}} limit {EXACT_MOST + 1}
+), gate as materialized (
+  select count(*) > {EXACT_MOST} and {SETTINGS} as on_ from few
 ), near as materialized (
-  (select chunk_id from few where (select count(*) from few) <= {EXACT_MOST}
-   order by distance limit {{candidates}})
+  (select chunk_id from few where not (select on_ from gate) order by distance limit {{candidates}})
   union all
-  (select chunk_id from vectors
-   where (select count(*) > {EXACT_MOST} and {SETTINGS} from few)
-     and model_id = {{id}} and collection_id = :collection {{kept}}
-   order by {{distance}} limit {{candidates}})
+  (select chunk_id from ({{slices}}) as slices order by distance limit {{candidates}})
 )"""
 
 FUSED = """

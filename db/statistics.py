@@ -6,10 +6,14 @@ up to date now and then, by upkeep, after collections have changed.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import OperationalError
 
-__all__ = ["INDEXED_FROM", "build_index", "count_words", "stale", "take_over", "unindexed"]
+from db.search import SLICES
+
+__all__ = ["INDEXED_FROM", "Slice", "build_index", "count_words", "stale", "take_over", "unindexed"]
 
 SAMPLED_CHUNKS = 50_000
 """More are not counted: how common a word is, a sample tells as well."""
@@ -22,6 +26,19 @@ BYTES_A_NODE = 800
 """In memory while the index is built, beside the vector itself."""
 MOST_MEMORY_KB = 4 * 1024 * 1024
 """Taken for that at most, and only as far as it is needed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Slice:
+    """A part of a model's vectors that has an index of its own."""
+
+    model_id: int
+    dimensions: int
+    number: int
+
+    @property
+    def index(self) -> str:
+        return f"vectors_hnsw_{self.model_id:d}_{self.number:d}"
 
 
 def stale(connection: Connection) -> list[int]:
@@ -77,58 +94,66 @@ def take_over(connection: Connection) -> list[str]:
     return [row.name for row in done]
 
 
-def unindexed(connection: Connection) -> list[tuple[int, int]]:
-    """Models, with their dimensions, whose vectors are too many to be looked at one by one, without an index."""
+def unindexed(connection: Connection) -> list[Slice]:
+    """Slices without an index, of models whose vectors are too many to be looked at one by one."""
     rows = connection.execute(
         text(
-            "select id, dimensions from embedding_models where"
-            " (select count(*) from (select from vectors where model_id = embedding_models.id limit :least) s)"
+            "select id, dimensions, slice from embedding_models cross join generate_series(0, :last) as slice"
+            " where (select count(*)"
+            " from (select from vectors where model_id = embedding_models.id limit :least) s)"
             " >= :least and not exists (select 1 from pg_index join pg_class on pg_class.oid = indexrelid"
-            " where relname = 'vectors_hnsw_' || embedding_models.id and indisvalid)"
+            " where relname = 'vectors_hnsw_' || embedding_models.id || '_' || slice and indisvalid)"
+            " order by id, slice"
         ),
-        {"least": INDEXED_FROM},
+        {"least": INDEXED_FROM, "last": SLICES - 1},
     )
-    return [(row.id, row.dimensions) for row in rows]
+    return [Slice(model_id=row.id, dimensions=row.dimensions, number=row.slice) for row in rows]
 
 
-def build_index(connection: Connection, model_id: int, dimensions: int) -> None:
-    """Builds a model's HNSW index while searches and writes go on. One that was broken off is built anew.
+def build_index(connection: Connection, each: Slice) -> None:
+    """Builds a slice's HNSW index while searches and writes go on. One that was broken off is built anew.
 
     ``connection`` commits each statement by itself.
     """
-    name = f"vectors_hnsw_{model_id:d}"
-    connection.execute(text(f"drop index concurrently if exists {name}"))
-    _give_memory(connection, model_id, dimensions)
+    connection.execute(text(f"drop index concurrently if exists {each.index}"))
+    _give_memory(connection, each)
     try:
-        _build(connection, name, model_id, dimensions)
+        _build(connection, each)
     except OperationalError:
-        # Workers share the graph in memory that a container may not give; one process needs none of it.
-        connection.execute(text(f"drop index concurrently if exists {name}"))
+        # Processes that build together share memory that a container may not give; one alone needs none of it.
+        connection.execute(text(f"drop index concurrently if exists {each.index}"))
         connection.execute(text("set max_parallel_maintenance_workers = 0"))
-        _build(connection, name, model_id, dimensions)
+        _build(connection, each)
     finally:
         connection.execute(text("reset max_parallel_maintenance_workers"))
         connection.execute(text("reset maintenance_work_mem"))
 
 
-def _give_memory(connection: Connection, model_id: int, dimensions: int) -> None:
+def _give_memory(connection: Connection, each: Slice) -> None:
     """A graph that does not fit into memory while it is built takes many times as long."""
     connection.execute(
         text(
             "select set_config('maintenance_work_mem', greatest("
             " (select setting::bigint from pg_settings where name = 'maintenance_work_mem'),"
-            " least(:most, 65536 + (select count(*) from vectors where model_id = :model) * :each / 1024)"
+            " least(:most,"
+            " 65536 + (select count(*) from vectors where model_id = :model) / :slices * :each / 1024)"
             ")::bigint || 'kB', false)"
         ),
-        {"model": model_id, "each": 2 * dimensions + BYTES_A_NODE, "most": MOST_MEMORY_KB},
+        {
+            "model": each.model_id,
+            "slices": SLICES,
+            "each": 2 * each.dimensions + BYTES_A_NODE,
+            "most": MOST_MEMORY_KB,
+        },
     )
 
 
-def _build(connection: Connection, name: str, model_id: int, dimensions: int) -> None:
+def _build(connection: Connection, each: Slice) -> None:
     connection.execute(
         text(
-            f"create index concurrently {name} on vectors"
-            f" using hnsw ((v::halfvec({dimensions:d})) halfvec_cosine_ops)"
-            f" with (m = {NEIGHBOURS}, ef_construction = {LOOKED_AT}) where model_id = {model_id:d}"
+            f"create index concurrently {each.index} on vectors"
+            f" using hnsw ((v::halfvec({each.dimensions:d})) halfvec_cosine_ops)"
+            f" with (m = {NEIGHBOURS}, ef_construction = {LOOKED_AT})"
+            f" where model_id = {each.model_id:d} and chunk_id % {SLICES} = {each.number:d}"
         )
     )

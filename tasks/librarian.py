@@ -61,9 +61,9 @@ class Librarian:
             self._count()
             for name in statistics.take_over(connection):
                 log.info("model_took_over", collection=name)
-            for model_id, dimensions in statistics.unindexed(connection):
-                log.info("index_building", model=model_id)
-                statistics.build_index(connection, model_id, dimensions)
+            for each in statistics.unindexed(connection):
+                log.info("index_building", index=each.index)
+                statistics.build_index(connection, each)
 
     def _count(self) -> None:
         with self.services.autocommit.connect() as connection:
