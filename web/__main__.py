@@ -6,22 +6,29 @@ import argparse
 import os
 import socket
 import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from functools import partial
 
 import uvicorn
 
 from db.engine import make_engine
 from docmill.errors import DocmillError
+from docmill.llm.limiter import RedisLimiter
+from docmill.llm.loop import LoopThread
+from docmill.llm.transport import HttpTransport
 from docmill.logs import configure_logs
-from docmill.settings import load_settings
+from docmill.settings import Settings, load_settings
 from prompts import Registry
 from prompts.registry import BUILT_IN
 from tasks import broker
 from tasks.chain import publish
-from tasks.services import Services
+from tasks.services import Caller, Services
 from tasks.upkeep import start_waiting
 from web.app import make_app
 from web.fleet import Fleet, Starter, running
+
+OPEN_CALLS = 20
 
 
 def main() -> None:
@@ -33,21 +40,37 @@ def main() -> None:
         settings = load_settings()
         configure_logs(settings)
         celery = broker.connect(settings)
+        made = ExitStack()
+        services = made.enter_context(_services(settings))
+    except DocmillError as error:
+        sys.exit(f"docmill: {error}")
+    with made, running(Starter(partial(start_waiting, services))) as starter:
+        fleet = Fleet(start=starter.wake, check=partial(broker.check, celery))
+        app = make_app(services, host=arguments.host, fleet=fleet)
+        uvicorn.run(
+            app, host=arguments.host, port=arguments.port, log_config=None, log_level="warning", access_log=False
+        )
+
+
+@contextmanager
+def _services(settings: Settings) -> Iterator[Services]:
+    """What routes work with; calls go out for vectors of questions alone. Raises Misconfigured, ServiceAway."""
+    with ExitStack() as stack:
         engine = make_engine(settings.need("database_url"))
-        services = Services(
+        stack.callback(engine.dispose)
+        loop = stack.enter_context(LoopThread())
+        transport = HttpTransport(connections=OPEN_CALLS)
+        stack.callback(lambda: loop.run(transport.close()))
+        limiter = RedisLimiter(settings.need("cache_url"))
+        stack.callback(limiter.close)
+        yield Services(
             settings=settings,
             engine=engine,
             registry=Registry([BUILT_IN, *settings.prompt_folders]),
             publish=publish,
             owner=f"api@{socket.gethostname()}:{os.getpid()}",
-        )
-    except DocmillError as error:
-        sys.exit(f"docmill: {error}")
-    with running(Starter(partial(start_waiting, services))) as starter:
-        fleet = Fleet(start=starter.wake, check=partial(broker.check, celery))
-        app = make_app(settings, engine, services.registry, host=arguments.host, fleet=fleet)
-        uvicorn.run(
-            app, host=arguments.host, port=arguments.port, log_config=None, log_level="warning", access_log=False
+            limiter=limiter,
+            caller=Caller(loop=loop, transport=transport),
         )
 
 

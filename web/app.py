@@ -12,43 +12,46 @@ from fastapi.responses import RedirectResponse
 from fastapi.staticfiles import StaticFiles
 from fastapi_offline import FastAPIOffline
 from pydantic.json_schema import models_json_schema
-from sqlalchemy import Engine
 
-from docmill.settings import Settings
 from prompts import Registry
-from web import cost_page, costs, health, jobs, problems
+from tasks.services import Services
+from web import collections, cost_page, costs, health, jobs, problems
 from web.access import BEARER, is_loopback
 from web.fleet import Fleet
 from web.limits import BodyLimit
 from web.problems import ProblemDetails
-from web.schemas import FileWanted, JobWanted
+from web.schemas import FileToIndex, FileWanted, JobWanted, TextToIndex
 
 __all__ = ["make_app"]
 
+DESCRIBED = (JobWanted, FileWanted, TextToIndex, FileToIndex, ProblemDetails)
+"""Models that only references name."""
 STATIC = Path(__file__).parent / "static"
 """Styles and pictures of the pages; they need no key."""
 
 
-def make_app(settings: Settings, engine: Engine, registry: Registry, *, host: str, fleet: Fleet) -> FastAPI:
+def make_app(services: Services, *, host: str, fleet: Fleet) -> FastAPI:
     """The application as it listens on ``host``: beyond loopback every caller needs a key."""
     # The documentation's scripts ship with the package: nothing is fetched from elsewhere.
     app: FastAPI = FastAPIOffline(
         title="docmill", summary="Documents through language models in earnest", redoc_url=None
     )
-    app.state.settings = settings
-    app.state.engine = engine
-    app.state.registry = registry
+    app.state.services = services
+    app.state.settings = services.settings
+    app.state.engine = services.engine
+    app.state.registry = services.registry
     app.state.fleet = fleet
     app.state.keys_needed = not is_loopback(host)
     app.add_middleware(BodyLimit)
     problems.install(app)
     app.include_router(jobs.router, dependencies=[Depends(BEARER)])
+    app.include_router(collections.router, dependencies=[Depends(BEARER)])
     app.include_router(costs.router, dependencies=[Depends(BEARER)])
     app.include_router(cost_page.router)
     app.include_router(health.router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     app.add_api_route("/", lambda: RedirectResponse("/costs"), include_in_schema=False)
-    app.openapi = _described(app, registry)  # type: ignore[method-assign] # the documented way to extend it
+    app.openapi = _described(app, services.registry)  # type: ignore[method-assign] # the documented way to extend it
     return app
 
 
@@ -64,14 +67,14 @@ def _described(app: FastAPI, registry: Registry) -> Callable[[], dict[str, Any]]
 def _openapi(app: FastAPI, registry: Registry) -> dict[str, Any]:
     """What FastAPI finds, with the models that only references name, and with the prompts that there are."""
     found = get_openapi(title=app.title, version=app.version, summary=app.summary, routes=app.routes)
-    models: Any = [(model, "validation") for model in (JobWanted, FileWanted, ProblemDetails)]
+    models: Any = [(model, "validation") for model in DESCRIBED]
     _, definitions = models_json_schema(models, ref_template="#/components/schemas/{model}")
     schemas = found["components"]["schemas"]
     schemas.update(definitions["$defs"])
     versions = sorted({version for name in registry.names() for version in registry.versions(name)})
     schemas["Prompt"] = {"type": "string", "enum": registry.names()}
     schemas["Version"] = {"type": "string", "enum": versions}
-    for name in ("JobWanted", "FileWanted"):
+    for name in ("JobWanted", "FileWanted", "QuestionWanted"):
         fields = schemas[name]["properties"]
         fields["prompt"] |= {"enum": registry.names()}
         fields["version"] |= {"anyOf": [{"$ref": "#/components/schemas/Version"}, {"type": "null"}]}

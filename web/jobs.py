@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
-from datetime import datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, BackgroundTasks, Header, Path, Query, Request
+from fastapi import APIRouter, BackgroundTasks, Path, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
 from sqlalchemy.exc import SQLAlchemyError
@@ -19,16 +18,18 @@ from db.reports import JobReport
 from db.submit import Submission, check_answerable, submit
 from web import submission
 from web.access import Database, Tenant
-from web.problems import Problem, documented
+from web.problems import documented
 from web.schemas import (
     LARGEST_ID,
     Deadline,
+    FileWanted,
+    IdempotencyKey,
     JobDetails,
     JobPage,
     JobShown,
     JobState,
+    JobWanted,
     Storable,
-    due_at,
 )
 
 __all__ = ["router"]
@@ -48,22 +49,20 @@ JobId = Annotated[int, Path(ge=1, le=LARGEST_ID)]
     response_model=JobShown,
     summary="Submit a document",
     responses=documented(400, 409, 413, 415),
-    openapi_extra={"requestBody": submission.REQUEST_BODY},
+    openapi_extra={"requestBody": submission.SUBMIT_BODY},
 )
 async def submit_job(
     request: Request,
     background: BackgroundTasks,
     engine: Database,
     tenant: Tenant,
-    idempotency_key: Annotated[
-        str | None, Header(min_length=1, max_length=200, pattern=r"^[!-~]([ -~]*[!-~])?$")
-    ] = None,
+    idempotency_key: IdempotencyKey = None,
 ) -> dict[str, Any]:
     """Accepted means kept: the job ends, whatever dies in between.
 
     The same `Idempotency-Key` with the same body gives the same job; with another body it is a 409.
     """
-    wanted = await submission.read(request)
+    wanted = await submission.read(request, file=FileWanted, text=JobWanted)
     options = wanted.options
     version = request.app.state.registry.get(options.prompt, options.version).version
     submitted = Submission(
@@ -76,7 +75,7 @@ async def submit_job(
         feature=options.feature,
         usr=options.user,
         lane=options.lane,
-        deadline_at=_due_at(options.deadline),
+        deadline_at=submission.deadline_at(options.deadline),
         idem_key=idempotency_key,
         params=options.params,
     )
@@ -182,9 +181,9 @@ def retry_job(
     with engine.begin() as connection:
         reports.job_report(connection, job_id, tenant=tenant)
         if fresh:
-            job_id = again.fresh(connection, job_id, deadline_at=_due_at(deadline))
+            job_id = again.fresh(connection, job_id, deadline_at=submission.deadline_at(deadline))
         else:
-            again.retry(connection, job_id, deadline_at=_due_at(deadline))
+            again.retry(connection, job_id, deadline_at=submission.deadline_at(deadline))
         return reports.job_report(connection, job_id).as_json()
 
 
@@ -200,10 +199,3 @@ def cancel_job(job_id: JobId, engine: Database, tenant: Tenant) -> dict[str, Any
         reports.job_report(connection, job_id, tenant=tenant)
         jobs.cancel(connection, job_id)
         return reports.job_report(connection, job_id).as_json()
-
-
-def _due_at(deadline: float | datetime | None) -> datetime | None:
-    try:
-        return due_at(deadline)
-    except OverflowError as error:
-        raise Problem(422, "deadline: a time between the years 1 and 9999, in UTC") from error

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -14,6 +16,8 @@ MOST_BYTES = 50 * 2**20
 FORM_BYTES = 2**20
 """Of everything around a document, and of any other request."""
 
+WITH_DOCUMENTS = re.compile(r"/v1/jobs|/v1/collections/[^/]+/documents")
+
 
 class BodyLimit:
     """Refuses a body that is too large with a 413: at once where it says so, else as soon as it has grown so."""
@@ -25,7 +29,7 @@ class BodyLimit:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        most = MOST_BYTES + FORM_BYTES if scope["path"] == "/v1/jobs" else FORM_BYTES
+        most = MOST_BYTES + FORM_BYTES if WITH_DOCUMENTS.fullmatch(scope["path"]) else FORM_BYTES
         said = Headers(scope=scope).get("content-length", "")
         taken = int(said) if said.isdigit() and int(said) > most else 0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
@@ -15,7 +16,9 @@ from sqlalchemy.exc import DataError, SQLAlchemyError
 from starlette.exceptions import HTTPException
 
 from docmill.errors import (
+    CollectionUnknown,
     DocmillError,
+    EmbeddingAway,
     IdempotencyConflict,
     JobNotFit,
     JobUnknown,
@@ -31,6 +34,7 @@ __all__ = ["PROBLEM", "Problem", "ProblemDetails", "documented", "install", "inv
 PROBLEM = "application/problem+json"
 STATUS: tuple[tuple[type[DocmillError], int], ...] = (
     (JobUnknown, 404),
+    (CollectionUnknown, 404),
     (JobNotFit, 409),
     (IdempotencyConflict, 409),
     (PromptUnknown, 422),
@@ -77,7 +81,7 @@ MEANING = {
     413: "Too large",
     415: "Neither JSON nor a form",
     422: "A field is wrong: `errors` says which",
-    503: "The database does not answer; try again after `Retry-After` seconds",
+    503: "The database, or an embedding model, does not answer; try again after `Retry-After` seconds",
 }
 
 
@@ -93,7 +97,8 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(DocmillError)
     async def told(_: Request, error: DocmillError) -> JSONResponse:
         status = next((status for kind, status in STATUS if isinstance(error, kind)), 400)
-        return _problem(status, str(error))
+        wait_s = error.failure.retry_after_s if isinstance(error, EmbeddingAway) else None
+        return _problem(status, str(error), {"retry-after": f"{math.ceil(wait_s)}"} if wait_s else None)
 
     @app.exception_handler(HTTPException)
     async def refused(request: Request, error: HTTPException) -> JSONResponse:

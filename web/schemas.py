@@ -7,22 +7,36 @@ import re
 from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Any, Literal
 
+from fastapi import Header, Path
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
+from docmill.retrieval.languages import LANGUAGES
+
 __all__ = [
+    "INDEX_EXAMPLE",
+    "LANGUAGES_KNOWN",
     "LARGEST_ID",
     "LONGEST_DEADLINE_S",
     "SUBMIT_EXAMPLE",
+    "CollectionName",
+    "Collections",
     "Day",
     "Deadline",
+    "FileToIndex",
     "FileWanted",
+    "Hits",
+    "IdempotencyKey",
     "JobDetails",
     "JobPage",
     "JobShown",
     "JobState",
     "JobWanted",
     "Lane",
+    "NamedFile",
+    "QuestionWanted",
     "Storable",
+    "TextToIndex",
+    "Words",
     "due_at",
 ]
 
@@ -34,6 +48,12 @@ JobState = Literal["queued", "running", "held", "done", "needs_review", "failed"
 
 Storable = Annotated[str, Field(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
 """A text that has a place in a column: without control characters."""
+
+
+IdempotencyKey = Annotated[str | None, Header(min_length=1, max_length=200, pattern=r"^[!-~]([ -~]*[!-~])?$")]
+CollectionName = Annotated[str, Path(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=100)]
+Words = Annotated[str, Field(min_length=1, max_length=4000, pattern=r"^[^\x00]*[^\x00\s][^\x00]*$")]
+"""What is asked, or looked for: at least one character that is more than white space."""
 
 
 def _written(value: object) -> object:
@@ -73,6 +93,16 @@ def _storable_params(params: dict[str, Any]) -> dict[str, Any]:
     return params
 
 
+LANGUAGES_KNOWN = sorted({*LANGUAGES.values(), "simple"})
+
+
+def _known_language(name: str) -> str:
+    if name not in LANGUAGES_KNOWN:
+        raise ValueError(f"one of {', '.join(LANGUAGES_KNOWN)}")
+    return name
+
+
+Language = Annotated[str, AfterValidator(_known_language), Field(json_schema_extra={"enum": [*LANGUAGES_KNOWN]})]
 Params = Annotated[dict[str, Any], AfterValidator(_storable_params)]
 
 SUBMIT_EXAMPLE: dict[str, Any] = {
@@ -81,6 +111,41 @@ SUBMIT_EXAMPLE: dict[str, Any] = {
     "feature": "bookkeeping",
     "user": "u-17",
     "deadline": 3600,
+}
+INDEX_EXAMPLE: dict[str, Any] = {
+    "document": "The harbour gate closes when the tide is above four metres.",
+    "name": "harbour.txt",
+    "meta": {"shelf": 7},
+}
+QUESTION_EXAMPLE: dict[str, Any] = {"question": "When does the harbour gate close?", "user": "u-17"}
+COLLECTIONS_EXAMPLE: dict[str, Any] = {
+    "collections": [
+        {
+            "name": "handbook",
+            "model": "wordllama",
+            "next_model": None,
+            "languages": ["english"],
+            "documents": 12,
+            "chunks": 340,
+        }
+    ]
+}
+HITS_EXAMPLE: dict[str, Any] = {
+    "hits": [
+        {
+            "chunk_id": 41,
+            "document_id": 5,
+            "document": "harbour.txt",
+            "position": 0,
+            "start": 0,
+            "end": 59,
+            "text": "The harbour gate closes when the tide is above four metres.",
+            "meta": {"shelf": 7},
+            "score": 0.91,
+            "word_score": 3.2,
+            "cosine": 0.78,
+        }
+    ]
 }
 JOB_EXAMPLE: dict[str, Any] = {
     "id": 17,
@@ -105,17 +170,22 @@ JOB_EXAMPLE: dict[str, Any] = {
 }
 
 
-class FileWanted(BaseModel):
-    """What is wanted of a document."""
+class NamedFile(BaseModel):
+    """A document, and who sends it."""
 
     model_config = ConfigDict(extra="forbid")
 
-    prompt: Storable = Field(description="As `docmill prompts list` names it")
     name: Storable | None = Field(None, description="Of the document")
-    version: Storable | None = Field(None, description="Of the prompt; else the highest that is no draft")
     feature: Storable = Field("default", description="What costs are summed by")
     user: Storable = Field("", description="What costs are summed by")
     lane: Lane = "bulk"
+
+
+class FileWanted(NamedFile):
+    """What is wanted of a document."""
+
+    prompt: Storable = Field(description="As `docmill prompts list` names it")
+    version: Storable | None = Field(None, description="Of the prompt; else the highest that is no draft")
     deadline: Deadline | None = Field(None, description="Seconds from now, or a time of ISO 8601")
     params: Params = Field({}, description="Variables of the prompt's templates; at most 100 KB of JSON")
 
@@ -126,6 +196,80 @@ class JobWanted(FileWanted):
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [SUBMIT_EXAMPLE]})
 
     document: str = Field(min_length=1, description="The text; files go as multipart, in the field `file`")
+
+
+class FileToIndex(NamedFile):
+    """A document for a collection."""
+
+    meta: Params = Field({}, description="What searches can filter by; at most 100 KB of JSON")
+    language: Language | None = Field(None, description="Found out unless given")
+
+
+class TextToIndex(FileToIndex):
+    """A text for a collection."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [INDEX_EXAMPLE]})
+
+    document: str = Field(min_length=1, description="The text; files go as multipart, in the field `file`")
+
+
+class QuestionWanted(BaseModel):
+    """A question to a collection."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [QUESTION_EXAMPLE]})
+
+    question: Words
+    prompt: Storable = Field("answer", description="One that looks into a collection")
+    version: Storable | None = Field(None, description="Of the prompt; else the highest that is no draft")
+    feature: Storable = Field("default", description="What costs are summed by")
+    user: Storable = Field("", description="What costs are summed by")
+    lane: Lane = "interactive"
+    deadline: Deadline | None = Field(None, description="Seconds from now, or a time of ISO 8601")
+
+
+class CollectionShown(BaseModel):
+    """Documents that are searched together."""
+
+    model_config = ConfigDict(extra="allow")
+
+    name: str
+    model: str = Field(description="Of embeddings")
+    next_model: str | None = Field(description="The one that is about to take over")
+    languages: list[str]
+    documents: int
+    chunks: int
+
+
+class Collections(BaseModel):
+    """The tenant's collections, by name."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [COLLECTIONS_EXAMPLE]})
+
+    collections: list[CollectionShown]
+
+
+class HitShown(BaseModel):
+    """A passage, and where it stands: characters of its document's text."""
+
+    model_config = ConfigDict(extra="allow")
+
+    document_id: int
+    document: str | None = Field(description="Its name")
+    start: int
+    end: int
+    text: str
+    meta: dict[str, Any]
+    score: float
+    word_score: float | None = Field(description="BM25")
+    cosine: float | None
+
+
+class Hits(BaseModel):
+    """What was found, the best first."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [HITS_EXAMPLE]})
+
+    hits: list[HitShown]
 
 
 class Failure(BaseModel):
@@ -153,7 +297,8 @@ class JobShown(BaseModel):
     wait: str | None = Field(description="What it waits for; null once it has ended")
     value: Any = Field(description="The answer; null until there is one")
     evidence: dict[str, dict[str, int]] | None = Field(
-        description="Where its values stand in the document's text; null where the prompt does not ask"
+        description="Where its values stand in the document's text, quotes in that of `document_id`; null where"
+        " the prompt does not ask"
     )
     failure: Failure | None
     model: str | None = Field(description="Which answered last")

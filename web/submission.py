@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any
+from datetime import datetime
+from typing import Any, Generic, TypeVar
 
 from fastapi import Request
 from pydantic import ValidationError
@@ -13,98 +14,137 @@ from starlette.datastructures import FormData, UploadFile
 
 from web.limits import MOST_BYTES, too_large
 from web.problems import Problem, invalid
-from web.schemas import LONGEST_DEADLINE_S, SUBMIT_EXAMPLE, FileWanted, JobWanted
+from web.schemas import INDEX_EXAMPLE, LANGUAGES_KNOWN, LONGEST_DEADLINE_S, SUBMIT_EXAMPLE, NamedFile, due_at
 
-__all__ = ["REQUEST_BODY", "Wanted", "read"]
+__all__ = ["INDEX_BODY", "SUBMIT_BODY", "Wanted", "deadline_at", "read", "read_json"]
 
 MEDIA_TYPE = re.compile(r"[\w.+-]{1,60}/[\w.+-]{1,60}", re.ASCII)
 ANY_MEDIA_TYPE = "application/octet-stream"
 
-FIELDS = "#/components/schemas/FileWanted/properties"
-REQUEST_BODY: dict[str, Any] = {
-    "required": True,
-    "content": {
-        "application/json": {"schema": {"$ref": "#/components/schemas/JobWanted"}, "example": SUBMIT_EXAMPLE},
-        "multipart/form-data": {
-            "schema": {
-                "type": "object",
-                "required": ["file", "prompt"],
-                "additionalProperties": False,
-                "properties": {
-                    "file": {"type": "string", "format": "binary", "description": "Of any kind that is read"},
-                    "version": {"$ref": "#/components/schemas/Version"},
-                    **{name: {"$ref": f"{FIELDS}/{name}"} for name in ("prompt", "feature", "user", "lane")},
-                    "name": {"$ref": f"{FIELDS}/feature"},
-                    "deadline": {"type": "number", "minimum": 0, "maximum": LONGEST_DEADLINE_S},
-                    "params": {"type": "object", "description": "As JSON"},
-                },
-            },
+REFERENCE = "#/components/schemas"
+FILE = {"type": "string", "format": "binary", "description": "Of any kind that is read"}
+
+
+def _body(text: str, example: dict[str, Any], form: dict[str, Any], required: list[str]) -> dict[str, Any]:
+    """A request's body as OpenAPI has it: JSON of the model ``text``, or a form with a file and these fields."""
+    fields = {"type": "object", "required": ["file", *required], "additionalProperties": False}
+    return {
+        "required": True,
+        "content": {
+            "application/json": {"schema": {"$ref": f"{REFERENCE}/{text}"}, "example": example},
+            "multipart/form-data": {"schema": {**fields, "properties": {"file": FILE, **form}}},
         },
+    }
+
+
+def _fields(model: str, *names: str) -> dict[str, Any]:
+    return {name: {"$ref": f"{REFERENCE}/{model}/properties/{name}"} for name in names}
+
+
+SUBMIT_BODY = _body(
+    "JobWanted",
+    SUBMIT_EXAMPLE,
+    {
+        "version": {"$ref": f"{REFERENCE}/Version"},
+        **_fields("FileWanted", "prompt", "feature", "user", "lane"),
+        "name": {"$ref": f"{REFERENCE}/FileWanted/properties/feature"},
+        "deadline": {"type": "number", "minimum": 0, "maximum": LONGEST_DEADLINE_S},
+        "params": {"type": "object", "description": "As JSON"},
     },
-}
+    ["prompt"],
+)
+INDEX_BODY = _body(
+    "TextToIndex",
+    INDEX_EXAMPLE,
+    {
+        **_fields("FileToIndex", "feature", "user", "lane"),
+        "name": {"$ref": f"{REFERENCE}/FileToIndex/properties/feature"},
+        "meta": {"type": "object", "description": "As JSON"},
+        "language": {"type": "string", "enum": LANGUAGES_KNOWN},
+    },
+    [],
+)
+
+AS_JSON = ("params", "meta")
+"""Fields of a form that are written so."""
+
+File = TypeVar("File", bound=NamedFile)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wanted:
+class Wanted(Generic[File]):
     """A document, and what is wanted of it."""
 
-    options: FileWanted
+    options: File
     body: bytes
     name: str | None
     media_type: str
 
 
-async def read(request: Request) -> Wanted:
-    """Raises Problem: 400, 413, 415 or 422."""
+async def read(request: Request, *, file: type[File], text: type[File]) -> Wanted[File]:
+    """A form with an upload as ``file``, or JSON as ``text``, which has a ``document`` too.
+
+    Raises Problem: 400, 413, 415 or 422.
+    """
     kind = _kind(request.headers.get("content-type"))
     if kind == "multipart/form-data":
         async with request.form(max_files=1, max_fields=20) as form:
-            return await _from_form(form)
+            return await _from_form(form, file)
     if kind not in ("", "application/json") and not kind.endswith("+json"):
         raise Problem(415, "send JSON as application/json, or a file as multipart/form-data in the field `file`")
-    return _from_json(await request.body())
+    return _from_json(await request.body(), text)
 
 
-def _from_json(content: bytes) -> Wanted:
+def deadline_at(deadline: float | datetime | None) -> datetime | None:
+    """The deadline as a time in UTC. Raises Problem for one that no calendar has."""
     try:
-        wanted = JobWanted.model_validate_json(content)
+        return due_at(deadline)
+    except OverflowError as error:
+        raise Problem(422, "deadline: a time between the years 1 and 9999, in UTC") from error
+
+
+def _from_json(content: bytes, text: type[File]) -> Wanted[File]:
+    try:
+        wanted = text.model_validate_json(content)
     except ValidationError as error:
         raise invalid(error.errors()) from error
-    body = wanted.document.encode()
+    body = str(getattr(wanted, "document", "")).encode()
     if len(body) > MOST_BYTES:
         raise too_large()
     return Wanted(options=wanted, body=body, name=wanted.name, media_type="text/plain")
 
 
-async def _from_form(form: FormData) -> Wanted:
-    file = form.get("file")
-    if not isinstance(file, UploadFile):
+async def _from_form(form: FormData, file: type[File]) -> Wanted[File]:
+    upload = form.get("file")
+    if not isinstance(upload, UploadFile):
         raise _wrong("file", "Field required, as an upload")
-    body = await file.read()
+    body = await upload.read()
     if len(body) > MOST_BYTES:
         raise too_large()
     fields: dict[str, Any] = {name: value for name, value in form.items() if name != "file" and value != ""}
-    if "params" in fields:
-        fields["params"] = _params(fields["params"])
+    for name in AS_JSON:
+        if name in fields:
+            fields[name] = read_json(name, fields[name])
     try:
-        options = FileWanted.model_validate(fields)
+        options = file.model_validate(fields)
     except ValidationError as error:
         raise invalid(error.errors()) from error
     return Wanted(
         options=options,
         body=body,
-        name=options.name or _file_name(file.filename),
-        media_type=_media_type(file.content_type),
+        name=options.name or _file_name(upload.filename),
+        media_type=_media_type(upload.content_type),
     )
 
 
-def _params(written: object) -> Any:
+def read_json(field: str, written: object) -> Any:
+    """A field that is written as JSON. Raises Problem."""
     if not isinstance(written, str):
-        raise _wrong("params", "JSON, as a text")
+        raise _wrong(field, "JSON, as a text")
     try:
         return from_json(written, allow_inf_nan=False)
     except ValueError as error:
-        raise _wrong("params", "JSON, as a text") from error
+        raise _wrong(field, "JSON, as a text") from error
 
 
 def _wrong(field: str, rule: str) -> Problem:

@@ -18,6 +18,7 @@ from sqlalchemy import Connection, Engine, text
 
 from docmill.settings import Settings
 from prompts import Registry
+from tasks.services import Services
 from tests.integration.conftest import engine, servers
 from web.app import make_app
 from web.fleet import Fleet
@@ -42,9 +43,10 @@ def api(engine: Engine) -> Iterator[str]:
         connection.execute(text("truncate calls, jobs, costs_daily, costs_changes cascade"))
         for feature, user, days, usd in LEDGER:
             write(connection, feature, user, NOW - timedelta(days=days), usd)
-    app = make_app(
-        Settings(), engine, Registry(), host="127.0.0.1", fleet=Fleet(start=lambda: None, check=lambda: None)
+    services = Services(
+        settings=Settings(), engine=engine, registry=Registry(), publish=lambda _: None, owner="api"
     )
+    app = make_app(services, host="127.0.0.1", fleet=Fleet(start=lambda: None, check=lambda: None))
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning"))
     thread = threading.Thread(target=server.run)
     thread.start()

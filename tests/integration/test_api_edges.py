@@ -14,6 +14,7 @@ from celery import Celery
 from fastapi import FastAPI
 from sqlalchemy import Engine, text
 
+from bench.collection import filled
 from db import dispatch, keys
 from db.engine import make_engine
 from docmill.settings import Settings
@@ -33,7 +34,10 @@ JSON = {"content-type": "application/json"}
 
 
 def app_of(engine: Engine, *, host: str = "127.0.0.1", fleet: Fleet = IDLE) -> FastAPI:
-    return make_app(Settings(), engine, Registry(), host=host, fleet=fleet)
+    services = Services(
+        settings=Settings(), engine=engine, registry=Registry(), publish=lambda _: None, owner="api"
+    )
+    return make_app(services, host=host, fleet=fleet)
 
 
 def asked(
@@ -186,6 +190,25 @@ def test_another_tenants_job_is_a_404_whatever_is_asked_of_it(app: FastAPI, key:
         )
     assert asked(app, "GET", "/v1/jobs", headers=foreign).json()["jobs"] == []
     assert asked(app, "GET", "/v1/costs", headers=foreign).json()["rows"] == []
+
+
+def test_another_tenants_collection_is_a_404_whatever_is_asked_of_it(
+    app: FastAPI, engine: Engine, key: str
+) -> None:
+    name, foreign = f"c-{uuid4()}", {"authorization": f"Bearer {key}"}
+    with engine.begin() as connection:
+        ours = filled(connection, name, [("tide", "The gate closes at high tide.")])
+        connection.execute(text("update collections set tenant = 'default' where id = :id"), {"id": ours.id})
+    assert asked(app, "GET", f"/v1/collections/{name}/search?q=gate").status_code == 200
+    for method, path, body in (
+        ("GET", "/search?q=gate", None),
+        ("POST", "/ask", {"question": "gate?"}),
+        ("DELETE", "/documents/1", None),
+    ):
+        found = asked(app, method, f"/v1/collections/{name}{path}", headers=foreign, json=body)
+        assert (found.status_code, "there is no collection" in found.json()["detail"]) == (404, True)
+    listed = asked(app, "GET", "/v1/collections", headers=foreign).json()
+    assert listed == {"collections": []}
 
 
 def test_a_key_makes_a_submit_safe_to_repeat_and_another_body_a_conflict(app: FastAPI) -> None:

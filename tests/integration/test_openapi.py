@@ -9,11 +9,17 @@ from pathlib import Path
 
 import httpx
 
-# Rules between two fields, which the schemas do not say: a prompt has not every version, `since` is no later than
-# `until`. So what fits the schema may be refused there, with a 422.
+# Rules which the schemas do not say: a prompt has not every version, or looks into no collection, `since` is no later
+# than `until`, a filter is JSON, no JSON has a NUL. So what fits the schema may be refused there, with a 422.
 CONFIG = """
 [[operations]]
-include-name = ["GET /v1/costs", "POST /v1/jobs"]
+include-name = [
+  "GET /v1/costs",
+  "POST /v1/jobs",
+  "POST /v1/collections/{collection}/documents",
+  "GET /v1/collections/{collection}/search",
+  "POST /v1/collections/{collection}/ask",
+]
 checks.positive_data_acceptance.enabled = false
 """
 
@@ -44,5 +50,6 @@ def test_every_operation_that_takes_a_body_shows_an_example(up: Path) -> None:
             for status, answer in operation["responses"].items():
                 problem = answer.get("content", {}).get("application/problem+json")
                 assert (int(status) >= 400) == (problem is not None), (path, method, status)
-    for name in ("JobWanted", "JobShown", "LoadWanted", "CostsShown"):
+    shown = ("JobWanted", "JobShown", "LoadWanted", "CostsShown")
+    for name in (*shown, "TextToIndex", "QuestionWanted", "Hits", "Collections"):
         assert described["components"]["schemas"][name]["examples"], name
