@@ -80,6 +80,7 @@ def test_the_cap_is_used_and_not_passed_and_who_waits_goes_on_when_it_is_raised(
     stack.assert_ledger_is_the_bill()
 
 
+@pytest.mark.slow
 def test_workers_killed_in_the_middle_spend_nothing_over_the_cap(
     start: Callable[..., RunningStack], tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:

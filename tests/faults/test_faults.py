@@ -246,6 +246,7 @@ def _message(kind: str) -> bytes:
     ).encode()
 
 
+@slow
 def test_workers_are_stopped_in_turn(lab: Lab, trial: Make) -> None:
     run = trial("15", "a rolling restart under load: SIGTERM to each worker in turn")
     lab.simulate("--latency-ms", "500")
@@ -324,6 +325,7 @@ def full_disk(folder: Path) -> Iterator[None]:
         subprocess.run(["umount", str(folder)], check=True)
 
 
+@slow
 def test_the_same_document_many_times_is_one_call(lab: Lab, trial: Make) -> None:
     run = trial("18b", "one document 300 times at once, and its leader's worker killed")
     lab.simulate("--latency-ms", "3000")

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.timeout(900)
 TIMES = 1000 if os.environ.get("DOCMILL_FULL") else 150
 
 
-@pytest.mark.parametrize("cache", ["there", "silent"])
+@pytest.mark.parametrize("cache", ["there", pytest.param("silent", marks=pytest.mark.slow)])
 def test_the_same_document_many_times_is_one_call(start: Callable[..., RunningStack], cache: str) -> None:
     stack = start("--latency-ms", "500", io_workers=4)
     server = stack.pids["cache"]
