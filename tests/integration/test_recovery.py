@@ -43,6 +43,19 @@ def test_a_document_too_large_for_the_window_is_cut_by_what_the_provider_says(wa
     assert [drive.stage for drive in drives] == ["context"]
 
 
+def test_of_a_long_document_the_fields_places_are_shown_wherever_they_stand(walk: Callable[..., Walk]) -> None:
+    lines = [f"Item {number}, size {number % 9}, shelf {number % 7}, as seen" for number in range(4000)]
+    company, *rest = RECEIPT.splitlines()
+    text = "\n".join([company, *lines[:2000], *rest, *lines[2000:]])
+    jobs_way = walk(context_window=6000)
+    job_id = jobs_way.submit(text)
+    job = jobs_way.to_the_end(job_id)
+    assert (job.state, jobs_way.result(job_id).value["total"]) == ("done", 12.5)
+    shown = "".join(text[start:end] for start, end in job.context["passages"])
+    assert rest[-1] in shown
+    assert job.context["left_out_chars"] == sum(end - start for start, end in job.context["left_out"]) > 0
+
+
 def test_a_small_document_is_left_whole_where_the_answer_can_have_less_room(walk: Callable[..., Walk]) -> None:
     jobs_way = walk(faults={"overflow": 0.6}, seed=1)
     ids = [jobs_way.submit(f"{RECEIPT}\nno {number}") for number in range(12)]

@@ -38,6 +38,7 @@ def test_a_quote_of_the_passage_it_names_is_accepted_and_placed() -> None:
         (reply((3, "opens")), "no passage of that number"),
         (reply((2, "opens at low water")), "does not stand in the passage"),
         (reply((1, "opens at high water")), "does not stand in the passage"),
+        (reply((1, ".")), "does not stand in the passage"),
         (reply(), "at least one citation"),
         (reply((1, "opens"), answer=" "), "needs its words"),
         (reply((1, "opens"), answer=None, answered=False), "no citations"),

@@ -86,6 +86,11 @@ def test_fields_ask_by_their_names_and_descriptions_unless_a_parameter_asks(own:
     assert Registry([own]).get("ticket").asked({}) == ()
 
 
+@pytest.mark.parametrize("name", ["document_type", "summary"])
+def test_what_asks_for_the_whole_asks_for_no_passage(name: str) -> None:
+    assert Registry().get(name).asked({}) == ()
+
+
 @pytest.mark.parametrize("field", ["question", "collection"])
 def test_retrieval_names_parameters_that_are_there(own: Path, field: str) -> None:
     write(own, "prompt.toml", TOML + f'[retrieval]\n{field} = "nobody"\n')
