@@ -19,8 +19,8 @@ SAMPLED_CHUNKS = 50_000
 """More are not counted: how common a word is, a sample tells as well."""
 INDEXED_FROM = 20_000
 """Vectors of a model from which on an index is built: fewer are looked at faster one by one."""
-NEIGHBOURS = 16
-LOOKED_AT = 100
+M = 16
+EF_CONSTRUCTION = 100
 """Of the index: neighbours of a vector on each level, and how many are looked at to find them."""
 BYTES_A_NODE = 800
 """In memory while the index is built, beside the vector itself."""
@@ -98,12 +98,14 @@ def unindexed(connection: Connection) -> list[Slice]:
     """Slices without an index, of models whose vectors are too many to be looked at one by one."""
     rows = connection.execute(
         text(
-            "select id, dimensions, slice from embedding_models cross join generate_series(0, :last) as slice"
-            " where (select count(*)"
-            " from (select from vectors where model_id = embedding_models.id limit :least) s)"
-            " >= :least and not exists (select 1 from pg_index join pg_class on pg_class.oid = indexrelid"
-            " where relname = 'vectors_hnsw_' || embedding_models.id || '_' || slice and indisvalid)"
-            " order by id, slice"
+            # Vectors are counted only for models that lack an index: this runs with every tick.
+            "with missing as materialized (select id, dimensions, slice"
+            " from embedding_models cross join generate_series(0, :last) as slice"
+            " where not exists (select 1 from pg_index join pg_class on pg_class.oid = indexrelid"
+            " where relname = 'vectors_hnsw_' || embedding_models.id || '_' || slice and indisvalid)),"
+            " grown as materialized (select id from (select distinct id from missing) as lacking where"
+            " (select count(*) from (select from vectors where model_id = lacking.id limit :least) s) >= :least)"
+            " select id, dimensions, slice from missing join grown using (id) order by id, slice"
         ),
         {"least": INDEXED_FROM, "last": SLICES - 1},
     )
@@ -153,7 +155,7 @@ def _build(connection: Connection, each: Slice) -> None:
         text(
             f"create index concurrently {each.index} on vectors"
             f" using hnsw ((v::halfvec({each.dimensions:d})) halfvec_cosine_ops)"
-            f" with (m = {NEIGHBOURS}, ef_construction = {LOOKED_AT})"
+            f" with (m = {M}, ef_construction = {EF_CONSTRUCTION})"
             f" where model_id = {each.model_id:d} and chunk_id % {SLICES} = {each.number:d}"
         )
     )
