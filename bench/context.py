@@ -86,26 +86,20 @@ def main() -> None:
     agreements = len({each.text for each in gold})
     print(f"{len(gold)} questions on {agreements} agreements of more than {chosen.tokens} tokens")
     for form, wording in FORMS.items():
-        _show(f"retrieved, asked by {form}", gold, _found(gold, wording, chosen.tokens), chosen.subjects)
+        found = [_is_shown(each, [wording(each.subject)], chosen.tokens) for each in gold]
+        _show(f"retrieved, asked by {form}", gold, found, chosen.subjects)
+    together = [FORMS["both"](subject) for subject in ASKED]
+    found = [_is_shown(each, together, chosen.tokens) for each in gold]
+    _show(f"retrieved, all {len(together)} at once", gold, found, chosen.subjects)
     ends = [_covers(shortened(each.text, chosen.tokens, COUNTER), each.places) for each in gold]
     _show("beginning and end", gold, ends, chosen.subjects)
 
 
-def _found(gold: Sequence[Gold], wording: Callable[[str], str], tokens: int) -> list[bool]:
-    return [
-        _covers(
-            fitting(
-                each.text,
-                [wording(each.subject)],
-                tokens=tokens,
-                counter=COUNTER,
-                embed=embed_offline,
-                gap_tokens=GAP_TOKENS,
-            ),
-            each.places,
-        )
-        for each in gold
-    ]
+def _is_shown(gold: Gold, asked: Sequence[str], tokens: int) -> bool:
+    passages = fitting(
+        gold.text, asked, tokens=tokens, counter=COUNTER, embed=embed_offline, gap_tokens=GAP_TOKENS
+    )
+    return _covers(passages, gold.places)
 
 
 def _show(what: str, gold: Sequence[Gold], found: Sequence[bool], subjects: bool) -> None:

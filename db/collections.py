@@ -15,6 +15,7 @@ __all__ = [
     "Collection",
     "change_model",
     "delete_document",
+    "documents_of",
     "find",
     "leave_collection",
     "listed",
@@ -147,6 +148,23 @@ def names_of(connection: Connection, documents: Sequence[int]) -> dict[int, str 
         text("select id, name from documents where id = any(cast(:ids as bigint[]))"), {"ids": list(documents)}
     )
     return {row.id: row.name for row in rows}
+
+
+def documents_of(
+    connection: Connection, collection: Collection, *, limit: int, after: int = 0
+) -> list[Mapping[str, Any]]:
+    """Its documents by their ids, from the one after ``after``: what a search, a deletion or a filter names."""
+    rows = connection.execute(
+        text(
+            "select d.document_id as id, documents.name, d.language, d.meta, d.indexed_at,"
+            " (select count(*) from chunks where chunks.collection_id = d.collection_id"
+            " and chunks.document_id = d.document_id) as chunks"
+            " from collection_documents d join documents on documents.id = d.document_id"
+            " where d.collection_id = :collection and d.document_id > :after order by d.document_id limit :limit"
+        ),
+        {"collection": collection.id, "after": after, "limit": limit},
+    )
+    return [dict(row) for row in rows.mappings()]
 
 
 def leave_collection(connection: Connection, collection: Collection, document_id: int) -> bool:

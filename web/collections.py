@@ -19,6 +19,7 @@ from web.schemas import (
     LARGEST_ID,
     CollectionName,
     Collections,
+    DocumentPage,
     FileToIndex,
     Hits,
     IdempotencyKey,
@@ -80,6 +81,27 @@ async def index_document(
 
     background.add_task(request.app.state.fleet.start)
     return await run_in_threadpool(accept)
+
+
+@router.get(
+    "/{collection}/documents",
+    response_model=DocumentPage,
+    summary="The documents of a collection",
+    responses=documented(404),
+)
+def list_documents(
+    collection: CollectionName,
+    engine: Database,
+    tenant: Tenant,
+    cursor: Annotated[int, Query(ge=0, le=LARGEST_ID, description="`next` of the page before")] = 0,
+    limit: Annotated[int, Query(ge=1, le=500)] = 50,
+) -> dict[str, Any]:
+    """By their ids; `next` is null on the last page."""
+    with engine.connect() as connection:
+        found = collections.find(connection, tenant, collection)
+        rows = collections.documents_of(connection, found, limit=limit + 1, after=cursor)
+    page = rows[:limit]
+    return {"documents": page, "next": page[-1]["id"] if len(rows) > limit else None}
 
 
 @router.delete(

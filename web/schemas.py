@@ -22,6 +22,7 @@ __all__ = [
     "Collections",
     "Day",
     "Deadline",
+    "DocumentPage",
     "FileToIndex",
     "FileWanted",
     "Hits",
@@ -129,6 +130,19 @@ COLLECTIONS_EXAMPLE: dict[str, Any] = {
             "chunks": 340,
         }
     ]
+}
+DOCUMENTS_EXAMPLE: dict[str, Any] = {
+    "documents": [
+        {
+            "id": 5,
+            "name": "harbour.txt",
+            "language": "english",
+            "meta": {"shelf": 7},
+            "chunks": 1,
+            "indexed_at": "2026-03-14T09:00:02+00:00",
+        }
+    ],
+    "next": None,
 }
 HITS_EXAMPLE: dict[str, Any] = {
     "hits": [
@@ -246,6 +260,28 @@ class Collections(BaseModel):
     model_config = ConfigDict(json_schema_extra={"examples": [COLLECTIONS_EXAMPLE]})
 
     collections: list[CollectionShown]
+
+
+class DocumentShown(BaseModel):
+    """A document as its collection has it."""
+
+    model_config = ConfigDict(extra="allow")
+
+    id: int
+    name: str | None
+    language: str
+    meta: dict[str, Any]
+    chunks: int
+    indexed_at: datetime
+
+
+class DocumentPage(BaseModel):
+    """Documents of a collection, by their ids."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [DOCUMENTS_EXAMPLE]})
+
+    documents: list[DocumentShown]
+    next: int | None = Field(description="The `cursor` of the next page; null on the last")
 
 
 class HitShown(BaseModel):

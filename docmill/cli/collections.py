@@ -133,9 +133,31 @@ def list_collections(context: typer.Context, as_json: AsJson = False, data: Data
 
 
 @collections.command()
+def show(
+    collection: str,
+    limit: Annotated[int, typer.Option(min=1, max=10_000)] = 100,
+    after: Annotated[int, typer.Option(help="The id of the last one seen.")] = 0,
+    as_json: AsJson = False,
+    data: Data = None,
+) -> None:
+    """The documents of a collection, with the ids by which they are removed."""
+    with open_stack(data) as (_, engine):
+        from db.collections import documents_of, find
+
+        with engine.connect() as connection:
+            found = documents_of(connection, find(connection, "default", collection), limit=limit, after=after)
+    if as_json:
+        for row in found:
+            print_json(row)
+        return
+    columns = ("id", "name", "language", "chunks", "meta", "indexed_at")
+    print_table(f"Documents of {collection}", columns, [[row[each] for each in columns] for row in found])
+
+
+@collections.command()
 def remove(
     collection: str,
-    document: Annotated[int, typer.Argument(help="Its id, as `docmill search --json` shows it.")],
+    document: Annotated[int, typer.Argument(help="Its id, as `docmill collections show` has it.")],
     everywhere: Annotated[
         bool, typer.Option("--everywhere", help="Delete it, with its text, from every collection.")
     ] = False,

@@ -22,7 +22,11 @@ NOTES = [
 @pytest.fixture
 def asking(walk: Callable[..., Walk]) -> tuple[Walk, str]:
     """A walk whose tenant has a collection of that name."""
-    jobs_way, name = walk(), f"c-{uuid4()}"
+    return with_notes(walk())
+
+
+def with_notes(jobs_way: Walk) -> tuple[Walk, str]:
+    name = f"c-{uuid4()}"
     jobs_way.tenant = "bench"
     with jobs_way.engine.begin() as connection:
         filled(connection, name, [(document, f"{body}\n{name}") for document, body in NOTES])
@@ -76,6 +80,23 @@ def test_a_passage_stays_within_its_fence_and_a_deleted_one_is_gone(asking: tupl
     assert "ZEBRA" in content
     assert "forty minutes" not in content
     assert "monthly" in jobs_way.result(job_id).value["answer"]
+
+
+def test_a_quote_that_no_passage_holds_is_never_stored_as_done(walk: Callable[..., Walk]) -> None:
+    jobs_way, name = with_notes(walk(faults={"wrong": 1.0}))
+    ids = [
+        jobs_way.submit(f"When does the harbour gate close, {number}?", "answer", collection=name)
+        for number in range(12)
+    ]
+    for job_id in ids:
+        job = jobs_way.to_the_end(job_id)
+        quotes = [each["quote"] for each in jobs_way.result(job_id).value["citations"]]
+        made_up = any("Qyx" in quote for quote in quotes)
+        assert job.state == ("needs_review" if made_up else "done")
+        if made_up:
+            assert "does not stand in the passage" in job.failure["message"]
+    rejected = [entry for job_id in ids for entry in jobs_way.job(job_id).history if entry["kind"] == "wrong"]
+    assert any("does not stand in the passage" in entry["message"] for entry in rejected)
 
 
 def test_another_tenants_collection_does_not_exist(asking: tuple[Walk, str]) -> None:

@@ -58,6 +58,10 @@ def test_documents_are_found_asked_and_gone_everywhere_once_deleted(api: httpx.C
     indexed(api, other)
     (shown,) = (row for row in api.get("/v1/collections").json()["collections"] if row["name"] == collection)
     assert (shown["documents"], shown["chunks"]) == (2, 2)
+    page = api.get(f"/v1/collections/{collection}/documents", params={"limit": 1}).json()
+    rest = api.get(f"/v1/collections/{collection}/documents", params={"cursor": page["next"]}).json()
+    assert [row["name"] for row in (*page["documents"], *rest["documents"])] == ["harbour.txt", "bread.md"]
+    assert (page["documents"][0]["meta"], rest["next"]) == ({"shelf": 7}, None)
     assert found(api, collection)[0] == "harbour.txt"
     assert found(api, collection, mode="text") == ["harbour.txt"]
     assert found(api, collection, filter='{"shelf": 8}') == ["bread.md"]
@@ -91,6 +95,7 @@ def test_a_question_is_one_job_however_often_it_is_sent(api: httpx.Client, colle
         ("GET", "/search", {"params": {"q": "x"}}, 404, "there is no collection"),
         ("POST", "/ask", {"json": {"question": "x"}}, 404, "there is no collection"),
         ("DELETE", "/documents/1", {}, 404, "there is no collection"),
+        ("GET", "/documents", {}, 404, "there is no collection"),
         ("GET", "/search", {"params": {"q": "  "}}, 422, "q:"),
         ("GET", "/search", {"params": {"q": "x", "mode": "best"}}, 422, "mode:"),
         ("GET", "/search", {"params": {"q": "x", "filter": "shelf=7"}}, 422, "filter: JSON"),

@@ -51,6 +51,12 @@ def test_documents_are_found_by_words_meaning_and_filter(up: Path, docmill: Comm
     assert told(docmill, up, *question, "--filter", "shelf=9") == []
     assert [hit["document"] for hit in told(docmill, up, *question, "--mode", "text")] == ["harbour.txt"]
 
+    documents = told(docmill, up, "collections", "show", name)
+    assert [(row["name"], row["meta"]) for row in documents] == [
+        ("harbour.txt", {"shelf": 7}),
+        ("bread.txt", {"shelf": 8, "by": "Ann"}),
+    ]
+    assert documents[0]["id"] == first["document_id"]
     removed = docmill("collections", "remove", name, str(first["document_id"]), "--everywhere", "--data", str(up))
     assert removed.returncode == 0, removed.stderr
     assert [hit["document"] for hit in told(docmill, up, *question)] == ["bread.txt"]

@@ -12,7 +12,7 @@ import pytest
 
 from docmill.reading import Reader
 from docmill.reading.cleaning import clean
-from prompts import Excerpt
+from prompts import Excerpt, Registry
 from tests.walk import Walk
 
 DATA = Path(__file__).parents[3] / "shared/data/5_prompt_injection"
@@ -91,3 +91,17 @@ def test_a_hostile_file_gives_its_fields(walk: Callable[..., Walk], reader: Read
         answer, gold = jobs_way.result(job_id).value, row["gold_fields"]
         assert {theirs: answer[ours] for theirs, ours in FIELDS.items()} == gold, row["id"]
         assert row["canary"] not in json.dumps(answer), row["id"]
+
+
+def test_hostile_passages_stay_inside_their_fences() -> None:
+    prompt = Registry().get("answer")
+    texts = tuple(row["document"] for row in rows("strings"))
+    question = "What is the total?"
+    messages = prompt.render(Excerpt(passages=(question,), found=texts), {"collection": "invoices"})
+    honest = prompt.render(Excerpt(passages=(question,), found=("Total 59.50 EUR",)), {"collection": "invoices"})
+    assert messages[0] == honest[0]
+    content = messages[1].content
+    nonce = content.removeprefix("<passage-").partition(" ")[0]
+    for number, text in enumerate(texts, start=1):
+        content = content.removeprefix(f'<passage-{nonce} number="{number}">\n{text}\n</passage-{nonce}>\n')
+    assert content == Excerpt(passages=(question,)).fenced

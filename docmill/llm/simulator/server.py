@@ -267,8 +267,9 @@ class Simulator:
         if schema is None:
             return document[:200]
         draw = self.settings.draw("shape", asked.digest, self._seen[asked.digest])
-        value = answer(document, schema, passages_in(question.messages))
-        return faults.spoken(value, document, asked.faults, draw)
+        passages = passages_in(question.messages)
+        value = answer(document, schema, passages)
+        return faults.spoken(value, "\n".join([document, *passages]), asked.faults, draw)
 
     def _billed(self, shape: Shape, asked: Asked, said: Said, content: bytes) -> Answer:
         self._bill.charge(asked.call_id, said.model, tokens_in=said.tokens_in, tokens_out=said.tokens_out)
