@@ -209,6 +209,7 @@ class Interleavings(RuleBasedStateMachine):
         self.excuses = 0
         """What happened that can cost a call more."""
         self.broker_up = True
+        self.began_anew = False
         self.now = 0.0
         spool = self.world.folder / "spool"
         shutil.rmtree(spool, ignore_errors=True)
@@ -218,6 +219,7 @@ class Interleavings(RuleBasedStateMachine):
             registry=self.world.registry,
             publish=self.publish,
             owner="w",
+            broker_began_anew=self.tell_of_the_broker,
             reader=PlainReader.__new__(PlainReader),
         )
         self.sql(
@@ -339,6 +341,18 @@ class Interleavings(RuleBasedStateMachine):
     @rule()
     def turn_the_broker_off_or_on(self) -> None:
         self.broker_up = not self.broker_up
+
+    @rule(forgets=strategies.booleans())
+    def the_broker_begins_anew(self, forgets: bool) -> None:
+        """With its messages, or without."""
+        self.began_anew = True
+        if forgets:
+            self.messages.clear()
+
+    def tell_of_the_broker(self) -> bool:
+        """To one of those who ask."""
+        told, self.began_anew = self.began_anew, False
+        return told
 
     # --- what must hold ---
 
