@@ -7,7 +7,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from statistics import fmean
 
 import pytest
@@ -86,7 +86,10 @@ def test_throughput_follows_workers_that_come_and_go(small: Lab) -> None:
     seen: dict[int, list[float]] = defaultdict(list)
     until = time.monotonic() + LASTS_S
     changes = 0
-    with _load(small, run):
+    with ExitStack() as stack:
+        for worker in workers:
+            stack.callback(worker.stop)
+        stack.enter_context(_load(small, run))
         run.until(lambda: run.answered() > 0, 60)
         while time.monotonic() < until:
             wanted = set(draw.sample(range(MOST), draw.randint(0, MOST)))
@@ -102,8 +105,6 @@ def test_throughput_follows_workers_that_come_and_go(small: Lab) -> None:
             alive = wanted
             time.sleep(SETTLES_S)
             seen[1 + len(alive)].append(_answers_a_second(small, run, draw.uniform(8, 14)))
-        for number in alive:
-            workers[number].stop()
     by_size = {size: fmean(rates) for size, rates in sorted(seen.items())}
     run.what = (
         f"four more workers started and stopped at random for five minutes, {changes} changes; {_told(by_size)}"
