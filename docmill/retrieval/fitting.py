@@ -40,8 +40,8 @@ def fitting(
     room = _Room(text=text, tokens=tokens, gap_tokens=gap_tokens, counter=counter)
     chunks = chunk(text, count=counter.count, tokens=size)
     order = _order(text, chunks, asked, tokens, embed)
-    taken = list(_taken(order, _costs(room, chunks), tokens))
-    return _with_a_part(room, chunks, taken, next(each for each in order if each not in taken))
+    taken = list(_taken(room, chunks, order))
+    return _with_a_part(room, chunks, taken, next((each for each in order if each not in taken), None))
 
 
 def left_out(text: str, spans: Spans) -> Spans:
@@ -84,29 +84,30 @@ def _up_to(tokens: float, chunks: Sequence[Chunk], places: Sequence[int]) -> Ite
         yield at
 
 
-def _costs(room: _Room, chunks: Sequence[Chunk]) -> Sequence[int]:
-    """The most tokens that each chunk takes: with what follows it, in case the next one is taken too, or a gap."""
-    starts = [*(each.start for each in chunks[1:]), len(room.text)]
-    return [
-        room.counter.count(room.text[each.start : start]) + room.gap_tokens
-        for each, start in zip(chunks, starts, strict=True)
-    ]
-
-
-def _taken(order: Sequence[int], costs: Sequence[int], tokens: int) -> Iterator[int]:
+def _taken(room: _Room, chunks: Sequence[Chunk], order: Sequence[int]) -> Iterator[int]:
     """Each in turn that still fits."""
+    left = room.tokens
     for at in order:
-        if costs[at] <= tokens:
-            tokens -= costs[at]
+        # Counting takes longest, and most chunks of a long document have no room in any case.
+        if chunks[at].tokens <= left and (cost := _cost(room, chunks, at)) <= left:
+            left -= cost
             yield at
 
 
-def _with_a_part(room: _Room, chunks: Sequence[Chunk], taken: Sequence[int], at: int) -> Spans:
+def _cost(room: _Room, chunks: Sequence[Chunk], at: int) -> int:
+    """The most tokens that a chunk takes: with what follows it, in case the next one is taken too, or a gap."""
+    end = chunks[at + 1].start if at + 1 < len(chunks) else len(room.text)
+    return room.counter.count(room.text[chunks[at].start : end]) + room.gap_tokens
+
+
+def _with_a_part(room: _Room, chunks: Sequence[Chunk], taken: Sequence[int], at: int | None) -> Spans:
     """What was taken, and the beginning of the next chunk, as far as there is room."""
     whole = [(chunks[each].start, chunks[each].end) for each in taken]
     left = room.left(_joined(room.text, whole)) - 2 * room.gap_tokens
+    if at is None or left <= 0:  # all but white space may fit
+        return _joined(room.text, whole)
     start, end = chunks[at].start, chunks[at].end
-    parts = chunk(room.text[start:end], count=room.counter.count, tokens=left) if left > 0 else []
+    parts = chunk(room.text[start:end], count=room.counter.count, tokens=left)
     return _joined(room.text, [*whole, *((start + each.start, start + each.end) for each in parts[:1])])
 
 

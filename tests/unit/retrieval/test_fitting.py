@@ -97,6 +97,13 @@ def test_what_is_shown_fits_stands_in_order_and_leaves_out_the_rest(
         assert spans == [(0, len(text))]
 
 
+def test_white_space_alone_takes_no_room_from_words() -> None:
+    for text, shown_text in (("\n \t" * 400, ""), ("\n \t" * 400 + "one word", "one word")):
+        spans = fitting(text, ["word"], tokens=20, counter=PUBLIC, embed=embed_nothing, gap_tokens=4)
+        assert shown(text, spans) == shown_text
+        assert left_out(text, spans) == []
+
+
 def test_little_of_the_room_stays_empty() -> None:
     lines = "\n".join(f"Tea {number}.10" for number in range(1500))
     spans = fitting(lines, ["total"], tokens=3000, counter=PUBLIC, embed=embed_offline, gap_tokens=4)
