@@ -135,7 +135,7 @@ def _moved_on(stack: RunningStack, least: int, all_of_them: int) -> bool:
 
 def _row(paid: Paid, kills: int, documents: int, redriven: int, took_s: float) -> Row:
     return Row(
-        fault="21",
+        fault="22",
         what=f"kill -9 of whole workers, {kills} times, while {documents:,} documents are indexed",
         jobs=documents,
         results=documents,
