@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from uuid import uuid4
 
 import pytest
@@ -122,5 +123,18 @@ def test_a_question_waits_for_a_model_that_is_held_and_is_embedded_once(asking: 
     with jobs_way.engine.begin() as connection:
         models.release(connection, model)
         connection.execute(text("update jobs set wait = 'sent' where id = :id"), {"id": job_id})
+    assert jobs_way.to_the_end(job_id).state == "done"
+    assert jobs_way.result(job_id).value["answered"] is True
+
+
+def test_a_worker_that_calls_no_models_finds_by_words_alone(asking: tuple[Walk, str]) -> None:
+    jobs_way, name = asking
+    with jobs_way.engine.begin() as connection:
+        connection.execute(text("update collections set model = 'sim-embed' where name = :name"), {"name": name})
+    services = jobs_way.services
+    jobs_way.services = replace(services, caller=None)
+    job_id = jobs_way.submit(f"When does the harbour gate at {name} close?", "answer", collection=name)
+    assert jobs_way.step(job_id)
+    jobs_way.services = services
     assert jobs_way.to_the_end(job_id).state == "done"
     assert jobs_way.result(job_id).value["answered"] is True
