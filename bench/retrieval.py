@@ -32,8 +32,8 @@ from docmill.retrieval.offline import DIMENSIONS, NAME, embed_offline
 CHUNKS_A_DOCUMENT = 100
 SHELVES = 100
 """A filter by shelf keeps one document in so many."""
-ASKED = 400
-ASKED_PLAINLY = 12
+ASKED = 300
+ASKED_PLAINLY = 10
 ROUNDED = 1e-3
 """Cosines that differ by less are equal: of half precision, from two programs."""
 SETTINGS = ("shared_buffers=4GB", "max_wal_size=8GB", "work_mem=64MB")

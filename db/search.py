@@ -31,13 +31,13 @@ CANDIDATES = 200
 """Of each kind that are fused."""
 EXACT_MOST = 12_000
 """Chunks that a filter may leave for each to be looked at: as fast as the index there, and without a miss."""
-WORD_CANDIDATES = 20_000
+WORD_CANDIDATES = 4_000
 """Chunks that are scored by their words, at most about so many."""
 WORDS_SHARE = 0.6
 """Of the score. Best for Cranfield were 0.5, for XQuAD 0.5 to 0.7, for spans of long texts 0.6 to 0.7."""
 SLICES = 8
 """Indexes of one model, each over the chunks whose ids leave the same rest: docs/decisions/0070."""
-EF_SEARCH = 80
+EF_SEARCH = 170
 """Vectors that a walk through one of them keeps at hand."""
 SCANNED_MOST = 40_000
 """Vectors the index is asked for, at most, where a filter refuses most of them."""
@@ -122,14 +122,18 @@ def _statement(model: _Model | None, question: Question, *, by_words: bool, larg
         named["found"] = f"{BY_WORDS} union {BY_VECTOR}" if by_words else BY_VECTOR
         if by_words:
             named["score"] = f"{WORDS_SHARE} * words + {1 - WORDS_SHARE} * coalesce(cosine, 0)"
-        near = INDEXED if large and not question.filter else LOOKED_AT
+        named["dimensions"] = model.dimensions
+        near = GIVEN + (INDEXED if large and not question.filter else LOOKED_AT)
     return (WORDED + near + FUSED + TOP).format(**named)
 
 
 BY_WORDS = "select id from worded"
 BY_VECTOR = "select chunk_id as id from near"
 VECTORS = "left join vectors on vectors.chunk_id = chunks.id and vectors.model_id = {id}"
-DISTANCE = "(v::halfvec({dimensions}) <=> cast(:vector as halfvec({dimensions})))"
+# The question's vector is read from its text once, and not again for every row that it is compared with.
+GIVEN = """
+, given as materialized (select cast(:vector as halfvec({dimensions})) as q)"""
+DISTANCE = "(v::halfvec({dimensions}) <=> (select q from given))"
 
 
 WORDED = f"""
