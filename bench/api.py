@@ -42,7 +42,11 @@ def main() -> None:
     taken: dict[str, list[float]] = {"bare FastAPI": [], "docmill": []}
     with EmbeddedServers(data) as servers:
         upgrade(servers.database_url)
-        addresses = {"DOCMILL_DATABASE_URL": servers.database_url, "DOCMILL_BROKER_URL": servers.broker_url}
+        addresses = {
+            "DOCMILL_DATABASE_URL": servers.database_url,
+            "DOCMILL_BROKER_URL": servers.broker_url,
+            "DOCMILL_CACHE_URL": servers.cache_url,
+        }
         commands = {
             "bare FastAPI": [sys.executable, "-m", "bench.bare_api"],
             "docmill": [sys.executable, "-m", "web", "--port"],
