@@ -23,7 +23,7 @@ LASTS_S = 300.0
 MOST = 4
 THREADS = 4
 LATENCY_S = 2.0
-"""A worker's throughput is bound by its threads, two answers a second, and not by the machine."""
+"""A worker's throughput is bound by its threads, and not by the machine."""
 SETTLES_S = 6.0
 """After a change, until what was under way before it has ended."""
 
@@ -57,8 +57,8 @@ def _load(lab: Lab, run: Trial) -> Iterator[None]:
 
     def submit() -> None:
         while not ending.wait(1):
-            if len(run.jobs) - run.ended() < 30 * MOST:
-                run.submit(receipts(50, of=f"5/{len(run.jobs)}/{time.time_ns()}"))
+            if len(run.jobs) - run.ended() < 15 * MOST:
+                run.submit(receipts(30, of=f"5/{len(run.jobs)}/{time.time_ns()}"))
 
     thread = threading.Thread(target=submit)
     thread.start()
@@ -111,9 +111,9 @@ def test_throughput_follows_workers_that_come_and_go(small: Lab) -> None:
     )
     row = run.finish(within_s=300)
     assert row.jobs > JOBS
-    ideal = THREADS / LATENCY_S
-    for size, rate in by_size.items():
-        assert rate > 0.6 * size * ideal, by_size
+    each = [rate / size for size, rate in by_size.items()]
+    assert min(each) > 0.7 * max(each), by_size
+    assert len(each) > 2, by_size
     keep(row)
 
 
