@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from docmill.llm.tokens import Counter, shortened
 from docmill.retrieval.chunking import Chunk, chunk
-from docmill.retrieval.ranking import Embed, ranked
+
+if TYPE_CHECKING:
+    from docmill.retrieval.ranking import Embed
 
 __all__ = ["Spans", "fitting", "left_out"]
 
@@ -70,6 +72,8 @@ def _order(text: str, chunks: Sequence[Chunk], asked: Sequence[str], tokens: int
     places = range(len(chunks))
     head = _up_to(tokens * HEAD_SHARE, chunks, places)
     tail = _up_to(tokens * TAIL_SHARE, chunks, places[::-1])
+    from docmill.retrieval.ranking import ranked  # with NumPy: memory that workers go without until they need it
+
     rest = ranked([text[each.start : each.end] for each in chunks], asked, embed=embed)
     return list(dict.fromkeys([*head, *tail, *rest]))
 

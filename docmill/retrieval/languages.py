@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from itertools import pairwise
 
-from py3langid import langid
-
 __all__ = ["LANGUAGES", "language_of", "searchable"]
 
 LANGUAGES = {
@@ -37,6 +35,8 @@ def language_of(text: str) -> str:
     sample = text[:SAMPLE]
     if len(sample.split()) < FEWEST_WORDS and not UNSPACED.search(sample):
         return "simple"
+    from py3langid import langid  # with NumPy: memory that workers go without until they need it
+
     return LANGUAGES.get(langid.classify(sample)[0], "simple")
 
 

@@ -14,8 +14,6 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from docmill.errors import Misconfigured
 
 if TYPE_CHECKING:
@@ -35,6 +33,8 @@ def embed_offline(texts: Sequence[str]) -> list[list[float]]:
     """A vector of length 1 for each text; of length 0 for one without a word. Raises Misconfigured."""
     if not texts:
         return []
+    import numpy as np  # memory that workers go without until they need it
+
     with one_at_a_time:
         means = np.asarray(_model().embed([text or " " for text in texts]), dtype=np.float32)
     lengths = np.linalg.norm(means, axis=1, keepdims=True)
