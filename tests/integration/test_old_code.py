@@ -76,7 +76,7 @@ def empty(servers: EmbeddedServers) -> Iterator[Engine]:
 def test_migrations_only_add(empty: Engine) -> None:
     """Columns and functions that old code knows stay as they are, and what is new has a value without its help.
 
-    See docs/decisions/0061.
+    See docs/decisions/0062.
     """
     config = Config()
     config.set_main_option("script_location", str(Path(migrations.__file__).parent))
