@@ -64,7 +64,7 @@ def a_lab(*, env: Mapping[str, str] | None = None, **options: Any) -> Iterator[L
             yield running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def lab() -> Iterator[Lab]:
     with a_lab() as running:
         yield running
