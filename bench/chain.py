@@ -3,10 +3,10 @@
     make bench            (or: .venv/bin/python -m bench.chain [--json] [--latency])
 
 The simulator answers at once, so what is measured is docmill: Postgres, parsing and the ledger included. Both run
-over the same Valkey, one after the other, with the same settings and number of threads. Bare Celery is measured
-twice: as it keeps what a lost worker had in hand, by copies of messages in Valkey, and without these copies, as in
-docmill, where Postgres keeps it. ``--latency`` adds 2,000 documents whose calls take a second each: the workers'
-memory, and the time beside the ideal.
+over the same Valkey, in turn, with as many threads. Bare Celery is measured twice: by its defaults, which keep
+copies in Valkey of what a worker has in hand, and without these copies, which is docmill's setting, as Postgres
+keeps the jobs. ``--latency`` adds 2,000 documents whose calls take a second each: the workers' memory, and the
+time beside the ideal.
 """
 
 from __future__ import annotations
