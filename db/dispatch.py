@@ -36,7 +36,7 @@ __all__ = [
 UPKEEP_LOCK = 0x75706B70
 SEEN_WITHIN_S = 30.0
 SWEPT_AT_ONCE = 500
-CPU_AHEAD = 16
+CPU_AHEAD = 32
 """Jobs in hand for each slot that reads or parses: most take milliseconds, and upkeep looks ten times a second."""
 LANES = ("interactive", "bulk")
 """The first goes first."""

@@ -10,14 +10,20 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal, TypeAlias
 from uuid import uuid4
 
 from sqlalchemy import Connection, text
 
 from db.jobs import Job
+from db.models import STATE, ModelState, Named, names_of, state_from
 
 __all__ = [
+    "LANDED",
+    "LATELY_S",
+    "Ahead",
+    "Boarding",
+    "ahead_of",
     "await_landing",
     "board",
     "hand_over",
@@ -45,6 +51,17 @@ LEADS = (
 )
 
 
+Boarding: TypeAlias = Literal["leads", "held", "stale"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ahead:
+    """What is known before a call: the state of its model, and whether another job leads the same work."""
+
+    model: ModelState
+    led: bool
+
+
 @dataclass(frozen=True, kw_only=True)
 class Landed:
     """What a flight brought."""
@@ -54,38 +71,54 @@ class Landed:
     cost_usd: Decimal | None
 
 
-def board(connection: Connection, job: Job, key: bytes) -> bool:
-    """Whether the job leads this work: it did, nobody does, or the one that did has ended without saying so.
+def board(connection: Connection, job: Job, key: bytes, *, for_s: float) -> Boarding:
+    """The job leads this work, as it did, or nobody does, or the one that did has ended without saying so; or it
+    is held for the one that leads; or its message is stale.
 
-    Not while a call of the one that ended is open: that one may still be answered, and paid.
+    Nobody follows while a call of the one that ended is open: that one may still be answered, and paid. The
+    flight's row is locked against its end until this is committed, so that the leader finds who waits.
     """
-    led = connection.execute(
-        text(
-            "insert into flights (key, job_id) values (:key, :job) on conflict (key) do update"
-            f" set job_id = case when not {LEADS.format(leader='flights.job_id')}"
-            " then excluded.job_id else flights.job_id end returning job_id"
-        ),
-        {"key": key, "job": job.id},
-    ).scalar_one()
-    return bool(led == job.id)
+    boarded = connection.execute(BOARD, {**job.fence, "key": key, "for_s": for_s}).one()
+    if boarded.led_by == job.id:
+        return "leads"
+    return "held" if boarded.held else "stale"
 
 
 def await_landing(connection: Connection, job: Job, key: bytes, *, for_s: float) -> bool:
-    """Holds the job where another one, which is still on its way or calling, leads this work; else False.
-
-    The flight's row is locked against its end until this is committed, so that the leader finds who waits.
-    """
+    """Holds the job where another one, which is still on its way or calling, leads this work; else False."""
     held = connection.execute(AWAIT, {**job.fence, "key": key, "for_s": for_s})
     return bool(held.rowcount)
 
 
+HELD = (
+    "update jobs set state = 'held', wait = 'flight', owner = null, redrives = 0, flight_key = :key,"
+    " wake_at = least(deadline_at, clock_timestamp() + make_interval(secs => :for_s))"
+    " from led where id = :id and epoch = :epoch and stage = :stage and wait is not null and led.job_id <> :id"
+)
+BOARD = text(
+    "with led as (insert into flights (key, job_id) values (:key, :id) on conflict (key) do update"
+    f" set job_id = case when not {LEADS.format(leader='flights.job_id')}"
+    " then excluded.job_id else flights.job_id end returning flights.job_id),"
+    f" held as ({HELD} returning id)"
+    " select led.job_id as led_by, exists (select from held) as held from led"
+)
 AWAIT = text(
     "with led as (select flights.job_id from flights"
     f" where flights.key = :key and flights.job_id <> :id and {LEADS.format(leader='flights.job_id')}"
-    " for share of flights)"
-    " update jobs set state = 'held', wait = 'flight', owner = null, redrives = 0, flight_key = :key,"
-    " wake_at = least(deadline_at, clock_timestamp() + make_interval(secs => :for_s))"
-    " from led where id = :id and epoch = :epoch and stage = :stage and wait is not null"
+    f" for share of flights) {HELD}"
+)
+
+
+def ahead_of(connection: Connection, job: Job, key: bytes, model: Named) -> Ahead:
+    """What a call for this work would meet, seen in one round trip."""
+    row = connection.execute(AHEAD, {"job": job.id, "key": key, **names_of(model)}).one()
+    return Ahead(model=state_from(row), led=row.led)
+
+
+AHEAD = text(
+    f"select {STATE}, exists (select from flights where key = :key and job_id <> :job"
+    f" and {LEADS.format(leader='flights.job_id')}) as led"
+    " from (select 1) as one left join model_state on account = :account and model = :model"
 )
 
 
@@ -94,13 +127,7 @@ def landed_lately(connection: Connection, job: Job, key: bytes) -> Landed | None
 
     The job's own flight then ends: there is nothing to call for.
     """
-    row = connection.execute(
-        text(
-            "select id, value from jobs where flight_key = :key and state = 'done' and not fresh"
-            " and finished_at > clock_timestamp() - make_interval(secs => :lately) order by id limit 1"
-        ),
-        {"key": key, "lately": LATELY_S},
-    ).first()
+    row = connection.execute(text(LANDED), {"work": key, "lately": LATELY_S}).first()
     if row is None:
         return None
     _take_off(connection, job.id)
@@ -108,11 +135,17 @@ def landed_lately(connection: Connection, job: Job, key: bytes) -> Landed | None
     return Landed(value=row.value, model=model, cost_usd=cost)
 
 
+LANDED = (
+    "select id, value from jobs where flight_key = :work and state = 'done' and not fresh"
+    " and finished_at > clock_timestamp() - make_interval(secs => :lately) order by id limit 1"
+)
+
+
 def hand_over(connection: Connection, leader: Job, key: bytes) -> Landed:
     """Gives the leader's answer to each waiter of its flight, as a call that cost nothing.
 
-    Within the transaction that ended the leader and its flight, and after that statement: only then is every job
-    seen that joined before the flight was gone. Returns what the work cost.
+    After the statement that ended the leader and its flight: only then is every job seen that joined before the
+    flight was gone. Returns what the work cost.
     """
     row = connection.execute(HAND_OVER, {"leader": leader.id, "key": key, "value": json.dumps(leader.value)}).one()
     return Landed(value=leader.value or {}, model=row.model or "unknown", cost_usd=row.usd)

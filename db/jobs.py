@@ -31,6 +31,7 @@ __all__ = [
     "Move",
     "Stage",
     "advance",
+    "advance_with_text",
     "answer_from",
     "as_json",
     "cancel",
@@ -222,6 +223,13 @@ def answer_from(call_id: UUID, reply: Mapping[str, Any]) -> Answer:
     return Answer(call_id=call_id, text=reply["text"], finish_reason=reply["finish_reason"])
 
 
+# What the broker is about to be told of is under way.
+ONWARD = (
+    "stage = :to, wait = 'sent', state = 'running', owner = null, crashes = 0, redrives = 0,"
+    f" wake_at = {_after('message_s')}"
+)
+
+
 def advance(
     connection: Connection,
     job: Job,
@@ -237,10 +245,8 @@ def advance(
     # To parse a job goes with its reply, in one commit.
     return _changed(
         connection,
-        "stage = :to, wait = 'sent', state = 'running', owner = null, crashes = 0, redrives = 0,"
-        " version = coalesce(:version, version), context = coalesce(cast(:context as jsonb), context),"
-        " value = coalesce(cast(:value as jsonb), value),"
-        " history = coalesce(cast(:history as jsonb), history), " + f"wake_at = {_after('message_s')}",
+        f"{ONWARD}, version = coalesce(:version, version), context = coalesce(cast(:context as jsonb), context),"
+        " value = coalesce(cast(:value as jsonb), value), history = coalesce(cast(:history as jsonb), history)",
         {
             **job.fence,
             "to": to,
@@ -252,6 +258,40 @@ def advance(
         },
         flushed=to == "parse",
     )
+
+
+def advance_with_text(
+    connection: Connection,
+    job: Job,
+    to: Stage,
+    *,
+    message_s: float,
+    version: str | None,
+    words: str,
+    pages: Sequence[int],
+    media_type: str,
+) -> bool:
+    """As :func:`advance`, with what was read of its document: ``words``, and where in them each page begins."""
+    values = {
+        **job.fence,
+        "to": to,
+        "message_s": message_s,
+        "version": version,
+        "document": job.document_id,
+        "words": words,
+        "pages": list(pages),
+        "media_type": media_type,
+    }
+    return bool(connection.execute(ADVANCE_WITH_TEXT, values).rowcount)
+
+
+# The document comes first: locks are taken in one order.
+ADVANCE_WITH_TEXT = text(
+    "with kept as (update documents set text = :words, pages = to_jsonb(cast(:pages as int[])),"
+    " media_type = :media_type where id = :document returning id)"
+    f" update jobs set {ONWARD}, version = coalesce(:version, version)"
+    f" where {FENCE} and (select count(*) from kept) >= 0 and {UNFLUSHED}"
+)
 
 
 def name_work(connection: Connection, job: Job, key: bytes) -> bool:

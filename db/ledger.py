@@ -13,11 +13,12 @@ from decimal import Decimal
 from typing import Any, Literal, TypeAlias
 from uuid import UUID
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Row, TextClause, text
 from sqlalchemy.exc import IntegrityError
 
 from db import budgets as purse
-from db.jobs import Job
+from db.flights import LANDED
+from db.jobs import FENCE, ONWARD, Job
 from docmill.errors import DocmillError
 
 __all__ = [
@@ -26,8 +27,10 @@ __all__ = [
     "CallTaken",
     "Ending",
     "Intent",
+    "Opening",
     "Settlement",
     "close_call",
+    "close_unbudgeted",
     "expire_intents",
     "open_call",
     "previous_reply",
@@ -35,6 +38,8 @@ __all__ = [
 ]
 
 Ending: TypeAlias = Literal["answered", "surplus", "failed"]
+Opening: TypeAlias = Literal["opened", "landed", "stale"]
+"""``landed``: another job has the answer to the same work."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,32 +100,38 @@ def open_call(
     work: bytes,
     lease_s: float,
     budgets: Sequence[int] | None,
-) -> bool:
-    """Writes the intent, claims the stage and notes the key of the work; False for a stale message.
+    answered_within_s: float | None = None,
+) -> Opening:
+    """Writes the intent, claims the stage and notes the key of the work, in one statement.
 
     ``budgets`` are the windows in which its worst case is reserved; None where nobody asked, as there are none.
-    Raises BudgetsUnasked where there are some all the same. Raises CallTaken where another delivery is calling,
-    or has called; the transaction is lost then.
+    ``answered_within_s``: no call is opened for work that another job had answered within so many seconds.
+    Raises BudgetsUnasked where there are budgets all the same. Raises CallTaken where another delivery is calling,
+    or has called. After either a transaction is lost.
     """
     request = json.dumps(intent.request, ensure_ascii=False)
     values = {**vars(intent), **_of(job), **job.fence, "call_id": intent.id, "request": request, "work": work}
     values |= {"lease_s": lease_s, "budgets": list(budgets or ()), "asked": budgets is not None}
+    values |= {"lately": answered_within_s}
     try:
         opened = connection.execute(OPEN, values).one()
     except IntegrityError as error:  # calls_one_open, calls_answered
         raise CallTaken from error
     if opened.budgets and budgets is None:
         raise BudgetsUnasked
-    return bool(opened.calls)
+    if opened.landed:
+        return "landed"
+    return "opened" if opened.calls else "stale"
 
 
 # The work's key is that of the first call, and stays through all attempts.
 OPEN = text(
-    "with claimed as (update jobs set state = 'running', wait = 'running', owner = :owner, flight_key = :work,"
+    f"with landed as ({LANDED}),"
+    " claimed as (update jobs set state = 'running', wait = 'running', owner = :owner, flight_key = :work,"
     " budget_id = null, need_usd = null, failure = null,"
     " wake_at = clock_timestamp() + make_interval(secs => :lease_s)"
     " where id = :id and epoch = :epoch and stage = :stage and wait in ('sent', 'countdown')"
-    " and (:asked or not exists (select from budgets)) returning id),"
+    " and (:asked or not exists (select from budgets)) and not exists (select from landed) returning id),"
     " intent as (insert into calls (id, job_id, purpose, attempt, try, state, tenant, feature, usr, prompt,"
     " version, content_hash, input_hash, provider, account, model, remedy, reserved_usd, budgets, lease_until)"
     " select :call_id, id, :purpose, :attempt,"
@@ -130,7 +141,8 @@ OPEN = text(
     " clock_timestamp() + make_interval(secs => :lease_s)"
     " from claimed returning id),"
     " said as (insert into exchanges (call_id, request) select id, cast(:request as jsonb) from intent)"
-    " select count(*) as calls, exists (select from budgets) as budgets from claimed"
+    " select count(*) as calls, exists (select from budgets) as budgets, exists (select from landed) as landed"
+    " from claimed"
 )
 
 
@@ -141,14 +153,9 @@ def close_call(connection: Connection, settlement: Settlement) -> Ending:
     attempt has its answer, this one is ``surplus``. Raises AnsweredMeanwhile where that one was stored at the same
     moment; the transaction is lost then, and to be done again.
     """
-    ending: Ending = "answered" if settlement.answered else "failed"
-    reply = None if settlement.reply is None else json.dumps(settlement.reply, ensure_ascii=False)
-    try:
-        closed = connection.execute(CLOSE, {**vars(settlement), "ending": ending, "reply": reply}).first()
-    except IntegrityError as error:  # calls_answered
-        raise AnsweredMeanwhile from error
+    closed = _close(connection, CLOSE, settlement, {})
     if closed is None:
-        return ending  # it was closed before, and stays as it was
+        return _ending(settlement)  # it was closed before, and stays as it was
     if closed.budgets and not closed.unknown:
         reserved, cost = closed.reserved_usd, closed.cost_usd or Decimal(0)
         purse.settle(connection, closed.budgets, reserved_usd=reserved, cost_usd=cost)
@@ -156,9 +163,37 @@ def close_call(connection: Connection, settlement: Settlement) -> Ending:
     return state
 
 
+def close_unbudgeted(
+    connection: Connection, settlement: Settlement, job: Job, *, message_s: float
+) -> tuple[Ending, bool]:
+    """As :func:`close_call`, for a call that reserved nothing: takes its job to parse in the same statement.
+
+    The call's ending, and whether the job moved; it does not for a surplus answer or a stale message.
+    """
+    values = {**job.fence, "to": "parse", "message_s": message_s}
+    closed = _close(connection, CLOSE_AND_PARSE, settlement, values)
+    assert closed is not None  # noqa: S101 - the statement counts
+    return closed.state or _ending(settlement), bool(closed.moved)
+
+
+def _close(
+    connection: Connection, statement: TextClause, settlement: Settlement, values: Mapping[str, object]
+) -> Row[Any] | None:
+    reply = None if settlement.reply is None else json.dumps(settlement.reply, ensure_ascii=False)
+    told = {**vars(settlement), "call_id": settlement.id, "ending": _ending(settlement), "reply": reply}
+    try:
+        return connection.execute(statement, {**told, **values}).first()
+    except IntegrityError as error:  # calls_answered
+        raise AnsweredMeanwhile from error
+
+
+def _ending(settlement: Settlement) -> Ending:
+    return "answered" if settlement.answered else "failed"
+
+
 # The budgets come first: locks are taken in one order.
-CLOSE = text(
-    "with locked as (select id from budgets where id in (select unnest(budgets) from calls where id = :id)"
+CLOSED = (
+    "with locked as (select id from budgets where id in (select unnest(budgets) from calls where id = :call_id)"
     " order by id for update),"
     " closed as (update calls set state = case when :answered and exists (select from calls other"
     " where other.job_id = calls.job_id and other.attempt = calls.attempt and other.id <> calls.id"
@@ -170,13 +205,18 @@ CLOSE = text(
     " possibly_billed = :possibly_billed, latency_ms = :latency_ms, lease_until = null,"
     " wasted = case when exists (select from jobs where jobs.id = calls.job_id"
     " and jobs.state in ('failed', 'cancelled')) then 'failed' end, finished_at = clock_timestamp()"
-    " where id = :id and (state = 'intent' or (state = 'in_doubt' and :answered))"
+    " where id = :call_id and (state = 'intent' or (state = 'in_doubt' and :answered))"
     " and (select count(*) from locked) >= 0"
     " returning id, state, budgets, reserved_usd, cost_usd,"
     " possibly_billed or (:answered and cost_usd is null) as unknown),"
     " said as (update exchanges set reply = cast(:reply as jsonb) from closed"
     " where call_id = closed.id and cast(:reply as jsonb) is not null)"
-    " select state, budgets, reserved_usd, cost_usd, unknown from closed"
+)
+CLOSE = text(f"{CLOSED} select state, budgets, reserved_usd, cost_usd, unknown from closed")
+CLOSE_AND_PARSE = text(
+    f"{CLOSED}, moved as (update jobs set {ONWARD} where {FENCE}"
+    " and not exists (select from closed where state = 'surplus') returning id)"
+    " select max(state) as state, (select count(*) from moved) as moved from closed"
 )
 
 

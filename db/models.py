@@ -7,9 +7,20 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Row, text
 
-__all__ = ["ModelState", "hold", "hold_key", "learn", "release", "state_of"]
+__all__ = [
+    "STATE",
+    "ModelState",
+    "Named",
+    "hold",
+    "hold_key",
+    "learn",
+    "names_of",
+    "release",
+    "state_from",
+    "state_of",
+]
 
 
 class Named(Protocol):
@@ -30,19 +41,23 @@ class ModelState:
     learned: Mapping[str, Any] = field(default_factory=dict)
 
 
+STATE = (
+    "greatest(0, coalesce(extract(epoch from hold_until - clock_timestamp()), 0))::float as hold_s,"
+    " hold_cause, learned"
+)
+"""SQL for what :func:`state_from` reads from a row of ``model_state``, or from none that was joined."""
+
+
 def state_of(connection: Connection, model: Named) -> ModelState:
-    row = (
-        connection.execute(
-            text(
-                "select greatest(0, coalesce(extract(epoch from hold_until - clock_timestamp()), 0))::float"
-                " as hold_s, hold_cause, learned from model_state where account = :account and model = :model"
-            ),
-            _key(model),
-        )
-        .mappings()
-        .one_or_none()
-    )
-    return ModelState(**row) if row else ModelState()
+    row = connection.execute(KNOWN, names_of(model)).first()
+    return ModelState() if row is None else state_from(row)
+
+
+KNOWN = text(f"select {STATE} from model_state where account = :account and model = :model")
+
+
+def state_from(row: Row[Any]) -> ModelState:
+    return ModelState(hold_s=row.hold_s, hold_cause=row.hold_cause, learned=row.learned or {})
 
 
 def hold(connection: Connection, model: Named, *, for_s: float, cause: str) -> None:
@@ -54,7 +69,7 @@ def hold(connection: Connection, model: Named, *, for_s: float, cause: str) -> N
             " on conflict (account, model) do update"
             " set hold_until = excluded.hold_until, hold_cause = excluded.hold_cause"
         ),
-        {**_key(model), "for_s": for_s, "cause": cause},
+        {**names_of(model), "for_s": for_s, "cause": cause},
     )
 
 
@@ -74,7 +89,7 @@ def release(connection: Connection, model: Named) -> None:
             "update model_state set hold_until = null, hold_cause = null"
             " where account = :account and model = :model"
         ),
-        _key(model),
+        names_of(model),
     )
 
 
@@ -82,18 +97,20 @@ def learn(connection: Connection, model: Named, change: Callable[[Mapping[str, A
     """Changes what is known about the model; two workers that learn at once take turns."""
     connection.execute(
         text("insert into model_state (account, model) values (:account, :model) on conflict do nothing"),
-        _key(model),
+        names_of(model),
     )
     known = connection.execute(
-        text("select learned from model_state where account = :account and model = :model for update"), _key(model)
+        text("select learned from model_state where account = :account and model = :model for update"),
+        names_of(model),
     ).scalar_one()
     connection.execute(
         text(
             "update model_state set learned = cast(:learned as jsonb) where account = :account and model = :model"
         ),
-        {**_key(model), "learned": json.dumps(dict(change(known)))},
+        {**names_of(model), "learned": json.dumps(dict(change(known)))},
     )
 
 
-def _key(model: Named) -> dict[str, str]:
+def names_of(model: Named) -> dict[str, str]:
+    """What the SQL of this module calls a model by."""
     return {"account": model.account, "model": model.model}

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import time
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from uuid import uuid4
 
@@ -56,9 +57,11 @@ class Call:
     job: Job
     prompt: PromptVersion
     model: Model
-    state: ModelState
     request: Request
     intent: ledger.Intent
+    state: ModelState = field(default_factory=ModelState)
+    budgets: Sequence[int] = ()
+    """Where its worst case is reserved."""
 
     @property
     def work(self) -> bytes:
@@ -93,22 +96,20 @@ def complete(services: Services, job: Job) -> Step:
     known = _known(services, call)
     if known is not None:
         return _from_cache(services, call, known)
-    # Who waits for another's answer takes no slot from those who call.
-    waits = (
-        _behind_another(services, call)
-        or short_of_money(services, job, call.prompt, call.intent.reserved_usd)
-        or slots.wait_for(services, call)
-    )
-    if waits is not None:
-        return waits
+    call = _at_the_door(services, call)
+    return call if not isinstance(call, Call) else _make(services, call)
+
+
+def _make(services: Services, call: Call) -> Step:
+    """The call, whose slot of the limits is taken."""
     opened_at = time.monotonic()
-    refused = _open(services, call)
-    if refused is not None:
+    opened = _open(services, call)
+    if not isinstance(opened, Call):
         slots.give_back(services, call)
-        return refused
-    outcome = _ask(services, call, opened_at)
-    slots.tell(services, call, outcome)
-    return _store(services, call, outcome)
+        return opened
+    outcome = _ask(services, opened, opened_at)
+    slots.tell(services, opened, outcome)
+    return _store(services, opened, outcome)
 
 
 def settle(services: Services, call: Call, outcome: Outcome) -> Step:
@@ -125,17 +126,32 @@ def settle(services: Services, call: Call, outcome: Outcome) -> Step:
 def _settle(
     services: Services, call: Call, outcome: Outcome, cost: money.Cost | None
 ) -> tuple[ledger.Ending, Step]:
+    settlement, failure = settlement_of(call.intent.id, outcome, cost), outcome.failure
+    goes_on = failure is None or _left_to_parse(failure)
+    if goes_on and not call.budgets:
+        return _settle_at_once(services, call, outcome, settlement)
     with services.engine.begin() as connection:
-        ending = ledger.close_call(connection, settlement_of(call.intent.id, outcome, cost))
+        ending = ledger.close_call(connection, settlement)
         if ending == "surplus":
             return ending, Stop("surplus")
-        failure = outcome.failure
-        if failure is None or _left_to_parse(failure):
+        if failure is None or goes_on:
             moved = jobs.advance(connection, call.job, "parse", message_s=services.message_s)
             _calibrate(connection, call, outcome)
             return ending, Onward() if moved else Stop("stale")
         setback = Setback.of(services, call.job, call.prompt, failure, answered=outcome.answered)
         return ending, remedies.apply(connection, services, setback)
+
+
+def _settle_at_once(
+    services: Services, call: Call, outcome: Outcome, settlement: ledger.Settlement
+) -> tuple[ledger.Ending, Step]:
+    """In one statement, as almost every call is."""
+    with services.autocommit.connect() as connection:
+        ending, moved = ledger.close_unbudgeted(connection, settlement, call.job, message_s=services.message_s)
+        if ending == "surplus":
+            return ending, Stop("surplus")
+        _calibrate(connection, call, outcome)
+    return ending, Onward() if moved else Stop("stale")
 
 
 def _calibrate(connection: Connection, call: Call, outcome: Outcome) -> None:
@@ -161,13 +177,30 @@ def _prepare(services: Services, job: Job) -> Call | Step:
         return _fail(services, job, Failure(kind="unreadable", message="the document was deleted"))
     with services.autocommit.connect() as connection:
         previous = ledger.previous_reply(connection, job) if job.purpose == "correction" else None
-        state = models.state_of(connection, model)
         excerpt = excerpt_of(connection, job, job.document.text)
-    if state.hold_s > 0:
-        return remedies.past_hold(services, job, prompt, state) or _held(services, job, model, state.hold_s)
     request = compose(job, prompt, model, excerpt, previous)
     intent = _intent(services, job, prompt, model, request)
-    return Call(job=job, prompt=prompt, model=model, state=state, request=request, intent=intent)
+    return Call(job=job, prompt=prompt, model=model, request=request, intent=intent)
+
+
+def _at_the_door(services: Services, call: Call) -> Call | Step:
+    """The call with its slot of the limits, and with what is known of its model; or what it has to wait for.
+
+    Who waits for another's answer takes no slot from those who call.
+    """
+    job = call.job
+    with services.autocommit.connect() as connection:
+        ahead = flights.ahead_of(connection, job, call.work, call.model)
+    state = ahead.model
+    if state.hold_s > 0:
+        past = remedies.past_hold(services, job, call.prompt, state)
+        return past or _held(services, job, call.model, state.hold_s)
+    waits = (
+        _behind_another(services, call, led=ahead.led)
+        or short_of_money(services, job, call.prompt, call.intent.reserved_usd)
+        or slots.wait_for(services, call)
+    )
+    return waits or replace(call, state=state)
 
 
 def _intent(services: Services, job: Job, prompt: PromptVersion, model: Model, request: Request) -> ledger.Intent:
@@ -212,16 +245,23 @@ def _use(connection: Connection, services: Services, job: Job, known: flights.La
     return Stop("cached", (moved,)) if moved else Stop("stale")
 
 
-def _open(services: Services, call: Call) -> Step | None:
+def _open(services: Services, call: Call) -> Call | Step:
     """Writes the intent; what is done instead where another job calls for the same work, or just has called."""
-    committing = False
+    budgeted, asked = services.budgets.exist, False
+    # Without budgets two statements are all, and each stands alone: a flight whose leader has not called yet is
+    # led all the same, as that one is on its way.
+    edge = services.engine.begin() if budgeted else services.autocommit.connect()
     try:
-        with services.engine.begin() as connection:
-            step = _open_in(connection, services, call)
-            committing = True
-        return step
+        with edge as connection:
+            ready = _ready(connection, services, call, budgeted=budgeted)
+            if not isinstance(ready, Call):
+                return ready
+            asked = True
+            opening = _open_in(connection, services, ready, budgeted=budgeted)
+            if opening != "opened":
+                connection.rollback()  # and with it what was reserved
     except DATABASE_AWAY:
-        if committing:
+        if asked:
             _tell_unsent(services, call)
         raise
     except ledger.CallTaken:
@@ -229,6 +269,9 @@ def _open(services: Services, call: Call) -> Step | None:
     except ledger.BudgetsUnasked:
         services.budgets.exist = True
         return _open(services, call)
+    if opening == "landed":
+        return _landed_meanwhile(services, call) or Stop("stale")
+    return ready if opening == "opened" else Stop("stale")
 
 
 def _tell_unsent(services: Services, call: Call) -> None:
@@ -241,37 +284,40 @@ def _tell_unsent(services: Services, call: Call) -> None:
         log.error("spool_refused", call=str(call.intent.id), error=error.strerror)
 
 
-def _open_in(connection: Connection, services: Services, call: Call) -> Step | None:
+def _ready(connection: Connection, services: Services, call: Call, *, budgeted: bool) -> Call | Step:
+    """The call, when its job leads the work and its worst case is reserved; or what is done instead."""
     job = call.job
-    if not job.fresh and not flights.board(connection, job, call.work):
-        held = flights.await_landing(connection, job, call.work, for_s=WAITER_S)
-        return Stop("held: flight" if held else "stale")
-    if job.purpose == "first" and not job.fresh:
-        landed = flights.landed_lately(connection, job, call.work)
-        if landed is not None:
-            jobs.name_work(connection, job, call.work)
-            return _use(connection, services, job, landed, "flight")
-    reserved = None
-    if services.budgets.exist:
-        found = reserve(connection, services, job, call.prompt, call.intent.reserved_usd)
-        if not isinstance(found, Reservation):
-            return found
-        reserved = found.budgets
-    lease_s = services.settings.lease_s
-    opened = ledger.open_call(connection, job, call.intent, work=call.work, lease_s=lease_s, budgets=reserved)
-    if not opened:
-        connection.rollback()  # and with it what was reserved
-    return None if opened else Stop("stale")
+    boarded = "leads" if job.fresh else flights.board(connection, job, call.work, for_s=WAITER_S)
+    if boarded != "leads":
+        return Stop("held: flight" if boarded == "held" else "stale")
+    if not budgeted:
+        return call
+    found = reserve(connection, services, job, call.prompt, call.intent.reserved_usd)
+    return replace(call, budgets=found.budgets) if isinstance(found, Reservation) else found
 
 
-def _behind_another(services: Services, call: Call) -> Stop | None:
+def _open_in(connection: Connection, services: Services, call: Call, *, budgeted: bool) -> ledger.Opening:
+    """Unless the same work has landed between this job's look at the cache and its boarding."""
+    may_share = call.job.purpose == "first" and not call.job.fresh
+    return ledger.open_call(
+        connection,
+        call.job,
+        call.intent,
+        work=call.work,
+        lease_s=services.settings.lease_s,
+        budgets=call.budgets if budgeted else None,
+        answered_within_s=flights.LATELY_S if may_share else None,
+    )
+
+
+def _behind_another(services: Services, call: Call, *, led: bool) -> Stop | None:
     """A hold, where another job calls for the same work already."""
     if call.job.fresh:
         return None
-    with services.autocommit.connect() as connection:
-        held = flights.await_landing(connection, call.job, call.work, for_s=WAITER_S)
-    if held:
-        return Stop("held: flight")
+    if led:
+        with services.autocommit.connect() as connection:
+            if flights.await_landing(connection, call.job, call.work, for_s=WAITER_S):
+                return Stop("held: flight")
     return _landed_meanwhile(services, call) if call.job.epoch > 1 else None
 
 

@@ -12,12 +12,16 @@ __all__ = ["store"]
 
 
 def store(services: Services, job: Job) -> Step:
-    """One transaction: the result's revision, and the job's end. The loser of a duplicate changes nothing."""
+    """One statement: the result's revision, and the job's end. The loser of a duplicate changes nothing.
+
+    The flight's waiters are told by another one. If this worker is killed in between, each of them looks at its
+    flight again within a minute, and finds the answer.
+    """
     value = job.value or {}
     doubt = value.get("doubt")
     failure = Failure(kind=doubt["kind"], message=doubt["message"]) if doubt else None
     landed = None
-    with services.engine.begin() as connection:
+    with services.autocommit.connect() as connection:
         end = results.store(connection, job, "needs_review" if doubt else "done", failure=failure)
         if end is None:
             return Stop("stale")

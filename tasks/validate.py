@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from sqlalchemy import text
-
 from db import jobs
 from db.jobs import Document, Job, Stage
 from docmill.errors import Failure, Misconfigured, PromptError, Unreadable
@@ -31,7 +29,7 @@ def validate(services: Services, job: Job) -> Step:
         reading = _read(services, document)
     except Unreadable as error:
         return _failed(services, job, Failure(kind="unreadable", message=str(error)), error.kind)
-    return _onward(services, job, document, version, reading)
+    return _onward(services, job, version, reading)
 
 
 def _prompt(services: Services, job: Job) -> tuple[str | None, list[str]]:
@@ -58,25 +56,22 @@ def _read(services: Services, document: Document) -> Reading | None:
     return reading
 
 
-def _onward(
-    services: Services, job: Job, document: Document, version: str | None, reading: Reading | None
-) -> Step:
-    with services.engine.begin() as connection:
-        if reading is not None:
-            connection.execute(
-                text(
-                    "update documents set text = :text, pages = to_jsonb(cast(:pages as int[])),"
-                    " media_type = :media_type where id = :id"
-                ),
-                {
-                    "id": document.id,
-                    "text": reading.text,
-                    "pages": list(reading.pages),
-                    "media_type": reading.media_type,
-                },
+def _onward(services: Services, job: Job, version: str | None, reading: Reading | None) -> Step:
+    to: Stage = "chunk" if job.chain == "index" else "context"
+    with services.autocommit.connect() as connection:
+        if reading is None:
+            moved = jobs.advance(connection, job, to, message_s=services.message_s, version=version)
+        else:
+            moved = jobs.advance_with_text(
+                connection,
+                job,
+                to,
+                message_s=services.message_s,
+                version=version,
+                words=reading.text,
+                pages=reading.pages,
+                media_type=reading.media_type,
             )
-        to: Stage = "chunk" if job.chain == "index" else "context"
-        moved = jobs.advance(connection, job, to, message_s=services.message_s, version=version)
     return Onward() if moved else Stop("stale")
 
 

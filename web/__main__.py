@@ -28,8 +28,6 @@ from tasks.upkeep import start_waiting
 from web.app import make_app
 from web.fleet import Fleet, Starter, running
 
-OPEN_CALLS = 20
-
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m web", description=__doc__)
@@ -59,7 +57,7 @@ def _services(settings: Settings) -> Iterator[Services]:
         engine = make_engine(settings.need("database_url"))
         stack.callback(engine.dispose)
         loop = stack.enter_context(LoopThread())
-        transport = HttpTransport(connections=OPEN_CALLS)
+        transport = HttpTransport()
         stack.callback(lambda: loop.run(transport.close()))
         limiter = RedisLimiter(settings.need("cache_url"))
         stack.callback(limiter.close)

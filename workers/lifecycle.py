@@ -14,8 +14,7 @@ from typing import Any
 
 import structlog
 from celery import Celery, bootsteps, signals
-from celery.concurrency import get_implementation
-from celery.concurrency.thread import TaskPool as ThreadPool
+from celery.concurrency import get_implementation, thread
 from sqlalchemy.exc import SQLAlchemyError
 
 from db import dispatch as fleet
@@ -24,6 +23,7 @@ from docmill.errors import DocmillError
 from docmill.settings import Settings
 from prompts.readiness import unready
 from tasks.upkeep import Upkeep
+from workers.pool import ThreadPool
 from workers.services import cpu_services, io_services
 
 __all__ = ["connect"]
@@ -45,6 +45,7 @@ def connect(app: Celery) -> None:
     def start_threads(sender: Any, **_: object) -> None:
         if not _is_threads(sender):
             return
+        sender.pool_cls = ThreadPool
         try:
             app.services = _open.enter_context(io_services(app.settings, owner=sender.hostname, celery=app))
         except DocmillError as error:
@@ -66,7 +67,7 @@ def connect(app: Celery) -> None:
 
 
 def _is_threads(worker: Any) -> bool:
-    return bool(get_implementation(worker.pool_cls) is ThreadPool)
+    return issubclass(get_implementation(worker.pool_cls), thread.TaskPool)
 
 
 def _limit_memory() -> None:

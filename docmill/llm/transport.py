@@ -46,15 +46,19 @@ class Transport(Protocol):
 
 
 class HttpTransport:
-    """httpx, with a deadline for the whole call.
+    """httpx, with a deadline for the whole call. For one event loop.
 
     Redirects are not followed: a provider's address is configured, and a key must not travel elsewhere.
+
+    A client makes one call at a time, and there are as many as there were calls at once: httpx looks at all
+    connections of a client at the beginning and the end of each call, which for a hundred of them takes longer
+    than all the rest. The client used last goes first, so that its connection is still open.
     """
 
-    def __init__(self, *, connections: int = 500) -> None:
-        limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
-        # The deadline below bounds the whole call; a second timeout within it would only add a second answer.
-        self._client = httpx.AsyncClient(timeout=None, limits=limits, follow_redirects=False)  # noqa: S113
+    def __init__(self) -> None:
+        self._trusted = httpx.create_ssl_context()
+        self._clients: list[httpx.AsyncClient] = []
+        self._idle: list[httpx.AsyncClient] = []
 
     async def __aenter__(self) -> HttpTransport:
         return self
@@ -65,14 +69,16 @@ class HttpTransport:
         await self.close()
 
     async def close(self) -> None:
-        await self._client.aclose()
+        for client in self._clients:
+            await client.aclose()
 
     async def post(
         self, url: str, *, headers: Mapping[str, str], body: Mapping[str, Any], deadline_s: float
     ) -> Response | Failure:
+        client = self._idle.pop() if self._idle else self._new_client()
         try:
             async with asyncio.timeout(deadline_s):
-                return await self._post(url, headers, body)
+                return await _post(client, url, headers, body)
         except TimeoutError:
             return Failure(kind="timeout", message=f"no whole answer within {deadline_s:g} s")
         except httpx.ConnectError as error:
@@ -84,17 +90,26 @@ class HttpTransport:
             return Failure(
                 kind="bad_request", message=f"{_origin(url)} is no address ({error}): mend DOCMILL_LLM_URL"
             )
+        finally:
+            self._idle.append(client)
 
-    async def _post(self, url: str, headers: Mapping[str, str], body: Mapping[str, Any]) -> Response | Failure:
-        async with self._client.stream("POST", url, headers=dict(headers), json=dict(body)) as response:
-            content = bytearray()
-            async for part in response.aiter_bytes():
-                content += part
-                if len(content) > LARGEST_BODY:
-                    return Failure(kind="server_error", message=f"the answer has more than {LARGEST_BODY} bytes")
-            return Response(
-                status=response.status_code, headers=dict(response.headers), body=_decoded(bytes(content))
-            )
+    def _new_client(self) -> httpx.AsyncClient:
+        # The deadline bounds the whole call; a second timeout within it would only add a second answer.
+        client = httpx.AsyncClient(verify=self._trusted, timeout=None, follow_redirects=False)  # noqa: S113
+        self._clients.append(client)
+        return client
+
+
+async def _post(
+    client: httpx.AsyncClient, url: str, headers: Mapping[str, str], body: Mapping[str, Any]
+) -> Response | Failure:
+    async with client.stream("POST", url, headers=dict(headers), json=dict(body)) as response:
+        content = bytearray()
+        async for part in response.aiter_bytes():
+            content += part
+            if len(content) > LARGEST_BODY:
+                return Failure(kind="server_error", message=f"the answer has more than {LARGEST_BODY} bytes")
+        return Response(status=response.status_code, headers=dict(response.headers), body=_decoded(bytes(content)))
 
 
 def _decoded(content: bytes) -> object:

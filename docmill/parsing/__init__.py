@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -38,8 +39,14 @@ def parse(
         return _first_that_fits(candidates(text), lambda value: value)
     if isinstance(schema, dict):
         return _by_schema(text, schema)
-    shape = schema.model_json_schema()
+    shape = _shape(schema)
     return _first_that_fits(candidates(text), lambda value: _validated(fitted(value, shape), schema, None))
+
+
+@lru_cache(maxsize=256)
+def _shape(output: type[BaseModel]) -> dict[str, Any]:
+    """The model's JSON Schema, which takes longer to make than most replies take to read."""
+    return output.model_json_schema()
 
 
 def _must_be_whole(finish_reason: str) -> None:
@@ -124,7 +131,7 @@ def accept(
     prompt states it, demands every field. Raises as :func:`parse`.
     """
     _must_be_whole(finish_reason)
-    shape = output.model_json_schema()
+    shape = _shape(output)
     sources = {
         "document": Document(document),
         "passages": None if passages is None else [Document(passage) for passage in passages],

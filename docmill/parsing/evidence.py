@@ -13,6 +13,7 @@ from docmill.parsing.grounding import Document, Grounded
 
 __all__ = ["Evidence", "evidence"]
 
+DATE = TypeAdapter(date)
 Evidence: TypeAlias = dict[str, dict[str, int]]
 """Place in the answer (``lines.0.name``) to ``start`` and ``end`` in the document's text, in characters."""
 
@@ -95,7 +96,7 @@ def _as_read(value: object, annotation: Any) -> object:
     if annotation is not date or not isinstance(value, str):
         return value
     try:
-        return TypeAdapter(date).validate_json(f'"{value}"')
+        return DATE.validate_json(f'"{value}"')
     except ValueError:
         return value
 

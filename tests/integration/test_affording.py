@@ -14,13 +14,14 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import Engine, event, text
 
-from db import budget_admin, costs, jobs, ledger, reports
+from db import budget_admin, costs, jobs, ledger, models, reports
 from db.budget_admin import Wanted
 from db.budgets import Policy
 from db.engine import make_engine
 from db.jobs import Job
 from db.migrations import upgrade
 from db.submit import Submission, submit
+from docmill.llm.cache import TwoLayerCache
 from docmill.llm.loop import LoopThread
 from docmill.llm.simulator.server import Simulator
 from docmill.llm.transport import HttpTransport
@@ -222,6 +223,59 @@ def test_a_leader_that_waits_for_money_hands_its_flight_on(
         assert connection.execute(text("select count(*) from flights")).scalar() == 0
 
 
+@pytest.mark.parametrize("budgeted", [False, True])
+def test_work_that_landed_just_now_is_not_called_for_again(
+    services: Services, make_job: Callable[..., Job], budgeted: bool
+) -> None:
+    body = TEXT + uuid4().hex
+    first, second = make_job(body), make_job(body)
+    if budgeted:
+        cap(services, Decimal(1))
+    assert complete(services, first) == Onward()
+    with services.engine.begin() as connection:
+        connection.execute(
+            text("update jobs set wait = null, state = 'done', finished_at = now(), value = '{}' where id = :id"),
+            {"id": first.id},
+        )
+        connection.execute(text("delete from flights"))
+    step = complete(services, second)
+    assert isinstance(step, Stop)
+    assert step.word == "cached"
+    row = seen(services, second)
+    assert (row.stage, row.value, row.flight_key) == ("store", {}, seen(services, first).flight_key)
+    with services.engine.connect() as connection:
+        counted = connection.execute(
+            text("select state, count(*) from calls where job_id in (:first, :second) group by state"),
+            {"first": first.id, "second": second.id},
+        )
+        assert dict(tuple(each) for each in counted) == {"answered": 1, "cached": 1}
+        assert connection.execute(text("select count(*) from flights")).scalar() == 0
+        if budgeted:
+            assert budget_admin.listed(connection)[0].reserved_usd == 0
+
+
+def test_a_known_answer_is_given_while_its_model_is_held(
+    services: Services, servers: EmbeddedServers, make_job: Callable[..., Job]
+) -> None:
+    cache = TwoLayerCache(servers.cache_url)
+    caching = replace(services, cache=cache)
+    body = TEXT + uuid4().hex
+    first, second = make_job(body), make_job(body)
+    assert complete(caching, first) == Onward()
+    cache.put(bytes(seen(services, first).flight_key), {"answer": {}, "evidence": None, "model": "m"})
+    model = services.settings.models.get("small")
+    with services.engine.begin() as connection:
+        models.hold(connection, model, for_s=60, cause="overloaded")
+    try:
+        step = complete(caching, second)
+    finally:
+        with services.engine.begin() as connection:
+            models.release(connection, model)
+        cache.close()
+    assert isinstance(step, Stop)
+    assert step.word == "cached"
+
+
 def test_a_job_whose_calls_may_be_billed_has_an_unknown_cost(
     services: Services, make_job: Callable[..., Job]
 ) -> None:
@@ -231,7 +285,7 @@ def test_a_job_whose_calls_may_be_billed_has_an_unknown_cost(
             id=uuid4(), content_hash=b"", input_hash=b"", provider="p", account="a", model="m", request={},
             remedy=None, reserved_usd=None, owner="test",
         )  # fmt: skip
-        assert ledger.open_call(connection, job, intent, work=b"w", lease_s=0, budgets=())
+        assert ledger.open_call(connection, job, intent, work=b"w", lease_s=0, budgets=()) == "opened"
         assert reports.job_report(connection, job.id).cost_usd == 0
     with services.engine.begin() as connection:
         ledger.expire_intents(connection)

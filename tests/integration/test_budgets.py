@@ -72,7 +72,7 @@ def open_call(
     )  # fmt: skip
     asked = None if reserved is None else reserved.budgets
     opened = ledger.open_call(connection, job, intent, work=uuid4().bytes, lease_s=60, budgets=asked)
-    return intent.id if opened else None
+    return intent.id if opened == "opened" else None
 
 
 def settlement(call: UUID, **figures: Any) -> ledger.Settlement:

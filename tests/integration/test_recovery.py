@@ -144,7 +144,9 @@ def test_after_two_calls_in_doubt_a_person_decides(walk: Callable[..., Walk]) ->
                 id=uuid4(), content_hash=b"", input_hash=b"", provider="simulator", account="default",
                 model="sim-small", request={}, remedy=None, reserved_usd=None, owner="lost",
             )  # fmt: skip
-            assert ledger.open_call(connection, job, intent, work=uuid4().bytes, lease_s=-1, budgets=())
+            assert (
+                ledger.open_call(connection, job, intent, work=uuid4().bytes, lease_s=-1, budgets=()) == "opened"
+            )
             ledger.expire_intents(connection)
     job_row = jobs_way.to_the_end(job_id)
     assert (job_row.state, job_row.failure["kind"]) == ("failed", "in_doubt")
