@@ -15,7 +15,7 @@ from uuid import uuid4
 
 from sqlalchemy import Connection, text
 
-from db.jobs import Job
+from db.jobs import FENCE, Job
 from db.models import STATE, ModelState, Named, names_of, state_from
 
 __all__ = [
@@ -78,7 +78,9 @@ def board(connection: Connection, job: Job, key: bytes, *, for_s: float) -> Boar
     Nobody follows while a call of the one that ended is open: that one may still be answered, and paid. The
     flight's row is locked against its end until this is committed, so that the leader finds who waits.
     """
-    boarded = connection.execute(BOARD, {**job.fence, "key": key, "for_s": for_s}).one()
+    boarded = connection.execute(BOARD, {**job.fence, "key": key, "for_s": for_s}).first()
+    if boarded is None:
+        return "stale"
     if boarded.led_by == job.id:
         return "leads"
     return "held" if boarded.held else "stale"
@@ -96,7 +98,8 @@ HELD = (
     " from led where id = :id and epoch = :epoch and stage = :stage and wait is not null and led.job_id <> :id"
 )
 BOARD = text(
-    "with led as (insert into flights (key, job_id) values (:key, :id) on conflict (key) do update"
+    "with led as (insert into flights (key, job_id) select cast(:key as bytea), id from jobs"
+    f" where {FENCE} and wait in ('sent', 'countdown') on conflict (key) do update"
     f" set job_id = case when not {LEADS.format(leader='flights.job_id')}"
     " then excluded.job_id else flights.job_id end returning flights.job_id),"
     f" held as ({HELD} returning id)"
@@ -125,18 +128,19 @@ AHEAD = text(
 def landed_lately(connection: Connection, job: Job, key: bytes) -> Landed | None:
     """The answer of a flight that landed between the job's look at the cache and its boarding.
 
-    The job's own flight then ends: there is nothing to call for.
+    The job's own flight then ends, as there is nothing to call for; who waits for it has the answer, too.
     """
-    row = connection.execute(text(LANDED), {"work": key, "lately": LATELY_S}).first()
+    row = connection.execute(text(LANDED), {"id": job.id, "work": key, "lately": LATELY_S}).first()
     if row is None:
         return None
-    _take_off(connection, job.id)
+    if _take_off(connection, job.id) is not None:
+        _hand_over(connection, row.id, key, row.value)
     model, cost = spent_on(connection, row.id)
     return Landed(value=row.value, model=model, cost_usd=cost)
 
 
 LANDED = (
-    "select id, value from jobs where flight_key = :work and state = 'done' and not fresh"
+    "select id, value from jobs where flight_key = :work and id <> :id and state = 'done' and not fresh"
     " and finished_at > clock_timestamp() - make_interval(secs => :lately) order by id limit 1"
 )
 
@@ -144,11 +148,15 @@ LANDED = (
 def hand_over(connection: Connection, leader: Job, key: bytes) -> Landed:
     """Gives the leader's answer to each waiter of its flight, as a call that cost nothing.
 
-    After the statement that ended the leader and its flight: only then is every job seen that joined before the
-    flight was gone. Returns what the work cost.
+    Within the transaction that ended the leader and its flight, and after that statement: only then is every job
+    seen that joined before the flight was gone. Returns what the work cost.
     """
-    row = connection.execute(HAND_OVER, {"leader": leader.id, "key": key, "value": json.dumps(leader.value)}).one()
-    return Landed(value=leader.value or {}, model=row.model or "unknown", cost_usd=row.usd)
+    return _hand_over(connection, leader.id, key, leader.value or {})
+
+
+def _hand_over(connection: Connection, leader_id: int, key: bytes, value: Mapping[str, Any]) -> Landed:
+    row = connection.execute(HAND_OVER, {"leader": leader_id, "key": key, "value": json.dumps(value)}).one()
+    return Landed(value=value, model=row.model or "unknown", cost_usd=row.usd)
 
 
 HAND_OVER = text(
@@ -263,7 +271,6 @@ def spent_on(connection: Connection, job_id: int) -> tuple[str, Decimal | None]:
 
 def _take_off(connection: Connection, job_id: int) -> bytes | None:
     """Ends the job's flight; its key, or None where it led none."""
-    key = connection.execute(
-        text("delete from flights where job_id = :job returning key"), {"job": job_id}
-    ).scalar_one_or_none()
+    ended = connection.execute(text("delete from flights where job_id = :job returning key"), {"job": job_id})
+    key = ended.scalars().first()
     return None if key is None else bytes(key)

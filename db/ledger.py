@@ -165,15 +165,15 @@ def close_call(connection: Connection, settlement: Settlement) -> Ending:
 
 def close_unbudgeted(
     connection: Connection, settlement: Settlement, job: Job, *, message_s: float
-) -> tuple[Ending, bool]:
-    """As :func:`close_call`, for a call that reserved nothing: takes its job to parse in the same statement.
+) -> tuple[Ending, bool] | None:
+    """As :func:`close_call`, and takes the job to parse in the same statement, where no budget covers the call.
 
-    The call's ending, and whether the job moved; it does not for a surplus answer or a stale message.
+    The call's ending, and whether the job moved; it does not for a surplus answer or a stale message. None, with
+    nothing changed, where a budget covers it, as one that was set meanwhile may, or where it was closed before.
     """
     values = {**job.fence, "to": "parse", "message_s": message_s}
     closed = _close(connection, CLOSE_AND_PARSE, settlement, values)
-    assert closed is not None  # noqa: S101 - the statement counts
-    return closed.state or _ending(settlement), bool(closed.moved)
+    return None if closed is None else (closed.state, bool(closed.moved))
 
 
 def _close(
@@ -191,11 +191,8 @@ def _ending(settlement: Settlement) -> Ending:
     return "answered" if settlement.answered else "failed"
 
 
-# The budgets come first: locks are taken in one order.
 CLOSED = (
-    "with locked as (select id from budgets where id in (select unnest(budgets) from calls where id = :call_id)"
-    " order by id for update),"
-    " closed as (update calls set state = case when :answered and exists (select from calls other"
+    "closed as (update calls set state = case when :answered and exists (select from calls other"
     " where other.job_id = calls.job_id and other.attempt = calls.attempt and other.id <> calls.id"
     " and other.state = 'answered' and other.purpose <> 'embed') then 'surplus' else :ending end,"
     " model_echoed = :model_echoed, request_id = :request_id,"
@@ -205,18 +202,24 @@ CLOSED = (
     " possibly_billed = :possibly_billed, latency_ms = :latency_ms, lease_until = null,"
     " wasted = case when exists (select from jobs where jobs.id = calls.job_id"
     " and jobs.state in ('failed', 'cancelled')) then 'failed' end, finished_at = clock_timestamp()"
-    " where id = :call_id and (state = 'intent' or (state = 'in_doubt' and :answered))"
-    " and (select count(*) from locked) >= 0"
+    " where id = :call_id and (state = 'intent' or (state = 'in_doubt' and :answered)) and {only}"
     " returning id, state, budgets, reserved_usd, cost_usd,"
     " possibly_billed or (:answered and cost_usd is null) as unknown),"
     " said as (update exchanges set reply = cast(:reply as jsonb) from closed"
     " where call_id = closed.id and cast(:reply as jsonb) is not null)"
 )
-CLOSE = text(f"{CLOSED} select state, budgets, reserved_usd, cost_usd, unknown from closed")
+# The budgets come first: locks are taken in one order.
+CLOSE = text(
+    "with locked as (select id from budgets where id in (select unnest(budgets) from calls where id = :call_id)"
+    f" order by id for update), {CLOSED.format(only='(select count(*) from locked) >= 0')}"
+    " select state, budgets, reserved_usd, cost_usd, unknown from closed"
+)
+UNBUDGETED = "calls.budgets = cast('{}' as bigint[])"
 CLOSE_AND_PARSE = text(
-    f"{CLOSED}, moved as (update jobs set {ONWARD} where {FENCE}"
-    " and not exists (select from closed where state = 'surplus') returning id)"
-    " select max(state) as state, (select count(*) from moved) as moved from closed"
+    f"with {CLOSED.format(only=UNBUDGETED)},"
+    f" moved as (update jobs set {ONWARD} where {FENCE}"
+    " and exists (select from closed where state <> 'surplus') returning id)"
+    " select state, (select count(*) from moved) as moved from closed"
 )
 
 

@@ -13,7 +13,17 @@ from sqlalchemy.exc import OperationalError
 
 from db.search import SLICES
 
-__all__ = ["INDEXED_FROM", "Slice", "build_index", "count_words", "stale", "take_over", "unindexed"]
+__all__ = [
+    "INDEXED_FROM",
+    "Slice",
+    "build_index",
+    "count_words",
+    "drop_index",
+    "outdated",
+    "stale",
+    "take_over",
+    "unindexed",
+]
 
 SAMPLED_CHUNKS = 50_000
 """More are not counted: how common a word is, a sample tells as well."""
@@ -38,7 +48,7 @@ class Slice:
 
     @property
     def index(self) -> str:
-        return f"vectors_hnsw_{self.model_id:d}_{self.number:d}"
+        return f"vectors_hnsw_{self.model_id:d}_{self.number:d}_of_{SLICES}"
 
 
 def stale(connection: Connection) -> list[int]:
@@ -100,16 +110,37 @@ def unindexed(connection: Connection) -> list[Slice]:
         text(
             # Vectors are counted only for models that lack an index: this runs with every tick.
             "with missing as materialized (select id, dimensions, slice"
-            " from embedding_models cross join generate_series(0, :last) as slice"
+            " from embedding_models cross join generate_series(0, :slices - 1) as slice"
             " where not exists (select 1 from pg_index join pg_class on pg_class.oid = indexrelid"
-            " where relname = 'vectors_hnsw_' || embedding_models.id || '_' || slice and indisvalid)),"
+            " where relname = format('vectors_hnsw_%s_%s_of_%s', embedding_models.id, slice, cast(:slices as int))"
+            " and indisvalid)),"
             " grown as materialized (select id from (select distinct id from missing) as lacking where"
             " (select count(*) from (select from vectors where model_id = lacking.id limit :least) s) >= :least)"
             " select id, dimensions, slice from missing join grown using (id) order by id, slice"
         ),
-        {"least": INDEXED_FROM, "last": SLICES - 1},
+        {"least": INDEXED_FROM, "slices": SLICES},
     )
     return [Slice(model_id=row.id, dimensions=row.dimensions, number=row.slice) for row in rows]
+
+
+def outdated(connection: Connection) -> list[str]:
+    """Indexes of models that were parted in another way, once all that take their place are there."""
+    rows = connection.execute(
+        text(
+            "select indexes.relname as name from pg_class indexes"
+            " where relkind = 'i' and relname ~ '^vectors_hnsw_[0-9]+_' and relname !~ :now"
+            " and (select count(*) from pg_class those join pg_index on indexrelid = those.oid and indisvalid"
+            " where those.relname ~ (substring(indexes.relname from '^vectors_hnsw_[0-9]+_')"
+            " || '[0-9]+_of_' || cast(:slices as int) || '$')) = :slices order by 1"
+        ),
+        {"now": f"_of_{SLICES}$", "slices": SLICES},
+    )
+    return [row.name for row in rows]
+
+
+def drop_index(connection: Connection, name: str) -> None:
+    """While searches and writes go on; ``connection`` commits each statement by itself."""
+    connection.execute(text(f"drop index concurrently if exists {name}"))
 
 
 def build_index(connection: Connection, each: Slice) -> None:
@@ -117,13 +148,13 @@ def build_index(connection: Connection, each: Slice) -> None:
 
     ``connection`` commits each statement by itself.
     """
-    connection.execute(text(f"drop index concurrently if exists {each.index}"))
+    drop_index(connection, each.index)
     _give_memory(connection, each)
     try:
         _build(connection, each)
     except OperationalError:
         # Processes that build together share memory that a container may not give; one alone needs none of it.
-        connection.execute(text(f"drop index concurrently if exists {each.index}"))
+        drop_index(connection, each.index)
         connection.execute(text("set max_parallel_maintenance_workers = 0"))
         _build(connection, each)
     finally:

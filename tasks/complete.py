@@ -40,12 +40,14 @@ from tasks.request import as_json, compose, input_hash
 from tasks.services import Caller, Services
 from tasks.settlement import cost_of, settlement_of
 from tasks.spool import Spooled, settle_or_spool, spool
-from tasks.steps import Onward, Step, Stop
+from tasks.steps import Again, Onward, Step, Stop
 
 __all__ = ["Call", "complete", "settle"]
 
 log = structlog.get_logger()
 
+LANDED_S = 1.0
+"""An answer that was there and is not any more: the job asks anew."""
 WAITER_S = 60.0
 """After so long a job that waits for another's answer looks whether that one still lives."""
 
@@ -76,6 +78,11 @@ class Call:
         return hashlib.sha256(b"\0".join(parts)).digest()
 
     @property
+    def may_share(self) -> bool:
+        """Whether an answer to the same work will do that somebody else got."""
+        return self.job.purpose == "first" and not self.job.fresh
+
+    @property
     def limits(self) -> Limits:
         """As docmill.toml knows them."""
         return self.model.limits
@@ -96,7 +103,7 @@ def complete(services: Services, job: Job) -> Step:
     known = _known(services, call)
     if known is not None:
         return _from_cache(services, call, known)
-    call = _at_the_door(services, call)
+    call = _may_call(services, call)
     return call if not isinstance(call, Call) else _make(services, call)
 
 
@@ -113,7 +120,7 @@ def _make(services: Services, call: Call) -> Step:
 
 
 def settle(services: Services, call: Call, outcome: Outcome) -> Step:
-    """Stores what the call came to, and moves the job on, in one transaction."""
+    """Stores what the call came to, and moves the job on, in one commit."""
     cost = cost_of(call.model, outcome)
     try:
         ending, step = _settle(services, call, outcome, cost)
@@ -127,40 +134,45 @@ def _settle(
     services: Services, call: Call, outcome: Outcome, cost: money.Cost | None
 ) -> tuple[ledger.Ending, Step]:
     settlement, failure = settlement_of(call.intent.id, outcome, cost), outcome.failure
-    goes_on = failure is None or _left_to_parse(failure)
-    if goes_on and not call.budgets:
-        return _settle_at_once(services, call, outcome, settlement)
+    if failure is None or _left_to_parse(failure):
+        ending, moved = _close_and_parse(services, call, settlement)
+        _calibrate(services, call, outcome)
+        return ending, Stop("surplus") if ending == "surplus" else Onward() if moved else Stop("stale")
     with services.engine.begin() as connection:
         ending = ledger.close_call(connection, settlement)
         if ending == "surplus":
             return ending, Stop("surplus")
-        if failure is None or goes_on:
-            moved = jobs.advance(connection, call.job, "parse", message_s=services.message_s)
-            _calibrate(connection, call, outcome)
-            return ending, Onward() if moved else Stop("stale")
         setback = Setback.of(services, call.job, call.prompt, failure, answered=outcome.answered)
         return ending, remedies.apply(connection, services, setback)
 
 
-def _settle_at_once(
-    services: Services, call: Call, outcome: Outcome, settlement: ledger.Settlement
-) -> tuple[ledger.Ending, Step]:
-    """In one statement, as almost every call is."""
-    with services.autocommit.connect() as connection:
-        ending, moved = ledger.close_unbudgeted(connection, settlement, call.job, message_s=services.message_s)
-        if ending == "surplus":
-            return ending, Stop("surplus")
-        _calibrate(connection, call, outcome)
-    return ending, Onward() if moved else Stop("stale")
+def _close_and_parse(services: Services, call: Call, settlement: ledger.Settlement) -> tuple[ledger.Ending, bool]:
+    """The call's ending, and whether its job went to parse. In one statement, as almost every call is closed."""
+    if not call.budgets:
+        with services.autocommit.connect() as connection:
+            closed = ledger.close_unbudgeted(connection, settlement, call.job, message_s=services.message_s)
+        if closed is not None:
+            return closed
+    with services.engine.begin() as connection:
+        ending = ledger.close_call(connection, settlement)
+        moved = ending != "surplus" and jobs.advance(connection, call.job, "parse", message_s=services.message_s)
+    return ending, moved
 
 
-def _calibrate(connection: Connection, call: Call, outcome: Outcome) -> None:
-    """What was estimated, against what the provider counted: of the messages whose estimate was kept."""
+def _calibrate(services: Services, call: Call, outcome: Outcome) -> None:
+    """What was estimated, against what the provider counted: of the messages whose estimate was kept.
+
+    The job has gone on by now, and does not wait for it.
+    """
     estimated = (call.job.context or {}).get("estimate")
     counted = outcome.reply.usage.input_tokens if outcome.reply else None
-    if estimated and counted and call.job.purpose != "correction":
-        learned = call.state.learned
-        remedies.learn_tokens(connection, call.model, learned, estimated=estimated, counted=counted)
+    if not estimated or not counted or call.job.purpose == "correction":
+        return
+    try:
+        with services.engine.begin() as connection:
+            remedies.learn_tokens(connection, call.model, call.state.learned, estimated=estimated, counted=counted)
+    except DATABASE_AWAY as error:
+        log.warning("not_calibrated", error=type(error).__name__)
 
 
 def _prepare(services: Services, job: Job) -> Call | Step:
@@ -183,7 +195,7 @@ def _prepare(services: Services, job: Job) -> Call | Step:
     return Call(job=job, prompt=prompt, model=model, request=request, intent=intent)
 
 
-def _at_the_door(services: Services, call: Call) -> Call | Step:
+def _may_call(services: Services, call: Call) -> Call | Step:
     """The call with its slot of the limits, and with what is known of its model; or what it has to wait for.
 
     Who waits for another's answer takes no slot from those who call.
@@ -221,7 +233,7 @@ def _intent(services: Services, job: Job, prompt: PromptVersion, model: Model, r
 def _known(services: Services, call: Call) -> Hit | None:
     """The answer to the same work, if a cache has it and the job does not want to pay again."""
     policy = call.prompt.config.cache
-    if call.job.purpose != "first" or call.job.fresh or not policy.enabled:
+    if not call.may_share or not policy.enabled:
         return None
     return services.cache.get(call.work, kept_s=policy.kept_s)
 
@@ -240,9 +252,11 @@ def _from_cache(services: Services, call: Call, hit: Hit) -> Step:
 
 def _use(connection: Connection, services: Services, job: Job, known: flights.Landed, layer: str) -> Stop:
     """A known answer was checked when it was new: it goes to store without another look."""
-    flights.record_cached(connection, job.id, layer=layer, model=known.model, saved_usd=known.cost_usd)
     moved = drive_to_store(connection, services, job, known.value, "cached")
-    return Stop("cached", (moved,)) if moved else Stop("stale")
+    if moved is None:
+        return Stop("stale")
+    flights.record_cached(connection, job.id, layer=layer, model=known.model, saved_usd=known.cost_usd)
+    return Stop("cached", (moved,))
 
 
 def _open(services: Services, call: Call) -> Call | Step:
@@ -270,7 +284,7 @@ def _open(services: Services, call: Call) -> Call | Step:
         services.budgets.exist = True
         return _open(services, call)
     if opening == "landed":
-        return _landed_meanwhile(services, call) or Stop("stale")
+        return _landed_meanwhile(services, call) or Again("landed", LANDED_S)
     return ready if opening == "opened" else Stop("stale")
 
 
@@ -292,13 +306,16 @@ def _ready(connection: Connection, services: Services, call: Call, *, budgeted: 
         return Stop("held: flight" if boarded == "held" else "stale")
     if not budgeted:
         return call
+    # What is known costs nothing, and must not meet an empty budget.
+    landed = _landed(connection, services, call)
+    if landed is not None:
+        return landed
     found = reserve(connection, services, job, call.prompt, call.intent.reserved_usd)
     return replace(call, budgets=found.budgets) if isinstance(found, Reservation) else found
 
 
 def _open_in(connection: Connection, services: Services, call: Call, *, budgeted: bool) -> ledger.Opening:
     """Unless the same work has landed between this job's look at the cache and its boarding."""
-    may_share = call.job.purpose == "first" and not call.job.fresh
     return ledger.open_call(
         connection,
         call.job,
@@ -306,7 +323,7 @@ def _open_in(connection: Connection, services: Services, call: Call, *, budgeted
         work=call.work,
         lease_s=services.settings.lease_s,
         budgets=call.budgets if budgeted else None,
-        answered_within_s=flights.LATELY_S if may_share else None,
+        answered_within_s=flights.LATELY_S if call.may_share else None,
     )
 
 
@@ -323,14 +340,16 @@ def _behind_another(services: Services, call: Call, *, led: bool) -> Stop | None
 
 def _landed_meanwhile(services: Services, call: Call) -> Stop | None:
     """The answer of a flight that landed while the job was held: without the cache server, nothing else has it."""
-    if call.job.purpose != "first":
-        return None
     with services.engine.begin() as connection:
-        landed = flights.landed_lately(connection, call.job, call.work)
-        if landed is None:
-            return None
-        jobs.name_work(connection, call.job, call.work)
-        return _use(connection, services, call.job, landed, "flight")
+        return _landed(connection, services, call)
+
+
+def _landed(connection: Connection, services: Services, call: Call) -> Stop | None:
+    landed = flights.landed_lately(connection, call.job, call.work) if call.may_share else None
+    if landed is None:
+        return None
+    jobs.name_work(connection, call.job, call.work)
+    return _use(connection, services, call.job, landed, "flight")
 
 
 def _ask(services: Services, call: Call, opened_at: float) -> Outcome:

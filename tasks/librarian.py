@@ -64,6 +64,9 @@ class Librarian:
             for each in statistics.unindexed(connection):
                 log.info("index_building", index=each.index)
                 statistics.build_index(connection, each)
+            for name in statistics.outdated(connection):
+                log.info("index_dropped", index=name)
+                statistics.drop_index(connection, name)
 
     def _count(self) -> None:
         with self.services.autocommit.connect() as connection:

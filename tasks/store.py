@@ -12,16 +12,15 @@ __all__ = ["store"]
 
 
 def store(services: Services, job: Job) -> Step:
-    """One statement: the result's revision, and the job's end. The loser of a duplicate changes nothing.
+    """One transaction: the result's revision, the job's end, and the news for those who wait for its answer.
 
-    The flight's waiters are told by another one. If this worker is killed in between, each of them looks at its
-    flight again within a minute, and finds the answer.
+    The loser of a duplicate changes nothing.
     """
     value = job.value or {}
     doubt = value.get("doubt")
     failure = Failure(kind=doubt["kind"], message=doubt["message"]) if doubt else None
     landed = None
-    with services.autocommit.connect() as connection:
+    with services.engine.begin() as connection:
         end = results.store(connection, job, "needs_review" if doubt else "done", failure=failure)
         if end is None:
             return Stop("stale")

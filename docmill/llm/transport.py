@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import TracebackType
@@ -22,6 +24,7 @@ __all__ = ["NOT_SENT", "HttpTransport", "Response", "Transport"]
 NOT_SENT = "not_sent"
 """The failure's code where the request never left, so that nobody can have billed it."""
 
+IDLE_S = 30.0
 LARGEST_BODY = 32_000_000
 """Bytes; no answer of a model comes near."""
 
@@ -45,6 +48,14 @@ class Transport(Protocol):
         """One request, whole within ``deadline_s`` seconds from now."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Idle:
+    """A client that nobody uses, and since when, by ``time.monotonic``."""
+
+    client: httpx.AsyncClient
+    since: float
+
+
 class HttpTransport:
     """httpx, with a deadline for the whole call. For one event loop.
 
@@ -57,8 +68,8 @@ class HttpTransport:
 
     def __init__(self) -> None:
         self._trusted = httpx.create_ssl_context()
-        self._clients: list[httpx.AsyncClient] = []
-        self._idle: list[httpx.AsyncClient] = []
+        # The first is made here, so that proxies in the environment that httpx does not take are told at once.
+        self._idle = deque([Idle(client=self._new_client(), since=time.monotonic())])
 
     async def __aenter__(self) -> HttpTransport:
         return self
@@ -69,13 +80,14 @@ class HttpTransport:
         await self.close()
 
     async def close(self) -> None:
-        for client in self._clients:
-            await client.aclose()
+        while self._idle:
+            await self._idle.popleft().client.aclose()
 
     async def post(
         self, url: str, *, headers: Mapping[str, str], body: Mapping[str, Any], deadline_s: float
     ) -> Response | Failure:
-        client = self._idle.pop() if self._idle else self._new_client()
+        await self._close_one_too_many()
+        client = self._idle.pop().client if self._idle else self._new_client()
         try:
             async with asyncio.timeout(deadline_s):
                 return await _post(client, url, headers, body)
@@ -91,13 +103,16 @@ class HttpTransport:
                 kind="bad_request", message=f"{_origin(url)} is no address ({error}): mend DOCMILL_LLM_URL"
             )
         finally:
-            self._idle.append(client)
+            self._idle.append(Idle(client=client, since=time.monotonic()))
+
+    async def _close_one_too_many(self) -> None:
+        """The client that has been idle for longest: its server has closed the connection by now."""
+        if len(self._idle) > 1 and self._idle[0].since < time.monotonic() - IDLE_S:
+            await self._idle.popleft().client.aclose()
 
     def _new_client(self) -> httpx.AsyncClient:
         # The deadline bounds the whole call; a second timeout within it would only add a second answer.
-        client = httpx.AsyncClient(verify=self._trusted, timeout=None, follow_redirects=False)  # noqa: S113
-        self._clients.append(client)
-        return client
+        return httpx.AsyncClient(verify=self._trusted, timeout=None, follow_redirects=False)  # noqa: S113
 
 
 async def _post(

@@ -12,7 +12,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import Engine, event, text
+from sqlalchemy import Connection, Engine, event, text
 
 from db import budget_admin, costs, jobs, ledger, models, reports
 from db.budget_admin import Wanted
@@ -22,12 +22,14 @@ from db.jobs import Job
 from db.migrations import upgrade
 from db.submit import Submission, submit
 from docmill.llm.cache import TwoLayerCache
+from docmill.llm.client import Outcome
 from docmill.llm.loop import LoopThread
 from docmill.llm.simulator.server import Simulator
 from docmill.llm.transport import HttpTransport
 from docmill.settings import load_settings
 from prompts import Registry
 from prompts.registry import BUILT_IN
+from tasks import complete as stage
 from tasks.complete import complete
 from tasks.parse import parse
 from tasks.services import Caller, Services
@@ -252,6 +254,72 @@ def test_work_that_landed_just_now_is_not_called_for_again(
         assert connection.execute(text("select count(*) from flights")).scalar() == 0
         if budgeted:
             assert budget_admin.listed(connection)[0].reserved_usd == 0
+
+
+def test_who_waits_for_a_job_that_need_not_call_has_the_answer_too(
+    services: Services, make_job: Callable[..., Job], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert complete(services, make_job()) == Onward()  # and with that it is known that there are no budgets
+    body = TEXT + uuid4().hex
+    first, second, third = make_job(body), make_job(body), make_job(body)
+    assert complete(services, first) == Onward()
+    with services.engine.begin() as connection:
+        connection.execute(text("delete from flights"))
+    open_in = stage._open_in
+
+    def landing(connection: Connection, *arguments: Any, **named: Any) -> ledger.Opening:
+        assert complete(services, third) == Stop("held: flight")
+        connection.execute(
+            text("update jobs set wait = null, state = 'done', finished_at = now(), value = '{}' where id = :id"),
+            {"id": first.id},
+        )
+        return open_in(connection, *arguments, **named)
+
+    monkeypatch.setattr(stage, "_open_in", landing)
+    step = complete(services, second)
+    assert isinstance(step, Stop)
+    assert step.word == "cached"
+    row = seen(services, third)
+    assert (row.stage, row.wait, row.value) == ("store", "unsent", {})
+
+
+def test_a_message_that_is_stale_leads_nothing(services: Services, make_job: Callable[..., Job]) -> None:
+    assert complete(services, make_job()) == Onward()
+    job = make_job()
+    with services.engine.begin() as connection:
+        connection.execute(text("delete from flights"))
+        jobs.cancel(connection, job.id)
+    assert complete(services, job) == Stop("stale")
+    with services.engine.connect() as connection:
+        assert connection.execute(text("select count(*) from flights")).scalar() == 0
+
+
+def test_a_budget_set_while_a_call_is_open_is_settled(
+    services: Services, make_job: Callable[..., Job], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert complete(services, make_job()) == Onward()
+    job, ask = make_job(), stage._ask
+    reserved = []
+
+    def asking(*arguments: Any) -> Outcome:
+        reserved.append(cap(services, Decimal(1)).reserved_usd)
+        return ask(*arguments)
+
+    monkeypatch.setattr(stage, "_ask", asking)
+    before = spent_today(services)
+    assert complete(services, job) == Onward()
+    with services.engine.connect() as connection:
+        (budget,) = budget_admin.listed(connection)
+        call = connection.execute(text("select * from calls where job_id = :id"), {"id": job.id}).one()
+    assert reserved[0] >= call.reserved_usd
+    assert budget.reserved_usd == reserved[0] - call.reserved_usd
+    assert budget.spent_usd - before == call.cost_usd
+
+
+def spent_today(services: Services) -> Decimal:
+    """By all; what a budget that is set now begins with."""
+    with services.engine.connect() as connection:
+        return Decimal(connection.execute(text("select coalesce(sum(cost_usd), 0) from calls")).scalar_one())
 
 
 def test_a_known_answer_is_given_while_its_model_is_held(
