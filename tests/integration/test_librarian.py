@@ -6,6 +6,7 @@ import pytest
 from sqlalchemy import Engine, text
 
 from db import statistics
+from db.search import SLICES
 from docmill.settings import Settings
 from prompts import Registry
 from tasks.librarian import LOCK, Librarian
@@ -36,3 +37,17 @@ def test_one_process_looks_after_collections(engine: Engine, monkeypatch: pytest
     with engine.connect() as connection:
         left = connection.execute(text("select count(*) from pg_locks where locktype = 'advisory'")).scalar_one()
     assert left == 0
+
+
+def test_indexes_of_another_parting_go_when_all_of_the_new_one_are_there(engine: Engine) -> None:
+    def made(name: str) -> None:
+        connection.execute(text(f"create index {name} on vectors (chunk_id) where model_id = 77"))
+
+    with engine.connect() as connection:
+        made("vectors_hnsw_77_0")
+        made("vectors_hnsw_77_3_of_4")
+        for number in range(SLICES):
+            assert statistics.outdated(connection) == []
+            made(f"vectors_hnsw_77_{number}_of_{SLICES}")
+        assert statistics.outdated(connection) == ["vectors_hnsw_77_0", "vectors_hnsw_77_3_of_4"]
+        connection.rollback()
