@@ -17,7 +17,7 @@ from typing import Any, Protocol
 
 import httpx
 
-from docmill.errors import Failure
+from docmill.errors import Failure, Misconfigured
 
 __all__ = ["NOT_SENT", "HttpTransport", "Response", "Transport"]
 
@@ -67,9 +67,17 @@ class HttpTransport:
     """
 
     def __init__(self) -> None:
+        """Raises Misconfigured for a proxy in the environment that httpx does not take."""
         self._trusted = httpx.create_ssl_context()
-        # The first is made here, so that proxies in the environment that httpx does not take are told at once.
-        self._idle = deque([Idle(client=self._new_client(), since=time.monotonic())])
+        # The first is made here: what the environment has wrong must not be found by a call.
+        try:
+            first = self._new_client()
+        except (ImportError, ValueError, httpx.InvalidURL) as error:
+            raise Misconfigured(
+                f"calls cannot go through the proxy that the environment names ({type(error).__name__}): mend "
+                "HTTP_PROXY, HTTPS_PROXY or ALL_PROXY; http:// and https:// are taken"
+            ) from error
+        self._idle = deque([Idle(client=first, since=time.monotonic())])
 
     async def __aenter__(self) -> HttpTransport:
         return self

@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import pytest
 
-from docmill.errors import Failure
+from docmill.errors import Failure, Misconfigured
 from docmill.llm.client import Endpoint, Outcome, ask
 from docmill.llm.loop import LoopThread
 from docmill.llm.transport import HttpTransport
@@ -171,3 +171,10 @@ def test_threads_share_one_loop_and_exceptions_come_through() -> None:
         with pytest.raises(ValueError, match="seen"):
             loop.run(fail())
         assert loop.run(asyncio.sleep(0, "done")) == "done"
+
+
+@pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:1", "ftp://127.0.0.1:1"])
+def test_a_proxy_that_is_none_is_told_at_once(monkeypatch: pytest.MonkeyPatch, proxy: str) -> None:
+    monkeypatch.setenv("ALL_PROXY", proxy)
+    with pytest.raises(Misconfigured, match="ALL_PROXY"):
+        HttpTransport()
