@@ -426,15 +426,14 @@ def start_drive(connection: Connection, move: Move, *, message_s: float) -> Driv
 
 
 def take_back(connection: Connection, drives: Sequence[Drive]) -> None:
-    """What could not be published waits in Postgres again, where nothing else has happened since."""
-    for drive in drives:
-        connection.execute(
-            text(
-                "update jobs set wait = 'unsent', state = 'queued', wake_at = clock_timestamp()"
-                " where id = :id and epoch = :epoch and wait = 'sent'"
-            ),
-            {"id": drive.id, "epoch": drive.epoch},
-        )
+    """What may not have been published waits in Postgres again, where nothing else has happened since."""
+    connection.execute(
+        text(
+            "update jobs set wait = 'unsent', state = 'queued', wake_at = clock_timestamp()"
+            " where id = :id and epoch = :epoch and stage = :stage and wait = 'sent'"
+        ),
+        [{"id": drive.id, "epoch": drive.epoch, "stage": drive.stage} for drive in drives],
+    )
 
 
 CLAIM = text(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -25,8 +25,8 @@ __all__ = ["BudgetsSeen", "Caller", "Publisher", "Services"]
 class Publisher(Protocol):
     """Sends chains to the broker."""
 
-    def __call__(self, drive: Drive) -> None:
-        """Publishes the job's chain from the drive's stage on. Raises PublishFailed."""
+    def __call__(self, drives: Sequence[Drive]) -> None:
+        """Publishes each job's chain from its drive's stage on. Raises PublishFailed: some may have arrived."""
 
 
 @dataclass(frozen=True, kw_only=True)

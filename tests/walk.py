@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -96,7 +96,7 @@ class Walk:
             return list(connection.execute(text(statement), values).all())
 
 
-def ignore(drive: Drive) -> None:
+def ignore(drives: Sequence[Drive]) -> None:
     """No broker: the walk looks into the job's row for where it stands."""
 
 

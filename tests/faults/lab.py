@@ -241,7 +241,7 @@ class Lab:
             return {name: channel.queue_declare(name, passive=True).message_count for name in QUEUES}
 
     @contextmanager
-    def publisher(self) -> Iterator[Callable[[Drive], None]]:
+    def publisher(self) -> Iterator[Callable[[Sequence[Drive]], None]]:
         """Publishes chains as a worker does, from this process."""
         app = broker.connect(load_settings(broker_url=self.environment["DOCMILL_BROKER_URL"]))
         yield publish
@@ -356,7 +356,7 @@ class Trial:
                 )
                 for row in under_way:
                     if draw.random() < 0.2:
-                        publish(Drive(**row._mapping, quarantined=False))
+                        publish([Drive(**row._mapping, quarantined=False)])
                         doubled += 1
                 time.sleep(0.2)
         return doubled

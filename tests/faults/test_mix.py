@@ -61,7 +61,7 @@ def _send_twice(lab: Lab, draw: random.Random) -> None:
         with lab.publisher() as publish:
             for row in lab.query(under_way):
                 if draw.random() < 0.2:
-                    publish(Drive(**row._mapping, quarantined=False))
+                    publish([Drive(**row._mapping, quarantined=False)])
     except (SQLAlchemyError, PublishFailed):  # what it needs is broken just now
         return
 

@@ -25,7 +25,7 @@ def test_one_process_looks_after_collections(engine: Engine, monkeypatch: pytest
     monkeypatch.setattr(statistics, "take_over", take_over)
     librarian = Librarian(
         services=Services(
-            settings=Settings(), engine=engine, registry=Registry(), publish=lambda drive: None, owner="w"
+            settings=Settings(), engine=engine, registry=Registry(), publish=lambda drives: None, owner="w"
         )
     )
     with engine.begin() as other:

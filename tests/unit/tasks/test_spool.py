@@ -31,7 +31,7 @@ def services(folder: Path) -> Services:
         settings=Settings(spool=folder),
         engine=create_engine("sqlite://"),
         registry=Registry(),
-        publish=lambda drive: None,
+        publish=lambda drives: None,
         owner="w",
     )
 
