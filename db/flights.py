@@ -17,6 +17,7 @@ from sqlalchemy import Connection, text
 
 from db.jobs import FENCE, Job
 from db.models import STATE, ModelState, Named, names_of, state_from
+from db.statements import Statement
 
 __all__ = [
     "LANDED",
@@ -78,7 +79,7 @@ def board(connection: Connection, job: Job, key: bytes, *, for_s: float) -> Boar
     Nobody follows while a call of the one that ended is open: that one may still be answered, and paid. The
     flight's row is locked against its end until this is committed, so that the leader finds who waits.
     """
-    boarded = connection.execute(BOARD, {**job.fence, "key": key, "for_s": for_s}).first()
+    boarded = BOARD.first(connection, {**job.fence, "key": key, "for_s": for_s})
     if boarded is None:
         return "stale"
     if boarded.led_by == job.id:
@@ -88,8 +89,7 @@ def board(connection: Connection, job: Job, key: bytes, *, for_s: float) -> Boar
 
 def await_landing(connection: Connection, job: Job, key: bytes, *, for_s: float) -> bool:
     """Holds the job where another one, which is still on its way or calling, leads this work; else False."""
-    held = connection.execute(AWAIT, {**job.fence, "key": key, "for_s": for_s})
-    return bool(held.rowcount)
+    return bool(AWAIT.count(connection, {**job.fence, "key": key, "for_s": for_s}))
 
 
 HELD = (
@@ -97,7 +97,7 @@ HELD = (
     " wake_at = least(deadline_at, clock_timestamp() + make_interval(secs => :for_s))"
     " from led where id = :id and epoch = :epoch and stage = :stage and wait is not null and led.job_id <> :id"
 )
-BOARD = text(
+BOARD = Statement(
     "with led as (insert into flights (key, job_id) select cast(:key as bytea), id from jobs"
     f" where {FENCE} and wait in ('sent', 'countdown') on conflict (key) do update"
     f" set job_id = case when not {LEADS.format(leader='flights.job_id')}"
@@ -105,7 +105,7 @@ BOARD = text(
     f" held as ({HELD} returning id)"
     " select led.job_id as led_by, exists (select from held) as held from led"
 )
-AWAIT = text(
+AWAIT = Statement(
     "with led as (select flights.job_id from flights"
     f" where flights.key = :key and flights.job_id <> :id and {LEADS.format(leader='flights.job_id')}"
     f" for share of flights) {HELD}"
@@ -114,11 +114,11 @@ AWAIT = text(
 
 def ahead_of(connection: Connection, job: Job, key: bytes, model: Named) -> Ahead:
     """What a call for this work would meet, seen in one round trip."""
-    row = connection.execute(AHEAD, {"job": job.id, "key": key, **names_of(model)}).one()
+    row = AHEAD.one(connection, {"job": job.id, "key": key, **names_of(model)})
     return Ahead(model=state_from(row), led=row.led)
 
 
-AHEAD = text(
+AHEAD = Statement(
     f"select {STATE}, exists (select from flights where key = :key and job_id <> :job"
     f" and {LEADS.format(leader='flights.job_id')}) as led"
     " from (select 1) as one left join model_state on account = :account and model = :model"
@@ -155,11 +155,11 @@ def hand_over(connection: Connection, leader: Job, key: bytes) -> Landed:
 
 
 def _hand_over(connection: Connection, leader_id: int, key: bytes, value: Mapping[str, Any]) -> Landed:
-    row = connection.execute(HAND_OVER, {"leader": leader_id, "key": key, "value": json.dumps(value)}).one()
+    row = HAND_OVER.one(connection, {"leader": leader_id, "key": key, "value": json.dumps(value)})
     return Landed(value=value, model=row.model or "unknown", cost_usd=row.usd)
 
 
-HAND_OVER = text(
+HAND_OVER = Statement(
     "with spent as (select (array_agg(model order by started_at desc))[1] as model,"
     " case when count(*) = count(cost_usd) then sum(cost_usd) end as usd"
     " from calls where job_id = :leader and state = 'answered'),"

@@ -13,8 +13,9 @@ from datetime import datetime
 from typing import Any, Literal, TypeAlias
 from uuid import UUID
 
-from sqlalchemy import Connection, TextClause, text
+from sqlalchemy import Connection, text
 
+from db.statements import Statement, statement
 from docmill.errors import Failure, JobNotFit, JobUnknown
 from docmill.remedies import Purpose
 
@@ -191,7 +192,7 @@ def load(connection: Connection, job_id: int, epoch: int, stage: Stage) -> Job |
     return _seen(connection, LOAD, {"id": job_id, "epoch": epoch, "stage": stage})
 
 
-LOAD = text(
+LOAD = Statement(
     f"{SEEN.format(jobs='jobs')} where j.id = :id and epoch = :epoch and stage = :stage and wait is not null"
 )
 
@@ -204,11 +205,11 @@ def claim(
     return _seen(connection, CLAIM, values)
 
 
-def _seen(connection: Connection, statement: TextClause, values: Mapping[str, object]) -> Job | None:
-    row = connection.execute(statement, values).mappings().one_or_none()
+def _seen(connection: Connection, seeing: Statement, values: Mapping[str, object]) -> Job | None:
+    row = seeing.first(connection, values)
     if row is None:
         return None
-    fields = dict(row)
+    fields = row._asdict()
     document = {name: fields.pop(name) for name in ("name", "media_type", "text", "body")}
     found, call_id, reply = fields.pop("found"), fields.pop("call_id"), fields.pop("reply")
     return Job(
@@ -282,11 +283,11 @@ def advance_with_text(
         "pages": list(pages),
         "media_type": media_type,
     }
-    return bool(connection.execute(ADVANCE_WITH_TEXT, values).rowcount)
+    return bool(ADVANCE_WITH_TEXT.count(connection, values))
 
 
 # The document comes first: locks are taken in one order.
-ADVANCE_WITH_TEXT = text(
+ADVANCE_WITH_TEXT = Statement(
     "with kept as (update documents set text = :words, pages = to_jsonb(cast(:pages as int[])),"
     " media_type = :media_type where id = :document returning id)"
     f" update jobs set {ONWARD}, version = coalesce(:version, version)"
@@ -436,7 +437,7 @@ def take_back(connection: Connection, drives: Sequence[Drive]) -> None:
     )
 
 
-CLAIM = text(
+CLAIM = Statement(
     f"with claimed as (update jobs set wait = 'running', owner = :owner, wake_at = {_after('lease_s')}"
     f" where {FENCE} and wait in ('sent', 'countdown') and {UNFLUSHED} returning *) {SEEN.format(jobs='claimed')}"
 )
@@ -449,7 +450,7 @@ ENDING = (
 
 def _changed(connection: Connection, changes: str, values: Mapping[str, object], *, flushed: bool = True) -> bool:
     fence = FENCE if flushed else f"{FENCE} and {UNFLUSHED}"
-    return bool(connection.execute(text(f"update jobs set {changes} where {fence}"), values).rowcount)
+    return bool(statement(f"update jobs set {changes} where {fence}").count(connection, values))
 
 
 def told(failure: Failure | None, detail: str = "") -> dict[str, Any] | None:

@@ -13,12 +13,13 @@ from decimal import Decimal
 from typing import Any, Literal, TypeAlias
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, TextClause, text
+from sqlalchemy import Connection, text
 from sqlalchemy.exc import IntegrityError
 
 from db import budgets as purse
 from db.flights import LANDED
 from db.jobs import FENCE, ONWARD, Job
+from db.statements import Statement
 from docmill.errors import DocmillError
 
 __all__ = [
@@ -114,7 +115,7 @@ def open_call(
     values |= {"lease_s": lease_s, "budgets": list(budgets or ()), "asked": budgets is not None}
     values |= {"lately": answered_within_s}
     try:
-        opened = connection.execute(OPEN, values).one()
+        opened = OPEN.one(connection, values)
     except IntegrityError as error:  # calls_one_open, calls_answered
         raise CallTaken from error
     if opened.budgets and budgets is None:
@@ -125,7 +126,7 @@ def open_call(
 
 
 # The work's key is that of the first call, and stays through all attempts.
-OPEN = text(
+OPEN = Statement(
     f"with landed as ({LANDED}),"
     " claimed as (update jobs set state = 'running', wait = 'running', owner = :owner, flight_key = :work,"
     " budget_id = null, need_usd = null, failure = null,"
@@ -177,12 +178,12 @@ def close_unbudgeted(
 
 
 def _close(
-    connection: Connection, statement: TextClause, settlement: Settlement, values: Mapping[str, object]
-) -> Row[Any] | None:
+    connection: Connection, closing: Statement, settlement: Settlement, values: Mapping[str, object]
+) -> Any | None:
     reply = None if settlement.reply is None else json.dumps(settlement.reply, ensure_ascii=False)
     told = {**vars(settlement), "call_id": settlement.id, "ending": _ending(settlement), "reply": reply}
     try:
-        return connection.execute(statement, {**told, **values}).first()
+        return closing.first(connection, {**told, **values})
     except IntegrityError as error:  # calls_answered
         raise AnsweredMeanwhile from error
 
@@ -209,13 +210,13 @@ CLOSED = (
     " where call_id = closed.id and cast(:reply as jsonb) is not null)"
 )
 # The budgets come first: locks are taken in one order.
-CLOSE = text(
+CLOSE = Statement(
     "with locked as (select id from budgets where id in (select unnest(budgets) from calls where id = :call_id)"
     f" order by id for update), {CLOSED.format(only='(select count(*) from locked) >= 0')}"
     " select state, budgets, reserved_usd, cost_usd, unknown from closed"
 )
 UNBUDGETED = "calls.budgets = cast('{}' as bigint[])"
-CLOSE_AND_PARSE = text(
+CLOSE_AND_PARSE = Statement(
     f"with {CLOSED.format(only=UNBUDGETED)},"
     f" moved as (update jobs set {ONWARD} where {FENCE}"
     " and exists (select from closed where state <> 'surplus') returning id)"

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
 
 from db.jobs import ENDING, FENCE, Job, as_json, told
+from db.statements import Statement
 from docmill.errors import Failure
 
 __all__ = ["Stored", "store"]
@@ -25,8 +26,8 @@ def store(
 ) -> Stored | None:
     """Ends the job with its value as the next revision, where it has one; None for a stale message."""
     value = job.value or {}
-    row = connection.execute(
-        STORE,
+    row = STORE.one(
+        connection,
         {
             **job.fence,
             "state": state,
@@ -34,11 +35,11 @@ def store(
             "value": as_json(value.get("answer")),
             "evidence": as_json(value.get("evidence")),
         },
-    ).one()
+    )
     return Stored(flight=None if row.key is None else bytes(row.key)) if row.ended else None
 
 
-STORE = text(
+STORE = Statement(
     f"with ended as (update jobs set {ENDING} where {FENCE} returning id),"
     " written as (insert into results (job_id, revision, value, evidence, author)"
     " select id, 1 + coalesce((select max(revision) from results where job_id = ended.id), 0),"
