@@ -1,4 +1,7 @@
-"""What Celery itself takes: five tasks that do nothing but count, as a chain."""
+"""What Celery itself takes: five tasks that do nothing but count, as a chain.
+
+By Celery's defaults, or with BARE_SETTINGS=docmill as docmill has it set, word for word.
+"""
 
 from __future__ import annotations
 
@@ -7,18 +10,33 @@ import os
 import redis
 from celery import Celery, Signature, chain
 
-app = Celery("bare", broker=os.environ["BARE_BROKER"])
-app.conf.update(
-    task_ignore_result=True,
-    worker_prefetch_multiplier=1,
-    worker_disable_prefetch=True,
-    broker_transport_options={
-        "global_keyprefix": "bare:",
-        "ack_emulation": os.environ.get("BARE_ACK_EMULATION", "true") == "true",
-    },
-    worker_hijack_root_logger=False,
-)
-counter = redis.Redis(unix_socket_path=os.environ["BARE_BROKER"].removeprefix("redis+socket://"))
+from docmill.settings import load_settings
+from workers.configuration import make_app
+
+BROKER = os.environ["BARE_BROKER"]
+QUEUE = "bulk"
+
+
+def by_default() -> Celery:
+    """Celery as it comes, but that it keeps no results and takes no message beforehand."""
+    made = Celery("bare", broker=BROKER)
+    made.conf.update(
+        task_ignore_result=True,
+        task_default_queue=QUEUE,
+        worker_prefetch_multiplier=1,
+        worker_disable_prefetch=True,
+        worker_hijack_root_logger=False,
+    )
+    return made
+
+
+def as_docmill() -> Celery:
+    return make_app(load_settings(broker_url=BROKER, task_events=False))
+
+
+app = as_docmill() if os.environ.get("BARE_SETTINGS") == "docmill" else by_default()
+app.conf.broker_transport_options = {**app.conf.broker_transport_options, "global_keyprefix": "bare:"}
+counter = redis.Redis(unix_socket_path=BROKER.removeprefix("redis+socket://"))
 
 
 @app.task(name="bare.step")

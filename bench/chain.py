@@ -3,8 +3,8 @@
     make bench            (or: .venv/bin/python -m bench.chain [--json] [--latency])
 
 The simulator answers at once, so what is measured is docmill: Postgres, parsing and the ledger included. Both run
-over the same Valkey, in turn, with as many threads. Bare Celery is measured twice: by its defaults, which keep
-copies in Valkey of what a worker has in hand, and without these copies, which is docmill's setting, as Postgres
+over the same Valkey, in turn, with as many threads and the same settings, docmill's. Celery by its defaults is
+measured, too: it keeps copies in Valkey of what a worker has in hand, which docmill does without, as Postgres
 keeps the jobs. ``--latency`` adds 2,000 documents whose calls take a second each: the workers' memory, and the
 time beside the ideal.
 """
@@ -17,11 +17,13 @@ import statistics
 import subprocess
 import sys
 import time
+from typing import Literal
 
 from bench.harness import tell
 from bench.stack import MeasuredStack, cpu_seconds, stack
+from workers.roles import ROLES
 
-DOCUMENTS = 1000
+DOCUMENTS = 3000
 WARM_UP = 100
 EACH_ROUND = WARM_UP + DOCUMENTS
 ROUNDS = 2
@@ -35,11 +37,12 @@ def main() -> None:
     with stack(**QUIET) as measured:
         broker_url = measured.addresses["broker_url"]
         rounds = [
-            bare(broker_url, "bare Celery", copies=True) | docmill(measured, receipts(at * EACH_ROUND, EACH_ROUND))
+            bare(broker_url, "bare Celery", "docmill")
+            | docmill(measured, receipts(at * EACH_ROUND, EACH_ROUND))
+            | bare(broker_url, "Celery by its defaults", "default")
             for at in range(ROUNDS)
         ]
         figures = {name: statistics.mean(each[name] for each in rounds) for name in rounds[0]}
-        figures |= bare(broker_url, "bare Celery without copies", copies=False)
     if "--latency" in sys.argv:
         figures |= slow()
     tell("chain", figures, "bare Celery, chains a second")
@@ -91,14 +94,13 @@ def slow() -> dict[str, float]:
     }
 
 
-def bare(broker_url: str, name: str, *, copies: bool) -> dict[str, float]:
+def bare(broker_url: str, name: str, settings: Literal["docmill", "default"]) -> dict[str, float]:
     """Chains a second through one worker, and milliseconds of its CPU a chain."""
-    env = {"BARE_BROKER": broker_url, "BARE_ACK_EMULATION": str(copies).lower()}
-    os.environ |= env
+    os.environ |= {"BARE_BROKER": broker_url, "BARE_SETTINGS": settings}
     module = importlib.reload(importlib.import_module("bench.bare"))
     worker = subprocess.Popen(
         [sys.executable, "-m", "celery", "-A", "bench.bare", "worker", "--pool", "threads", "-c", str(THREADS),
-         "--without-gossip", "--without-mingle"],
+         "--queues", ",".join(ROLES["io"].queues), "--without-gossip", "--without-mingle"],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )  # fmt: skip

@@ -50,6 +50,7 @@ def make_engine(database_url: str, *, pool_size: int = 10, probe: bool = True) -
         url,
         pool_size=pool_size,
         max_overflow=0,
+        pool_use_lifo=True,  # the one used last has its statements prepared
         hide_parameters=True,  # an error's text goes to logs, and documents and replies are parameters
         connect_args={"connect_timeout": CONNECT_TIMEOUT_S, **ALIVE},
     )

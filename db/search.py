@@ -35,9 +35,9 @@ WORD_CANDIDATES = 4_000
 """Chunks that are scored by their words, at most about so many."""
 WORDS_SHARE = 0.6
 """Of the score. Best for Cranfield were 0.5, for XQuAD 0.5 to 0.7, for spans of long texts 0.6 to 0.7."""
-SLICES = 8
+SLICES = 4
 """Indexes of one model, each over the chunks whose ids leave the same rest: docs/decisions/0070."""
-EF_SEARCH = 170
+EF_SEARCH = 110
 """Vectors that a walk through one of them keeps at hand."""
 SCANNED_MOST = 40_000
 """Vectors the index is asked for, at most, where a filter refuses most of them."""

@@ -29,10 +29,10 @@ SAMPLED_CHUNKS = 50_000
 """More are not counted: how common a word is, a sample tells as well."""
 INDEXED_FROM = 20_000
 """Vectors of a model from which on an index is built: fewer are looked at faster one by one."""
-M = 16
-EF_CONSTRUCTION = 100
+M = 24
+EF_CONSTRUCTION = 200
 """Of the index: neighbours of a vector on each level, and how many are looked at to find them."""
-BYTES_A_NODE = 800
+BYTES_A_NODE = 1200
 """In memory while the index is built, beside the vector itself."""
 MOST_MEMORY_KB = 4 * 1024 * 1024
 """Taken for that at most, and only as far as it is needed."""

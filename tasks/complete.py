@@ -187,12 +187,17 @@ def _prepare(services: Services, job: Job) -> Call | Step:
         return _fail(services, job, Failure(kind="not_found", message=str(error)))
     if job.document is None or job.document.text is None:
         return _fail(services, job, Failure(kind="unreadable", message="the document was deleted"))
-    with services.autocommit.connect() as connection:
-        previous = ledger.previous_reply(connection, job) if job.purpose == "correction" else None
-        excerpt = excerpt_of(connection, job, job.document.text)
-    request = compose(job, prompt, model, excerpt, previous)
+    request = compose(job, prompt, model, excerpt_of(services, job, job.document.text), _previous(services, job))
     intent = _intent(services, job, prompt, model, request)
     return Call(job=job, prompt=prompt, model=model, request=request, intent=intent)
+
+
+def _previous(services: Services, job: Job) -> str | None:
+    """What a correction corrects."""
+    if job.purpose != "correction":
+        return None
+    with services.autocommit.connect() as connection:
+        return ledger.previous_reply(connection, job)
 
 
 def _may_call(services: Services, call: Call) -> Call | Step:

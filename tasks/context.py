@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection
-
 from db import chunks, jobs, models
 from db.chunks import Place
 from db.jobs import Job
@@ -76,11 +74,15 @@ def choose(text: str, room: Room, asked: Sequence[str], found: Sequence[Hit] = (
     }
 
 
-def excerpt_of(connection: Connection, job: Job, text: str) -> Excerpt:
-    """The chosen passages' words."""
+def excerpt_of(services: Services, job: Job, text: str) -> Excerpt:
+    """The chosen passages' words; those of a collection are looked up."""
     chosen = job.context or {"passages": [(0, len(text))]}
-    found = chunks.texts_at(connection, job.tenant, found_places(chosen))
-    return Excerpt(passages=tuple(text[start:end] for start, end in chosen["passages"]), found=tuple(found))
+    passages = tuple(text[start:end] for start, end in chosen["passages"])
+    places = found_places(chosen)
+    if not places:
+        return Excerpt(passages=passages)
+    with services.autocommit.connect() as connection:
+        return Excerpt(passages=passages, found=tuple(chunks.texts_at(connection, job.tenant, places)))
 
 
 def found_places(chosen: Mapping[str, Any]) -> list[Place]:

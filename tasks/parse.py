@@ -28,8 +28,7 @@ def parse(services: Services, job: Job) -> Step:
     answer, document = job.answer, job.document
     if answer is None or document is None or document.text is None:
         return _nothing_there(services, job)
-    with services.autocommit.connect() as connection:
-        excerpt = excerpt_of(connection, job, document.text)
+    excerpt = excerpt_of(services, job, document.text)
     try:
         value = accept(
             answer.text,

@@ -1,57 +1,15 @@
-"""The Celery application: ``celery -A workers.app worker|flower|beat``.
-
-Why each setting is as it is stands in docs/decisions/0003; what the API needs too is in ``tasks/broker.py``.
-"""
+"""The Celery application: ``celery -A workers.app worker|flower|beat``."""
 
 from __future__ import annotations
 
-from celery import Celery
-
 from docmill.logs import configure_logs
-from docmill.settings import Settings, load_settings
-from tasks import broker, retention, schedules
+from docmill.settings import load_settings
 from tasks import chain as stages
+from tasks import retention, schedules
 from workers import flower, lifecycle
+from workers.configuration import make_app
 
-__all__ = ["app", "make_app"]
-
-TICK_EVERY_S = 5.0
-RETENTION_EVERY_S = 900.0
-
-
-def make_app(settings: Settings) -> Celery:
-    """A worker's Celery application. Raises Misconfigured where no broker is named."""
-    made = broker.connect(settings)
-    made.conf.update(
-        # A message is acknowledged when a thread takes it, and none is taken beforehand: late acknowledgement
-        # runs paid calls twice when a connection blips.
-        task_acks_late=False,
-        task_reject_on_worker_lost=False,
-        task_retry_on_worker_lost=False,
-        worker_prefetch_multiplier=1,
-        worker_disable_prefetch=not broker.is_rabbitmq(made),  # there Celery knows no way
-        worker_cancel_long_running_tasks_on_connection_loss=False,
-        worker_soft_shutdown_timeout=0,
-        worker_hijack_root_logger=False,
-        worker_redirect_stdouts=False,
-        worker_send_task_events=settings.task_events,
-        worker_max_tasks_per_child=2000,
-        # Beat only ticks: what is due stands in Postgres. A tick that nobody took is worth nothing later.
-        beat_schedule={
-            "tick": {
-                "task": "docmill.tick",
-                "schedule": TICK_EVERY_S,
-                "options": {"queue": "interactive", "expires": 3 * TICK_EVERY_S},
-            },
-            "retention": {
-                "task": "docmill.retention",
-                "schedule": RETENTION_EVERY_S,
-                "options": {"queue": "bulk", "expires": RETENTION_EVERY_S},
-            },
-        },
-    )
-    return made
-
+__all__ = ["app"]
 
 settings = load_settings()
 configure_logs(settings)

@@ -1,7 +1,9 @@
-"""A broker that began anew is noticed by one of those who ask, and what was under way in it is sent again."""
+"""Chains to the broker; one that began anew is noticed by one of those who ask, and what was under way is sent again."""
 
 from __future__ import annotations
 
+import base64
+import json
 from collections.abc import Iterator
 from uuid import uuid4
 
@@ -11,9 +13,12 @@ from celery import Celery
 from sqlalchemy import Engine, text
 
 from db import dispatch
+from db.jobs import Drive
 from db.submit import Submission, submit
 from docmill.settings import load_settings
 from tasks import broker
+from tasks.chain import publish
+from tasks.drive import PublishFailed
 from workers.stack.servers import EmbeddedServers
 
 
@@ -41,6 +46,48 @@ def test_a_broker_that_lost_its_data_began_anew(servers: EmbeddedServers, celery
     with redis.Redis.from_url(servers.broker_url.replace("redis+socket", "unix")) as client:
         client.flushall()
     assert broker.began_anew(celery)
+
+
+def test_chains_that_start_together_all_arrive_each_with_its_stages(
+    servers: EmbeddedServers, celery: Celery
+) -> None:
+    with celery.producer_pool.acquire() as producer:
+        assert producer.supports_batch_publish, "or each would be a round trip"
+    with redis.Redis.from_url(servers.broker_url.replace("redis+socket", "unix")) as client:
+        client.delete("docmill:cpu.bulk", "docmill:bulk")
+        publish(
+            [
+                Drive(id=1, epoch=5, stage="validate", lane="bulk", quarantined=False),
+                Drive(id=2, epoch=6, stage="validate", lane="bulk", quarantined=False),
+                Drive(id=3, epoch=7, stage="store", lane="bulk", quarantined=False),
+            ]
+        )
+        messages = [json.loads(each) for each in client.lrange("docmill:cpu.bulk", 0, -1)]
+        (last,) = client.lrange("docmill:bulk", 0, -1)
+        client.delete("docmill:cpu.bulk", "docmill:bulk")
+    told = [json.loads(base64.b64decode(each["body"])) for each in messages]
+    assert sorted(args for args, _, _ in told) == [[1, 5], [2, 6]]
+    for _, _, embed in told:
+        rest = [(each["task"], each["args"], each["options"]["queue"]) for each in reversed(embed["chain"])]
+        assert [name for name, _, _ in rest] == [
+            f"docmill.{name}" for name in ("context", "complete", "parse", "store")
+        ]
+        assert [queue for _, _, queue in rest] == ["bulk", "bulk", "cpu.bulk", "bulk"]
+    assert json.loads(last)["headers"]["task"] == "docmill.store"
+
+
+def test_a_broker_that_is_away_takes_no_chain(servers: EmbeddedServers, celery: Celery) -> None:
+    drives = [Drive(id=each, epoch=1, stage="validate", lane="bulk", quarantined=False) for each in (1, 2)]
+    process = next(each for each in servers.processes if each.name == "broker")
+    publish(drives)
+    process.stop()
+    with pytest.raises(PublishFailed):
+        publish(drives)
+    process.spawn()
+    process.await_ready()
+    publish(drives)
+    with redis.Redis.from_url(servers.broker_url.replace("redis+socket", "unix")) as client:
+        client.delete("docmill:cpu.bulk")
 
 
 def test_what_was_under_way_is_sent_again_and_nothing_else(engine: Engine) -> None:
