@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import select
-import time
 from typing import Any
 
 from psycopg import Connection
 from sqlalchemy import Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import ArgumentError, InterfaceError, InvalidatePoolError, OperationalError
 from sqlalchemy.exc import TimeoutError as NoConnectionFree
-from sqlalchemy.pool import ConnectionPoolEntry
 
 from docmill.errors import Misconfigured, ServiceAway
 
@@ -20,8 +18,6 @@ DATABASE_AWAY = (OperationalError, InterfaceError, NoConnectionFree)
 """What is raised where the database does not answer. Trying again later helps."""
 
 CONNECT_TIMEOUT_S = 5
-TRUSTED_S = 0.1
-"""A connection that did its work so lately is taken as it is: no server comes back sooner than that."""
 ABANDONED_AFTER_S = 60
 """A transaction whose process fell silent is rolled back by the server, or its locks would hold for ever."""
 
@@ -55,7 +51,6 @@ def make_engine(database_url: str, *, pool_size: int = 10, probe: bool = True) -
         connect_args={"connect_timeout": CONNECT_TIMEOUT_S, **ALIVE},
     )
     event.listen(engine, "connect", _set_up)
-    event.listen(engine, "checkin", _note_rest)
     event.listen(engine, "checkout", _refuse_broken)
     if not probe:
         return engine
@@ -86,18 +81,12 @@ def _set_up(connection: Connection[Any], _record: object) -> None:
         connection.prepare_threshold = None
 
 
-def _note_rest(_connection: object, record: ConnectionPoolEntry) -> None:
-    record.info["rests_since"] = time.monotonic()
-
-
-def _refuse_broken(connection: Connection[Any], record: ConnectionPoolEntry, _proxy: object) -> None:
+def _refuse_broken(connection: Connection[Any], *_: object) -> None:
     """A pooled connection that the server has closed is readable, and is replaced with all its siblings.
 
-    A look at the socket costs no round trip, which a ping at each checkout would. Yet it lets go of Python's lock,
-    for which a hundred threads wait, so that connections in constant use are not looked at.
+    A look at the socket costs no round trip, which a ping at each checkout would.
     """
-    rests = time.monotonic() - record.info.get("rests_since", 0.0) > TRUSTED_S
-    if connection.closed or (rests and _readable(connection.fileno())):
+    if connection.closed or _readable(connection.fileno()):
         raise InvalidatePoolError("the server closed the connection")
 
 

@@ -82,7 +82,6 @@ def search(connection: Connection, collection: Collection, question: Question) -
     by_words = question.mode != "vector"
     model = _model(connection, collection) if question.vector is not None and question.mode != "text" else None
     values = {
-        "collection": collection.id,
         "languages": collection.languages,
         "words": question.words if by_words else "",
         "filter": json.dumps(dict(question.filter)),
@@ -90,26 +89,29 @@ def search(connection: Connection, collection: Collection, question: Question) -
         "each": question.each_document or question.limit,
         "vector": None if question.vector is None else str(list(question.vector)),
     }
-    statement = _statement(model, question, by_words=by_words, large=collection.chunks > EXACT_MOST)
+    statement = _statement(collection, model, question, by_words=by_words)
     if not question.filter:
         connection.execute(PLANNED_ONCE)
     rows = connection.execute(text(statement), values).mappings()
     return [Hit(**row) for row in rows]
 
 
-# Postgres would plan the statement for each question anew, which takes 3 ms. Only what a filter keeps makes a plan
-# better or worse. (The setting ends with the transaction.)
+# Postgres would plan the statement for each question anew, which takes 3 ms. What a plan depends on stands in the
+# statement itself, but for how much a filter keeps. (The setting ends with the transaction.)
 PLANNED_ONCE = text("select set_config('plan_cache_mode', 'force_generic_plan', true)")
 
 
-def _statement(model: _Model | None, question: Question, *, by_words: bool, large: bool) -> str:
+def _statement(collection: Collection, model: _Model | None, question: Question, *, by_words: bool) -> str:
     """The model's number and dimensions stand in the statement itself: only so its index is found.
 
-    So do limits: a plan for any number of rows would read whole tables.
+    So do limits, and the collection: a plan for any number of rows, or for a collection of the usual size, would
+    read whole tables.
     """
+    large = collection.chunks > EXACT_MOST
     candidates = max(CANDIDATES if by_words else 0, question.limit)
     each_slice = min(candidates, 2 * candidates // SLICES + 10)
     named: dict[str, Any] = {
+        "collection": f"{collection.id:d}",
         "candidates": candidates,
         "each_slice": each_slice,
         "ef_search": min(1000, max(EF_SEARCH, each_slice)),
@@ -147,7 +149,7 @@ WORDED = f"""
 with words as materialized (
   select key, coalesce(terms.chunks, 0) as chunks
   from unnest(cast(:languages as text[])) as language
-  cross join lateral docmill_terms(:collection, language, :words)
+  cross join lateral docmill_terms({{collection}}, language, :words)
   left join terms using (key)
 ), weighed as materialized (
   select key, chunks, ln(1 + (greatest(:chunks, chunks) - chunks + 0.5) / (chunks + 0.5)) as weight,
@@ -172,7 +174,7 @@ SETTINGS = f"""
 SLICE = f"""
     (select chunk_id, {{distance}} as distance from vectors
      where (select on_ from gate) and model_id = {{id}} and chunk_id % {SLICES} = {{slice}}
-       and collection_id = :collection {{kept}}
+       and collection_id = {{collection}} {{kept}}
      order by {{distance}} limit {{each_slice}})"""
 
 INDEXED = f"""
@@ -184,7 +186,7 @@ INDEXED = f"""
 LOOKED_AT = f"""
 , few as materialized (
   select chunk_id, {{distance}} as distance from vectors
-  where collection_id = :collection and model_id = {{id}} {{kept}} limit {EXACT_MOST + 1}
+  where collection_id = {{collection}} and model_id = {{id}} {{kept}} limit {EXACT_MOST + 1}
 ), gate as materialized (
   select count(*) > {EXACT_MOST} and {SETTINGS} as on_ from few
 ), near as materialized (

@@ -1,8 +1,9 @@
 """Statements that every document takes, handed to psycopg as they are.
 
 SQLAlchemy prepares a statement and its result anew for each execution, which takes three times as long as psycopg
-takes for the whole of it; and a worker has one interpreter for all its threads. Connections, transactions and
-errors are SQLAlchemy's here too, so that its callers see no difference.
+takes for the whole of it; and a worker has one interpreter for all its threads. Connections, transactions, errors
+and events (``before_cursor_execute``, ``after_cursor_execute``) are SQLAlchemy's here too, so that neither callers
+nor listeners see a difference.
 """
 
 from __future__ import annotations
@@ -49,10 +50,20 @@ class Statement:
 
     def _run(self, connection: Connection, values: Mapping[str, object]) -> psycopg.Cursor[Any]:
         driver: psycopg.Connection[Any] = connection.connection.driver_connection  # type: ignore[assignment]
+        cursor = driver.cursor(row_factory=namedtuple_row)
+        execution = (connection, cursor, self._sql, values, None, False)
+        connection.dispatch.before_cursor_execute(*execution)
         try:
-            return driver.cursor(row_factory=namedtuple_row).execute(self._sql, values)
+            cursor.execute(self._sql, values)
         except psycopg.Error as error:
-            raise DBAPIError.instance(self._sql, None, error, psycopg.Error, hide_parameters=True) from error
+            lost = driver.closed
+            if lost:
+                connection.invalidate(error)
+            raise DBAPIError.instance(
+                self._sql, None, error, psycopg.Error, hide_parameters=True, connection_invalidated=lost
+            ) from error
+        connection.dispatch.after_cursor_execute(*execution)
+        return cursor
 
 
 @lru_cache(maxsize=256)

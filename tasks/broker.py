@@ -24,6 +24,8 @@ log = structlog.get_logger()
 
 QUEUES = ("interactive", "bulk", "cpu.interactive", "cpu.bulk", "quarantine")
 CONNECTIONS = 20
+PATIENCE = {"max_retries": 2, "interval_start": 0.1, "interval_step": 0.2, "interval_max": 0.5}
+"""Of a publish, in seconds. It fails fast: the job waits in Postgres."""
 CHECK_WITHIN_S = 2.0
 LAST_RUN = "last-run"
 """A key in the broker: the server's run, as the fleet saw it last. It is gone when the broker's data is."""
@@ -40,8 +42,7 @@ def connect(settings: Settings) -> Celery:
         accept_content=["json"],
         task_create_missing_queues=False,
         task_default_queue="bulk",
-        # Fail fast: a publish that fails waits in Postgres.
-        task_publish_retry_policy={"max_retries": 2, "interval_start": 0.1, "interval_max": 0.5},
+        task_publish_retry_policy=PATIENCE,
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
         broker_pool_limit=CONNECTIONS,
@@ -67,6 +68,7 @@ def _redis(settings: Settings) -> dict[str, Any]:
             # takes a fifth of a worker's time, and ends workers whose broker comes back without the copies. What a
             # worker that stops in order still holds, countdowns, goes back to the queue from its own memory.
             "ack_emulation": False,
+            **PATIENCE,  # also for connecting, where a publish is not tried again
             "socket_timeout": 30,
             "socket_connect_timeout": 5,
             "socket_keepalive": True,

@@ -68,14 +68,17 @@ def queue_of(name: str, lane: str) -> str:
 
 
 def publish(drives: Sequence[Drive]) -> None:
-    """Sends the drives' chains to the broker, over Redis in one round trip. Raises PublishFailed: then any of
-    them may have arrived, or none.
-    """
+    """Sends the drives' chains to the broker, over Redis in one round trip. Raises PublishFailed."""
+    chains = [chain_of(drive).tasks for drive in drives]
+    sent, together = 0, False
     try:
-        with current_app.producer_pool.acquire(block=True) as producer, producer.batch():
-            for drive in drives:
-                first, *rest = chain_of(drive).tasks
+        with current_app.producer_or_acquire() as producer, producer.batch():
+            together = producer.supports_batch_publish
+            for first, *rest in chains:
                 # What waits for its round trip must not change its connection for a second try.
-                first.apply_async(chain=rest[::-1], producer=producer, retry=not producer.supports_batch_publish)
+                first.apply_async(chain=rest[::-1], producer=producer, retry=not together)
+                sent += 1
     except (BatchPublishError, OperationalError, RedisError, AMQPError, MessageNacked, OSError) as error:
-        raise PublishFailed(f"the broker does not take messages ({type(error).__name__})") from error
+        raise PublishFailed(
+            f"the broker does not take messages ({type(error).__name__})", taken=0 if together else sent
+        ) from error

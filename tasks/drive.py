@@ -21,7 +21,13 @@ log = structlog.get_logger()
 
 
 class PublishFailed(DocmillError):
-    """The broker did not take all messages."""
+    """The broker did not take all messages. ``taken`` are the first ones, of which it is known that it did; of the
+    others any may have arrived.
+    """
+
+    def __init__(self, message: str, *, taken: int = 0) -> None:
+        super().__init__(message)
+        self.taken = taken
 
 
 def drive(
@@ -62,16 +68,17 @@ def drive_to_store(
 
 
 def publish_all(services: Services, drives: Sequence[Drive]) -> bool:
-    """Whether all were published; where not, they wait in Postgres again, under whose epoch a message that did
-    arrive changes nothing.
+    """Whether all were published; those that may not have been wait in Postgres again.
+
+    Of these a message that did arrive may still move its job, once, until upkeep drives it anew.
     """
     if not drives:
         return True
     try:
         services.publish(drives)
     except PublishFailed as error:
-        log.warning("publish_failed", error=str(error), drives=len(drives))
+        log.warning("publish_failed", error=str(error), drives=len(drives) - error.taken)
         with services.engine.begin() as connection:
-            jobs.take_back(connection, drives)
+            jobs.take_back(connection, drives[error.taken :])
         return False
     return True

@@ -26,7 +26,7 @@ class Publisher(Protocol):
     """Sends chains to the broker."""
 
     def __call__(self, drives: Sequence[Drive]) -> None:
-        """Publishes each job's chain from its drive's stage on. Raises PublishFailed: some may have arrived."""
+        """Publishes each job's chain from its drive's stage on. Raises PublishFailed."""
 
 
 @dataclass(frozen=True, kw_only=True)

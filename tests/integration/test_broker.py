@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import time
 from collections.abc import Iterator
 from uuid import uuid4
 
@@ -48,20 +49,20 @@ def test_a_broker_that_lost_its_data_began_anew(servers: EmbeddedServers, celery
     assert broker.began_anew(celery)
 
 
-def test_chains_that_start_together_all_arrive_each_with_its_stages(
+def test_chains_that_start_together_all_arrive_in_one_round_trip_each_with_its_stages(
     servers: EmbeddedServers, celery: Celery
 ) -> None:
-    with celery.producer_pool.acquire() as producer:
-        assert producer.supports_batch_publish, "or each would be a round trip"
+    drives = [
+        Drive(id=1, epoch=5, stage="validate", lane="bulk", quarantined=False),
+        Drive(id=2, epoch=6, stage="validate", lane="bulk", quarantined=False),
+        Drive(id=3, epoch=7, stage="store", lane="bulk", quarantined=False),
+    ]
     with redis.Redis.from_url(servers.broker_url.replace("redis+socket", "unix")) as client:
+        publish(drives[:1] + drives[2:])  # queues are declared
         client.delete("docmill:cpu.bulk", "docmill:bulk")
-        publish(
-            [
-                Drive(id=1, epoch=5, stage="validate", lane="bulk", quarantined=False),
-                Drive(id=2, epoch=6, stage="validate", lane="bulk", quarantined=False),
-                Drive(id=3, epoch=7, stage="store", lane="bulk", quarantined=False),
-            ]
-        )
+        before = reads(client)
+        publish(drives)
+        assert reads(client) - before <= 3, "a batch, the health of its connection, and the question itself"
         messages = [json.loads(each) for each in client.lrange("docmill:cpu.bulk", 0, -1)]
         (last,) = client.lrange("docmill:bulk", 0, -1)
         client.delete("docmill:cpu.bulk", "docmill:bulk")
@@ -76,17 +77,30 @@ def test_chains_that_start_together_all_arrive_each_with_its_stages(
     assert json.loads(last)["headers"]["task"] == "docmill.store"
 
 
-def test_a_broker_that_is_away_takes_no_chain(servers: EmbeddedServers, celery: Celery) -> None:
+def reads(client: redis.Redis) -> int:
+    """How often the server has read from its clients."""
+    return int(client.info("stats")["total_reads_processed"])
+
+
+def test_a_broker_that_is_away_takes_no_chain_and_says_so_at_once(
+    servers: EmbeddedServers, celery: Celery
+) -> None:
+    """Also to a process that has published nothing yet."""
     drives = [Drive(id=each, epoch=1, stage="validate", lane="bulk", quarantined=False) for each in (1, 2)]
     process = next(each for each in servers.processes if each.name == "broker")
-    publish(drives)
     process.stop()
-    with pytest.raises(PublishFailed):
-        publish(drives)
-    process.spawn()
-    process.await_ready()
+    try:
+        began = time.monotonic()
+        with pytest.raises(PublishFailed) as caught:
+            publish(drives)
+        assert time.monotonic() - began < 3
+        assert caught.value.taken == 0
+    finally:
+        process.spawn()
+        process.await_ready()
     publish(drives)
     with redis.Redis.from_url(servers.broker_url.replace("redis+socket", "unix")) as client:
+        assert client.llen("docmill:cpu.bulk") == len(drives)
         client.delete("docmill:cpu.bulk")
 
 

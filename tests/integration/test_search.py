@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 from uuid import uuid4
 
 import pytest
 from sqlalchemy import Connection, Engine, text
+from sqlalchemy.dialects import postgresql
 
 import db.search
 from bench.collection import filled
@@ -125,6 +127,55 @@ def test_a_filter_is_exact_with_and_without_the_index(
     for mode in ("hybrid", "vector"):
         found = {hit.document for hit in search(connection, collection, replace(question, mode=mode))}
         assert found == {"oven", "rent", "miete", "court"}
+
+
+def test_a_large_collection_beside_many_small_ones_is_searched_by_its_indexes(connection: Connection) -> None:
+    """The statement is planned once for all questions; a plan for a collection of the usual size would sort it all."""
+    connection.execute(text("set local session_replication_role = replica"))  # vectors without chunks will do
+    model = collections.model_id(connection, f"m-{uuid4()}", 8)
+    large = replace(collections.made(connection, "bench", f"c-{uuid4()}", "any"), chunks=40_000)
+    many = {"model": model, "large": large.id}
+    connection.execute(
+        text(
+            "insert into vectors (chunk_id, model_id, collection_id, v)"
+            " select 1000000000 + n, :model, case when n <= 40000 then :large else 1000000 + n / 40 end,"
+            " array(select random() + n * 0 from generate_series(1, 8))::real[]::halfvec"
+            " from generate_series(1, 60000) as n"
+        ),
+        many,
+    )
+    for number in range(db.search.SLICES):
+        connection.execute(
+            text(
+                "create index on vectors using hnsw ((v::halfvec(8)) halfvec_cosine_ops) with (m = 4,"
+                f" ef_construction = 8) where model_id = {model:d} and chunk_id % {db.search.SLICES} = {number}"
+            )
+        )
+    connection.execute(text("analyze vectors"))
+    question = Question(words="", vector=[1.0] * 8, mode="vector")
+    found = planned_once(connection, large, db.search._Model(id=model, dimensions=8), question)
+    assert found.count("Order By: ((v)::halfvec(8)") == db.search.SLICES
+    assert "vectors_collection" not in found
+
+
+def planned_once(connection: Connection, collection: Collection, model: Any, question: Question) -> str:
+    """The plan for any values."""
+    statement = db.search._statement(collection, model, question, by_words=False)
+    dialect = postgresql.dialect(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]
+    prepared = text(statement).compile(dialect=dialect)
+    values = {
+        "languages": "'{}'",
+        "words": "''",
+        "chunks": "40000",
+        "each": "10",
+        "vector": f"'{question.vector}'",
+    }
+    connection.execute(db.search.PLANNED_ONCE)
+    connection.exec_driver_sql("prepare searched as " + str(prepared).replace("%", "%%"))
+    told = connection.exec_driver_sql(
+        f"explain execute searched ({', '.join(values[name] for name in prepared.positiontup or ())})"
+    )
+    return "\n".join(told.scalars())
 
 
 def test_a_document_gives_no_more_chunks_than_asked_for(connection: Connection) -> None:

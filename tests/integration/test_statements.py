@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import psycopg
 import pytest
-from sqlalchemy import Engine, text
-from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
+from sqlalchemy import Engine, event, text
+from sqlalchemy.exc import DataError, IntegrityError, OperationalError
 
 from db.engine import DATABASE_AWAY
 from db.statements import Statement, statement
@@ -44,22 +45,49 @@ def test_it_belongs_to_the_transaction_around_it(engine: Engine) -> None:
 
 
 def test_errors_are_sqlalchemys_and_show_no_values(engine: Engine) -> None:
-    taken = Statement("insert into model_state (account, model) values (:account, 'twice'), (:account, 'twice')")
-    with engine.connect() as connection, pytest.raises(IntegrityError) as caught:
-        taken.count(connection, {"account": "secret-of-a-document"})
-    assert "secret" not in str(caught.value).partition("DETAIL")[0]
-    with engine.connect() as connection, pytest.raises(DBAPIError):
-        Statement("select :no::int").first(connection, {"no": "a"})
+    """Postgres itself tells values only in the DETAIL of a few errors."""
+    named = Statement("insert into model_state (account, model) values (:account, :model)")
+    with engine.connect() as connection, pytest.raises(IntegrityError) as missing:
+        named.count(connection, {"account": "secret of a document", "model": None})
+    with engine.connect() as connection, pytest.raises(DataError) as divided:
+        Statement("select length(:secret) / 0").first(connection, {"secret": "secret of a document"})
+    assert "[parameters" not in str(missing.value)
+    assert "secret of" not in str(divided.value)
+    assert divided.value.params is None
+
+
+def test_listeners_hear_of_it(engine: Engine) -> None:
+    heard: list[tuple[str, str]] = []
+    for name in ("before_cursor_execute", "after_cursor_execute"):
+        event.listen(engine, name, lambda *told, name=name: heard.append((name, told[2])))
+    with engine.connect() as connection:
+        Statement("select cast(:one as int) as one").one(connection, {"one": 1})
+    with engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
+        Statement("select 2 as two").one(connection, {})
+    said = ["select cast(%(one)s as int) as one", "select 2 as two"]
+    assert heard == [(name, sql) for sql in said for name in ("before_cursor_execute", "after_cursor_execute")]
 
 
 def test_a_server_that_goes_away_is_away_and_the_next_one_is_served(engine: Engine) -> None:
-    """Also a moment after the connection was used, when nobody looks whether it is still there."""
     pid = Statement("select pg_backend_pid() as pid")
     with engine.connect() as connection, engine.connect() as other:
         ours = pid.one(connection, {}).pid
         other.execute(text("select pg_terminate_backend(:pid)"), {"pid": ours})
         with pytest.raises(OperationalError) as caught:
             pid.one(connection, {})
+        assert connection.invalidated
     assert isinstance(caught.value, DATABASE_AWAY)
+    assert caught.value.connection_invalidated
     with engine.connect() as connection:
         assert pid.one(connection, {}).pid != ours
+
+
+def test_no_connection_is_handed_out_that_the_server_has_closed(engine: Engine) -> None:
+    pid = Statement("select pg_backend_pid() as pid")
+    with engine.connect() as first, engine.connect() as second:
+        closed = [pid.one(first, {}).pid, pid.one(second, {}).pid]
+    with psycopg.connect(engine.url.set(drivername="postgresql").render_as_string(hide_password=False)) as other:
+        for each in closed:
+            other.execute("select pg_terminate_backend(%s, 5000)", (each,))
+    with engine.connect() as first, engine.connect() as second:
+        assert not {pid.one(first, {}).pid, pid.one(second, {}).pid} & set(closed)
