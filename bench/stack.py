@@ -18,7 +18,7 @@ import psutil
 from sqlalchemy import Engine, text
 
 from db.engine import make_engine
-from db.submit import Submission, submit
+from db.submit import Submission, submit_many
 
 __all__ = ["MeasuredStack", "cpu_seconds", "stack"]
 
@@ -34,10 +34,10 @@ class MeasuredStack:
     engine: Engine
 
     def submit(self, bodies: list[bytes], prompt: str) -> None:
-        """All in one transaction."""
+        """All in one transaction, as `docmill submit` does it."""
+        submissions = (Submission(prompt=prompt, body=body, name=f"{at}.txt") for at, body in enumerate(bodies))
         with self.engine.begin() as connection:
-            for number, body in enumerate(bodies):
-                submit(connection, Submission(prompt=prompt, body=body, name=f"{number}.txt"))
+            submit_many(connection, submissions)
 
     def await_ends(self) -> None:
         """Until no job waits for anything."""

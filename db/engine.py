@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import select
+import time
 from typing import Any
 
 from psycopg import Connection
 from sqlalchemy import Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import ArgumentError, InterfaceError, InvalidatePoolError, OperationalError
 from sqlalchemy.exc import TimeoutError as NoConnectionFree
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from docmill.errors import Misconfigured, ServiceAway
 
@@ -18,6 +20,9 @@ DATABASE_AWAY = (OperationalError, InterfaceError, NoConnectionFree)
 """What is raised where the database does not answer. Trying again later helps."""
 
 CONNECT_TIMEOUT_S = 5
+TRUSTED_S = 0.1
+LOOKED_AT_S = 10.0
+"""After a connection was lost, so long none is trusted."""
 ABANDONED_AFTER_S = 60
 """A transaction whose process fell silent is rolled back by the server, or its locks would hold for ever."""
 
@@ -51,7 +56,7 @@ def make_engine(database_url: str, *, pool_size: int = 10, probe: bool = True) -
         connect_args={"connect_timeout": CONNECT_TIMEOUT_S, **ALIVE},
     )
     event.listen(engine, "connect", _set_up)
-    event.listen(engine, "checkout", _refuse_broken)
+    _Guard().attach(engine)
     if not probe:
         return engine
     try:
@@ -81,13 +86,34 @@ def _set_up(connection: Connection[Any], _record: object) -> None:
         connection.prepare_threshold = None
 
 
-def _refuse_broken(connection: Connection[Any], *_: object) -> None:
-    """A pooled connection that the server has closed is readable, and is replaced with all its siblings.
+class _Guard:
+    """Hands out no pooled connection that the server has closed.
 
-    A look at the socket costs no round trip, which a ping at each checkout would.
+    Such a one is readable. To look costs no round trip, which a ping at each checkout would; but it lets go of
+    Python's lock, for which a hundred threads wait. So one that was used a moment ago is not looked at, as long as
+    none was lost: that one fails for whoever has it, and from then on all are looked at.
     """
-    if connection.closed or _readable(connection.fileno()):
-        raise InvalidatePoolError("the server closed the connection")
+
+    def __init__(self) -> None:
+        self._lost_at = -LOOKED_AT_S
+
+    def attach(self, engine: Engine) -> None:
+        event.listen(engine, "checkin", self._rests)
+        event.listen(engine, "checkout", self._look)
+        event.listen(engine, "invalidate", self._lost)
+
+    def _rests(self, _connection: object, record: ConnectionPoolEntry) -> None:
+        record.info["rests_since"] = time.monotonic()
+
+    def _lost(self, *_: object) -> None:
+        self._lost_at = time.monotonic()
+
+    def _look(self, connection: Connection[Any], record: ConnectionPoolEntry, _proxy: object) -> None:
+        """Raises InvalidatePoolError, upon which it is replaced, and all others too."""
+        now = time.monotonic()
+        trusted = now - record.info.get("rests_since", 0.0) < TRUSTED_S and now - self._lost_at > LOOKED_AT_S
+        if connection.closed or (not trusted and _readable(connection.fileno())):
+            raise InvalidatePoolError("the server closed the connection")
 
 
 def _readable(file: int) -> bool:

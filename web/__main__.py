@@ -21,7 +21,7 @@ from docmill.logs import configure_logs
 from docmill.settings import Settings, load_settings
 from prompts import Registry
 from prompts.registry import BUILT_IN
-from tasks import broker
+from tasks import broker, redis_transport
 from tasks.chain import publish
 from tasks.services import Caller, Services
 from tasks.upkeep import start_waiting
@@ -37,6 +37,7 @@ def main() -> None:
     try:
         settings = load_settings()
         configure_logs(settings)
+        redis_transport.register()
         celery = broker.connect(settings)
         made = ExitStack()
         services = made.enter_context(_services(settings))

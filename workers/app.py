@@ -5,7 +5,7 @@ from __future__ import annotations
 from docmill.logs import configure_logs
 from docmill.settings import load_settings
 from tasks import chain as stages
-from tasks import retention, schedules
+from tasks import redis_transport, retention, schedules
 from workers import flower, lifecycle
 from workers.configuration import make_app
 
@@ -13,6 +13,7 @@ __all__ = ["app"]
 
 settings = load_settings()
 configure_logs(settings)
+redis_transport.register()
 app = make_app(settings)
 app.settings = settings
 app.services = None  # each process makes its own

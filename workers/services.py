@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 
 import structlog
+import uvloop
 from celery import Celery
 
 from db.engine import make_engine
@@ -41,7 +42,7 @@ def io_services(settings: Settings, *, owner: str, celery: Celery) -> Iterator[S
         # Not probed, here and below: a worker that starts while the database is away must live until it is back.
         engine = make_engine(settings.need("database_url"), pool_size=IO_CONNECTIONS, probe=False)
         stack.callback(engine.dispose)
-        loop = stack.enter_context(LoopThread())
+        loop = stack.enter_context(LoopThread(uvloop.new_event_loop))
         transport = HttpTransport()
         stack.callback(lambda: loop.run(transport.close()))
         limiter = RedisLimiter(settings.need("cache_url"))
@@ -83,7 +84,7 @@ def asking_services(settings: Settings, *, owner: str) -> Iterator[Services]:
     with ExitStack() as stack:
         engine = make_engine(settings.need("database_url"), pool_size=2)
         stack.callback(engine.dispose)
-        loop = stack.enter_context(LoopThread())
+        loop = stack.enter_context(LoopThread(uvloop.new_event_loop))
         transport = HttpTransport()
         stack.callback(lambda: loop.run(transport.close()))
         limiter = RedisLimiter(settings.need("cache_url"))

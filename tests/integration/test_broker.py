@@ -8,16 +8,18 @@ import time
 from collections.abc import Iterator
 from uuid import uuid4
 
+import kombu
 import pytest
 import redis
 from celery import Celery
+from kombu import transport
 from sqlalchemy import Engine, text
 
 from db import dispatch
 from db.jobs import Drive
 from db.submit import Submission, submit
 from docmill.settings import load_settings
-from tasks import broker
+from tasks import broker, redis_transport
 from tasks.chain import publish
 from tasks.drive import PublishFailed
 from workers.stack.servers import EmbeddedServers
@@ -80,6 +82,30 @@ def test_chains_that_start_together_all_arrive_in_one_round_trip_each_with_its_s
 def reads(client: redis.Redis) -> int:
     """How often the server has read from its clients."""
     return int(client.info("stats")["total_reads_processed"])
+
+
+def test_a_channel_keeps_its_client_as_long_as_its_pool(
+    servers: EmbeddedServers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transport, "TRANSPORT_ALIASES", dict(transport.TRANSPORT_ALIASES))
+    monkeypatch.setattr(transport, "_transport_cache", {})
+    monkeypatch.setattr(redis_transport, "TRANSPORT_ALIASES", transport.TRANSPORT_ALIASES)
+    redis_transport.register()
+    options = {"global_keyprefix": "kept:"}
+    with kombu.Connection(servers.broker_url, transport_options=options) as connection:  # type: ignore[no-untyped-call]
+        channel = connection.default_channel
+        queue = connection.SimpleQueue("kept")
+        for each in range(3):
+            queue.put(each)
+        with channel.conn_or_acquire() as first, channel.conn_or_acquire() as second:
+            assert first is second
+            assert first.llen("kept") == 3
+        channel._disconnect_pools()
+        queue.put(3)
+        with channel.conn_or_acquire() as third:
+            assert third is not first
+            assert third.llen("kept") == 4
+        assert [queue.get(timeout=5).payload for _ in range(4)] == [0, 1, 2, 3]
 
 
 def test_a_broker_that_is_away_takes_no_chain_and_says_so_at_once(
