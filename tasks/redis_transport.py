@@ -24,9 +24,12 @@ class KeepsClient:
 
     @contextmanager
     def conn_or_acquire(self, client: Any = None) -> Iterator[Any]:
-        if client is None and (self._kept is None or self._kept.connection_pool is not self.pool):
+        yield self._publishing() if client is None else client
+
+    def _publishing(self) -> Any:
+        if self._kept is None or self._kept.connection_pool is not self.pool:
             self._kept = self._create_client()
-        yield client or self._kept
+        return self._kept
 
 
 class Channel(KeepsClient, redis.Channel):
