@@ -21,6 +21,7 @@ DATABASE_AWAY = (OperationalError, InterfaceError, NoConnectionFree)
 
 CONNECT_TIMEOUT_S = 5
 TRUSTED_S = 0.1
+"""A connection that was used so lately is taken as it is."""
 LOOKED_AT_S = 10.0
 """After a connection was lost, so long none is trusted."""
 ABANDONED_AFTER_S = 60

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any
+from typing import Any, cast
 
 import psycopg
 from psycopg.rows import namedtuple_row
@@ -49,7 +49,7 @@ class Statement:
         return self._run(connection, values).rowcount
 
     def _run(self, connection: Connection, values: Mapping[str, object]) -> psycopg.Cursor[Any]:
-        driver: psycopg.Connection[Any] = connection.connection.driver_connection  # type: ignore[assignment]
+        driver = cast("psycopg.Connection[Any]", connection.connection.driver_connection)
         cursor = driver.cursor(row_factory=namedtuple_row)
         execution = (connection, cursor, self._sql, values, None, False)
         connection.dispatch.before_cursor_execute(*execution)

@@ -112,14 +112,7 @@ def test_a_filter_is_exact_with_and_without_the_index(
     if not looked_at_one_by_one:
         statement = db.search.LOOKED_AT.replace(f"> {db.search.EXACT_MOST}", "> -1")
         monkeypatch.setattr(db.search, "LOOKED_AT", statement)
-        model = collections.model_id(connection, collection.model, DIMENSIONS)
-        for number in range(db.search.SLICES):
-            connection.execute(
-                text(
-                    "create index on vectors using hnsw ((v::halfvec(256)) halfvec_cosine_ops)"
-                    f" where model_id = {model:d} and chunk_id % {db.search.SLICES} = {number}"
-                )
-            )
+        indexed(connection, collections.model_id(connection, collection.model, DIMENSIONS), DIMENSIONS)
         connection.execute(text("set local enable_seqscan = off"))
         connection.execute(text("set local enable_bitmapscan = off"))
         connection.execute(text("set local enable_sort = off"))
@@ -144,18 +137,24 @@ def test_a_large_collection_beside_many_small_ones_is_searched_by_its_indexes(co
         ),
         many,
     )
-    for number in range(db.search.SLICES):
-        connection.execute(
-            text(
-                "create index on vectors using hnsw ((v::halfvec(8)) halfvec_cosine_ops) with (m = 4,"
-                f" ef_construction = 8) where model_id = {model:d} and chunk_id % {db.search.SLICES} = {number}"
-            )
-        )
+    indexed(connection, model, 8)
     connection.execute(text("analyze vectors"))
     question = Question(words="", vector=[1.0] * 8, mode="vector")
     found = planned_once(connection, large, db.search._Model(id=model, dimensions=8), question)
     assert found.count("Order By: ((v)::halfvec(8)") == db.search.SLICES
     assert "vectors_collection" not in found
+
+
+def indexed(connection: Connection, model: int, dimensions: int) -> None:
+    """As the librarian does it, but within a transaction, and with small graphs."""
+    for number in range(db.search.SLICES):
+        connection.execute(
+            text(
+                f"create index on vectors using hnsw ((v::halfvec({dimensions:d})) halfvec_cosine_ops)"
+                " with (m = 4, ef_construction = 8)"
+                f" where model_id = {model:d} and chunk_id % {db.search.SLICES} = {number}"
+            )
+        )
 
 
 def planned_once(connection: Connection, collection: Collection, model: Any, question: Question) -> str:
