@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -83,21 +84,26 @@ def test_a_passage_stays_within_its_fence_and_a_deleted_one_is_gone(asking: tupl
     assert "monthly" in jobs_way.result(job_id).value["answer"]
 
 
+def stands(citation: dict[str, Any]) -> bool:
+    """Whether a passage of that number was sent, and the quote is out of the notes; a made-up number is one, too."""
+    return citation["passage"] in range(1, len(NOTES) + 1) and any(citation["quote"] in body for _, body in NOTES)
+
+
 def test_a_quote_that_no_passage_holds_is_never_stored_as_done(walk: Callable[..., Walk]) -> None:
     jobs_way, name = with_notes(walk(faults={"wrong": 1.0}))
-    ids = [
-        jobs_way.submit(f"When does the harbour gate close, {number}?", "answer", collection=name)
-        for number in range(12)
-    ]
-    for job_id in ids:
+    rejected: list[str] = []
+    for number in range(60):
+        job_id = jobs_way.submit(f"When does the harbour gate close, {number}?", "answer", collection=name)
         job = jobs_way.to_the_end(job_id)
-        quotes = [each["quote"] for each in jobs_way.result(job_id).value["citations"]]
-        made_up = any("Qyx" in quote for quote in quotes)
-        assert job.state == ("needs_review" if made_up else "done")
-        if made_up:
+        citations = jobs_way.result(job_id).value["citations"]
+        assert job.state == ("done" if all(stands(each) for each in citations) else "needs_review")
+        if any("Qyx" in each["quote"] for each in citations):
             assert "does not stand in the passage" in job.failure["message"]
-    rejected = [entry for job_id in ids for entry in jobs_way.job(job_id).history if entry["kind"] == "wrong"]
-    assert any("does not stand in the passage" in entry["message"] for entry in rejected)
+        rejected += [entry["message"] for entry in job.history if entry["kind"] == "wrong"]
+        # The fault breaks a quote in one answer of three, so a dozen may go by without one.
+        if number >= 12 and any("does not stand in the passage" in message for message in rejected):
+            return
+    raise AssertionError(f"no made-up quote was rejected: {rejected}")
 
 
 def test_another_tenants_collection_does_not_exist(asking: tuple[Walk, str]) -> None:
