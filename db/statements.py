@@ -52,7 +52,7 @@ class Statement:
         driver = cast("psycopg.Connection[Any]", connection.connection.driver_connection)
         cursor = driver.cursor(row_factory=namedtuple_row)
         execution = (connection, cursor, self._sql, values, None, False)
-        connection.dispatch.before_cursor_execute(*execution)
+        connection.engine.dispatch.before_cursor_execute(*execution)
         try:
             cursor.execute(self._sql, values)
         except psycopg.Error as error:
@@ -62,7 +62,7 @@ class Statement:
             raise DBAPIError.instance(
                 self._sql, None, error, psycopg.Error, hide_parameters=True, connection_invalidated=lost
             ) from error
-        connection.dispatch.after_cursor_execute(*execution)
+        connection.engine.dispatch.after_cursor_execute(*execution)
         return cursor
 
 

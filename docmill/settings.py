@@ -190,12 +190,18 @@ class Models:
         self._prices = {name: table.price for name, table in config.prices.items()}
         self._base_url = base_url
         self._key = key
+        self._ready: dict[str, Model] = {}
 
     def get(self, name: str) -> Model:
         """The model of that name, ready to be called.
 
         Raises Misconfigured where it is not configured, no address is known, or its key is missing.
         """
+        if name not in self._ready:
+            self._ready[name] = self._made(name)
+        return self._ready[name]
+
+    def _made(self, name: str) -> Model:
         table = self.find(name)
         base_url = table.base_url or self._base_url
         if base_url is None:

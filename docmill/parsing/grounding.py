@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from bisect import bisect_right
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import GetCoreSchemaHandler, ValidationInfo
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
@@ -63,40 +64,67 @@ class Document:
 
     def _find(self, pattern: str) -> tuple[int, int] | None:
         found = re.search(pattern, self.words)
-        if found is None or found.start() == found.end() or self._offsets is None:
+        if found is None or found.start() == found.end() or not self._atoms:
             return None
-        return self._offsets[found.start()][0], self._offsets[found.end() - 1][1]
+        return self._span(found.start())[0], self._span(found.end() - 1)[1]
+
+    def _span(self, at: int) -> tuple[int, int]:
+        """The part of the text that a character of ``words`` stands for."""
+        atom = self._atoms[bisect_right(self._atoms, at, key=_begins) - 1]
+        if atom.each:
+            start = atom.start + at - atom.at
+            return start, start + 1
+        return atom.start, atom.end
 
     @cached_property
     def _run(self) -> str:
         return _run(self.words)
 
     @cached_property
-    def _offsets(self) -> list[tuple[int, int]] | None:
-        """For each character of ``words``, the part of the text that it stands for.
+    def _atoms(self) -> list[_Atom]:
+        """What ``words`` is made of, in order.
 
-        None where characters make others across what is taken for one here: no place is better than a wrong one.
+        Empty where characters make others across what is taken for one here: no place is better than a wrong one.
         """
-        pieces = [
-            (character, found.span())
-            for found in ATOMS.finditer(self.text)
-            for character in _folded(found.group(), found.lastgroup)
-        ]
-        kept = [
-            (character, span)
-            for at, (character, span) in enumerate(pieces)
-            if character != " " or (at and pieces[at - 1][0] != " ")
-        ]
-        while kept and kept[-1][0] == " ":
-            kept.pop()
-        return [span for _, span in kept] if "".join(each for each, _ in kept) == self.words else None
+        atoms, words, last = list[_Atom](), list[str](), " "
+        at = 0
+        for found in ATOMS.finditer(self.text):
+            piece = _folded(found.group(), found.lastgroup)
+            if last == " " and piece.startswith(" "):
+                piece = piece[1:]
+            if piece:
+                atoms.append(_Atom(at, *found.span(), found.lastgroup == "ascii"))
+                words.append(piece)
+                at, last = at + len(piece), piece[-1]
+        return atoms if "".join(words).rstrip(" ") == self.words else []
 
 
-# Whatever is one thing in the plain text: a hyphen at a line's end, white space, a letter with its accents.
-ATOMS = re.compile(r"(?P<hyphen>(?<=\w)-\n(?=\w))|(?P<space>\s+)|(?P<letter>.[\u0300-\u036f]*)", re.DOTALL)
+class _Atom(NamedTuple):
+    """Where one thing begins in the plain text, and what it is in the text itself."""
+
+    at: int
+    start: int
+    end: int
+    each: bool
+    """Whether each of its characters stands for itself."""
+
+
+def _begins(atom: _Atom) -> int:
+    return atom.at
+
+
+# Whatever is one thing in the plain text: a hyphen at a line's end, white space, a letter with its accents; and
+# the most of most documents, letters and digits of ASCII, each of which stands for itself.
+ATOMS = re.compile(
+    r"(?P<ascii>[A-Za-z0-9]+(?![\u0300-\u036f]))"
+    r"|(?P<hyphen>(?<=\w)-\n(?=\w))|(?P<space>\s+)|(?P<letter>.[\u0300-\u036f]*)",
+    re.DOTALL,
+)
 
 
 def _folded(piece: str, kind: str | None) -> str:
+    if kind == "ascii":
+        return piece.lower()
     if kind == "hyphen":
         return ""
     if kind == "space":
