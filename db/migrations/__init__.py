@@ -24,10 +24,12 @@ def upgrade(database_url: str, *, timezone: str | None = None) -> None:
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent))
     engine = make_engine(database_url)
-    with engine.begin() as connection:
-        connection.execute(text("select pg_advisory_xact_lock(:key)"), {"key": ADVISORY_LOCK})
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
-        if timezone is not None:
-            keep_days(connection, timezone=timezone)
-    engine.dispose()
+    try:
+        with engine.begin() as connection:
+            connection.execute(text("select pg_advisory_xact_lock(:key)"), {"key": ADVISORY_LOCK})
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+            if timezone is not None:
+                keep_days(connection, timezone=timezone)
+    finally:
+        engine.dispose()

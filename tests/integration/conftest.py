@@ -42,6 +42,11 @@ def servers() -> Iterator[EmbeddedServers]:
 def engine(servers: EmbeddedServers) -> Iterator[Engine]:
     made = make_engine(servers.database_url)
     yield made
+    # A thread of the test's may be about to give one back; what is out when the pool is disposed of is never closed.
+    give_up_at = time.monotonic() + 10
+    while made.pool.checkedout():  # type: ignore[attr-defined]
+        assert time.monotonic() < give_up_at, "a connection was not given back"
+        time.sleep(0.01)
     made.dispose()
 
 
