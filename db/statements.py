@@ -2,8 +2,8 @@
 
 SQLAlchemy prepares a statement and its result anew for each execution, which takes three times as long as psycopg
 takes for the whole of it; and a worker has one interpreter for all its threads. Connections, transactions, errors
-and events (``before_cursor_execute``, ``after_cursor_execute``) are SQLAlchemy's here too, so that neither callers
-nor listeners see a difference.
+and the engine's events (``before_cursor_execute``, ``after_cursor_execute``) are SQLAlchemy's here too, so that
+neither callers nor the engine's listeners see a difference.
 """
 
 from __future__ import annotations

@@ -11,10 +11,11 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 import psutil
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, QueuePool
 
 from db.engine import make_engine
 from db.migrations import upgrade
@@ -44,7 +45,8 @@ def engine(servers: EmbeddedServers) -> Iterator[Engine]:
     yield made
     # A thread of the test's may be about to give one back; what is out when the pool is disposed of is never closed.
     give_up_at = time.monotonic() + 10
-    while made.pool.checkedout():  # type: ignore[attr-defined]
+    pool = cast("QueuePool", made.pool)
+    while pool.checkedout():
         assert time.monotonic() < give_up_at, "a connection was not given back"
         time.sleep(0.01)
     made.dispose()

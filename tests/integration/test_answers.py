@@ -85,7 +85,7 @@ def test_a_passage_stays_within_its_fence_and_a_deleted_one_is_gone(asking: tupl
 
 
 def stands(citation: dict[str, Any]) -> bool:
-    """Whether a passage of that number was sent, and the quote is out of the notes; a made-up number is one, too."""
+    """Whether its passage is one of those that were sent, and its quote is out of the notes."""
     return citation["passage"] in range(1, len(NOTES) + 1) and any(citation["quote"] in body for _, body in NOTES)
 
 
