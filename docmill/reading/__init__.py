@@ -6,9 +6,9 @@ import atexit
 from pathlib import Path
 
 from docmill.reading.reader import Reader
-from docmill.reading.values import DEFAULT_LIMITS, Limits, Reading
+from docmill.reading.values import DEFAULT_LIMITS, Limits, Reading, ReadingWarning
 
-__all__ = ["DEFAULT_LIMITS", "Limits", "Reader", "Reading", "read"]
+__all__ = ["DEFAULT_LIMITS", "Limits", "Reader", "Reading", "ReadingWarning", "read"]
 
 _shared = Reader()
 atexit.register(_shared.close)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from docmill.errors import Unreadable
@@ -87,7 +87,11 @@ def _answer(request: dict[str, Any], body: bytes) -> _Answer:
 
 
 def _read(reading: Reading) -> _Answer:
-    header = {"pages": reading.pages, "media_type": reading.media_type, "warning": reading.warning}
+    header = {
+        "pages": reading.pages,
+        "media_type": reading.media_type,
+        "warnings": [asdict(each) for each in reading.warnings],
+    }
     return _Answer(header=header, text=reading.text.encode())
 
 

@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass
 
 from docmill.errors import Misconfigured, Unreadable
+from docmill.reading.values import ReadingWarning, warned
 
 _SAMPLE = 64 * 1024
 
@@ -54,10 +55,8 @@ class Decoded:
     guessed: bool = False
 
     @property
-    def warning(self) -> str | None:
-        if not self.guessed:
-            return None
-        return f"the character encoding is not declared; {self.encoding} was guessed"
+    def warnings(self) -> tuple[ReadingWarning, ...]:
+        return (warned("encoding_guessed", [self.encoding]),) if self.guessed else ()
 
 
 def decode(body: bytes, declared: str | None = None) -> Decoded:

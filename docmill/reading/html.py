@@ -29,7 +29,7 @@ def read_body(body: bytes, *, charset: str | None, limits: Limits) -> Reading:
     """The visible text of a page, its title first. Raises Unreadable (too_large for length or depth)."""
     decoded = decode(body, charset or _declared(body))
     text = text_of(decoded.text, limits)
-    return reading_of(text, HTML, warning=decoded.warning)
+    return reading_of(text, HTML, warnings=decoded.warnings)
 
 
 def text_of(markup: str, limits: Limits) -> str:

@@ -9,7 +9,7 @@ from PIL import Image, UnidentifiedImageError
 from docmill.errors import Unreadable
 from docmill.reading import media, ocr
 from docmill.reading.cleaning import tidy
-from docmill.reading.values import Limits, Reading, reading_of, require_length
+from docmill.reading.values import Limits, Reading, reading_of, require_length, warned
 
 MOST_PIXELS = 120_000_000
 """Of one picture: a page of A2 at 400 dots an inch has 62 million."""
@@ -29,7 +29,7 @@ def read_body(body: bytes, *, charset: str | None, limits: Limits) -> Reading:  
     text = tidy(ocr.text_in(body, deadline=deadline))
     require_length(len(text), limits)
     kind = media.media_type(body[: media.HEAD])
-    return reading_of(text, kind, warning=ocr.GUESSED if text.strip() else "OCR finds no text in the picture")
+    return reading_of(text, kind, warnings=[warned("ocr_guessed" if text.strip() else "ocr_empty")])
 
 
 def _require_bearable(body: bytes) -> None:

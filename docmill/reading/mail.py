@@ -15,7 +15,7 @@ from docmill.reading.cleaning import clean
 from docmill.reading.decoding import decode
 from docmill.reading.html import text_of
 from docmill.reading.media import EMAIL
-from docmill.reading.values import Limits, Reading, reading_of, require_length
+from docmill.reading.values import Limits, Reading, reading_of, require_length, warned
 
 _SHOWN = ("From", "To", "Cc", "Date", "Subject")
 _ENCRYPTED = frozenset({"multipart/encrypted", "application/pgp-encrypted"})
@@ -36,7 +36,7 @@ def read_body(body: bytes, *, charset: str | None, limits: Limits) -> Reading:
     Raises Unreadable: encrypted, unsupported (a body of binary data), too_large (length, or parts in parts).
     """
     if not body.strip():
-        return reading_of("", EMAIL, warning="the message has neither headers nor a body")
+        return reading_of("", EMAIL, warnings=[warned("no_text")])
     message = BytesParser(policy=policy.default).parsebytes(body)
     text = clean(_render(message, charset, limits, limits.max_depth))
     require_length(len(text), limits)

@@ -17,12 +17,11 @@ from docmill.errors import Unreadable
 from docmill.processes import end_with_parent
 from docmill.reading.values import Limits
 
-__all__ = ["GUESSED", "MISSING", "OFF", "deadline_of", "found", "text_in"]
+__all__ = ["MISSING", "OFF", "deadline_of", "found", "text_in"]
 
 OFF = "OCR is off: set DOCMILL_OCR=on where tesseract is installed"
 MISSING = "tesseract, which does OCR, is not installed: as on Debian, `apt-get install tesseract-ocr`"
 TOO_LONG = "OCR of it takes too long: split it, or give it with its text"
-GUESSED = "the text was guessed from pictures by OCR"
 
 SPARE_S = 2.0
 """Of a document's time, for everything but its OCR."""

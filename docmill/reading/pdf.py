@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import zlib
 from collections.abc import Iterator
-from itertools import islice
 from typing import Any
 
 import pypdfium2
@@ -16,7 +15,7 @@ from docmill.reading import ocr
 from docmill.reading.archives import MAX_UNPACKED
 from docmill.reading.cleaning import clean, tidy
 from docmill.reading.media import PDF
-from docmill.reading.values import MEGABYTE, Limits, Reading, reading_of, require_length
+from docmill.reading.values import MEGABYTE, Limits, Reading, ReadingWarning, reading_of, require_length, warned
 
 SEPARATOR = "\n\n"
 """Between two pages; ``Reading.pages`` tells the pages apart."""
@@ -28,7 +27,6 @@ _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f]")
 
 _ENCRYPTED = frozenset({pdfium.FPDF_ERR_PASSWORD, pdfium.FPDF_ERR_SECURITY})
 _STREAM = re.compile(rb"\bstream\r?\n")
-_IMAGE_PAGES_SEEN = 20
 _DOTS_AN_INCH = 300
 _MOST_DOTS = 25_000_000
 """Of a page as it is given to OCR."""
@@ -80,8 +78,8 @@ def _read_pages(document: Any, count: int, body: bytes, limits: Limits) -> Readi
     require_length(len(text), limits)
     if not text.strip():
         _require_no_bomb(body)
-    warning = _warning(document, texts, broken, guessed, ocr_done=limits.ocr)
-    return reading_of(text, PDF, pages=starts, warning=warning)
+    warnings = _warnings(document, texts, broken, guessed, ocr_done=limits.ocr)
+    return reading_of(text, PDF, pages=starts, warnings=warnings)
 
 
 def _guess_scans(document: Any, texts: list[str], deadline: float) -> list[int]:
@@ -181,29 +179,23 @@ def _hyphen(mark: re.Match[str]) -> str:
     return "" if mark.string[mark.end()].islower() else "-"
 
 
-def _warning(
+def _warnings(
     document: Any, texts: list[str], broken: list[int], guessed: list[int], *, ocr_done: bool
-) -> str | None:
-    told = [f"pages that are broken and left out: {_numbers(broken)}"] if broken else []
+) -> Iterator[ReadingWarning]:
+    if broken:
+        yield warned("page_broken", _named(broken))
     if guessed:
-        told.append(f"pages whose text was guessed from pictures by OCR: {_numbers(guessed)}")
-    told += [] if broken else _about_blanks(document, texts, ocr_done=ocr_done)
-    return "; ".join(told) or None
+        yield warned("ocr_guessed", _named(guessed))
+    blank = [number for number, text in enumerate(texts, 1) if not text.strip() and number not in broken]
+    scanned = [number for number in blank if _has_image(document, number - 1)]
+    if scanned:
+        yield warned("ocr_empty" if ocr_done else "ocr_off", _named(scanned))
+    elif len(blank) == len(texts):
+        yield warned("no_text")
 
 
-def _about_blanks(document: Any, texts: list[str], *, ocr_done: bool) -> list[str]:
-    blank = [number for number, text in enumerate(texts, 1) if not text.strip()]
-    scanned = [number for number in islice(blank, _IMAGE_PAGES_SEEN) if _has_image(document, number - 1)]
-    if not scanned:
-        return ["the PDF has no text on any page"] if len(blank) == len(texts) else []
-    why = "in which OCR finds no text" if ocr_done else f"without text, and {ocr.OFF}"
-    if len(blank) == len(texts):
-        return [f"the PDF is a scan: its pages are images {why}"]
-    return [f"pages that are images {why}: {_numbers(scanned)}"]
-
-
-def _numbers(pages: list[int]) -> str:
-    return ", ".join(map(str, pages[:10])) + (", …" if len(pages) > 10 else "")
+def _named(pages: list[int]) -> list[str]:
+    return [f"page {number}" for number in pages]
 
 
 def _has_image(document: Any, number: int) -> bool:

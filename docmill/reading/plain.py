@@ -11,4 +11,4 @@ def read_text(body: bytes, kind: str, *, charset: str | None, limits: Limits) ->
     """The text of a file of a textual kind. Raises Unreadable (unsupported for binary data, too_large)."""
     decoded = decode(body, charset)
     require_length(len(decoded.text), limits)
-    return reading_of(clean(decoded.text), kind, warning=decoded.warning)
+    return reading_of(clean(decoded.text), kind, warnings=decoded.warnings)

@@ -15,7 +15,7 @@ from docmill.reading.formats import require_supported
 from docmill.reading.media import EMAIL, HEAD, HTML, charset, is_text, media_type
 from docmill.reading.plain import read_text
 from docmill.reading.process import ProcessEnded, ReadingProcess
-from docmill.reading.values import DEFAULT_LIMITS, Limits, Reading, reading_of
+from docmill.reading.values import DEFAULT_LIMITS, Limits, Reading, reading_of, warned
 
 _MEGABYTE = 2**20
 
@@ -141,7 +141,7 @@ os.register_at_fork(after_in_child=_forget_parents)
 def _nothing(kind: str) -> Reading:
     """An empty text is a text; a PDF without a byte is none."""
     if is_text(kind) or kind in (HTML, EMAIL):
-        return reading_of("", kind, warning="the file has no bytes")
+        return reading_of("", kind, warnings=[warned("no_bytes")])
     raise Unreadable("corrupt", "the file has no bytes: it was lost on its way; submit it again")
 
 
@@ -180,5 +180,6 @@ def _reading(header: dict[str, Any], text: bytes) -> Reading:
         raise Misconfigured(f"reading it needs the package {header['missing']}: install docmill[app]")
     if "unreadable" in header:
         raise Unreadable(cast(UnreadableKind, header["unreadable"]), header["message"])
+    warnings = [warned(each["kind"], each["where"], count=each["count"]) for each in header["warnings"]]
     pages = tuple(header["pages"])
-    return reading_of(text.decode(), header["media_type"], pages=pages, warning=header["warning"])
+    return reading_of(text.decode(), header["media_type"], pages=pages, warnings=warnings)

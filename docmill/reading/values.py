@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 from docmill.errors import Unreadable
 
 MEGABYTE = 2**20
+MOST_PLACES = 100
+"""That one warning names; its count has them all."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +35,44 @@ class Limits:
 DEFAULT_LIMITS = Limits()
 
 
+WarningKind: TypeAlias = Literal[
+    "encoding_guessed", "no_bytes", "no_text", "page_broken", "ocr_off", "ocr_guessed", "ocr_empty"
+]
+
+WORDS: dict[WarningKind, str] = {
+    "encoding_guessed": "the character encoding is not declared, and was guessed",
+    "no_bytes": "the file has no bytes",
+    "no_text": "there is no text in it",
+    "page_broken": "broken, and left out",
+    "ocr_off": "an image without text, and OCR is off: set DOCMILL_OCR=on where tesseract is installed",
+    "ocr_guessed": "text that OCR guessed from a picture",
+    "ocr_empty": "a picture in which OCR finds no text",
+}
+"""What a warning of each kind says. A new kind needs its words here, and no more."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReadingWarning:
+    """Something that the text leaves out or only guesses, so that whoever relies on it can tell."""
+
+    kind: WarningKind
+    count: int = 1
+    """How often."""
+    where: tuple[str, ...] = ()
+    """The places, as a person would name them (``page 3``), in the document's order; at most MOST_PLACES."""
+
+    def __str__(self) -> str:
+        places = ", ".join(self.where[:10]) + (", …" if self.count > 10 else "")
+        times = f" ({self.count:,} times)" if self.count > max(len(self.where), 1) else ""
+        return f"{WORDS[self.kind]}{times}" + (f": {places}" if self.where else "")
+
+
+def warned(kind: WarningKind, where: Iterable[str] = (), *, count: int | None = None) -> ReadingWarning:
+    """A warning that counts its places, unless it happened more often than there are places to tell."""
+    places = tuple(where)
+    return ReadingWarning(kind=kind, count=count or len(places) or 1, where=places[:MOST_PLACES])
+
+
 @dataclass(frozen=True, kw_only=True)
 class Reading:
     """A document as text: line ends are ``\\n``, and it holds nothing that Postgres cannot keep."""
@@ -42,14 +84,20 @@ class Reading:
     media_type: str
     empty: bool
     """True where nothing can be read in it: no bytes, white space only, a blank page, or a scan."""
-    warning: str | None = None
-    """What the text leaves out or only guesses, as a sentence for whoever relies on it."""
+    warnings: tuple[ReadingWarning, ...] = ()
+
+    @property
+    def warning(self) -> str | None:
+        """What the text leaves out or only guesses, as a sentence for whoever relies on it."""
+        return "; ".join(map(str, self.warnings)) or None
 
 
-def reading_of(text: str, media_type: str, *, pages: tuple[int, ...] = (), warning: str | None = None) -> Reading:
+def reading_of(
+    text: str, media_type: str, *, pages: tuple[int, ...] = (), warnings: Iterable[ReadingWarning] = ()
+) -> Reading:
     """A reading whose emptiness is seen from its text."""
     empty = not text.strip()
-    return Reading(text=text, pages=pages, media_type=media_type, empty=empty, warning=warning)
+    return Reading(text=text, pages=pages, media_type=media_type, empty=empty, warnings=tuple(warnings))
 
 
 def require_length(chars: int, limits: Limits) -> None:

@@ -80,7 +80,7 @@ def test_html_is_decoded_as_it_declares(reader: Reader, page: bytes) -> None:
 def test_a_pdf_without_text_is_empty_and_says_why(reader: Reader) -> None:
     found = reader.read_bytes(pdf(""))
     assert found.empty
-    assert found.warning == "the PDF has no text on any page"
+    assert found.warning == "there is no text in it"
 
 
 @pytest.mark.parametrize(
@@ -180,7 +180,7 @@ def saved(image: Image.Image, kind: str) -> bytes:
 def test_pictures_are_read_by_ocr_where_it_is_allowed(reader: Reader, kind: str) -> None:
     found = reader.read_bytes(saved(picture("INVOICE 4711", "TOTAL 12.50"), kind), limits=Limits(ocr=True))
     assert found.text.split("\n") == ["INVOICE 4711", "TOTAL 12.50"]
-    assert found.warning == "the text was guessed from pictures by OCR"
+    assert found.warning == "text that OCR guessed from a picture"
     assert found.media_type == f"image/{kind.lower()}"
 
 
@@ -190,7 +190,7 @@ def test_a_scan_is_read_page_by_page_and_says_so(reader: Reader) -> None:
     picture("FIRST 1").save(file, "PDF", resolution=150, save_all=True, append_images=[picture("SECOND 2")])
     found = reader.read_bytes(file.getvalue(), limits=Limits(ocr=True))
     assert [found.text[start:].split("\n")[0] for start in found.pages] == ["FIRST 1", "SECOND 2"]
-    assert found.warning == "pages whose text was guessed from pictures by OCR: 1, 2"
+    assert found.warning == "text that OCR guessed from a picture: page 1, page 2"
 
 
 @needs_tesseract
@@ -211,8 +211,7 @@ def test_without_ocr_a_picture_is_not_read_and_a_scan_is_empty(reader: Reader) -
     found = reader.read_bytes(saved(picture("INVOICE"), "PDF"))
     assert found.empty
     assert found.warning == (
-        "the PDF is a scan: its pages are images without text, and OCR is off: "
-        "set DOCMILL_OCR=on where tesseract is installed"
+        "an image without text, and OCR is off: set DOCMILL_OCR=on where tesseract is installed: page 1"
     )
 
 

@@ -31,7 +31,7 @@ JAPANESE = "拝啓 請求書をお送りいたします。今月末までにお�
 )
 def test_a_mark_decides_and_is_no_part_of_the_text(mark: bytes, encoding: str) -> None:
     decoded = decode(mark + JAPANESE.encode(encoding), "cp1252")
-    assert (decoded.text, decoded.encoding, decoded.warning) == (JAPANESE, encoding, None)
+    assert (decoded.text, decoded.encoding, decoded.warnings) == (JAPANESE, encoding, ())
 
 
 @pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"])
@@ -56,8 +56,7 @@ def test_wide_text_without_a_mark_is_recognised(encoding: str) -> None:
 def test_an_undeclared_encoding_is_guessed_and_said_to_be(text: str, encoding: str) -> None:
     decoded = decode(text.encode(encoding))
     assert decoded.text == text
-    assert decoded.warning is not None
-    assert "guessed" in decoded.warning
+    assert [warning.kind for warning in decoded.warnings] == ["encoding_guessed"]
 
 
 def test_a_declared_charset_is_believed_where_it_fits() -> None:
