@@ -3,7 +3,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: install demo up bench test faults compose-test test-local-model lint lock clean
+.PHONY: install demo up bench test fuzz faults compose-test test-local-model lint lock clean
 
 install: $(STAMP)
 
@@ -27,6 +27,11 @@ bench: install
 
 test: install
 	$(BIN)/python -m pytest
+
+# What comes from outside, made up at random for MINUTES; each round prints its seed, and SEED plays one again.
+MINUTES ?= 30
+fuzz: install
+	$(BIN)/python -m tests.fuzz --minutes $(MINUTES) $(if $(SEED),--seed $(SEED)) $(if $(ONLY),-k "$(ONLY)")
 
 # Every fault, on a fleet of its own, and the table in docs/faults.md. `make faults ONLY=broker` runs some again.
 faults: install
