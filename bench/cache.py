@@ -114,7 +114,7 @@ def workload(seed: int) -> dict[str, float]:
         command = [
             sys.executable,
             "-m",
-            "docmill.cli",
+            "docmill",
             "up",
             "--data",
             str(data / "stack"),

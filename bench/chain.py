@@ -76,7 +76,7 @@ def docmill(measured: MeasuredStack, bodies: list[bytes]) -> dict[str, float]:
 def slow() -> dict[str, float]:
     """Calls of a second each: what waits costs memory, and little else."""
     simulator = subprocess.Popen(
-        [sys.executable, "-m", "docmill.cli", "simulate", "--port", "18099", "--latency-ms", "1000"],
+        [sys.executable, "-m", "docmill", "simulate", "--port", "18099", "--latency-ms", "1000"],
         stdout=subprocess.DEVNULL,
     )
     try:

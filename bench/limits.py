@@ -35,7 +35,7 @@ from prompts import Excerpt, Registry
 from prompts.registry import BUILT_IN
 from workers.stack.servers import EmbeddedServers
 
-COMMAND = (sys.executable, "-m", "docmill.cli")
+COMMAND = (sys.executable, "-m", "docmill")
 PROMPT = "document_type"
 WORKERS = 4
 SILENT_S = 60.0

@@ -34,9 +34,9 @@ import httpx
 from sqlalchemy import Row, text
 
 from bench.stack import MeasuredStack, stack
-from docmill.llm.simulator.faults import FAULTS
-from docmill.llm.simulator.rules import answer
 from docmill.parsing import accept
+from docmill.simulator.faults import FAULTS
+from docmill.simulator.rules import answer
 from prompts import Registry
 
 CALL_DEADLINE_S = 6
@@ -238,7 +238,7 @@ def _faults(mode: str, share: float) -> tuple[str, ...]:
 
 
 def _simulator(ready: Path, seed: int, options: Sequence[str]) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "docmill.cli", "simulate", "--ready-file", str(ready), "--seed", str(seed)]
+    command = [sys.executable, "-m", "docmill", "simulate", "--ready-file", str(ready), "--seed", str(seed)]
     process = subprocess.Popen(
         [*command, "--latency-ms", str(LATENCY_MS), "--latency-spread", "0.5", *options],
         stdout=subprocess.DEVNULL,

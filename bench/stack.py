@@ -71,7 +71,7 @@ def stack(*options: str, **env: str) -> Iterator[MeasuredStack]:
     command = [
         sys.executable,
         "-m",
-        "docmill.cli",
+        "docmill",
         "up",
         "--data",
         str(data / "stack"),

@@ -75,7 +75,7 @@ def main() -> None:
 @contextmanager
 def slow_provider() -> Iterator[str]:
     """Its address."""
-    command = [sys.executable, "-m", "docmill.cli", "simulate", "--latency-ms", "55000", "--json"]
+    command = [sys.executable, "-m", "docmill", "simulate", "--latency-ms", "55000", "--json"]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         yield json.loads(process.stdout.readline())["url"]

@@ -11,7 +11,7 @@ import structlog
 from db.budget_admin import Warned, note_told, take_untold
 from db.budgets import SPENT
 from docmill.errors import DocmillError
-from docmill.webhook import tell
+from docmill.net.webhook import tell
 from tasks.services import Services
 
 __all__ = ["Alarm"]

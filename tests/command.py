@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from docmill.cli import main
+from cli import main
 
 __all__ = ["Command", "Ran", "docmill"]
 

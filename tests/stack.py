@@ -23,7 +23,7 @@ from sqlalchemy import Engine, text
 from db.engine import make_engine
 from db.submit import Submission, submit
 
-COMMAND = (sys.executable, "-m", "docmill.cli")
+COMMAND = (sys.executable, "-m", "docmill")
 
 
 @dataclass(kw_only=True)

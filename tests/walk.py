@@ -15,10 +15,10 @@ from db import jobs
 from db.jobs import Drive
 from db.submit import Submission, submit
 from docmill.llm.loop import LoopThread
-from docmill.llm.simulator import Settings as Simulated
-from docmill.llm.simulator import Simulator
 from docmill.llm.transport import HttpTransport
 from docmill.settings import load_settings
+from docmill.simulator import Settings as Simulated
+from docmill.simulator import Simulator
 from prompts import Registry
 from tasks.complete import complete
 from tasks.context import context

@@ -44,7 +44,7 @@ from workers.stack.up import free_port
 
 __all__ = ["CALL_DEADLINE_S", "COMMAND", "JOBS", "QUEUES", "Lab", "Trial", "receipts"]
 
-COMMAND = (sys.executable, "-m", "docmill.cli")
+COMMAND = (sys.executable, "-m", "docmill")
 JOBS = 300
 """A trial's."""
 CALL_DEADLINE_S = 5

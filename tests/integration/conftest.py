@@ -25,7 +25,7 @@ from workers.stack.servers import EmbeddedServers
 
 __all__ = ["docmill", "engine", "servers", "up", "walk"]
 
-COMMAND = (sys.executable, "-m", "docmill.cli")
+COMMAND = (sys.executable, "-m", "docmill")
 
 
 @pytest.fixture(scope="session")

@@ -24,9 +24,9 @@ from db.submit import Submission, submit
 from docmill.llm.cache import TwoLayerCache
 from docmill.llm.client import Outcome
 from docmill.llm.loop import LoopThread
-from docmill.llm.simulator.server import Simulator
 from docmill.llm.transport import HttpTransport
 from docmill.settings import load_settings
+from docmill.simulator.server import Simulator
 from prompts import Registry
 from prompts.registry import BUILT_IN
 from tasks import complete as stage

@@ -135,7 +135,7 @@ def test_jobs_come_a_page_at_a_time(addresses: dict[str, str], docmill: Docmill)
 def test_another_tenants_job_is_unknown(up: Path, addresses: dict[str, str], docmill: Docmill) -> None:
     job = docmill.submit(receipt(), prompt="receipt")
     made = subprocess.run(
-        [sys.executable, "-m", "docmill.cli", "keys", "add", "other", "--data", str(up), "--json"],
+        [sys.executable, "-m", "docmill", "keys", "add", "other", "--data", str(up), "--json"],
         capture_output=True,
         text=True,
         check=True,

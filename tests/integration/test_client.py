@@ -81,7 +81,7 @@ Call = Callable[..., Job]
 
 @pytest.fixture(params=["sync", "async"])
 def quick(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    monkeypatch.setattr("docmill.api.FIRST_PAUSE_S", 0.01)
+    monkeypatch.setattr("docmill.client.request.FIRST_PAUSE_S", 0.01)
     return str(request.param)
 
 

@@ -34,7 +34,7 @@ def endless(tmp_path: Path) -> Iterator[str]:
     command = [
         sys.executable,
         "-m",
-        "docmill.cli",
+        "docmill",
         "simulate",
         "--ready-file",
         str(ready),

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from docmill.errors import NotFetched
-from docmill.reading.fetching import Fetched, fetch
+from docmill.net.fetching import Fetched, fetch
 from tests.command import Command
 
 HERE = {"127.0.0.1"}

@@ -20,10 +20,10 @@ from db.budget_admin import Wanted
 from db.chunks import digest
 from docmill.errors import CollectionUnknown, EmbeddingAway, Misconfigured
 from docmill.llm.loop import LoopThread
-from docmill.llm.simulator.server import Simulator
 from docmill.llm.transport import HttpTransport
 from docmill.retrieval.offline import NAME
 from docmill.settings import load_settings
+from docmill.simulator.server import Simulator
 from prompts import Registry
 from prompts.registry import BUILT_IN
 from tasks.question import Asker, passages_for, vector_for

@@ -18,7 +18,7 @@ from typing import Any
 from docmill.settings import Settings
 from tasks import broker
 
-COMMAND = (sys.executable, "-m", "docmill.cli")
+COMMAND = (sys.executable, "-m", "docmill")
 SECRET = "zanzibarquill"
 KEY = "sk-kumquatorchid"
 

@@ -159,7 +159,7 @@ def test_what_cannot_be_a_schedule_is_refused(engine: Engine, cron: str, zone: s
 
 
 def test_beat_runs_a_slot_that_is_due(up: Path) -> None:
-    command = (sys.executable, "-m", "docmill.cli", "schedules")
+    command = (sys.executable, "-m", "docmill", "schedules")
     at = ("--data", str(up), "--json")
     options = ("--cron", "0 0 1 1 *", "--prompt", "receipt", "--feature", "clock", "--text", "TOTAL 1.00")
     subprocess.run([*command, "add", "due", *options, *at], check=True, capture_output=True)

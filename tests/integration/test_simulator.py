@@ -18,13 +18,13 @@ import pytest
 
 from docmill.errors import Misconfigured
 from docmill.llm.client import Endpoint, Outcome, ask
-from docmill.llm.simulator import Settings, Simulator
-from docmill.llm.simulator.bill import NANODOLLARS
-from docmill.llm.simulator.faults import FAULTS
 from docmill.llm.transport import HttpTransport
 from docmill.llm.types import Request
 from docmill.money import cost
 from docmill.parsing import parse
+from docmill.simulator import Settings, Simulator
+from docmill.simulator.bill import NANODOLLARS
+from docmill.simulator.faults import FAULTS
 from prompts import Excerpt, Registry
 
 DOCUMENT = "EXAMPLE TEA HOUSE\n09/03/2018\nTea 10.00\nTOTAL 12.50"

@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-COMMAND = (sys.executable, "-m", "docmill.cli")
+COMMAND = (sys.executable, "-m", "docmill")
 RECEIPT = "TEA HOUSE\n1 Sample Street\nDate: 2021-03-04\nGreen tea 4.10\nTOTAL 4.10\n"
 
 

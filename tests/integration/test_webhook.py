@@ -17,8 +17,8 @@ from sqlalchemy import Engine, text
 from docmill.errors import Misconfigured
 from docmill.llm.loop import LoopThread
 from docmill.llm.transport import HttpTransport
+from docmill.net.webhook import NotTold, tell
 from docmill.settings import load_settings
-from docmill.webhook import NotTold, tell
 from prompts import Registry
 from prompts.registry import BUILT_IN
 from tasks.alarm import Alarm

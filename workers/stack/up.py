@@ -154,7 +154,7 @@ class Stack:
         command = [
             sys.executable,
             "-m",
-            "docmill.cli",
+            "docmill",
             "simulate",
             "--port",
             str(port),

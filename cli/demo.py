@@ -1,0 +1,95 @@
+"""``docmill demo``: the example documents, through real workers, on servers that end with it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from cli.console import console
+from cli.costs import print_costs
+from cli.sources import Source, files_in
+from cli.submit import Wanted, print_reports, submit_files, wait_for
+from docmill.errors import ServiceAway
+
+__all__ = ["demo"]
+
+EXAMPLES = Path(__file__).parents[2] / "examples" / "documents"
+FEATURES = {"invoice": "bookkeeping", "receipt": "bookkeeping", "nda": "contracts"}
+"""Prompt to feature; the others are the inbox's."""
+
+REAL = """The answers above come from a simulator: rules over the text, and no language model.
+For a real one, name a server that speaks the OpenAI chat shape:
+
+    DOCMILL_LLM_URL=https://…/v1 DOCMILL_LLM_API_KEY=… make demo
+
+and, where its models are not called `small` and `large`, name them in docmill.toml (README, "A real model")."""
+
+
+def demo(
+    documents: Path = EXAMPLES,
+) -> None:
+    """Run the example documents, a folder for each prompt, and show what became of each and what it cost."""
+    from db.costs import costs
+    from db.engine import make_engine
+
+    with _stack() as addresses:
+        engine = make_engine(addresses["database_url"], pool_size=2)
+        submitted: dict[int, Source] = {}
+        for folder in sorted(path for path in documents.iterdir() if path.is_dir()):
+            wanted = _wanted(folder.name)
+            jobs, _ = submit_files(engine, list(files_in([folder])), wanted)
+            submitted |= jobs
+        reports = wait_for(engine, submitted, quiet=False)
+        named = sorted(((submitted[report.id], report) for report in reports), key=lambda pair: pair[1].id)
+        print_reports("Documents", named)
+        with engine.connect() as connection:
+            print_costs("Cost by feature", ["feature"], costs(connection, ["feature"], timezone="UTC"))
+        engine.dispose()
+    console.print("torn.pdf, empty.txt and picture.png are broken on purpose.")
+    if addresses["simulator"]:
+        console.print(REAL, highlight=False)
+
+
+def _wanted(prompt: str) -> Wanted:
+    from prompts import Registry
+
+    version = Registry().get(prompt).version
+    return Wanted(prompt=prompt, version=version, feature=FEATURES.get(prompt, "inbox"), params={})
+
+
+@contextmanager
+def _stack() -> Iterator[dict[str, Any]]:
+    """``docmill up`` on a folder that goes with it."""
+    data = Path(tempfile.mkdtemp(prefix="docmill-demo-"))
+    data.chmod(0o711)  # as root, Postgres runs as a user of its own, who must get through
+    ready = data / "up.json"
+    log = data / "up.log"
+    with log.open("wb") as out:
+        up = subprocess.Popen(
+            [sys.executable, "-m", "docmill", "up", "--data", str(data / "stack"), "--ready-file", str(ready)],
+            env={name: value for name, value in os.environ.items() if name != "DOCMILL_DATA"},
+            stdout=out,
+            stderr=out,
+        )
+    try:
+        with console.status("starting servers and workers"):
+            while not ready.exists():
+                if up.poll() is not None:
+                    raise ServiceAway(f"the stack did not come up: {log.read_text().strip()[-500:]}")
+                time.sleep(0.05)
+        yield json.loads(ready.read_text(encoding="utf-8"))
+    finally:
+        with console.status("stopping"):
+            up.send_signal(signal.SIGTERM)
+            up.wait()
+            shutil.rmtree(data, ignore_errors=True)

@@ -1,0 +1,209 @@
+"""``docmill doctor``: what works here, and what to do about what does not."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+import typer
+
+from cli.console import AsJson, Data, print_json, print_table
+from docmill.errors import DocmillError, Misconfigured, ServiceAway
+
+if TYPE_CHECKING:
+    from httpx import Response
+
+    from docmill.settings import Model, Settings
+
+__all__ = ["doctor"]
+
+
+def doctor(as_json: AsJson = False, data: Data = None) -> None:
+    """Check settings, servers, workers, prompts and provider. Exit code 1 says that something is wrong."""
+    found = list(_examine(data))
+    if as_json:
+        for name, problem, told in found:
+            print_json({"check": name, "ok": not problem, "told": told})
+    else:
+        rows = [(name, "wrong" if problem else "fine", told) for name, problem, told in found]
+        print_table("docmill doctor", ("check", "is", "told"), rows)
+    raise typer.Exit(1 if any(problem for _, problem, _ in found) else 0)
+
+
+def _examine(data: Data) -> Iterator[tuple[str, bool, str]]:
+    """(check, whether it found a problem, what it has to tell)."""
+    from workers.stack.addresses import settings_of
+
+    yield "python", False, sys.version.split()[0]
+    try:
+        settings = settings_of(data)
+    except DocmillError as error:
+        yield "settings", True, str(error)
+        return
+    checks: dict[str, Callable[[Settings], str]] = {
+        "database": _database,
+        "broker": _broker,
+        "cache": _cache,
+        "workers": _workers,
+        "ocr": _ocr,
+        "schedules": _schedules,
+        "prompts": _prompts,
+        "ladders": _ladders,
+        "models": _models,
+    }
+    for name, check in checks.items():
+        try:
+            yield name, False, check(settings)
+        except DocmillError as error:
+            yield name, True, str(error)
+
+
+def _database(settings: Settings) -> str:
+    from sqlalchemy import text
+
+    from db.engine import make_engine
+
+    engine = make_engine(settings.need("database_url"), pool_size=1)
+    with engine.connect() as connection:
+        version = str(connection.execute(text("show server_version")).scalar())
+        ready = connection.execute(text("select to_regclass('jobs') is not null")).scalar()
+    engine.dispose()
+    if not ready:
+        raise ServiceAway("the database has no docmill schema: `docmill up` brings it, or `docmill migrate`")
+    return f"PostgreSQL {version}"
+
+
+def _broker(settings: Settings) -> str:
+    from tasks import broker
+
+    broker.check(broker.connect(settings))
+    return "answers"
+
+
+def _cache(settings: Settings) -> str:
+    from workers.stack.up import check_cache
+
+    check_cache(settings.need("cache_url"))
+    return "answers"
+
+
+def _workers(settings: Settings) -> str:
+    from sqlalchemy import text
+
+    from db.engine import make_engine
+
+    engine = make_engine(settings.need("database_url"), pool_size=1)
+    with engine.connect() as connection:
+        seen = connection.execute(
+            text(
+                "select queue, count(*) from workers"
+                " where seen_at > clock_timestamp() - interval '30 s' group by queue order by queue"
+            )
+        ).all()
+    engine.dispose()
+    missing = {"io", "cpu", "quarantine"} - {row.queue for row in seen}
+    if missing:
+        raise ServiceAway(
+            f"no {' and no '.join(sorted(missing))} worker was seen for 30 s: start one, or `docmill up`"
+        )
+    return ", ".join(f"{row.count} {row.queue}" for row in seen)
+
+
+def _ocr(settings: Settings) -> str:
+    from docmill.reading import ocr
+
+    where = ocr.found()
+    if settings.ocr == "on" and where is None:
+        raise Misconfigured(f"DOCMILL_OCR is on, and {ocr.MISSING}, or set DOCMILL_OCR=off")
+    return f"{settings.ocr}; {where or 'tesseract is not installed'}"
+
+
+def _schedules(settings: Settings) -> str:
+    from db.engine import make_engine
+    from db.schedules import listed
+
+    engine = make_engine(settings.need("database_url"), pool_size=1)
+    with engine.connect() as connection:
+        found = listed(connection)
+    engine.dispose()
+    failed = [f"{last.name}: {last.failure}" for _, last in found if last is not None and last.failure is not None]
+    if failed:
+        raise Misconfigured("; ".join(failed))
+    return f"{len(found)}"
+
+
+def _prompts(settings: Settings) -> str:
+    from docmill.errors import PromptBroken
+    from workers.services import registry_of
+
+    registry = registry_of(settings)
+    problems = registry.check()
+    if problems:
+        raise PromptBroken("; ".join(problems))
+    return ", ".join(registry.names())
+
+
+def _ladders(settings: Settings) -> str:
+    """As the workers see it that make the calls; as this process does where none was seen."""
+    from db import dispatch
+    from db.engine import make_engine
+    from prompts.readiness import unready
+    from workers.services import registry_of
+
+    engine = make_engine(settings.need("database_url"), pool_size=1)
+    with engine.connect() as connection:
+        reported = dispatch.unready(connection)
+    engine.dispose()
+    registry = registry_of(settings)
+    found = unready(registry, settings.models) if reported is None else reported
+    if found:
+        raise Misconfigured("; ".join(found.values()))
+    return f"{len(registry.names())} prompts can be answered"
+
+
+def _models(settings: Settings) -> str:
+    """Whether each address answers, takes the key, and offers what is asked of it."""
+    models = [settings.models.get(name) for name in settings.models.configured()]
+    problems = [told for model in models for told in _examine_model(model)]
+    if problems:
+        raise ServiceAway("; ".join(dict.fromkeys(problems)))
+    return ", ".join(sorted({f"{model.base_url} answers" for model in models}))
+
+
+def _examine_model(model: Model) -> Iterator[str]:
+    import httpx
+
+    from docmill.llm import classify
+    from docmill.llm.wire import wire_for
+    from docmill.llm.wire.listings import names_in
+
+    wire = wire_for(model.provider)
+    headers = wire.headers(model.key.get_secret_value() if model.key else None)
+    try:
+        answer = httpx.get(wire.list_url(model.base_url), headers=headers, timeout=5)
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        yield f"nothing answers at {model.base_url} ({type(error).__name__}): start it, or mend {_place(model)}"
+        return
+    failure = classify(
+        provider=model.provider, status=answer.status_code, headers=answer.headers, body=_decoded(answer)
+    )
+    if failure is not None and failure.kind == "auth":
+        yield f"{model.base_url} rejects the key of model {model.name}: set a valid one"
+    elif failure is not None and answer.status_code >= 500:
+        yield f"{model.base_url} answers with HTTP {answer.status_code} ({failure.kind})"
+    offered = names_in(_decoded(answer)) if failure is None else []
+    if offered and model.must_be_listed and model.model not in offered:
+        yield f"{model.base_url} offers no {model.model}: say what {model.name} is under [models.{model.name}]"
+
+
+def _place(model: Model) -> str:
+    return f"DOCMILL_LLM_URL, or base_url under [models.{model.name}]"
+
+
+def _decoded(answer: Response) -> object:
+    try:
+        decoded: object = answer.json()
+    except ValueError:
+        return answer.text
+    return decoded

@@ -1,0 +1,133 @@
+"""``docmill estimate``: the real prompts over the real files, before a cent is spent."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cli.console import AsJson, print_json, print_table, usd
+from cli.sources import files_in
+from docmill.errors import Unreadable
+
+if TYPE_CHECKING:
+    from decimal import Decimal
+
+    from docmill.llm.tokens import Counter
+    from docmill.reading import Limits
+    from docmill.settings import ModelTable
+    from prompts import PromptVersion
+
+__all__ = ["estimate"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Counted:
+    """What the first calls for some files come to, in tokens."""
+
+    calls: int
+    unreadable: int
+    repeated: int
+    """Files with the text of another one: their answer is known by then."""
+    input_tokens: int
+
+
+def estimate(
+    paths: Annotated[list[Path], typer.Argument(help="Files, or folders of files.")],
+    prompt: Annotated[str, typer.Option()],
+    version: str | None = None,
+    as_json: AsJson = False,
+) -> None:
+    """What a first call for each document costs: its input counted, its output guessed, and the most it can be.
+
+    Corrections, retries and escalations are not in it; `docmill forecast` knows their rates from the ledger.
+    """
+    from docmill.llm.tokens import counter_for
+    from docmill.settings import load_settings
+    from workers.services import registry_of
+
+    settings = load_settings()
+    wanted = registry_of(settings).get(prompt, version)
+    model = settings.models.find(wanted.config.ladder[0])
+    counter = counter_for(model.model)
+    counted = _count(list(files_in(paths)), wanted, model, counter, settings.reading_limits)
+    limit = wanted.config.limits.max_output_tokens
+    expected = _output_tokens(wanted, counter)
+    likely = counted.calls * (limit if expected is None else expected)
+    found: dict[str, Any] = {
+        "documents": counted.calls + counted.repeated,
+        "calls": counted.calls,
+        "unreadable": counted.unreadable,
+        "model": model.model,
+        "input_tokens": counted.input_tokens,
+        "output_tokens": likely,
+        "output_tokens_at_most": counted.calls * limit,
+    }
+    costs = {
+        "cost_usd": _cost(counted.input_tokens, likely, model),
+        "cost_usd_at_most": _cost(counted.input_tokens, counted.calls * limit, model),
+    }
+    if as_json:
+        print_json(found | {name: None if cost is None else f"{cost:f}" for name, cost in costs.items()})
+        return
+    rows = [(key.replace("_", " "), value) for key, value in found.items()]
+    rows += [(key.replace("_usd", " USD").replace("_", " "), usd(cost)) for key, cost in costs.items()]
+    print_table("Estimate", ("what", "value"), rows)
+
+
+def _count(
+    files: Sequence[Path], prompt: PromptVersion, model: ModelTable, counter: Counter, limits: Limits
+) -> Counted:
+    from docmill.reading import Reader
+
+    unreadable, repeated, tokens, seen = 0, 0, 0, set()
+    with Reader(limits) as reader:
+        for file in files:
+            try:
+                reading = reader.read(file)
+            except Unreadable:
+                unreadable += 1
+                continue
+            if reading.empty:
+                unreadable += 1
+            elif reading.text in seen:
+                repeated += 1
+            else:
+                seen.add(reading.text)
+                tokens += min(_input_tokens(reading.text, prompt, counter), _input_limit(prompt, model, counter))
+    return Counted(calls=len(seen), unreadable=unreadable, repeated=repeated, input_tokens=tokens)
+
+
+def _input_tokens(text: str, prompt: PromptVersion, counter: Counter) -> int:
+    from prompts import Excerpt
+
+    params = {name: param.default or "" for name, param in prompt.config.params.items()}
+    return counter.count_messages(prompt.render(Excerpt(passages=(text,)), params))
+
+
+def _input_limit(prompt: PromptVersion, model: ModelTable, counter: Counter) -> int:
+    """What is longer is cut to it."""
+    limits = prompt.config.limits
+    if model.context_tokens is None:
+        return limits.max_input_tokens
+    return min(limits.max_input_tokens, counter.within(model.context_tokens - limits.max_output_tokens))
+
+
+def _output_tokens(prompt: PromptVersion, counter: Counter) -> int | None:
+    """Of an answer like the prompt's example; None where it has none."""
+    if prompt.example is None:
+        return None
+    return counter.count(json.dumps(prompt.example, ensure_ascii=False))
+
+
+def _cost(input_tokens: int, output_tokens: int, model: ModelTable) -> Decimal | None:
+    from docmill import money
+    from docmill.llm.types import Usage
+
+    usage = Usage(input_tokens=input_tokens, output_tokens=output_tokens)
+    prices = {model.model: model.price.price} if model.price else {}
+    return money.cost(usage, provider=model.provider, model=model.model, prices=prices).usd

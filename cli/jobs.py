@@ -1,0 +1,131 @@
+"""``docmill jobs``, ``result``, ``retry`` and ``cancel``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cli.console import AsJson, Data, deadline_of, open_stack, print_json, print_table, usd
+from docmill.errors import JobNotFit
+
+__all__ = ["cancel", "jobs", "result", "retry"]
+
+
+def jobs(
+    stuck: Annotated[bool, typer.Option("--stuck", help="Only those that broke workers or got lost.")] = False,
+    state: Annotated[str | None, typer.Option(help="As in failed.")] = None,
+    limit: int = 50,
+    drives: Annotated[
+        int | None, typer.Option("--drives", metavar="ID", help="Each time that job was sent on its way, and why.")
+    ] = None,
+    as_json: AsJson = False,
+    data: Data = None,
+) -> None:
+    """The latest jobs; or what recovery did for one."""
+    from db.reports import recent
+
+    if drives is not None:
+        _show_drives(drives, as_json=as_json, data=data)
+        return
+    with open_stack(data) as (_, engine), engine.connect() as connection:
+        found = recent(connection, limit=limit, stuck=stuck, state=state)
+    if as_json:
+        for report in found:
+            print_json(report.as_json())
+        return
+    rows = [
+        (
+            report.id,
+            report.name or "",
+            f"{report.prompt}/{report.version}" if report.version else report.prompt,
+            report.state,
+            report.stage if report.wait else "",
+            (report.failure or {}).get("kind", ""),
+            usd(report.cost_usd),
+        )
+        for report in found
+    ]
+    print_table("Jobs", ("job", "document", "prompt", "state", "at", "failure", "USD"), rows)
+
+
+def _show_drives(job_id: int, *, as_json: bool, data: Path | None) -> None:
+    from db.reports import drives
+
+    with open_stack(data) as (_, engine), engine.connect() as connection:
+        found = drives(connection, job_id)
+    if as_json:
+        for drive in found:
+            print_json({**drive, "at": drive["at"].isoformat()})
+        return
+    rows = [
+        (
+            drive["epoch"],
+            f"{drive['at']:%Y-%m-%d %H:%M:%S}",
+            drive["stage"],
+            drive["cause"],
+            "" if drive["late_s"] is None else f"{drive['late_s']:.1f}",
+        )
+        for drive in found
+    ]
+    print_table(f"Drives of job {job_id}", ("epoch", "at", "stage", "cause", "late s"), rows)
+
+
+def result(
+    job_id: Annotated[int, typer.Argument(metavar="ID")], as_json: AsJson = False, data: Data = None
+) -> None:
+    """The answer of a job. Exit code 1 says that there is none."""
+    from db.reports import job_report
+
+    with open_stack(data) as (_, engine), engine.connect() as connection:
+        report = job_report(connection, job_id)
+    if as_json:
+        print_json(report.as_json())
+    elif report.value is not None:
+        typer.echo(json.dumps(report.value, ensure_ascii=False, indent=2))
+    if report.state == "needs_review" and not as_json:
+        typer.echo(f"needs review: {(report.failure or {}).get('message', '')}", err=True)
+    if report.value is None:
+        why = (report.failure or {}).get("message", "")
+        if not as_json:
+            raise JobNotFit(f"job {job_id} has no result: it is {report.state}{': ' + why if why else ''}")
+        raise typer.Exit(1)
+
+
+def retry(
+    job_id: Annotated[int, typer.Argument(metavar="ID")],
+    fresh: Annotated[bool, typer.Option("--fresh", help="A new job, which pays again.")] = False,
+    deadline: str | None = None,
+    as_json: AsJson = False,
+    data: Data = None,
+) -> None:
+    """Try a failed job again."""
+    from db import retry as again
+
+    until = deadline_of(deadline)
+    with open_stack(data) as (_, engine), engine.begin() as connection:
+        if fresh:
+            made = again.fresh(connection, job_id, deadline_at=until)
+        else:
+            again.retry(connection, job_id, deadline_at=until)
+            made = job_id
+    if as_json:
+        print_json({"id": made, "of": job_id, "fresh": fresh})
+    else:
+        typer.echo(f"job {made} is new, and pays again" if fresh else f"job {job_id} is on its way again")
+
+
+def cancel(
+    job_id: Annotated[int, typer.Argument(metavar="ID")], as_json: AsJson = False, data: Data = None
+) -> None:
+    """Start no further call for a job; one that is open is let finish, and paid."""
+    from db.jobs import cancel as end
+
+    with open_stack(data) as (_, engine), engine.begin() as connection:
+        end(connection, job_id)
+    if as_json:
+        print_json({"id": job_id, "state": "cancelled"})
+    else:
+        typer.echo(f"job {job_id} is cancelled")

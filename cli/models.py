@@ -1,0 +1,120 @@
+"""``docmill models`` and ``docmill cache``: what the fleet has learned, and what it remembers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cli.console import AsJson, Data, open_stack, print_json, print_table, usd
+from docmill.errors import ServiceAway
+
+if TYPE_CHECKING:
+    from docmill.llm.cache import TwoLayerCache
+    from docmill.settings import Settings
+
+__all__ = ["cache", "models"]
+
+models = typer.Typer(help="The models, and which of them are held.", invoke_without_command=True)
+cache = typer.Typer(help="Answers that are remembered.", invoke_without_command=True)
+
+
+@models.callback()
+def list_models(context: typer.Context, as_json: AsJson = False, data: Data = None) -> None:
+    """Every model by its name in ladders; a held one is asked by nobody until the hold ends."""
+    from db.models import state_of
+
+    if context.invoked_subcommand is not None:
+        return
+    with open_stack(data) as (settings, engine), engine.connect() as connection:
+        known = [settings.models.get(name) for name in settings.models.names()]
+        found = [(model, state_of(connection, model)) for model in known]
+    if as_json:
+        for model, state in found:
+            print_json(
+                {
+                    "name": model.name,
+                    "model": model.model,
+                    "account": model.account,
+                    "base_url": model.base_url,
+                    "held_s": round(state.hold_s),
+                    "cause": state.hold_cause,
+                    "learned": dict(state.learned),
+                }
+            )
+        return
+    rows = [
+        (
+            model.name,
+            model.model,
+            model.account,
+            model.base_url,
+            f"held for {state.hold_s:.0f} s ({state.hold_cause})" if state.hold_s else "free",
+        )
+        for model, state in found
+    ]
+    print_table("Models", ("name", "model", "account", "where", "is"), rows)
+
+
+@models.command()
+def release(
+    name: Annotated[str, typer.Argument(help="As ladders name it.")], as_json: AsJson = False, data: Data = None
+) -> None:
+    """End a hold, once a key is valid again or an account has credit."""
+    from db.models import release as free
+
+    with open_stack(data) as (settings, engine), engine.begin() as connection:
+        free(connection, settings.models.get(name))
+    if as_json:
+        print_json({"name": name, "released": True})
+    else:
+        typer.echo(f"model {name} is free")
+
+
+@cache.callback()
+def show_cache(context: typer.Context, as_json: AsJson = False, data: Data = None) -> None:
+    """How many answers the shared layer remembers, and what each layer has saved so far."""
+    from db.reports import saved_by_layer
+
+    if context.invoked_subcommand is not None:
+        return
+    with open_stack(data) as (settings, engine), engine.connect() as connection:
+        with _remembered(settings) as remembered:
+            answers, size = remembered.kept()
+        layers = saved_by_layer(connection)
+    if as_json:
+        shown = {layer: {"answers": count, "saved_usd": amount} for layer, (count, amount) in layers.items()}
+        print_json({"answers": answers, "bytes": size, "layers": shown})
+        return
+    typer.echo(f"{answers} answers in {size} bytes")
+    rows = [(layer, count, usd(amount)) for layer, (count, amount) in layers.items()]
+    print_table("Calls that were not made", ("layer", "calls", "saved USD"), rows)
+
+
+@cache.command()
+def clear(as_json: AsJson = False, data: Data = None) -> None:
+    """Forget every answer, in both layers, in every process within seconds."""
+    with open_stack(data) as (settings, _), _remembered(settings) as remembered:
+        answers = remembered.clear()
+    if as_json:
+        print_json({"forgotten": answers})
+    else:
+        typer.echo(f"{answers} answers forgotten")
+
+
+@contextmanager
+def _remembered(settings: Settings) -> Iterator[TwoLayerCache]:
+    """The cache of a running stack. Raises ServiceAway."""
+    import redis
+
+    from docmill.llm.cache import TwoLayerCache
+
+    cache_of_stack = TwoLayerCache(settings.need("cache_url"))
+    try:
+        yield cache_of_stack
+    except redis.RedisError as error:
+        raise ServiceAway(f"the cache server does not answer ({type(error).__name__}): is it running?") from error
+    finally:
+        cache_of_stack.close()

@@ -1,0 +1,5 @@
+"""``python -m docmill``."""
+
+from docmill.command import main
+
+main()

@@ -1,5 +1,0 @@
-"""``python -m docmill.cli``."""
-
-from docmill.cli import main
-
-main()

@@ -1,0 +1,150 @@
+"""One request to docmill's HTTP API: how it is written, when it is sent again, and what its answer means."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import httpx
+
+from docmill.client.transaction import Deadline
+from docmill.errors import (
+    DocmillError,
+    IdempotencyConflict,
+    JobNotFit,
+    JobUnknown,
+    Misconfigured,
+    ServiceAway,
+    SubmitRefused,
+)
+
+__all__ = [
+    "Document",
+    "Outcome",
+    "address_of",
+    "answer_of",
+    "away",
+    "fields_of",
+    "headers_of",
+    "may_repeat",
+    "pause_s",
+    "request_of",
+]
+
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 30.0
+AGAIN = frozenset({429, 502, 503, 504})
+NEVER_ARRIVED = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
+
+Document = str | bytes | Path
+"""A text, a file's content, or a file."""
+Outcome = httpx.Response | httpx.TransportError
+"""What became of a request."""
+
+
+def may_repeat(outcome: Outcome, *, once: bool) -> bool:
+    """Whether a request may be sent again."""
+    if isinstance(outcome, httpx.Response):
+        return outcome.status_code in AGAIN and not once
+    return not once or isinstance(outcome, NEVER_ARRIVED)
+
+
+def pause_s(number: int, outcome: Outcome | None = None) -> float:
+    """Longer with every try, spread so that many clients do not come back at once, and as long as was told."""
+    pause = FIRST_PAUSE_S * 2.0 ** (number - 1) * random.uniform(0.75, 1.25)  # noqa: S311 - no secret
+    told = outcome.headers.get("retry-after", "") if isinstance(outcome, httpx.Response) else ""
+    return min(max(pause, float(told) if told.isdigit() else 0.0), LONGEST_PAUSE_S)
+
+
+def address_of(url: str) -> str:
+    """Raises Misconfigured for what is no address of a web server."""
+    try:
+        parts = httpx.URL(url)
+    except (httpx.InvalidURL, TypeError) as error:
+        raise Misconfigured(f"{url!r} is no address: it looks like http://127.0.0.1:8080") from error
+    if parts.scheme not in ("http", "https") or not parts.host:
+        raise Misconfigured(f"{url!r} is no address: it looks like http://127.0.0.1:8080")
+    return url
+
+
+def headers_of(key: str | None) -> dict[str, str]:
+    if not key:
+        return {}
+    if not (key.isascii() and key.isprintable()):
+        raise Misconfigured("the key holds what no key has, as the end of a line: `docmill keys add` makes keys")
+    return {"authorization": f"Bearer {key}"}
+
+
+def fields_of(  # noqa: PLR0917 - handed on in the order of submit
+    prompt: str,
+    version: str | None,
+    feature: str | None,
+    user: str | None,
+    lane: str,
+    deadline: Deadline,
+    params: Mapping[str, Any] | None,
+) -> dict[str, Any]:
+    if isinstance(deadline, timedelta):
+        deadline = deadline.total_seconds()
+    fields = {
+        "prompt": prompt,
+        "version": version,
+        "feature": feature,
+        "user": user,
+        "lane": lane,
+        "deadline": deadline.isoformat() if isinstance(deadline, datetime) else deadline,
+        "params": dict(params) if params else None,
+    }
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def request_of(document: Document, fields: dict[str, Any], idempotency_key: str | None) -> dict[str, Any]:
+    """The request's body and headers. Without a key of the caller's, one that makes our own tries one job."""
+    headers = {"idempotency-key": idempotency_key or str(uuid4())}
+    if isinstance(document, str):
+        return {"json": {**fields, "document": document}, "headers": headers}
+    name = document.name if isinstance(document, Path) else "document"
+    content = document.read_bytes() if isinstance(document, Path) else document
+    form = {key: json.dumps(value) if key == "params" else str(value) for key, value in fields.items()}
+    return {"data": form, "files": {"file": (name, content)}, "headers": headers}
+
+
+def answer_of(outcome: Outcome) -> dict[str, Any]:
+    """The answer's JSON. Raises what went wrong, in the server's words."""
+    if isinstance(outcome, httpx.TransportError):
+        raise away(outcome) from outcome
+    try:
+        found = outcome.json()
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        found = {"detail": f"{outcome.request.url} answered {outcome.status_code}, but not as docmill does"}
+    elif outcome.is_success:
+        return found
+    raise _error(outcome.status_code, str(found.get("detail")), outcome.request.url.path)
+
+
+def _error(status: int, detail: str, path: str) -> DocmillError:
+    submitting = path.endswith("/jobs")
+    job = next((int(part) for part in path.split("/") if part.isdigit()), None)
+    match status:
+        case 401:
+            return Misconfigured(detail)
+        case 404 if job is not None:
+            return JobUnknown(job)
+        case 409:
+            return IdempotencyConflict(detail) if submitting else JobNotFit(detail)
+        case 400 | 413 | 415 | 422 if submitting:
+            return SubmitRefused(detail)
+        case _ if status in AGAIN:
+            return ServiceAway(detail)
+        case _:
+            return DocmillError(detail)
+
+
+def away(error: httpx.TransportError) -> ServiceAway:
+    return ServiceAway(f"docmill does not answer at {error.request.url} ({type(error).__name__}): is it up?")

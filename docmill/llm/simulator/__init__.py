@@ -1,6 +1,0 @@
-"""A provider to practise on: a real HTTP server whose answers come from rules and not from a language model."""
-
-from docmill.llm.simulator.server import Simulator
-from docmill.llm.simulator.settings import Settings
-
-__all__ = ["Settings", "Simulator"]

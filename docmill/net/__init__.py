@@ -1,0 +1,1 @@
+"""Addresses that others named: which may be called, and how a document is fetched from one."""

@@ -1,0 +1,144 @@
+"""The settings: the only reader of the environment. Every name begins with ``DOCMILL_``."""
+
+from __future__ import annotations
+
+import os
+from functools import cached_property
+from pathlib import Path
+from typing import Literal, Self
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from docmill.errors import Misconfigured
+from docmill.net.webhook import check_address
+from docmill.reading.values import Limits as ReadingLimits
+from docmill.settings.explain import explain
+from docmill.settings.models import Models, read_config
+
+__all__ = ["Settings", "load_settings"]
+
+
+class Settings(BaseSettings):
+    """docmill's settings; each is an environment variable with the prefix ``DOCMILL_``."""
+
+    model_config = SettingsConfigDict(env_prefix="DOCMILL_", frozen=True, env_ignore_empty=True, extra="ignore")
+
+    database_url: str | None = None
+    broker_url: str | None = None
+    cache_url: str | None = None
+    llm_url: str | None = None
+    llm_api_key: SecretStr | None = None
+    config: Path | None = None
+    prompts: str = ""
+    """Folders of prompts beside the built-in ones, parted as in PATH."""
+    embedding: str = "wordllama"
+    """The embedding model of new collections: `wordllama` needs no network; else a name as in ladders."""
+    ocr: Literal["on", "off"] = "off"
+    """Whether tesseract guesses the text of pictures and scanned pages."""
+    fetch_hosts: str = ""
+    """Hosts, parted by commas, that documents may be fetched from although they are not public."""
+    timezone: str = "UTC"
+    data: Path | None = None
+    """The folder of `docmill up`; None: one in the user's home, /var/lib/docmill for root."""
+    spool: Path | None = None
+    """Where replies wait that could not be stored: one folder for all workers. None: below the data folder."""
+    keep_exchanges_days: float | None = Field(default=None, gt=0)
+    """Days that messages to models and their replies are kept after they were sent; None: for ever."""
+    call_deadline_s: float = Field(default=60.0, gt=0, le=900)
+    """Seconds for one whole call to a model."""
+    unpriced: Literal["refuse", "allow"] = "refuse"
+    """What is done about a model without a known price where a budget covers the job. The budget could not keep to
+    its cap, so the call is refused; or it is allowed, outside of all budgets."""
+    budget_webhook: SecretStr | None = None
+    """An address that is told when a budget is nearly spent, and when it is spent."""
+    webhook_hosts: str = ""
+    """Hosts, parted by commas, that a webhook may be at although they are not public."""
+    io_threads: int = Field(default=100, gt=0)
+    """Calls that one io worker has open at once."""
+    cpu_processes: int = Field(default=2, gt=0)
+    task_events: bool = True
+    """Whether workers tell Flower what they do."""
+    api_host: str = "127.0.0.1"
+    """Beyond loopback, callers need keys."""
+    api_port: int | None = None
+    """None takes a free one."""
+    flower_port: int | None = None
+    flower_password: SecretStr | None = None
+    """For the user `docmill`; None makes one, in the data folder."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """What is said, and never a document's text, a reply or a key, at any level."""
+    log_json: bool | None = None
+    """None: JSON unless it goes to a terminal."""
+
+    @field_validator("timezone")
+    @classmethod
+    def timezone_exists(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (ZoneInfoNotFoundError, ValueError) as error:
+            raise ValueError(f"no time zone is called {name!r}; one is Europe/Berlin") from error
+        return name
+
+    @model_validator(mode="after")
+    def webhook_may_be_called(self) -> Self:
+        if self.budget_webhook is not None:
+            try:
+                check_address(self.budget_webhook.get_secret_value(), private_hosts=self.private_webhook_hosts)
+            except Misconfigured as error:
+                raise ValueError(str(error)) from error
+        return self
+
+    @property
+    def reading_limits(self) -> ReadingLimits:
+        return ReadingLimits(ocr=self.ocr == "on")
+
+    @property
+    def private_webhook_hosts(self) -> frozenset[str]:
+        return _hosts(self.webhook_hosts)
+
+    @property
+    def private_fetch_hosts(self) -> frozenset[str]:
+        return _hosts(self.fetch_hosts)
+
+    @property
+    def prompt_folders(self) -> tuple[Path, ...]:
+        return tuple(Path(folder) for folder in self.prompts.split(os.pathsep) if folder)
+
+    @property
+    def message_s(self) -> float:
+        """How long a message may be under way before somebody looks at its job."""
+        return max(60.0, 2 * self.call_deadline_s)
+
+    @property
+    def lease_s(self) -> float:
+        """How long an open call is taken for alive."""
+        return self.call_deadline_s + 30.0
+
+    @cached_property
+    def models(self) -> Models:
+        """Raises Misconfigured where ``docmill.toml`` cannot be used."""
+        return Models(read_config(self.config), base_url=self.llm_url, key=self.llm_api_key)
+
+    def need(self, name: Literal["database_url", "broker_url", "cache_url"]) -> str:
+        """An address that must be known. Raises Misconfigured."""
+        value: str | None = getattr(self, name)
+        if value is None:
+            raise Misconfigured(
+                f"DOCMILL_{name.upper()} is not set: set it, or start everything with `docmill up` "
+                f"and name its data folder with --data"
+            )
+        return value
+
+
+def _hosts(listed: str) -> frozenset[str]:
+    return frozenset(host.strip().lower() for host in listed.split(",") if host.strip())
+
+
+def load_settings(**overrides: object) -> Settings:
+    """Settings from the environment. Raises Misconfigured, naming the variable."""
+    try:
+        return Settings(**overrides)  # type: ignore[arg-type] # checked by pydantic
+    except ValidationError as error:
+        raise Misconfigured(f"settings: {explain(error, prefix='DOCMILL_')}") from error
