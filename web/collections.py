@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, BackgroundTasks, Path, Query, Request
@@ -10,6 +9,7 @@ from fastapi.concurrency import run_in_threadpool
 
 from db import collections, reports
 from db.submit import Indexing, submit, submit_index
+from docmill.storable import is_storable_json
 from tasks.question import Asker, passages_for, submission_of
 from tasks.services import Services
 from web import submission
@@ -194,6 +194,6 @@ def ask_collection(
 
 def _filter(written: str) -> dict[str, Any]:
     read = submission.read_json("filter", written)
-    if not isinstance(read, dict) or "\\u0000" in json.dumps(read):
-        raise Problem(422, 'filter: an object of JSON, as {"shelf": 7}, without NUL characters')
+    if not isinstance(read, dict) or not is_storable_json(read):
+        raise Problem(422, 'filter: an object of JSON, as {"shelf": 7}, without NUL and half surrogate pairs')
     return read

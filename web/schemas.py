@@ -11,6 +11,7 @@ from fastapi import Header, Path
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from docmill.retrieval.languages import LANGUAGES
+from docmill.storable import is_storable_json
 
 __all__ = [
     "INDEX_EXAMPLE",
@@ -78,8 +79,6 @@ Deadline = Seconds | Moment
 
 MOST_PARAMS_BYTES = 100_000
 DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
-NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
-"""In JSON; Postgres has no place for it."""
 
 
 def _storable_params(params: dict[str, Any]) -> dict[str, Any]:
@@ -89,8 +88,8 @@ def _storable_params(params: dict[str, Any]) -> dict[str, Any]:
         raise ValueError("finite numbers, not nested deeper than a hundred levels") from error
     if len(written) > MOST_PARAMS_BYTES:
         raise ValueError(f"at most {MOST_PARAMS_BYTES // 1000} KB of JSON")
-    if NUL.search(written):
-        raise ValueError("no NUL characters")
+    if not is_storable_json(params):
+        raise ValueError("no NUL characters, and no half of a surrogate pair")
     return params
 
 

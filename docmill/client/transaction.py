@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from docmill.errors import DocmillError, IdempotencyConflict, Misconfigured, SubmitRefused
+from docmill.storable import is_storable_json
 
 __all__ = ["Deadline", "submit_in"]
 
@@ -60,7 +61,7 @@ def submit_in(
         "idem_key": idempotency_key,
         "params": json.dumps(dict(params or {})),
     }
-    _refuse_unstorable(values)
+    _refuse_unstorable(values, dict(params or {}))
     try:
         return _called(connection, values)
     except Exception as error:  # whichever driver it is: those that say something of the submit are told as that
@@ -101,15 +102,15 @@ def _refuse_asynchronous(connection: Any) -> None:
         )
 
 
-def _refuse_unstorable(values: Mapping[str, Any]) -> None:
+def _refuse_unstorable(values: Mapping[str, Any], params: Mapping[str, Any]) -> None:
     """What Postgres would refuse, told before it breaks the caller's transaction. Raises SubmitRefused."""
     if not isinstance(values["document"], str) or not values["document"]:
         raise SubmitRefused("document: a text that is not empty; a file goes over HTTP, as docmill.submit(path)")
     if values["lane"] not in LANES:
         raise SubmitRefused(f"lane: {' or '.join(LANES)}")
-    for name, value in values.items():
-        if isinstance(value, str) and ("\0" in value or (name == "params" and r"\u0000" in value)):
-            raise SubmitRefused(f"{name}: Postgres stores no NUL characters")
+    for name, value in {**values, "params": params}.items():
+        if not is_storable_json(value):
+            raise SubmitRefused(f"{name}: Postgres stores no NUL characters, and no half of a surrogate pair")
 
 
 def _due_at(deadline: Deadline) -> datetime | None:
