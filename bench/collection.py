@@ -16,7 +16,7 @@ from db.engine import make_engine
 from db.migrations import upgrade
 from docmill.retrieval.languages import language_of
 from docmill.retrieval.offline import DIMENSIONS, NAME, embed_offline
-from tasks.chunk import passages_of
+from tasks.stages.chunk import passages_of
 from workers.stack.servers import EmbeddedServers, ServerName
 
 __all__ = ["database", "embed_known", "filled"]

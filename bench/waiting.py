@@ -24,7 +24,7 @@ from bench.harness import tell
 from bench.stack import MeasuredStack, stack
 from db import dispatch
 from db.submit import Submission, submit_many
-from tasks.upkeep import BUSY_S, IDLE_S
+from tasks.upkeep.tick import BUSY_S, IDLE_S
 
 JOBS = next((int(each) for each in sys.argv[1:] if each.isdigit()), 1_000_000)
 AT_ONCE = 100_000

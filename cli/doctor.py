@@ -75,7 +75,7 @@ def _database(settings: Settings) -> str:
 
 
 def _broker(settings: Settings) -> str:
-    from tasks import broker
+    from tasks.celery import broker
 
     broker.check(broker.connect(settings))
     return "answers"

@@ -60,7 +60,7 @@ def add(
     """Submit documents whenever a cron expression says so."""
     from db.schedules import CatchUp
     from db.schedules import add as make
-    from tasks.schedules import Wanted
+    from tasks.upkeep.schedules import Wanted
     from workers.services import registry_of
 
     if catch_up not in ("all", "last", "none"):
@@ -109,7 +109,7 @@ def resume(name: Name, as_json: AsJson = False, data: Data = None) -> None:
 def run(name: Name, as_json: AsJson = False, data: Data = None) -> None:
     """Run a slot now, beside those that the clock brings. Exit code 1 says that it could not submit all."""
     from db.schedules import run_now
-    from tasks.schedules import submit_slot
+    from tasks.upkeep.schedules import submit_slot
 
     with open_stack(data) as (_, engine), engine.begin() as connection:
         ran = run_now(connection, name, submit_slot)

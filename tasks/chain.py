@@ -17,18 +17,18 @@ from kombu.exceptions import BatchPublishError, OperationalError
 from redis.exceptions import RedisError
 
 from db.jobs import CHAINS, CLAIMED, Drive, Job
-from tasks.chunk import chunk
-from tasks.complete import complete
-from tasks.context import context
-from tasks.drive import PublishFailed
-from tasks.embed import embed
-from tasks.index import store_chunks
-from tasks.parse import parse
+from tasks.celery.drive import PublishFailed
+from tasks.celery.stage import stage
 from tasks.services import Services
-from tasks.stage import stage
-from tasks.steps import Step
-from tasks.store import store
-from tasks.validate import validate
+from tasks.stages.chunk import chunk
+from tasks.stages.complete import complete
+from tasks.stages.context import context
+from tasks.stages.embed import embed
+from tasks.stages.index import store_chunks
+from tasks.stages.parse import parse
+from tasks.stages.step import Step
+from tasks.stages.store import store
+from tasks.stages.validate import validate
 
 __all__ = ["TASKS", "chain_of", "publish", "queue_of"]
 

@@ -28,10 +28,10 @@ from docmill.retrieval import offline
 from docmill.retrieval.languages import searchable
 from docmill.settings import Model
 from prompts import PromptVersion
-from tasks import slots
-from tasks.embedding import ask, worst_case
+from tasks.calls import admission
+from tasks.calls.embedding import ask, worst_case
+from tasks.calls.settlement import cost_of, settlement_of
 from tasks.services import Services
-from tasks.settlement import cost_of, settlement_of
 
 __all__ = ["Asker", "passages_for", "submission_of", "vector_for"]
 
@@ -185,7 +185,7 @@ def _prepared(model: Model, state: ModelState, words: str, asker: Asker) -> Ques
 
 def _call(services: Services, call: QuestionCall) -> list[float] | None:
     """The vector; None where another process asks for it. Raises EmbeddingAway, Misconfigured."""
-    slot = slots.at_the_door(services, call)
+    slot = admission.at_the_door(services, call)
     if slot.wait_s > 0:
         message = f"the provider's limits have room in {slot.wait_s:.0f} s"
         raise EmbeddingAway(
@@ -195,13 +195,13 @@ def _call(services: Services, call: QuestionCall) -> list[float] | None:
     try:
         opened = _open(services, call)
     except EmbeddingAway:
-        slots.give_back(services, call)
+        admission.give_back(services, call)
         raise
     if not opened:
-        slots.give_back(services, call)
+        admission.give_back(services, call)
         return None
     answer = ask(services, call.model, [call.words], call.intent.id, opened_at=opened_at)
-    slots.tell(services, call, answer.outcome)
+    admission.tell(services, call, answer.outcome)
     settlement = settlement_of(call.intent.id, answer.outcome, cost_of(call.model, answer.outcome))
     with services.engine.begin() as connection:
         if answer.vectors is not None:

@@ -18,10 +18,10 @@ from docmill.llm.wire import learn
 from docmill.remedies import Policy, Remedy, Tried, decide
 from docmill.settings import Model, ModelTable
 from prompts import PromptVersion
-from tasks.drive import drive, drive_to_store
+from tasks.celery.drive import drive, drive_to_store
 from tasks.services import Services
-from tasks.steps import Again, Onward, Step, Stop
-from tasks.window import ladder_model, sent
+from tasks.stages.step import Again, Onward, Step, Stop
+from tasks.stages.window import ladder_model, sent
 
 __all__ = ["Setback", "apply", "ladder_model", "learn_tokens", "past_hold", "policy_of", "tried", "wait"]
 

@@ -20,11 +20,11 @@ from docmill.settings import load_settings
 from docmill.simulator import Settings as Simulated
 from docmill.simulator import Simulator
 from prompts import Registry
-from tasks.complete import complete
-from tasks.context import context
-from tasks.parse import parse
 from tasks.services import Caller, Services
-from tasks.store import store
+from tasks.stages.complete import complete
+from tasks.stages.context import context
+from tasks.stages.parse import parse
+from tasks.stages.store import store
 
 __all__ = ["RECEIPT", "Walk", "walk"]
 

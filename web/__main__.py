@@ -21,10 +21,10 @@ from docmill.logs import configure_logs
 from docmill.settings import Settings, load_settings
 from prompts import Registry
 from prompts.registry import BUILT_IN
-from tasks import broker, redis_transport
+from tasks.celery import broker, redis_transport
 from tasks.chain import publish
 from tasks.services import Caller, Services
-from tasks.upkeep import start_waiting
+from tasks.upkeep.tick import start_waiting
 from web.app import make_app
 from web.fleet import Fleet, Starter, running
 

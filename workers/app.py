@@ -5,7 +5,8 @@ from __future__ import annotations
 from docmill.logs import configure_logs
 from docmill.settings import load_settings
 from tasks import chain as stages
-from tasks import redis_transport, retention, schedules
+from tasks.celery import redis_transport
+from tasks.upkeep import retention, schedules
 from workers import flower, lifecycle
 from workers.configuration import make_app
 

@@ -1,6 +1,7 @@
 """How docmill's workers have Celery set.
 
-Why each setting is as it is stands in docs/decisions/0003; what the API needs too is in ``tasks/broker.py``.
+Why each setting is as it is stands in docs/decisions/0003; what the API needs too is in
+``tasks/celery/broker.py``.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 from celery import Celery
 
 from docmill.settings import Settings
-from tasks import broker
+from tasks.celery import broker
 
 __all__ = ["make_app"]
 

@@ -22,7 +22,7 @@ from db.engine import make_engine
 from docmill.errors import DocmillError
 from docmill.settings import Settings
 from prompts.readiness import unready
-from tasks.upkeep import Upkeep
+from tasks.upkeep.tick import Upkeep
 from workers.pool import ThreadPool
 from workers.services import cpu_services, io_services
 

@@ -21,7 +21,7 @@ from docmill.reading import Reader
 from docmill.settings import Settings
 from prompts import Registry
 from prompts.registry import BUILT_IN
-from tasks import broker
+from tasks.celery import broker
 from tasks.chain import publish
 from tasks.services import Caller, Services
 

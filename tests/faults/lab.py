@@ -32,8 +32,8 @@ from db.jobs import Drive
 from db.migrations import upgrade
 from db.submit import Submission, submit
 from docmill.settings import load_settings
-from tasks import broker
-from tasks.broker import QUEUES
+from tasks.celery import broker
+from tasks.celery.broker import QUEUES
 from tasks.chain import publish
 from tests.faults.proxy import Proxy, Target
 from tests.faults.report import Row, quantile

@@ -14,7 +14,7 @@ from db import collections
 from db.chunks import digest
 from db.submit import Indexing, submit_index
 from docmill.llm.tokens import counter_for
-from tasks.chunk import passages_of
+from tasks.stages.chunk import passages_of
 from tests.faults.report import Row, keep
 from tests.stack import RunningStack
 

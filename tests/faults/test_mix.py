@@ -18,7 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from db.jobs import Drive
 from db.submit import Submission, submit
-from tasks.drive import PublishFailed
+from tasks.celery.drive import PublishFailed
 from tests.faults.lab import JOBS, Lab, Trial, receipts
 from tests.faults.report import keep
 

@@ -29,11 +29,11 @@ from docmill.settings import load_settings
 from docmill.simulator.server import Simulator
 from prompts import Registry
 from prompts.registry import BUILT_IN
-from tasks import complete as stage
-from tasks.complete import complete
-from tasks.parse import parse
 from tasks.services import Caller, Services
-from tasks.steps import Onward, Stop
+from tasks.stages import complete as stage
+from tasks.stages.complete import complete
+from tasks.stages.parse import parse
+from tasks.stages.step import Onward, Stop
 from workers.stack.servers import EmbeddedServers
 
 TEXT = "TEA HOUSE\n1 Sample Street\nDate: 2021-03-04\nGreen tea 4.10\nTOTAL 4.10\n"

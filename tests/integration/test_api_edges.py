@@ -19,10 +19,10 @@ from db import dispatch, keys
 from db.engine import make_engine
 from docmill.settings import Settings
 from prompts import Registry
-from tasks import broker
+from tasks.celery import broker
 from tasks.chain import publish
 from tasks.services import Services
-from tasks.upkeep import start_waiting
+from tasks.upkeep.tick import start_waiting
 from web.app import make_app
 from web.fleet import Fleet
 from web.limits import FORM_BYTES, MOST_BYTES

@@ -19,9 +19,9 @@ from db import dispatch
 from db.jobs import Drive
 from db.submit import Submission, submit
 from docmill.settings import load_settings
-from tasks import broker, redis_transport
+from tasks.celery import broker, redis_transport
+from tasks.celery.drive import PublishFailed
 from tasks.chain import publish
-from tasks.drive import PublishFailed
 from workers.stack.servers import EmbeddedServers
 
 

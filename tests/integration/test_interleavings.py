@@ -34,16 +34,16 @@ from docmill.reading import Limits, Reader, Reading
 from docmill.settings import Settings
 from prompts import Registry
 from prompts.registry import BUILT_IN
-from tasks.complete import complete
-from tasks.context import context
-from tasks.drive import PublishFailed, publish_all
-from tasks.parse import parse
+from tasks.celery.drive import PublishFailed, publish_all
+from tasks.celery.stage import Handler
 from tasks.services import Caller, Services
-from tasks.stage import Handler
-from tasks.steps import Again, Onward, Stop
-from tasks.store import store
-from tasks.upkeep import Upkeep
-from tasks.validate import validate
+from tasks.stages.complete import complete
+from tasks.stages.context import context
+from tasks.stages.parse import parse
+from tasks.stages.step import Again, Onward, Stop
+from tasks.stages.store import store
+from tasks.stages.validate import validate
+from tasks.upkeep.tick import Upkeep
 from workers.stack.servers import EmbeddedServers
 
 Message: TypeAlias = tuple[Stage, int, int]

@@ -9,8 +9,8 @@ from db import statistics
 from db.search import SLICES
 from docmill.settings import Settings
 from prompts import Registry
-from tasks.librarian import LOCK, Librarian
 from tasks.services import Services
+from tasks.upkeep.collections import LOCK, Librarian
 
 
 def test_one_process_looks_after_collections(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:

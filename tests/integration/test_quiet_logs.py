@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from docmill.settings import Settings
-from tasks import broker
+from tasks.celery import broker
 
 COMMAND = (sys.executable, "-m", "docmill")
 SECRET = "zanzibarquill"

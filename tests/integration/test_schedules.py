@@ -22,7 +22,7 @@ from db import schedules
 from db.engine import make_engine
 from db.schedules import CatchUp, Ran, Schedule, Submitted
 from docmill.errors import Misconfigured
-from tasks.schedules import submit_slot
+from tasks.upkeep.schedules import submit_slot
 
 
 @pytest.fixture

@@ -21,8 +21,8 @@ from docmill.net.webhook import NotTold, tell
 from docmill.settings import load_settings
 from prompts import Registry
 from prompts.registry import BUILT_IN
-from tasks.alarm import Alarm
 from tasks.services import Caller, Services
+from tasks.upkeep.alerts import Alarm
 
 
 class Receiver(HTTPServer):

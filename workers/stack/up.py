@@ -28,7 +28,7 @@ from db.engine import make_engine
 from db.migrations import upgrade
 from docmill.errors import Misconfigured, ServiceAway
 from docmill.settings import Settings
-from tasks import broker
+from tasks.celery import broker
 from workers.roles import ROLES, RoleName, worker_command
 from workers.stack.addresses import READY, Addresses
 from workers.stack.process import NotReady, Process

@@ -15,10 +15,10 @@ from db.engine import DATABASE_AWAY
 from db.jobs import CLAIMED, Job, Stage
 from docmill.errors import Failure
 from docmill.logs import where
-from tasks.broker import countdown_of
-from tasks.drive import publish_all
+from tasks.celery.broker import countdown_of
+from tasks.celery.drive import publish_all
 from tasks.services import Services
-from tasks.steps import Again, Onward, Step, Stop
+from tasks.stages.step import Again, Onward, Step, Stop
 
 __all__ = ["Handler", "StageBroke", "stage"]
 

@@ -10,7 +10,7 @@ from docmill.llm.tokens import Counter
 from docmill.retrieval import chunking
 from docmill.retrieval.languages import language_of, searchable
 from tasks.services import Services
-from tasks.steps import Onward, Step, Stop
+from tasks.stages.step import Onward, Step, Stop
 
 __all__ = ["chunk", "passages_of", "text_gone", "texts_of"]
 

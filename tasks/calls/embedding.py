@@ -32,11 +32,11 @@ from docmill.remedies import Policy, Remedy, Tried, decide
 from docmill.retrieval.embedding import Embedding, batch, embed
 from docmill.settings import Model
 from tasks import remedy as remedies
-from tasks import slots
+from tasks.calls import admission
+from tasks.calls.settlement import cost_of, settlement_of
+from tasks.calls.spool import Spooled, settle_or_spool
 from tasks.services import Services
-from tasks.settlement import cost_of, settlement_of
-from tasks.spool import Spooled, settle_or_spool
-from tasks.steps import Step, Stop
+from tasks.stages.step import Step, Stop
 
 __all__ = ["EmbeddingCall", "ask", "call_for_some", "worst_case"]
 
@@ -68,16 +68,16 @@ def call_for_some(
 ) -> Step | None:
     """One call for as many of the texts as it may hold; None where it brought their vectors."""
     call = _prepared(services, job, model, state, missing)
-    waits = slots.wait_for(services, call)
+    waits = admission.wait_for(services, call)
     if waits is not None:
         return waits
     opened_at = time.monotonic()
     opened = _open(services, call)
     if not isinstance(opened, EmbeddingCall):
-        slots.give_back(services, call)
+        admission.give_back(services, call)
         return opened
     answer = ask(services, model, list(opened.texts.values()), opened.intent.id, opened_at=opened_at)
-    slots.tell(services, call, answer.outcome)
+    admission.tell(services, call, answer.outcome)
     return _store(services, opened, answer)
 
 

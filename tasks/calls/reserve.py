@@ -24,7 +24,7 @@ from prompts import PromptVersion
 from tasks import remedy as remedies
 from tasks.remedy import Setback
 from tasks.services import Services
-from tasks.steps import Step, Stop
+from tasks.stages.step import Step, Stop
 
 __all__ = ["reserve", "short_of_money", "worst_case"]
 

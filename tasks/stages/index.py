@@ -6,10 +6,10 @@ from dataclasses import replace
 
 from db import chunks, collections, results
 from db.jobs import Job
-from tasks.chunk import passage, text_gone
-from tasks.drive import drive
+from tasks.celery.drive import drive
 from tasks.services import Services
-from tasks.steps import Onward, Step, Stop
+from tasks.stages.chunk import passage, text_gone
+from tasks.stages.step import Onward, Step, Stop
 
 __all__ = ["store_chunks"]
 

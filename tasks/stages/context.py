@@ -15,11 +15,11 @@ from docmill.retrieval.fitting import fitting, left_out
 from docmill.retrieval.offline import embed_offline
 from docmill.settings import ModelTable
 from prompts import Excerpt, PromptVersion
-from tasks.embedding import remedied
+from tasks.calls.embedding import remedied
 from tasks.question import Asker, passages_for
 from tasks.services import Services
-from tasks.steps import Onward, Step, Stop
-from tasks.window import Room, ladder_model, room_for
+from tasks.stages.step import Onward, Step, Stop
+from tasks.stages.window import Room, ladder_model, room_for
 
 __all__ = ["context", "excerpt_of", "found_places"]
 

@@ -9,7 +9,7 @@ from docmill.reading import Reading
 from prompts import Excerpt
 from prompts.readiness import problems
 from tasks.services import Services
-from tasks.steps import Onward, Step, Stop
+from tasks.stages.step import Onward, Step, Stop
 
 __all__ = ["validate"]
 

@@ -14,10 +14,10 @@ from docmill.parsing.evidence import Evidence, evidence
 from docmill.parsing.grounding import Document
 from prompts import Excerpt, PromptVersion
 from tasks import remedy as remedies
-from tasks.context import excerpt_of, found_places
 from tasks.remedy import Setback
 from tasks.services import Services
-from tasks.steps import Onward, Step, Stop
+from tasks.stages.context import excerpt_of, found_places
+from tasks.stages.step import Onward, Step, Stop
 
 __all__ = ["parse"]
 

@@ -8,7 +8,7 @@ import pytest
 from celery import Celery
 
 from docmill.settings import load_settings
-from tasks.broker import QUEUES, connect, countdown_of
+from tasks.celery.broker import QUEUES, connect, countdown_of
 
 
 @pytest.fixture(

@@ -11,7 +11,7 @@ from db.jobs import Job
 from docmill.llm.types import Request
 from docmill.settings import Model
 from prompts import Excerpt, PromptVersion
-from tasks.window import output_limit
+from tasks.stages.window import output_limit
 
 __all__ = ["as_json", "compose", "input_hash"]
 

@@ -23,7 +23,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from db import embeddings, jobs, ledger
 from db.jobs import Drive, Job, Stage
 from tasks.services import Services
-from tasks.steps import Stop
+from tasks.stages.step import Stop
 
 __all__ = ["Spooled", "drain", "settle_or_spool", "spool"]
 

@@ -15,10 +15,10 @@ from sqlalchemy.exc import OperationalError
 from db.ledger import Settlement
 from docmill.settings import Settings
 from prompts import Registry
-from tasks import spool
+from tasks.calls import spool
+from tasks.calls.spool import Spooled, settle_or_spool
 from tasks.services import Services
-from tasks.spool import Spooled, settle_or_spool
-from tasks.steps import Onward, Stop
+from tasks.stages.step import Onward, Stop
 
 
 @pytest.fixture(autouse=True)

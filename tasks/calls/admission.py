@@ -15,7 +15,7 @@ from docmill.llm.types import Usage
 from docmill.settings import Model
 from tasks import remedy as remedies
 from tasks.services import Services
-from tasks.steps import Step, Stop
+from tasks.stages.step import Step, Stop
 
 __all__ = ["at_the_door", "give_back", "tell", "wait_for"]
 

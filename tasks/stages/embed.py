@@ -9,10 +9,10 @@ from db.chunks import digest
 from db.jobs import Job
 from docmill.errors import Failure, Misconfigured
 from docmill.retrieval import offline
-from tasks.chunk import text_gone, texts_of
-from tasks.embedding import call_for_some
+from tasks.calls.embedding import call_for_some
 from tasks.services import Services
-from tasks.steps import Onward, Step, Stop
+from tasks.stages.chunk import text_gone, texts_of
+from tasks.stages.step import Onward, Step, Stop
 
 __all__ = ["embed"]
 

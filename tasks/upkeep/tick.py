@@ -13,11 +13,11 @@ from db import budgets, costs
 from db import dispatch as fleet
 from db.engine import DATABASE_AWAY
 from db.jobs import Drive
-from tasks.alarm import Alarm
-from tasks.drive import publish_all
-from tasks.librarian import Librarian
+from tasks.calls.spool import drain
+from tasks.celery.drive import publish_all
 from tasks.services import Services
-from tasks.spool import drain
+from tasks.upkeep.alerts import Alarm
+from tasks.upkeep.collections import Librarian
 
 __all__ = ["Upkeep", "start_waiting"]
 

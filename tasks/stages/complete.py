@@ -31,16 +31,16 @@ from docmill.remedies import decide
 from docmill.settings import Model
 from prompts import PromptVersion
 from tasks import remedy as remedies
-from tasks import slots
-from tasks.affording import reserve, short_of_money, worst_case
-from tasks.context import excerpt_of
-from tasks.drive import drive_to_store
+from tasks.calls import admission
+from tasks.calls.request import as_json, compose, input_hash
+from tasks.calls.reserve import reserve, short_of_money, worst_case
+from tasks.calls.settlement import cost_of, settlement_of
+from tasks.calls.spool import Spooled, settle_or_spool, spool
+from tasks.celery.drive import drive_to_store
 from tasks.remedy import Setback
-from tasks.request import as_json, compose, input_hash
 from tasks.services import Caller, Services
-from tasks.settlement import cost_of, settlement_of
-from tasks.spool import Spooled, settle_or_spool, spool
-from tasks.steps import Again, Onward, Step, Stop
+from tasks.stages.context import excerpt_of
+from tasks.stages.step import Again, Onward, Step, Stop
 
 __all__ = ["Call", "complete", "settle"]
 
@@ -112,10 +112,10 @@ def _make(services: Services, call: Call) -> Step:
     opened_at = time.monotonic()
     opened = _open(services, call)
     if not isinstance(opened, Call):
-        slots.give_back(services, call)
+        admission.give_back(services, call)
         return opened
     outcome = _ask(services, opened, opened_at)
-    slots.tell(services, opened, outcome)
+    admission.tell(services, opened, outcome)
     return _store(services, opened, outcome)
 
 
@@ -215,7 +215,7 @@ def _may_call(services: Services, call: Call) -> Call | Step:
     waits = (
         _behind_another(services, call, led=ahead.led)
         or short_of_money(services, job, call.prompt, call.intent.reserved_usd)
-        or slots.wait_for(services, call)
+        or admission.wait_for(services, call)
     )
     return waits or replace(call, state=state)
 

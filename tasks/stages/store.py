@@ -6,7 +6,7 @@ from db import flights, results
 from db.jobs import Job
 from docmill.errors import Failure
 from tasks.services import Services
-from tasks.steps import Onward, Step, Stop
+from tasks.stages.step import Onward, Step, Stop
 
 __all__ = ["store"]
 

@@ -1,0 +1,1 @@
+"""All that stages, drives and upkeep know of Celery and the broker."""

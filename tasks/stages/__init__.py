@@ -1,0 +1,1 @@
+"""The stages: one module each, a plain function of what it works with and its job."""
