@@ -23,6 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from docmill.errors import PromptBroken, PromptError, VariableMissing
 from docmill.llm.types import Message
+from docmill.llm.wire.schemas import closed
 
 __all__ = ["Config", "Excerpt", "PromptVersion"]
 
@@ -184,7 +185,7 @@ class PromptVersion:
     @cached_property
     def schema(self) -> dict[str, Any]:
         """The JSON Schema of the answer, in the form that strict providers take."""
-        schema: dict[str, Any] = _strict_schema(self.output_model.model_json_schema())
+        schema: dict[str, Any] = closed(self.output_model.model_json_schema())
         return schema
 
     @property
@@ -290,21 +291,6 @@ def _nonce(tag: str, text: str) -> str:
     while f"{tag}-{nonce}" in text:
         nonce = hashlib.sha256(nonce.encode()).hexdigest()[:12]
     return nonce
-
-
-def _strict_schema(schema: Any) -> Any:
-    """Closed objects with every field required; titles and examples, which only cost tokens, taken out."""
-    if isinstance(schema, list):
-        return [_strict_schema(each) for each in schema]
-    if not isinstance(schema, dict):
-        return schema
-    kept = {key: each for key, each in schema.items() if key not in {"examples", "default"}}
-    if isinstance(kept.get("title"), str):
-        del kept["title"]
-    strict = {key: _strict_schema(each) for key, each in kept.items()}
-    if isinstance(strict.get("properties"), dict) and strict.get("type") == "object":
-        strict |= {"required": list(strict["properties"]), "additionalProperties": False}
-    return strict
 
 
 def _described(name: str, field: Mapping[str, Any], root: Mapping[str, Any]) -> str:

@@ -7,25 +7,34 @@ from typing import Any
 __all__ = ["closed", "open_places"]
 
 
-def closed(schema: Any) -> Any:
-    """The schema with every object closed, every key required, and no defaults.
+NAMED = frozenset({"properties", "$defs", "definitions", "patternProperties", "dependentSchemas"})
+"""Keywords whose keys are names that the author chose: one may well be called "default" or "title"."""
+GIVEN = frozenset({"const", "enum", "required"})
+"""Keywords whose values are data, and no schemas."""
+UNSAID = frozenset({"default", "examples", "title"})
+"""Keywords that only cost tokens, or that strict servers reject."""
 
-    The rule is OpenAI's strict mode (providers.md, section 3). Whether a key may be null stays as the
-    schema has it; an object without named properties stays open, because closing it would leave nothing to
-    say.
+
+def closed(schema: Any) -> Any:
+    """Returns the schema with every object closed, every key required, and no defaults, titles or examples.
+
+    The rule is OpenAI's strict mode (docs/providers.md). Whether a key may be null stays as the schema has it; an
+    object without named properties stays open, because closing it would leave nothing to say.
     """
     if isinstance(schema, list):
         return [closed(item) for item in schema]
     if not isinstance(schema, dict):
         return schema
-    result = {key: closed(value) for key, value in schema.items() if key != "default"}
-    for names in ("properties", "$defs"):
-        # These hold names chosen by the prompt's author: one may well be called "default".
-        if isinstance(schema.get(names), dict):
-            result[names] = {name: closed(value) for name, value in schema[names].items()}
+    result = {keyword: _part(keyword, value) for keyword, value in schema.items() if keyword not in UNSAID}
     if isinstance(schema.get("properties"), dict):
         result |= {"required": list(schema["properties"]), "additionalProperties": False}
     return result
+
+
+def _part(keyword: str, value: Any) -> Any:
+    if keyword in NAMED and isinstance(value, dict):
+        return {name: closed(part) for name, part in value.items()}
+    return value if keyword in GIVEN else closed(value)
 
 
 def open_places(schema: Any, place: str = "the answer") -> list[str]:

@@ -51,6 +51,18 @@ def test_messages_hold_instructions_schema_example_and_document(name: str) -> No
     assert before == (f"{NOTHING_FOUND}\n" if name == "answer" else "")
 
 
+@pytest.mark.parametrize("field", ["default", "examples", "title", "required", "enum", "const", "properties"])
+def test_a_field_may_be_called_as_a_keyword_of_json_schema_is(own: Path, field: str) -> None:
+    write(own, "output.py", f"from pydantic import BaseModel\n\n\nclass Output(BaseModel):\n    {field}: str\n")
+    schema = Registry([own]).get("ticket").schema
+    assert schema == {
+        "properties": {field: {"type": "string"}},
+        "required": [field],
+        "type": "object",
+        "additionalProperties": False,
+    }
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_each_object_of_a_schema_is_closed_and_complete(name: str) -> None:
     schema = Registry().get(name).schema
