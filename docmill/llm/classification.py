@@ -1,4 +1,4 @@
-"""What is wrong with a provider's response: one kind, by rules in the order of providers.md, section 5.1.
+"""What is wrong with a provider's response: one kind, by rules in the order of docs/providers.md, section 5.1.
 
 The status alone decides nothing: 429 is five different things, and 200 is no success yet.
 """
@@ -130,7 +130,7 @@ _KEYS = re.compile(r"\b(?:sk|gsk|pk|xai|rk|key|AIza)[-_]?[A-Za-z0-9*_-]{12,}|\*{
 def _is_overflow(case: Case) -> bool:
     if case.overflow is not None:
         return True
-    # Cerebras rejects a request that is too long without a word (providers.md, section 5.2).
+    # Cerebras rejects a request that is too long without a word (docs/providers.md, section 5.2).
     wordless = not case.complaint.message and not case.codes
     return wordless and (case.status == 413 or (case.status == 400 and case.provider == "cerebras"))
 

@@ -1,4 +1,4 @@
-"""Requests and tokens a minute, as providers tell them in headers (providers.md, section 6.1); pure."""
+"""Requests and tokens a minute, as providers tell them in headers (docs/providers.md, section 6.1); pure."""
 
 from __future__ import annotations
 

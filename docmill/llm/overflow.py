@@ -1,4 +1,4 @@
-"""Requests that are too large, by the providers' own wordings (providers.md, section 5.2).
+"""Requests that are too large, by the providers' own wordings (docs/providers.md, section 5.2).
 
 The numbers in such messages are hints: some servers report a lower bound, or the window less the output
 limit.

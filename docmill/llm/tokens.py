@@ -1,8 +1,8 @@
 """How many tokens messages have, before a provider says so; pure.
 
 Exact counts exist for models whose tokenizer is public. For all others there is an estimate from the classes of
-characters (providers.md, section 10) with a margin, and a ratio that is learned from what providers report. An
-estimate is never called a count.
+characters (docs/providers.md, section 10) with a margin, and a ratio that is learned from what providers report.
+An estimate is never called a count.
 """
 
 from __future__ import annotations

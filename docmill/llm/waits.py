@@ -1,4 +1,4 @@
-"""How long a provider says to wait, in seconds, out of headers and body (providers.md, section 6).
+"""How long a provider says to wait, in seconds, out of headers and body (docs/providers.md, section 6).
 
 The order: ``retry-after-ms``, ``retry-after`` (seconds or an HTTP date), google.rpc ``RetryInfo``, the
 words of the message ("try again in 9m38.016s"), then the resets of the buckets that are empty. Points in

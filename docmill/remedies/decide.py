@@ -1,4 +1,4 @@
-"""What to do about a failure: pure, and the only place that decides (design, section 6).
+"""What to do about a failure: pure, and the only place that decides.
 
 Everything it needs is in its arguments: the failure, the failed calls of the job so far, and the policy of
 the prompt. It never says "again" without an end: whatever a remedy leads to is counted in the history, and a job

@@ -1,7 +1,7 @@
 """How a request that was too large is made to fit; pure arithmetic.
 
-The numbers that providers name are hints (providers.md, section 1): the limit may be a budget a minute, or the
-window with the answer taken off; the actual number may hold the output limit or not, or be a lower bound.
+The numbers that providers name are hints (docs/providers.md, section 1): the limit may be a budget a minute, or
+the window with the answer taken off; the actual number may hold the output limit or not, or be a lower bound.
 """
 
 from __future__ import annotations

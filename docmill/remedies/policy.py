@@ -1,4 +1,4 @@
-"""What remedies are decided from, and what a remedy is: values (design, section 10)."""
+"""What remedies are decided from, and what a remedy is: values."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """How two kinds of providers write requests, answers and refusals; pure.
 
 A question comes out of a request's JSON, whatever its shape; an answer or a refusal goes back in that shape
-(providers.md, sections 3 to 6).
+(docs/providers.md, sections 3 to 6).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The Anthropic messages shape (providers.md, sections 3 and 4)."""
+"""The Anthropic messages shape (docs/providers.md, sections 3 and 4)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Azure OpenAI: the OpenAI chat shape at an address of one's own (providers.md, section 3)."""
+"""Azure OpenAI: the OpenAI chat shape at an address of one's own (docs/providers.md, section 3)."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """What a provider complains about, out of whatever envelope it came in.
 
-The shapes (providers.md, section 1): ``{"error": {…}}``, ``{"error": "text"}``, ``{"message"}``,
+The shapes (docs/providers.md, section 1): ``{"error": {…}}``, ``{"error": "text"}``, ``{"message"}``,
 ``{"detail"}`` as text or list, flat ``{"object": "error"}``, a list of one, plain text, HTML, nothing. A
 gateway wraps the error of the provider behind it as JSON in a string; both are read, the inner one first.
 """

@@ -1,4 +1,4 @@
-"""Gemini's native shape (providers.md, sections 3 and 4)."""
+"""Gemini's native shape (docs/providers.md, sections 3 and 4)."""
 
 from __future__ import annotations
 

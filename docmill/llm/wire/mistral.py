@@ -1,4 +1,4 @@
-"""Mistral: the OpenAI chat shape, strict about the keys it knows (providers.md, section 3).
+"""Mistral: the OpenAI chat shape, strict about the keys it knows (docs/providers.md, section 3).
 
 Its reasoning models answer in parts, and its reasons for an end are ``model_length`` and ``error`` too; both are
 read in :mod:`docmill.llm.wire.chat`, because gateways pass them on.

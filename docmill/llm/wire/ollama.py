@@ -1,4 +1,4 @@
-"""Ollama's native chat shape, because its OpenAI shape cuts long prompts without saying so (providers.md,
+"""Ollama's native chat shape, because its OpenAI shape cuts long prompts without saying so (docs/providers.md,
 trap 9)."""
 
 from __future__ import annotations

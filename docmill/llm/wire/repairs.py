@@ -1,6 +1,6 @@
 """Requests that a provider rejected and how they become acceptable: found in its words, remembered, applied.
 
-The rules are those of providers.md, section 5.3. What is learned for a model is plain JSON, so that it can be
+The rules are those of docs/providers.md, section 5.3. What is learned for a model is plain JSON, so that it can be
 stored: ``{"drop": ["temperature"], "rename": {"max_tokens": "max_completion_tokens"}, "lower": {"max_tokens":
 8192}, "schema": "json_object", "say_json": true}``.
 """

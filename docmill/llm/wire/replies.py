@@ -1,4 +1,4 @@
-"""Good responses that are no good: a reply read by its shape, and what is wrong with it (providers.md,
+"""Good responses that are no good: a reply read by its shape, and what is wrong with it (docs/providers.md,
 section 4)."""
 
 from __future__ import annotations

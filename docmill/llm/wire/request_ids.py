@@ -1,4 +1,4 @@
-"""The id under which a provider's support finds a request (providers.md, section 2)."""
+"""The id under which a provider's support finds a request (docs/providers.md, section 2)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A row of a batch's result: which status and body it holds (providers.md, section 7)."""
+"""A row of a batch's result: which status and body it holds (docs/providers.md, section 7)."""
 
 from __future__ import annotations
 
