@@ -7,7 +7,7 @@ import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -17,7 +17,8 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
-from docmill.errors import Misconfigured
+from docmill.bounds import due_at
+from docmill.errors import Misconfigured, SubmitRefused
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -60,15 +61,16 @@ def deadline_of(given: str | None) -> datetime | None:
     if given is None:
         return None
     span = SPAN.fullmatch(given.strip())
-    if span:
-        return datetime.now(UTC) + timedelta(**{UNITS[span[2]]: float(span[1])})
     try:
-        at = datetime.fromisoformat(given)
+        return due_at(timedelta(**{UNITS[span[2]]: float(span[1])}) if span else datetime.fromisoformat(given))
+    except OverflowError as error:
+        raise Misconfigured(f"--deadline {given} is further away than there are years") from error
+    except SubmitRefused as error:
+        raise Misconfigured(f"--{error}") from error
     except ValueError as error:
         raise Misconfigured(
             f"--deadline is a span as in 90s, 15m or 2h, or a time as in 2030-01-31T12:00+01:00, and not {given!r}"
         ) from error
-    return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
 def print_json(value: Mapping[str, Any]) -> None:

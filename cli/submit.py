@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from cli.console import AsJson, Data, console, deadline_of, open_stack, print_json, print_table, usd
 from cli.sources import Ready, Source, batched, body_of, ready, sources_in
+from docmill.bounds import LANES
 from docmill.errors import DocmillError, Misconfigured, NotFetched
 
 if TYPE_CHECKING:
@@ -226,7 +227,7 @@ def tell_submitted(submitted: Mapping[int, Source], *, as_json: bool) -> None:
 
 
 def _lane(name: str) -> str:
-    if name not in ("interactive", "bulk"):
+    if name not in LANES:
         raise Misconfigured(f"--lane is interactive or bulk, and not {name!r}")
     return name
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
 from psycopg import Cursor
+from psycopg.errors import InvalidParameterValue, UniqueViolation
 from sqlalchemy import Connection, text
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DBAPIError
 
 from db import dispatch
+from docmill import bounds
 from docmill.errors import IdempotencyConflict, SubmitRefused
 
 __all__ = [
@@ -38,7 +41,7 @@ class Submission:
     tenant: str = "default"
     feature: str = "default"
     usr: str = ""
-    lane: Literal["interactive", "bulk", "batch"] = "bulk"
+    lane: Literal["interactive", "bulk"] = "bulk"
     deadline_at: datetime | None = None
     idem_key: str | None = None
     params: Mapping[str, Any] = field(default_factory=dict)
@@ -55,7 +58,7 @@ class Indexing:
     tenant: str = "default"
     feature: str = "default"
     usr: str = ""
-    lane: Literal["interactive", "bulk", "batch"] = "bulk"
+    lane: Literal["interactive", "bulk"] = "bulk"
     meta: Mapping[str, Any] = field(default_factory=dict)
     """What searches can filter by."""
     language: str | None = None
@@ -71,13 +74,11 @@ SUBMIT = text(
 def submit(connection: Connection, submission: Submission) -> int:
     """The id of the job, which is kept once the caller commits.
 
-    The same ``idem_key`` with the same content gives the same job; with another it raises SubmitRefused.
+    The same ``idem_key`` with the same content gives the same job; with another it raises IdempotencyConflict.
+    Raises SubmitRefused for what no worker could take.
     """
-    values = {**vars(submission), "params": json.dumps(dict(submission.params))}
-    try:
-        return int(connection.execute(SUBMIT, values).scalar_one())
-    except IntegrityError as error:
-        raise _refusal(error) from error
+    with _refusals():
+        return int(connection.execute(SUBMIT, _row(submission)).scalar_one())
 
 
 def check_answerable(connection: Connection, prompt: str, version: str) -> None:
@@ -135,37 +136,63 @@ def submit_many(connection: Connection, submissions: Iterable[Submission]) -> li
     with driver, driver.copy(COPY) as copy:
         copy.set_types(list(COLUMNS.values()))
         for submission in submissions:
-            copy.write_row(_row(submission))
+            row = _row(submission)
+            copy.write_row([row[name] for name in COLUMNS])
             keyed.append(submission.idem_key is not None)
-    try:
+    with _refusals():
         by_key, others = (
             iter([int(job) for job in connection.execute(statement).scalars()])
             for statement in (SUBMIT_KEYED, SUBMIT_UNKEYED)
         )
-    except IntegrityError as error:
-        raise _refusal(error) from error
     connection.execute(text("drop table copied"))
     return [next(by_key if has_key else others) for has_key in keyed]
 
 
-def _row(submission: Submission) -> list[Any]:
-    values = {**vars(submission), "params": json.dumps(dict(submission.params))}
-    return [values[name] for name in COLUMNS]
+def _row(submission: Submission) -> dict[str, Any]:
+    """The submission as columns have it. Raises SubmitRefused, before the database is asked."""
+    params = bounds.params_as_json(submission.params)
+    _check(
+        submission,
+        prompt=submission.prompt,
+        version=submission.version,
+        deadline_at=submission.deadline_at,
+        idempotency_key=submission.idem_key,
+    )
+    return {**vars(submission), "name": bounds.file_name(submission.name), "params": params}
 
 
-def _refusal(error: IntegrityError) -> SubmitRefused:
-    diagnosis = error.orig.diag  # type: ignore[union-attr] # psycopg's
-    if diagnosis.constraint_name == "jobs_lane_check":
-        return SubmitRefused("the lane is interactive or bulk")
-    message = ": ".join(filter(None, (diagnosis.message_primary, diagnosis.message_hint)))
-    # Raised by docmill_submit_file itself, and so of no constraint.
-    return SubmitRefused(message) if diagnosis.constraint_name else IdempotencyConflict(message)
+def _check(wanted: Submission | Indexing, **more: Any) -> None:
+    bounds.check_document(len(wanted.body))
+    bounds.check_submit(tenant=wanted.tenant, feature=wanted.feature, user=wanted.usr, lane=wanted.lane, **more)
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """Raises what docmill_submit_file refuses as SubmitRefused; what went wrong besides as it is."""
+    try:
+        yield
+    except DBAPIError as error:
+        told = _refusal(error.orig)
+        if told is None:
+            raise
+        raise told from error
+
+
+def _refusal(error: BaseException | None) -> SubmitRefused | None:
+    if not isinstance(error, UniqueViolation | InvalidParameterValue) or error.diag.constraint_name:
+        return None
+    told = ": ".join(filter(None, (error.diag.message_primary, error.diag.message_hint)))
+    if isinstance(error, UniqueViolation):
+        return IdempotencyConflict(told)
+    return SubmitRefused(told.removeprefix("docmill_submit: "))
 
 
 def submit_index(connection: Connection, indexing: Indexing) -> int:
-    """The id of the job that indexes the document, which is kept once the caller commits."""
-    params = {"meta": dict(indexing.meta)} | ({"language": indexing.language} if indexing.language else {})
-    values = {**vars(indexing), "params": json.dumps(params)}
+    """The id of the job that indexes the document, which is kept once the caller commits. Raises SubmitRefused."""
+    _check(indexing, prompt="index")
+    meta = bounds.params_as_json(indexing.meta, field="meta")
+    params = {"meta": json.loads(meta)} | ({"language": indexing.language} if indexing.language else {})
+    values = {**vars(indexing), "name": bounds.file_name(indexing.name), "params": json.dumps(params)}
     return int(connection.execute(SUBMIT_INDEX, values).scalar_one())
 
 

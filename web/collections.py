@@ -9,6 +9,7 @@ from fastapi.concurrency import run_in_threadpool
 
 from db import collections, reports
 from db.submit import Indexing, submit, submit_index
+from docmill.bounds import due_at
 from docmill.storable import is_storable_json
 from tasks.question import Asker, passages_for, submission_of
 from tasks.services import Services
@@ -183,7 +184,7 @@ def ask_collection(
         "feature": asked.feature,
         "usr": asked.user,
         "lane": asked.lane,
-        "deadline_at": submission.deadline_at(asked.deadline),
+        "deadline_at": due_at(asked.deadline),
         "idem_key": idempotency_key,
     }
     background.add_task(request.app.state.fleet.start)

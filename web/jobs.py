@@ -16,6 +16,7 @@ from db import jobs, reports
 from db import retry as again
 from db.reports import JobReport
 from db.submit import Submission, check_answerable, submit
+from docmill.bounds import due_at
 from web import submission
 from web.access import Database, Tenant
 from web.problems import documented
@@ -75,7 +76,7 @@ async def submit_job(
         feature=options.feature,
         usr=options.user,
         lane=options.lane,
-        deadline_at=submission.deadline_at(options.deadline),
+        deadline_at=due_at(options.deadline),
         idem_key=idempotency_key,
         params=options.params,
     )
@@ -181,9 +182,9 @@ def retry_job(
     with engine.begin() as connection:
         reports.job_report(connection, job_id, tenant=tenant)
         if fresh:
-            job_id = again.fresh(connection, job_id, deadline_at=submission.deadline_at(deadline))
+            job_id = again.fresh(connection, job_id, deadline_at=due_at(deadline))
         else:
-            again.retry(connection, job_id, deadline_at=submission.deadline_at(deadline))
+            again.retry(connection, job_id, deadline_at=due_at(deadline))
         return reports.job_report(connection, job_id).as_json()
 
 

@@ -7,12 +7,11 @@ import re
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from docmill.bounds import MOST_BYTES
 from web.problems import Problem
 
 __all__ = ["MOST_BYTES", "BodyLimit"]
 
-MOST_BYTES = 50 * 2**20
-"""Of a document."""
 FORM_BYTES = 2**20
 """Of everything around a document, and of any other request."""
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import re
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import Header, Path
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
+from docmill import bounds
+from docmill.bounds import LONGEST_DEADLINE_S, LONGEST_TEXT
+from docmill.errors import SubmitRefused
 from docmill.retrieval.languages import LANGUAGES
-from docmill.storable import is_storable_json
 
 __all__ = [
     "INDEX_EXAMPLE",
@@ -39,20 +40,20 @@ __all__ = [
     "Storable",
     "TextToIndex",
     "Words",
-    "due_at",
 ]
 
-LONGEST_DEADLINE_S = 10 * 366 * 86_400
 LARGEST_ID = 2**63 - 1
 
 Lane = Literal["interactive", "bulk"]
 JobState = Literal["queued", "running", "held", "done", "needs_review", "failed", "cancelled"]
 
-Storable = Annotated[str, Field(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
+Storable = Annotated[str, Field(max_length=LONGEST_TEXT, pattern=r"^[^\x00-\x1f\x7f]*$")]
 """A text that has a place in a column: without control characters."""
 
 
-IdempotencyKey = Annotated[str | None, Header(min_length=1, max_length=200, pattern=r"^[!-~]([ -~]*[!-~])?$")]
+IdempotencyKey = Annotated[
+    str | None, Header(min_length=1, max_length=LONGEST_TEXT, pattern=r"^[!-~]([ -~]*[!-~])?$")
+]
 CollectionName = Annotated[str, Path(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=100)]
 Words = Annotated[str, Field(min_length=1, max_length=4000, pattern=r"^[^\x00]*[^\x00\s][^\x00]*$")]
 """What is asked, or looked for: at least one character that is more than white space."""
@@ -77,19 +78,14 @@ Seconds = Annotated[float, Field(ge=0, le=LONGEST_DEADLINE_S, allow_inf_nan=Fals
 Moment = Annotated[datetime, BeforeValidator(_written)]
 Deadline = Seconds | Moment
 
-MOST_PARAMS_BYTES = 100_000
 DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 
 
-def _storable_params(params: dict[str, Any]) -> dict[str, Any]:
+def _bounded(params: dict[str, Any]) -> dict[str, Any]:
     try:
-        written = json.dumps(params, allow_nan=False)
-    except (ValueError, RecursionError) as error:
-        raise ValueError("finite numbers, not nested deeper than a hundred levels") from error
-    if len(written) > MOST_PARAMS_BYTES:
-        raise ValueError(f"at most {MOST_PARAMS_BYTES // 1000} KB of JSON")
-    if not is_storable_json(params):
-        raise ValueError("no NUL characters, and no half of a surrogate pair")
+        bounds.params_as_json(params, field="")
+    except SubmitRefused as error:
+        raise ValueError(str(error).removeprefix(": ")) from error
     return params
 
 
@@ -103,7 +99,7 @@ def _known_language(name: str) -> str:
 
 
 Language = Annotated[str, AfterValidator(_known_language), Field(json_schema_extra={"enum": [*LANGUAGES_KNOWN]})]
-Params = Annotated[dict[str, Any], AfterValidator(_storable_params)]
+Params = Annotated[dict[str, Any], AfterValidator(_bounded)]
 
 SUBMIT_EXAMPLE: dict[str, Any] = {
     "prompt": "receipt",
@@ -385,12 +381,3 @@ class JobPage(BaseModel):
 
     jobs: list[JobShown]
     next: int | None = Field(description="The `cursor` of the next page; null on the last")
-
-
-def due_at(deadline: float | datetime | None) -> datetime | None:
-    """The deadline as a time in UTC. Raises OverflowError for one that no calendar has."""
-    if deadline is None:
-        return None
-    if isinstance(deadline, datetime):
-        return (deadline if deadline.tzinfo else deadline.replace(tzinfo=UTC)).astimezone(UTC)
-    return datetime.now(UTC) + timedelta(seconds=deadline)

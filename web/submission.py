@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, Generic, TypeVar
 
 from fastapi import Request
@@ -12,11 +11,12 @@ from pydantic import ValidationError
 from pydantic_core import from_json
 from starlette.datastructures import FormData, UploadFile
 
+from docmill.bounds import file_name
 from web.limits import MOST_BYTES, too_large
 from web.problems import Problem, invalid
-from web.schemas import INDEX_EXAMPLE, LANGUAGES_KNOWN, LONGEST_DEADLINE_S, SUBMIT_EXAMPLE, NamedFile, due_at
+from web.schemas import INDEX_EXAMPLE, LANGUAGES_KNOWN, LONGEST_DEADLINE_S, SUBMIT_EXAMPLE, NamedFile
 
-__all__ = ["INDEX_BODY", "SUBMIT_BODY", "Wanted", "deadline_at", "read", "read_json"]
+__all__ = ["INDEX_BODY", "SUBMIT_BODY", "Wanted", "read", "read_json"]
 
 MEDIA_TYPE = re.compile(r"[\w.+-]{1,60}/[\w.+-]{1,60}", re.ASCII)
 ANY_MEDIA_TYPE = "application/octet-stream"
@@ -95,14 +95,6 @@ async def read(request: Request, *, file: type[File], text: type[File]) -> Wante
     return _from_json(await request.body(), text)
 
 
-def deadline_at(deadline: float | datetime | None) -> datetime | None:
-    """The deadline as a time in UTC. Raises Problem for one that no calendar has."""
-    try:
-        return due_at(deadline)
-    except OverflowError as error:
-        raise Problem(422, "deadline: a time between the years 1 and 9999, in UTC") from error
-
-
 def _from_json(content: bytes, text: type[File]) -> Wanted[File]:
     try:
         wanted = text.model_validate_json(content)
@@ -132,7 +124,7 @@ async def _from_form(form: FormData, file: type[File]) -> Wanted[File]:
     return Wanted(
         options=options,
         body=body,
-        name=options.name or _file_name(upload.filename),
+        name=options.name or file_name(upload.filename),
         media_type=_media_type(upload.content_type),
     )
 
@@ -158,10 +150,3 @@ def _kind(content_type: str | None) -> str:
 def _media_type(said: str | None) -> str:
     kind = _kind(said)
     return kind if MEDIA_TYPE.fullmatch(kind) else ANY_MEDIA_TYPE
-
-
-def _file_name(said: str | None) -> str | None:
-    """The last part of an upload's name, which is shown, and hints at the format; nothing is opened by it."""
-    last = re.split(r"[/\\]", said or "")[-1]
-    shown = "".join(character for character in last if character.isprintable())
-    return shown[-200:] or None

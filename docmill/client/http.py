@@ -11,6 +11,7 @@ from typing import Any, Self
 import httpx
 from pydantic import BaseModel, ConfigDict
 
+from docmill.bounds import Deadline
 from docmill.client.request import (
     Document,
     Outcome,
@@ -23,7 +24,6 @@ from docmill.client.request import (
     pause_s,
     request_of,
 )
-from docmill.client.transaction import Deadline
 from docmill.errors import DocmillError, JobNotFit
 
 __all__ = ["AsyncDocmill", "Docmill", "Job", "JobFailed"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -12,7 +13,8 @@ from uuid import uuid4
 
 import httpx
 
-from docmill.client.transaction import Deadline
+from docmill import bounds
+from docmill.bounds import Deadline
 from docmill.errors import (
     DocmillError,
     IdempotencyConflict,
@@ -22,6 +24,7 @@ from docmill.errors import (
     ServiceAway,
     SubmitRefused,
 )
+from docmill.storable import is_storable
 
 __all__ = [
     "Document",
@@ -38,6 +41,7 @@ __all__ = [
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 30.0
 AGAIN = frozenset({429, 502, 503, 504})
+KEY = re.compile("[!-~]([ -~]{0,198}[!-~])?")
 NEVER_ARRIVED = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 
 Document = str | bytes | Path
@@ -88,6 +92,16 @@ def fields_of(  # noqa: PLR0917 - handed on in the order of submit
     deadline: Deadline,
     params: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
+    """What a submit says, as JSON has it. Raises SubmitRefused, as the server would."""
+    bounds.check_submit(
+        prompt=prompt,
+        tenant="",
+        feature="" if feature is None else feature,
+        user="" if user is None else user,
+        lane=lane,
+        version=version,
+        deadline_at=bounds.due_at(deadline),
+    )
     if isinstance(deadline, timedelta):
         deadline = deadline.total_seconds()
     fields = {
@@ -97,20 +111,31 @@ def fields_of(  # noqa: PLR0917 - handed on in the order of submit
         "user": user,
         "lane": lane,
         "deadline": deadline.isoformat() if isinstance(deadline, datetime) else deadline,
-        "params": dict(params) if params else None,
+        "params": None if params is None else json.loads(bounds.params_as_json(params)),
     }
     return {name: value for name, value in fields.items() if value is not None}
 
 
 def request_of(document: Document, fields: dict[str, Any], idempotency_key: str | None) -> dict[str, Any]:
-    """The request's body and headers. Without a key of the caller's, one that makes our own tries one job."""
-    headers = {"idempotency-key": idempotency_key or str(uuid4())}
+    """The request's body and headers. Without a key of the caller's, one that makes our own tries one job.
+
+    Raises SubmitRefused, OSError for a file that cannot be read.
+    """
+    headers = {"idempotency-key": str(uuid4()) if idempotency_key is None else _key(idempotency_key)}
     if isinstance(document, str):
+        if not is_storable(document):
+            raise SubmitRefused("document: it has NUL characters, or halves of surrogate pairs")
         return {"json": {**fields, "document": document}, "headers": headers}
     name = document.name if isinstance(document, Path) else "document"
     content = document.read_bytes() if isinstance(document, Path) else document
     form = {key: json.dumps(value) if key == "params" else str(value) for key, value in fields.items()}
     return {"data": form, "files": {"file": (name, content)}, "headers": headers}
+
+
+def _key(said: object) -> str:
+    if not isinstance(said, str) or not KEY.fullmatch(said):
+        raise SubmitRefused("idempotency_key: 1 to 200 printable characters of ASCII, without spaces at its ends")
+    return said
 
 
 def answer_of(outcome: Outcome) -> dict[str, Any]:
@@ -119,7 +144,7 @@ def answer_of(outcome: Outcome) -> dict[str, Any]:
         raise away(outcome) from outcome
     try:
         found = outcome.json()
-    except ValueError:
+    except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):
         found = {"detail": f"{outcome.request.url} answered {outcome.status_code}, but not as docmill does"}

@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import inspect
-import json
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from docmill import bounds
+from docmill.bounds import Deadline
 from docmill.errors import DocmillError, IdempotencyConflict, Misconfigured, SubmitRefused
-from docmill.storable import is_storable_json
+from docmill.storable import is_storable
 
-__all__ = ["Deadline", "submit_in"]
-
-Deadline = float | timedelta | datetime | None
-"""Seconds or a span from now, or a time; one without a time zone is in UTC."""
+__all__ = ["submit_in"]
 
 ARGUMENTS = (
     *("prompt", "document", "name", "version", "tenant", "feature", "usr", "lane"),
     *("deadline_at", "idem_key", "params"),
 )
 TYPES = {"deadline_at": "timestamptz", "params": "jsonb"}
-LANES = ("interactive", "bulk")
-UNIQUE_VIOLATION, UNDEFINED_FUNCTION = "23505", "42883"
+UNIQUE_VIOLATION, UNDEFINED_FUNCTION, INVALID_VALUE = "23505", "42883", "22023"
 
 
 def submit_in(
@@ -57,11 +53,11 @@ def submit_in(
         "feature": feature or "default",
         "usr": user or "",
         "lane": lane,
-        "deadline_at": _due_at(deadline),
+        "deadline_at": bounds.due_at(deadline),
         "idem_key": idempotency_key,
-        "params": json.dumps(dict(params or {})),
+        "params": bounds.params_as_json({} if params is None else params),
     }
-    _refuse_unstorable(values, dict(params or {}))
+    _check(values)
     try:
         return _called(connection, values)
     except Exception as error:  # whichever driver it is: those that say something of the submit are told as that
@@ -102,24 +98,25 @@ def _refuse_asynchronous(connection: Any) -> None:
         )
 
 
-def _refuse_unstorable(values: Mapping[str, Any], params: Mapping[str, Any]) -> None:
-    """What Postgres would refuse, told before it breaks the caller's transaction. Raises SubmitRefused."""
-    if not isinstance(values["document"], str) or not values["document"]:
+def _check(values: Mapping[str, Any]) -> None:
+    """What docmill would refuse, told before it breaks the caller's transaction. Raises SubmitRefused."""
+    document = values["document"]
+    if not isinstance(document, str) or not document:
         raise SubmitRefused("document: a text that is not empty; a file goes over HTTP, as docmill.submit(path)")
-    if values["lane"] not in LANES:
-        raise SubmitRefused(f"lane: {' or '.join(LANES)}")
-    for name, value in {**values, "params": params}.items():
-        if not is_storable_json(value):
-            raise SubmitRefused(f"{name}: Postgres stores no NUL characters, and no half of a surrogate pair")
-
-
-def _due_at(deadline: Deadline) -> datetime | None:
-    if isinstance(deadline, datetime):
-        return deadline if deadline.tzinfo else deadline.replace(tzinfo=UTC)
-    if deadline is None:
-        return None
-    span = deadline if isinstance(deadline, timedelta) else timedelta(seconds=deadline)
-    return datetime.now(UTC) + span
+    if not is_storable(document):
+        raise SubmitRefused("document: Postgres stores no NUL characters, and no half of a surrogate pair")
+    bounds.check_document(len(document.encode()))
+    bounds.check_submit(
+        prompt=values["prompt"],
+        tenant=values["tenant"],
+        feature=values["feature"],
+        user=values["usr"],
+        lane=values["lane"],
+        name=values["name"],
+        version=values["version"],
+        idempotency_key=values["idem_key"],
+        deadline_at=values["deadline_at"],
+    )
 
 
 def _meaning(error: Exception) -> DocmillError | None:
@@ -129,8 +126,16 @@ def _meaning(error: Exception) -> DocmillError | None:
     state = getattr(diagnosis, "sqlstate", None)
     if state == UNIQUE_VIOLATION and not getattr(diagnosis, "constraint_name", None):
         return IdempotencyConflict(getattr(diagnosis, "message_primary", None) or "the idempotency key was used")
+    if state == INVALID_VALUE:
+        return SubmitRefused(_refusal(diagnosis))
     if state == UNDEFINED_FUNCTION:
         return Misconfigured(
             "this database has no docmill_submit: connect to the one that docmill uses, or run `docmill migrate`"
         )
     return None
+
+
+def _refusal(diagnosis: Any) -> str:
+    """What the function says of an argument, and what it takes."""
+    told = (getattr(diagnosis, "message_primary", None), getattr(diagnosis, "message_hint", None))
+    return ": ".join(filter(None, told)).removeprefix("docmill_submit: ")

@@ -73,6 +73,19 @@ def empty(servers: EmbeddedServers) -> Iterator[Engine]:
         admin.execute("drop database grown")
 
 
+def test_jobs_of_the_lane_that_never_ran_run_from_now_on(empty: Engine) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
+    with empty.connect() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0071")
+        connection.execute(text("select docmill_submit('receipt', 'TOTAL 1', lane => 'batch')"))
+        connection.execute(text("select docmill_submit('receipt', 'TOTAL 2', lane => 'interactive')"))
+        command.upgrade(config, "head")
+        lanes = connection.execute(text("select lane from jobs order by id")).scalars().all()
+    assert lanes == ["bulk", "interactive"]
+
+
 def test_migrations_only_add(empty: Engine) -> None:
     """Columns and functions that old code knows stay as they are, and what is new has a value without its help.
 
