@@ -1,31 +1,27 @@
-"""PowerPoint presentations to text: what stands on each slide, its tables and its notes."""
+"""PowerPoint presentations to text: each slide with its tables, charts and diagrams, notes and comments."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
-from typing import Any
-from zipfile import BadZipFile
-
-from lxml.etree import LxmlError
-from pptx import Presentation
-from pptx.exc import PythonPptxError
 
 from docmill.errors import Unreadable
-from docmill.reading.archives import require_archive
 from docmill.reading.cleaning import clean
+from docmill.reading.drawing import drawn_lines, shape_lines, table_lines
 from docmill.reading.media import PPTX
-from docmill.reading.values import Limits, Reading, reading_of, require_length
+from docmill.reading.package import Element, Package, Part, attribute, children, first, local
+from docmill.reading.values import Limits, Reading, WarningKind, reading_of, require_length, warnings_of
 
 PAGE_BREAK = "\n\n"
-MOST_GROUPS_DEEP = 20
 
 
 def read_body(body: bytes, *, charset: str | None, limits: Limits) -> Reading:  # noqa: ARG001 - formats share a shape
     """The presentation's text, a page a slide. Raises Unreadable: encrypted, corrupt, too_large."""
-    archive = require_archive(body)
+    package = Package(body)
+    unread: Counter[WarningKind] = Counter()
     try:
-        slides = [clean("\n".join(_lines(slide))) for slide in Presentation(archive).slides]
-    except (PythonPptxError, LxmlError, BadZipFile, KeyError, ValueError, AttributeError) as error:
+        slides = [clean("\n".join(_slide_lines(package, slide, unread))) for slide in _slides(package, unread)]
+    except (ValueError, RecursionError) as error:
         raise Unreadable(
             "corrupt", f"it is no whole presentation ({type(error).__name__}): save it again"
         ) from error
@@ -34,22 +30,71 @@ def read_body(body: bytes, *, charset: str | None, limits: Limits) -> Reading:  
         starts.append(at)
         at += len(text) + len(PAGE_BREAK)
     require_length(at, limits)
-    return reading_of(PAGE_BREAK.join(slides), PPTX, pages=tuple(starts))
+    return reading_of(PAGE_BREAK.join(slides), PPTX, pages=tuple(starts), warnings=warnings_of(unread))
 
 
-def _lines(slide: Any) -> Iterator[str]:
-    for shape in slide.shapes:
-        yield from _shape(shape, MOST_GROUPS_DEEP)
-    if slide.has_notes_slide and slide.notes_slide.notes_text_frame is not None:
-        yield slide.notes_slide.notes_text_frame.text
+def _slides(package: Package, unread: Counter[WarningKind]) -> Iterator[Part]:
+    """The slides in the order of the show; hidden ones are not shown."""
+    listed = first(package.main.root, "sldIdLst")
+    for reference in () if listed is None else children(listed, "sldId"):
+        slide = package.referred(package.main, _relationship(reference))
+        if slide is None:
+            continue
+        if attribute(slide.root, "show") in ("0", "false"):
+            unread["hidden"] += 1
+        else:
+            yield slide
 
 
-def _shape(shape: Any, depth: int) -> Iterator[str]:
-    if hasattr(shape, "shapes") and depth > 0:
-        for inner in shape.shapes:
-            yield from _shape(inner, depth - 1)
-    elif getattr(shape, "has_table", False):
-        for row in shape.table.rows:
-            yield "\t".join(" ".join(cell.text.split()) for cell in row.cells)
-    elif shape.has_text_frame:
-        yield shape.text_frame.text
+def _relationship(reference: Element) -> str | None:
+    """``r:id``, and not the slide's own ``id``."""
+    return next((str(value) for key, value in reference.attrib.items() if key.endswith("}id")), None)
+
+
+def _slide_lines(package: Package, slide: Part, unread: Counter[WarningKind]) -> Iterator[str]:
+    yield from _shapes(package, slide, slide.root, unread)
+    for notes in package.related(slide, "notesSlide"):
+        yield from _notes(notes)
+    for kind in ("comments", "comment"):
+        for comments in package.related(slide, kind):
+            for comment in (each for each in comments.root.iter() if local(each) == "cm"):
+                words = " ".join(
+                    each.text for each in comment.iter() if local(each) in ("t", "text") and each.text
+                )
+                yield f"Comment: {words}"
+
+
+def _shapes(package: Package, slide: Part, container: Element, unread: Counter[WarningKind]) -> Iterator[str]:
+    for element in container:
+        name = local(element)
+        if _is_hidden(element):
+            unread["hidden"] += any(local(each) == "t" for each in element.iter())
+        elif name == "txBody":
+            yield from shape_lines(element)
+        elif name == "tbl":
+            yield from table_lines(element)
+        elif name == "graphicData":
+            yield from drawn_lines(package, slide, element)
+            yield from _shapes(package, slide, element, unread)
+        else:
+            unread["picture"] += name == "blip"
+            unread["embedded"] += name == "oleObj"
+            yield from _shapes(package, slide, element, unread)
+
+
+def _is_hidden(element: Element) -> bool:
+    """Switched off in the list of a slide's shapes."""
+    for child in element:
+        properties = first(child, "cNvPr") if local(child).startswith("nv") else None
+        if properties is not None and attribute(properties, "hidden") in ("1", "true"):
+            return True
+    return False
+
+
+def _notes(notes: Part) -> Iterator[str]:
+    """What the speaker wrote; the page's number and date are no part of it."""
+    for shape in (each for each in notes.root.iter() if local(each) == "sp"):
+        holder = first(shape, "nvSpPr", "nvPr", "ph")
+        body = first(shape, "txBody")
+        if body is not None and (holder is None or attribute(holder, "type") in (None, "body", "obj")):
+            yield from (line for line in shape_lines(body) if line.strip())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -36,7 +36,17 @@ DEFAULT_LIMITS = Limits()
 
 
 WarningKind: TypeAlias = Literal[
-    "encoding_guessed", "no_bytes", "no_text", "page_broken", "ocr_off", "ocr_guessed", "ocr_empty"
+    "encoding_guessed",
+    "no_bytes",
+    "no_text",
+    "page_broken",
+    "ocr_off",
+    "ocr_guessed",
+    "ocr_empty",
+    "hidden",
+    "picture",
+    "embedded",
+    "symbol",
 ]
 
 WORDS: dict[WarningKind, str] = {
@@ -47,6 +57,10 @@ WORDS: dict[WarningKind, str] = {
     "ocr_off": "an image without text, and OCR is off: set DOCMILL_OCR=on where tesseract is installed",
     "ocr_guessed": "text that OCR guessed from a picture",
     "ocr_empty": "a picture in which OCR finds no text",
+    "hidden": "words that nobody sees, left out",
+    "picture": "a picture within the document, whose words are not read",
+    "embedded": "a file within the document, which is not read",
+    "symbol": "a character of a symbol font, which may look different",
 }
 """What a warning of each kind says. A new kind needs its words here, and no more."""
 
@@ -71,6 +85,11 @@ def warned(kind: WarningKind, where: Iterable[str] = (), *, count: int | None = 
     """A warning that counts its places, unless it happened more often than there are places to tell."""
     places = tuple(where)
     return ReadingWarning(kind=kind, count=count or len(places) or 1, where=places[:MOST_PLACES])
+
+
+def warnings_of(counts: Mapping[WarningKind, int]) -> list[ReadingWarning]:
+    """A warning for each kind that was counted at least once."""
+    return [warned(kind, count=count) for kind, count in counts.items() if count]
 
 
 @dataclass(frozen=True, kw_only=True)
