@@ -7,11 +7,13 @@ import time
 from typing import Any
 
 from psycopg import Connection
+from psycopg.types.json import set_json_loads
 from sqlalchemy import Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import ArgumentError, InterfaceError, InvalidatePoolError, OperationalError
 from sqlalchemy.exc import TimeoutError as NoConnectionFree
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from db import stored
 from docmill.errors import Misconfigured, ServiceAway
 
 __all__ = ["DATABASE_AWAY", "make_engine"]
@@ -78,6 +80,7 @@ def _set_up(connection: Connection[Any], _record: object) -> None:
     Behind PgBouncer in transaction mode the next transaction may find another server process, which knows nothing
     of what this one prepared. A pooler gives itself away: the server process it named at the start is none.
     """
+    set_json_loads(stored.loads, connection)
     told = connection.execute(
         "select set_config('idle_in_transaction_session_timeout', %s, false), pg_backend_pid()",
         (f"{ABANDONED_AFTER_S}s",),

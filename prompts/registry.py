@@ -30,11 +30,16 @@ class Registry:
             self._add(folder)
 
     def names(self) -> list[str]:
-        return sorted(self._prompts)
+        """Those that are there now: a folder may have been removed."""
+        return sorted(name for name, folder in self._prompts.items() if _versions(folder))
 
     def versions(self, name: str) -> list[str]:
-        """The versions of a prompt, the oldest first. Raises PromptUnknown."""
-        return _versions(self._folder(name))
+        """The versions of a prompt, the oldest first. Raises PromptUnknown, also where its files were removed."""
+        folder = self._folder(name)
+        found = _versions(folder)
+        if not found:
+            raise PromptUnknown(f"prompt {name} was removed: {folder} holds no version any more; put it back")
+        return found
 
     def get(self, name: str, version: str | None = None) -> PromptVersion:
         """A version of a prompt; without one, the highest that is no draft.
@@ -79,7 +84,9 @@ class Registry:
             return loaded
         known = self.versions(name)
         if version not in known:
-            raise PromptUnknown(f"prompt {name} has no version {version!r}: it has {', '.join(known)}")
+            raise PromptUnknown(
+                f"prompt {name} has no version {version!r}: it has {', '.join(known)} in {self._folder(name)}"
+            )
         self._loaded[name, version] = PromptVersion(name, version, self._folder(name) / version)
         return self._loaded[name, version]
 
@@ -107,5 +114,8 @@ class Registry:
 
 
 def _versions(prompt: Path) -> list[str]:
-    found = [VERSION.fullmatch(entry.name) for entry in prompt.iterdir() if entry.is_dir()]
+    try:
+        found = [VERSION.fullmatch(entry.name) for entry in prompt.iterdir() if entry.is_dir()]
+    except OSError:
+        return []
     return [match[0] for match in sorted(filter(None, found), key=lambda match: int(match[1]))]

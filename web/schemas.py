@@ -7,7 +7,7 @@ from datetime import date, datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import Header, Path
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from docmill import bounds
 from docmill.bounds import LONGEST_DEADLINE_S, LONGEST_TEXT
@@ -303,6 +303,18 @@ class Hits(BaseModel):
     hits: list[HitShown]
 
 
+EVIDENCE_SCHEMA: dict[str, Any] = {
+    "anyOf": [
+        {
+            "type": "object",
+            "additionalProperties": {"type": "object", "additionalProperties": {"type": "integer"}},
+        },
+        {"type": "null"},
+    ]
+}
+"""What docmill writes; a row that holds something else is shown as it is, and breaks no list."""
+
+
 class Failure(BaseModel):
     """Why a job failed, or goes to a person."""
 
@@ -327,7 +339,7 @@ class JobShown(BaseModel):
     stage: str
     wait: str | None = Field(description="What it waits for; null once it has ended")
     value: Any = Field(description="The answer; null until there is one")
-    evidence: dict[str, dict[str, int]] | None = Field(
+    evidence: Annotated[Any, WithJsonSchema(EVIDENCE_SCHEMA)] = Field(
         description="Where its values stand in the document's text, quotes in that of `document_id`; null where"
         " the prompt does not ask"
     )

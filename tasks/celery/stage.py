@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from db import jobs
 from db.engine import DATABASE_AWAY
 from db.jobs import CLAIMED, Job, Stage
-from docmill.errors import Failure
+from docmill.errors import Failure, PromptError
 from docmill.logs import where
 from tasks.celery.broker import countdown_of
 from tasks.celery.drive import publish_all
@@ -79,7 +79,16 @@ class Handler:
                 failure = Failure(kind="deadline", message="its deadline passed")
                 jobs.end(connection, job, "failed", failure=failure)
                 return Stop("failed: deadline")
-        return Stop("stale") if job is None else self.function(services, job)
+        if job is None:
+            return Stop("stale")
+        try:
+            return self.function(services, job)
+        except PromptError as error:
+            # Its files are gone or broken, and no try changes that. A retry uses what is paid for.
+            failure = Failure(kind="internal", message=str(error))
+            with services.autocommit.connect() as connection:
+                jobs.end(connection, job, "failed", failure=failure)
+            return Stop("failed: internal")
 
     def _take(self, connection: Connection, owner: str, job_id: int, epoch: int) -> Job | None:
         if self.name in CLAIMED:

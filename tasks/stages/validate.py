@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from db import jobs
 from db.jobs import Document, Job, Stage
-from docmill.errors import Failure, Misconfigured, PromptError, Unreadable
+from docmill.bounds import params_as_json
+from docmill.errors import Failure, Misconfigured, PromptError, SubmitRefused, Unreadable
 from docmill.reading import Reading
 from prompts import Excerpt
 from prompts.readiness import problems
@@ -18,8 +19,9 @@ def validate(services: Services, job: Job) -> Step:
     """The claimed job goes on to context, or fails with a kind and a message for the person who submitted."""
     document = job.document
     try:
+        params_as_json(job.params if job.chain == "document" else job.params.get("meta", {}))
         version, unfit = _prompt(services, job)
-    except (PromptError, Misconfigured) as error:
+    except (SubmitRefused, PromptError, Misconfigured) as error:
         return _failed(services, job, Failure(kind="bad_request", message=str(error)))
     if unfit:
         return _failed(services, job, Failure(kind="bad_request", message="; ".join(unfit)))

@@ -33,11 +33,13 @@ NOWHERE = "postgresql://me:sesame@127.0.0.1:1/none"
 JSON = {"content-type": "application/json"}
 
 
-def app_of(engine: Engine, *, host: str = "127.0.0.1", fleet: Fleet = IDLE) -> FastAPI:
-    services = Services(
+def app_of(
+    engine: Engine, *, host: str = "127.0.0.1", fleet: Fleet = IDLE, services: Services | None = None
+) -> FastAPI:
+    made = services or Services(
         settings=Settings(), engine=engine, registry=Registry(), publish=lambda _: None, owner="api"
     )
-    return make_app(services, host=host, fleet=fleet)
+    return make_app(made, host=host, fleet=fleet)
 
 
 def asked(
