@@ -2,7 +2,7 @@
 FROM python:3.11-slim-bookworm AS build
 RUN python -m venv --without-pip /venv
 COPY image.lock /
-RUN pip --python /venv/bin/python install --no-cache-dir --no-deps --require-hashes -r /image.lock
+RUN pip --python /venv/bin/python install --no-cache-dir --no-deps --require-hashes --only-binary=:all: -r /image.lock
 COPY . /app
 RUN pip --python /venv/bin/python install --no-cache-dir --no-deps --no-build-isolation --editable /app \
  && python -m compileall -q /app

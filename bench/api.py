@@ -11,21 +11,19 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from uuid import uuid4
 
 import httpx
 
 from bench.harness import tell
 from db.migrations import upgrade
+from workers.stack.places import scratch
 from workers.stack.servers import EmbeddedServers
 from workers.stack.up import free_port
 
@@ -37,10 +35,8 @@ ROUNDS = 2
 
 
 def main() -> None:
-    data = Path(tempfile.mkdtemp(prefix="docmill-bench-"))
-    data.chmod(0o711)
     taken: dict[str, list[float]] = {"bare FastAPI": [], "docmill": []}
-    with EmbeddedServers(data) as servers:
+    with scratch("bench") as data, EmbeddedServers(data) as servers:
         upgrade(servers.database_url)
         addresses = {
             "DOCMILL_DATABASE_URL": servers.database_url,
@@ -55,7 +51,6 @@ def main() -> None:
             for name, command in commands.items():
                 with served(command, addresses) as url:
                     taken[name] += asyncio.run(submits(url))
-    shutil.rmtree(data, ignore_errors=True)
     tell("api", figures(taken), "bare FastAPI, p95 ms")
 
 

@@ -16,7 +16,6 @@ import random
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -30,6 +29,7 @@ from bench.harness import tell
 from db.engine import make_engine
 from db.submit import Submission, submit
 from docmill.llm.cache import Recent, TwoLayerCache
+from workers.stack.places import scratch
 from workers.stack.servers import EmbeddedServers
 
 ROUNDS = 5000
@@ -58,11 +58,8 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     if options.only != "workload":
-        with tempfile.TemporaryDirectory(prefix="docmill-cache-") as folder:
-            data = Path(folder)
-            data.chmod(0o711)
-            with EmbeddedServers(data) as servers:
-                tell("cache, microseconds", looks(servers.cache_url), "bare GET, p50")
+        with scratch("cache") as data, EmbeddedServers(data) as servers:
+            tell("cache, microseconds", looks(servers.cache_url), "bare GET, p50")
     if options.only != "looks":
         tell("cache, a repeating workload", workload(options.seed), "without cache, calls")
 
@@ -107,9 +104,7 @@ def workload(seed: int) -> dict[str, float]:
         sys.exit(f"there are no receipts in {RECEIPTS}")
     weights = [1 / rank for rank in range(1, len(texts) + 1)]
     drawn = random.Random(seed).choices(texts, weights, k=SUBMITTED)
-    with tempfile.TemporaryDirectory(prefix="docmill-cache-") as folder:
-        data = Path(folder)
-        data.chmod(0o711)
+    with scratch("cache") as data:
         ready = data / "up.json"
         command = [
             sys.executable,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +16,7 @@ from db.migrations import upgrade
 from docmill.retrieval.languages import language_of
 from docmill.retrieval.offline import DIMENSIONS, NAME, embed_offline
 from tasks.stages.chunk import passages_of
+from workers.stack.places import scratch
 from workers.stack.servers import EmbeddedServers, ServerName
 
 __all__ = ["database", "embed_known", "filled"]
@@ -27,13 +27,15 @@ POSTGRES: tuple[ServerName] = ("postgres",)
 @contextmanager
 def database(kept: Path | None = None, *, settings: Sequence[str] = ()) -> Iterator[Engine]:
     """A database in ``kept``, or an empty one that is gone at the end; ``settings`` of Postgres as name=value."""
-    with tempfile.TemporaryDirectory(prefix="docmill-bench-") as folder:
-        Path(folder).chmod(0o711)
-        with EmbeddedServers(kept or Path(folder) / "data", which=POSTGRES, postgres_settings=settings) as servers:
-            upgrade(servers.database_url)
-            engine = make_engine(servers.database_url)
-            yield engine
-            engine.dispose()
+    with scratch("bench") as folder, _postgres(kept or folder / "data", settings) as servers:
+        upgrade(servers.database_url)
+        engine = make_engine(servers.database_url)
+        yield engine
+        engine.dispose()
+
+
+def _postgres(data: Path, settings: Sequence[str]) -> EmbeddedServers:
+    return EmbeddedServers(data, which=POSTGRES, postgres_settings=settings)
 
 
 def filled(connection: Connection, name: str, documents: Sequence[tuple[str, str]]) -> Collection:

@@ -8,14 +8,11 @@ rows come in bulk, through the same triggers as every call; then the roll-up is 
 
 from __future__ import annotations
 
-import shutil
 import statistics
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, text
@@ -24,6 +21,7 @@ from bench.harness import tell
 from db import costs
 from db.engine import make_engine
 from db.migrations import upgrade
+from workers.stack.places import scratch
 from workers.stack.servers import EmbeddedServers
 
 CALLS = 10_000_000
@@ -147,19 +145,14 @@ def timed(work: Callable[[], object]) -> float:
 
 @contextmanager
 def database() -> Iterator[Engine]:
-    data = Path(tempfile.mkdtemp(prefix="docmill-bench-"))
-    data.chmod(0o711)
-    try:
-        with EmbeddedServers(data, ["postgres"]) as servers:
-            upgrade(servers.database_url, timezone=ZONE)
-            engine = make_engine(servers.database_url)
-            with engine.begin() as connection:
-                connection.execute(text("alter table calls drop constraint calls_pkey cascade"))
-                connection.execute(text("alter table calls drop constraint calls_job_id_purpose_attempt_try_key"))
-            yield engine
-            engine.dispose()
-    finally:
-        shutil.rmtree(data, ignore_errors=True)
+    with scratch("bench") as data, EmbeddedServers(data, ["postgres"]) as servers:
+        upgrade(servers.database_url, timezone=ZONE)
+        engine = make_engine(servers.database_url)
+        with engine.begin() as connection:
+            connection.execute(text("alter table calls drop constraint calls_pkey cascade"))
+            connection.execute(text("alter table calls drop constraint calls_job_id_purpose_attempt_try_key"))
+        yield engine
+        engine.dispose()
 
 
 if __name__ == "__main__":

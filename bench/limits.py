@@ -15,10 +15,8 @@ import importlib
 import json
 import os
 import random
-import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -33,6 +31,7 @@ from db.engine import make_engine
 from db.submit import Submission, submit
 from prompts import Excerpt, Registry
 from prompts.registry import BUILT_IN
+from workers.stack.places import scratch
 from workers.stack.servers import EmbeddedServers
 
 COMMAND = (sys.executable, "-m", "docmill")
@@ -83,14 +82,9 @@ def main() -> None:
 def measure(run: str, documents: int) -> dict[str, Any]:
     """Share of the binding limit in the minutes between the first and the last, and share of 429s in all."""
     how, window = run.split("-")
-    data = Path(tempfile.mkdtemp(prefix="docmill-limits-"))
-    data.chmod(0o711)
     started = time.monotonic()
-    try:
-        with simulator(data, window) as url:
-            sent = (plain_celery if how == "celery" else docmill)(data, url, documents, how)
-    finally:
-        shutil.rmtree(data, ignore_errors=True)
+    with scratch("limits") as data, simulator(data, window) as url:
+        sent = (plain_celery if how == "celery" else docmill)(data, url, documents, how)
     return {**shares(sent), "seconds": round(time.monotonic() - started)}
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import random
 import statistics as stats
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -28,6 +27,7 @@ from db.collections import Collection
 from db.search import Hit, Question, search
 from docmill.retrieval.languages import searchable
 from docmill.retrieval.offline import DIMENSIONS, NAME, embed_offline
+from workers.stack.places import scratch
 
 CHUNKS_A_DOCUMENT = 100
 SHELVES = 100
@@ -63,9 +63,8 @@ def _folder(kept: Path | None) -> Iterator[Path]:
         kept.mkdir(mode=0o711, parents=True, exist_ok=True)
         yield kept.absolute()
         return
-    with tempfile.TemporaryDirectory(prefix="docmill-bench-") as folder:
-        Path(folder).chmod(0o711)
-        yield Path(folder)
+    with scratch("bench") as folder:
+        yield folder
 
 
 def _vectors(path: Path, texts: Sequence[str]) -> np.ndarray[Any, Any]:

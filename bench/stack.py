@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import psutil
 from sqlalchemy import Engine, text
 
 from db.engine import make_engine
 from db.submit import Submission, submit_many
+from workers.stack.places import scratch
 
 __all__ = ["MeasuredStack", "cpu_seconds", "stack"]
 
@@ -65,33 +63,31 @@ class MeasuredStack:
 @contextmanager
 def stack(*options: str, **env: str) -> Iterator[MeasuredStack]:
     """A running stack; ``options`` are those of ``docmill up``, ``env`` its environment beside this one's."""
-    data = Path(tempfile.mkdtemp(prefix="docmill-bench-"))
-    data.chmod(0o711)
-    ready = data / "up.json"
-    command = [
-        sys.executable,
-        "-m",
-        "docmill",
-        "up",
-        "--data",
-        str(data / "stack"),
-        "--ready-file",
-        str(ready),
-    ]
-    up = subprocess.Popen([*command, *options], env={**os.environ, **env}, stdout=subprocess.DEVNULL)
-    try:
-        while not ready.exists():
-            if up.poll() is not None:
-                sys.exit("the stack did not come up: run `docmill up` to see why")
-            time.sleep(0.05)
-        addresses = json.loads(ready.read_text(encoding="utf-8"))
-        engine = make_engine(addresses["database_url"])
-        yield MeasuredStack(addresses=addresses, pids=addresses["pids"], engine=engine)
-        engine.dispose()
-    finally:
-        up.terminate()
-        up.wait()
-        shutil.rmtree(data, ignore_errors=True)
+    with scratch("bench") as data:
+        ready = data / "up.json"
+        command = [
+            sys.executable,
+            "-m",
+            "docmill",
+            "up",
+            "--data",
+            str(data / "stack"),
+            "--ready-file",
+            str(ready),
+        ]
+        up = subprocess.Popen([*command, *options], env={**os.environ, **env}, stdout=subprocess.DEVNULL)
+        try:
+            while not ready.exists():
+                if up.poll() is not None:
+                    sys.exit("the stack did not come up: run `docmill up` to see why")
+                time.sleep(0.05)
+            addresses = json.loads(ready.read_text(encoding="utf-8"))
+            engine = make_engine(addresses["database_url"])
+            yield MeasuredStack(addresses=addresses, pids=addresses["pids"], engine=engine)
+            engine.dispose()
+        finally:
+            up.terminate()
+            up.wait()
 
 
 def _family(pid: int) -> list[psutil.Process]:

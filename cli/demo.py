@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,7 +21,7 @@ from docmill.errors import ServiceAway
 
 __all__ = ["demo"]
 
-EXAMPLES = Path(__file__).parents[2] / "examples" / "documents"
+EXAMPLES = Path(__file__).parents[1] / "examples" / "documents"
 FEATURES = {"invoice": "bookkeeping", "receipt": "bookkeeping", "nda": "contracts"}
 """Prompt to feature; the others are the inbox's."""
 
@@ -69,27 +67,26 @@ def _wanted(prompt: str) -> Wanted:
 
 @contextmanager
 def _stack() -> Iterator[dict[str, Any]]:
-    """``docmill up`` on a folder that goes with it."""
-    data = Path(tempfile.mkdtemp(prefix="docmill-demo-"))
-    data.chmod(0o711)  # as root, Postgres runs as a user of its own, who must get through
-    ready = data / "up.json"
-    log = data / "up.log"
-    with log.open("wb") as out:
-        up = subprocess.Popen(
-            [sys.executable, "-m", "docmill", "up", "--data", str(data / "stack"), "--ready-file", str(ready)],
-            env={name: value for name, value in os.environ.items() if name != "DOCMILL_DATA"},
-            stdout=out,
-            stderr=out,
-        )
-    try:
-        with console.status("starting servers and workers"):
-            while not ready.exists():
-                if up.poll() is not None:
-                    raise ServiceAway(f"the stack did not come up: {log.read_text().strip()[-500:]}")
-                time.sleep(0.05)
-        yield json.loads(ready.read_text(encoding="utf-8"))
-    finally:
-        with console.status("stopping"):
-            up.send_signal(signal.SIGTERM)
-            up.wait()
-            shutil.rmtree(data, ignore_errors=True)
+    """``docmill up`` on a folder that goes with it; what it tells of its parts is told here."""
+    from workers.stack.places import scratch
+
+    with scratch("demo") as data:
+        log, ready = data / "up.log", data / "up.json"
+        with log.open("wb") as out:
+            up = subprocess.Popen(
+                [sys.executable, "-m", "docmill", "up", "--data", str(data / "stack"), "--ready-file", str(ready)],
+                env={name: value for name, value in os.environ.items() if name != "DOCMILL_DATA"},
+                stdout=out,
+                stderr=out,
+            )
+        try:
+            with console.status("starting servers and workers"):
+                while not ready.exists():
+                    if up.poll() is not None:
+                        raise ServiceAway(f"the stack did not come up: {log.read_text().strip()[-500:]}")
+                    time.sleep(0.05)
+            yield json.loads(ready.read_text(encoding="utf-8"))
+        finally:
+            with console.status("stopping"):
+                up.send_signal(signal.SIGTERM)
+                up.wait()

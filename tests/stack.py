@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,6 +20,7 @@ from sqlalchemy import Engine, text
 
 from db.engine import make_engine
 from db.submit import Submission, submit
+from workers.stack.places import scratch
 
 COMMAND = (sys.executable, "-m", "docmill")
 
@@ -115,11 +114,8 @@ class RunningStack:
 
 @pytest.fixture
 def data() -> Iterator[Path]:
-    # Not pytest's own folder: that one is closed to the user whom Postgres runs as.
-    folder = Path(tempfile.mkdtemp(prefix="docmill-fault-"))
-    folder.chmod(0o711)
-    yield folder
-    shutil.rmtree(folder)
+    with scratch("fault") as folder:
+        yield folder
 
 
 def start_simulator(data: Path, *options: str) -> tuple[subprocess.Popen[bytes], str]:

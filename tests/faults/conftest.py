@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +13,7 @@ import pytest
 from prompts.registry import BUILT_IN
 from tests.faults.lab import Lab, Trial
 from tests.stack import data, start
+from workers.stack.places import scratch
 
 __all__ = ["POISON", "a_lab", "data", "lab", "start", "trial"]
 
@@ -38,15 +38,6 @@ POISON = {
 """Prompts whose checks break, each in its way."""
 
 
-@contextmanager
-def _data() -> Iterator[Path]:
-    # Not pytest's own folder: that one is closed to the user whom Postgres runs as.
-    folder = Path(tempfile.mkdtemp(prefix="docmill-fault-"))
-    folder.chmod(0o711)
-    yield folder
-    shutil.rmtree(folder)
-
-
 def _poison_prompts(folder: Path) -> Path:
     for name, check in POISON.items():
         version = folder / name / "v1"
@@ -58,7 +49,7 @@ def _poison_prompts(folder: Path) -> Path:
 @contextmanager
 def a_lab(*, env: Mapping[str, str] | None = None, **options: Any) -> Iterator[Lab]:
     """One more lab; options as :class:`Lab` has them."""
-    with _data() as data:
+    with scratch("fault") as data:
         prompts = _poison_prompts(data / "prompts")
         with Lab(data=data, env={"DOCMILL_PROMPTS": str(prompts), **(env or {})}, **options) as running:
             yield running

@@ -15,8 +15,9 @@ import pytest
 from kombu.exceptions import OperationalError
 
 from tests.faults.proxy import Target
-from workers.stack.process import Account, NotReady, Process
-from workers.stack.servers import _unprivileged
+from workers.stack.account import Account
+from workers.stack.places import postgres_account
+from workers.stack.process import NotReady, Process
 from workers.stack.up import free_port
 
 __all__ = ["pgbouncer", "rabbitmq"]
@@ -29,7 +30,7 @@ def pgbouncer(folder: Path, database_port: int) -> tuple[Process, Target]:
     """A pooler in transaction mode before the database at that port; not started yet."""
     if not PGBOUNCER.exists():
         pytest.skip("PgBouncer is not installed (apt-get install pgbouncer)")
-    port, account = free_port(), _unprivileged()
+    port, account = free_port(), postgres_account()
     _own(folder, account)
     settings = folder / "pgbouncer.ini"
     settings.write_text(
@@ -72,7 +73,7 @@ def rabbitmq(folder: Path) -> Iterator[tuple[Process, Target]]:
     """One node of its own, with its own port mapper: no other RabbitMQ of this machine is touched."""
     if not RABBITMQ.exists():
         pytest.skip("RabbitMQ is not installed (apt-get install rabbitmq-server)")
-    account = _unprivileged()
+    account = postgres_account()
     port, nodes, mapper = free_port(), free_port(), free_port()
     _own(folder, account)
     env = {
@@ -131,6 +132,7 @@ def rabbitmq(folder: Path) -> Iterator[tuple[Process, Target]]:
         names.stop()
 
 
-def _own(folder: Path, account: Account) -> None:
+def _own(folder: Path, account: Account | None) -> None:
     folder.mkdir()
-    shutil.chown(folder, account.uid, account.gid)
+    if account is not None:
+        shutil.chown(folder, account.uid, account.gid)

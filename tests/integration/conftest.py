@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +19,7 @@ from db.engine import make_engine
 from db.migrations import upgrade
 from tests.command import docmill
 from tests.walk import walk
+from workers.stack.places import scratch
 from workers.stack.servers import EmbeddedServers
 
 __all__ = ["docmill", "engine", "servers", "up", "walk"]
@@ -30,13 +29,9 @@ COMMAND = (sys.executable, "-m", "docmill")
 
 @pytest.fixture(scope="session")
 def servers() -> Iterator[EmbeddedServers]:
-    # Not pytest's own folder: that one is closed to the user whom Postgres runs as.
-    data = Path(tempfile.mkdtemp(prefix="docmill-test-"))
-    data.chmod(0o711)
-    with EmbeddedServers(data) as running:
+    with scratch("test") as data, EmbeddedServers(data) as running:
         upgrade(running.database_url)
         yield running
-    shutil.rmtree(data)
 
 
 @pytest.fixture
@@ -55,18 +50,16 @@ def engine(servers: EmbeddedServers) -> Iterator[Engine]:
 @pytest.fixture(scope="session")
 def up() -> Iterator[Path]:
     """The data folder of a running stack, that is stopped by SIGTERM and leaves nothing running."""
-    data = Path(tempfile.mkdtemp(prefix="docmill-up-"))
-    data.chmod(0o711)
-    ready = data / "up.json"
-    process = subprocess.Popen(
-        [*COMMAND, "up", "--data", str(data / "stack"), "--ready-file", str(ready)], stdout=subprocess.DEVNULL
-    )
-    while not ready.exists():
-        assert process.poll() is None
-        time.sleep(0.05)
-    pids = json.loads(ready.read_text())["pids"].values()
-    yield data / "stack"
-    process.send_signal(signal.SIGTERM)
-    assert process.wait(timeout=60) == 0
-    assert not [pid for pid in pids if psutil.pid_exists(pid)]
-    shutil.rmtree(data)
+    with scratch("up") as data:
+        ready = data / "up.json"
+        process = subprocess.Popen(
+            [*COMMAND, "up", "--data", str(data / "stack"), "--ready-file", str(ready)], stdout=subprocess.DEVNULL
+        )
+        while not ready.exists():
+            assert process.poll() is None
+            time.sleep(0.05)
+        pids = json.loads(ready.read_text())["pids"].values()
+        yield data / "stack"
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=60) == 0
+        assert not [pid for pid in pids if psutil.pid_exists(pid)]

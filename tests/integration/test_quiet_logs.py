@@ -7,7 +7,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -27,6 +26,9 @@ BROKEN = ("server_error", "overloaded", "rate_limited", "cut", "hang", "drip_hea
 
 BROKEN_OUTPUT = """
 from pydantic import BaseModel, field_validator
+from tests.stack import data
+
+__all__ = ["data"]
 
 class Output(BaseModel):
     label: str
@@ -55,9 +57,7 @@ def task_events(broker_url: str) -> Iterator[list[dict[str, Any]]]:
     app.close()
 
 
-def test_failures_of_every_kind_are_logged_without_what_was_said(tmp_path: Path) -> None:
-    data = Path(tempfile.mkdtemp(prefix="docmill-logs-"))
-    data.chmod(0o711)
+def test_failures_of_every_kind_are_logged_without_what_was_said(tmp_path: Path, data: Path) -> None:
     prompts = tmp_path / "prompts" / "quoting" / "v1"
     shutil.copytree(Path(__file__).parents[2] / "prompts" / "receipt" / "v1", prompts)
     (prompts / "output.py").write_text(BROKEN_OUTPUT)
@@ -121,4 +121,3 @@ def test_failures_of_every_kind_are_logged_without_what_was_said(tmp_path: Path)
     for name, text in told.items():
         assert SECRET not in text, name
         assert KEY not in text, name
-    shutil.rmtree(data)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
+
+from workers.stack.places import scratch
 
 COMMAND = (sys.executable, "-m", "docmill")
 RECEIPT = "TEA HOUSE\n1 Sample Street\nDate: 2021-03-04\nGreen tea 4.10\nTOTAL 4.10\n"
@@ -105,8 +105,6 @@ def test_servers_that_are_away_are_named_without_their_passwords(tmp_path: Path)
         ("DOCMILL_DATABASE_URL", "postgresql://me:sesame@127.0.0.1:1/none"),
         ("DOCMILL_BROKER_URL", "redis://:sesame@127.0.0.1:1/0"),
     ):
-        data = Path(tempfile.mkdtemp(prefix="docmill-away-"))
-        data.chmod(0o711)
-        found = docmill("up", "--data", str(data), **{name: url})
+        with scratch("away") as data:
+            found = docmill("up", "--data", str(data), **{name: url})
         assert (found.returncode, name in found.stderr, "sesame" in found.stderr) == (1, True, False)
-        shutil.rmtree(data)

