@@ -46,6 +46,7 @@ def _examine(data: Data) -> Iterator[tuple[str, bool, str]]:
         "broker": _broker,
         "cache": _cache,
         "workers": _workers,
+        "reading": _reading,
         "ocr": _ocr,
         "schedules": _schedules,
         "prompts": _prompts,
@@ -108,6 +109,16 @@ def _workers(settings: Settings) -> str:
             f"no {' and no '.join(sorted(missing))} worker was seen for 30 s: start one, or `docmill up`"
         )
     return ", ".join(f"{row.count} {row.queue}" for row in seen)
+
+
+def _reading(_: Settings) -> str:
+    from docmill.reading import Reader
+
+    with Reader() as reader:
+        found = reader.confinement()
+    user = "as root: this one may become nobody else" if found.uid == 0 else f"as user {found.uid}"
+    network = "with the network open: this system cannot close it" if found.network else "without network"
+    return f"in a process of its own, {user}, {network}"
 
 
 def _ocr(settings: Settings) -> str:

@@ -1,42 +1,37 @@
 """The process that parses: ``python -m docmill.reading.child PARENT_PID``, started by docmill.reading.process.
 
-It reads a frame with a document from its standard input, answers with a frame that holds the text or the
-reason why there is none, and waits for the next. It opens no document itself and writes no file. An error
-that nobody foresaw ends it; its parent then takes the document for corrupt and starts another.
+It imports the parsers, gives up its rights, and greets its parent. Then it reads a frame with a document from
+its standard input, answers with a frame that holds the text or the reason why there is none, and waits for the
+next. It opens no document itself and writes no file. An error that nobody foresaw ends it; its parent then takes
+the document for corrupt and starts another.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import replace
 
 from docmill.errors import Unreadable
 from docmill.reading import frames
 from docmill.reading.confinement import confine, die_with, memory_limit, resident_bytes
-from docmill.reading.formats import reader_for
-from docmill.reading.values import Limits, Reading
+from docmill.reading.formats import preload, read_document
+from docmill.reading.messages import Answer, Greeting, Request, decode, encode
+from docmill.reading.values import Reading
 
 # The frame's length was checked by the parent against its own limit; this is only a bound.
 _MAX_BODY = 2**40
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Answer:
-    """A frame to send; after ``last`` this process ends, because it may be damaged."""
-
-    header: dict[str, Any]
-    text: bytes = b""
-    last: bool = False
-
-
 def main() -> None:
     """Serves documents until the parent closes the pipe."""
-    die_with(int(sys.argv[1]))
+    parent = int(sys.argv[1])
+    die_with(parent)
     incoming, outgoing = _take_pipes()
-    confine()
-    frames.send(outgoing, {"ready": True})
+    preload()
+    network = confine()
+    die_with(parent)
+    frames.send(outgoing, encode(Greeting(uid=os.getuid(), network=network)))
     serve(incoming, outgoing)
 
 
@@ -54,45 +49,35 @@ def serve(incoming: int, outgoing: int) -> None:
     """Answers frames from one pipe on the other, until the pipe ends or an answer is the last."""
     while True:
         try:
-            request, body = frames.receive(incoming, max_body=_MAX_BODY)
-        except frames.FrameBroken:
+            header, document = frames.receive(incoming, max_body=_MAX_BODY)
+        except frames.PipeEnded:
             return
-        answer = _answer(request, body)
-        frames.send(outgoing, answer.header | {"rss_bytes": resident_bytes(), "last": answer.last}, answer.text)
+        answer, text = _answer(decode(Request, header), document)
+        frames.send(outgoing, encode(replace(answer, rss_bytes=resident_bytes())), text)
         if answer.last:
             return
 
 
-def _answer(request: dict[str, Any], body: bytes) -> _Answer:
-    limits = Limits(**request["limits"])
+def _answer(request: Request, document: bytes) -> tuple[Answer, bytes]:
+    limits = request.limits
     try:
         with memory_limit(limits.memory_bytes):
-            reading = reader_for(request["kind"])(body, charset=request["charset"], limits=limits)
-            return _read(reading)
+            return _told(read_document(document, name=request.name, media_type=request.media_type, limits=limits))
     except Unreadable as error:
-        return _Answer(header={"unreadable": error.kind, "message": str(error)})
+        return Answer(unreadable=error.kind, message=str(error)[:10_000]), b""
     except ImportError as error:
-        return _Answer(header={"missing": error.name or "a parser"}, last=True)
+        return Answer(missing=error.name or "a parser", last=True), b""
     except MemoryError:
         message = f"reading it takes more than {limits.memory_bytes // 2**20} MB of memory"
-        return _Answer(header={"unreadable": "too_large", "message": message}, last=True)
+        return Answer(unreadable="too_large", message=message, last=True), b""
     except RecursionError:
-        return _Answer(
-            header={
-                "unreadable": "too_large",
-                "message": "it is nested too deeply: submit what is inside by itself",
-            },
-            last=True,
-        )
+        message = "it is nested too deeply: submit what is inside by itself"
+        return Answer(unreadable="too_large", message=message, last=True), b""
 
 
-def _read(reading: Reading) -> _Answer:
-    header = {
-        "pages": reading.pages,
-        "media_type": reading.media_type,
-        "warnings": [asdict(each) for each in reading.warnings],
-    }
-    return _Answer(header=header, text=reading.text.encode())
+def _told(reading: Reading) -> tuple[Answer, bytes]:
+    answer = Answer(media_type=reading.media_type, pages=reading.pages, warnings=reading.warnings)
+    return answer, reading.text.encode()
 
 
 if __name__ == "__main__":

@@ -1,17 +1,24 @@
-"""The formats that a parser reads, each by a module of its own, and the names of those that none reads yet.
+"""A document to text, by its format's module; and the names of the formats that none reads yet.
 
-A format's module has one function, ``read_body(body, *, charset, limits) -> Reading``, and is imported only
-in the process that parses. To add a format, write the module and name it here.
+A format's module has one function, ``read_body(body, *, charset, limits) -> Reading``, and runs only in the
+process that parses. That one imports all of them before it gives up its rights, so what a module needs is imported
+at its top. To add a format, write the module and name it here.
 """
 
 from __future__ import annotations
 
+import encodings
 import importlib
+import pkgutil
+from collections.abc import Iterator
+from contextlib import suppress
+from types import ModuleType
 from typing import Protocol, cast
 
 from docmill.errors import Unreadable
 from docmill.reading import media
-from docmill.reading.values import Limits, Reading
+from docmill.reading.plain import read_text
+from docmill.reading.values import Limits, Reading, reading_of, warned
 
 _MODULES = {
     media.PDF: "docmill.reading.pdf",
@@ -50,13 +57,49 @@ class FormatReader(Protocol):
     def __call__(self, body: bytes, *, charset: str | None, limits: Limits) -> Reading: ...
 
 
-def require_supported(kind: str) -> None:
+def read_document(body: bytes, *, name: str = "", media_type: str | None = None, limits: Limits) -> Reading:
+    """The text of a document of any kind, told by its bytes, what it was declared to be, and its name.
+
+    Raises Unreadable, and ImportError where its parser is not installed.
+    """
+    kind = media.media_type(body[: media.HEAD], name, media_type)
+    if not body:
+        return _nothing(kind)
+    charset = media.charset(media_type)
+    if media.is_text(kind):
+        return read_text(body, kind, charset=charset, limits=limits)
+    _require_supported(kind)
+    return _reader_for(kind)(body, charset=charset, limits=limits)
+
+
+def _nothing(kind: str) -> Reading:
+    """An empty text is a text; a PDF without a byte is none."""
+    if media.is_text(kind) or kind in (media.HTML, media.EMAIL):
+        return reading_of("", kind, warnings=[warned("no_bytes")])
+    raise Unreadable("corrupt", "the file has no bytes: it was lost on its way; submit it again")
+
+
+def _require_supported(kind: str) -> None:
     """Raises Unreadable (unsupported) for a kind that no module reads; the message names it and what is read."""
     if kind not in _MODULES:
         message = f"the file is {_NAMES.get(kind, f'of the kind {kind}')}, which is not read; {SUPPORTED} are"
         raise Unreadable("unsupported", message)
 
 
-def reader_for(kind: str) -> FormatReader:
+def _reader_for(kind: str) -> FormatReader:
     """The function that reads a supported kind. Raises ImportError where its parser is not installed."""
     return cast(FormatReader, importlib.import_module(_MODULES[kind]).read_body)
+
+
+def preload() -> None:
+    """Imports all that any format needs, so that later nothing has to be opened; what is not installed is missed
+    when it is asked for.
+    """
+    modules = [*_MODULES.values(), "charset_normalizer", *_modules_in(encodings)]
+    for module in dict.fromkeys(modules):
+        with suppress(ImportError):
+            importlib.import_module(module)
+
+
+def _modules_in(package: ModuleType) -> Iterator[str]:
+    return (f"{package.__name__}.{found.name}" for found in pkgutil.iter_modules(package.__path__))

@@ -1,55 +1,78 @@
-"""How a reader and its child process talk over pipes: frames of a JSON header and raw bytes.
+"""How a reader and its child process talk over pipes: frames of a header and a body.
 
-A frame is two big-endian lengths (4 bytes for the header, 8 for the body), the header, and the body. A
-document and its text go as raw bytes, because JSON would copy and escape them.
+A frame is two big-endian lengths (4 bytes for the header, 8 for the body), the header, and the body. The header is
+JSON (:mod:`docmill.reading.messages`); a document and its text go as raw bytes, because JSON would copy and escape
+them.
 """
 
 from __future__ import annotations
 
-import json
 import os
+import select
 import struct
-from typing import Any
+from collections.abc import Callable
+from typing import TypeAlias
 
+__all__ = ["MAX_HEADER", "FrameBroken", "PipeEnded", "Wait", "receive", "send"]
+
+MAX_HEADER = 4 * 2**20
 _LENGTHS = struct.Struct(">IQ")
-_MAX_HEADER = 4 * 2**20
 _CHUNK = 2**20
+
+Wait: TypeAlias = Callable[[int, int], None]
+"""Waits until something can be read from a pipe (``select.POLLIN``) or written to it (``select.POLLOUT``)."""
 
 
 class FrameBroken(Exception):
-    """The other side closed the pipe, or does not speak this protocol."""
+    """The other side does not speak this protocol."""
 
 
-def send(fd: int, header: dict[str, Any], body: bytes = b"") -> None:
-    """Writes one frame. Raises FrameBroken where nobody reads any more."""
-    encoded = json.dumps(header).encode()
+class PipeEnded(FrameBroken):
+    """The other side is gone."""
+
+
+def wait_for_ever(fd: int, event: int) -> None:
+    """What the child does while there is no document."""
+    poll = select.poll()
+    poll.register(fd, event)
+    poll.poll()
+
+
+def send(fd: int, header: bytes, body: bytes = b"", *, wait: Wait = wait_for_ever) -> None:
+    """Writes one frame. Raises PipeEnded where nobody reads any more, and what ``wait`` raises."""
     try:
-        _write(fd, _LENGTHS.pack(len(encoded), len(body)) + encoded)
-        _write(fd, body)
+        _write(fd, _LENGTHS.pack(len(header), len(body)) + header, wait)
+        _write(fd, body, wait)
     except BrokenPipeError as error:
-        raise FrameBroken("nobody reads the pipe") from error
+        raise PipeEnded("nobody reads the pipe") from error
 
 
-def receive(fd: int, *, max_body: int) -> tuple[dict[str, Any], bytes]:
-    """The next frame. Raises FrameBroken where the pipe ends first, or a length is beyond what is allowed."""
-    header_length, body_length = _LENGTHS.unpack(_read(fd, _LENGTHS.size))
-    if header_length > _MAX_HEADER or body_length > max_body:
+def receive(fd: int, *, max_body: int, wait: Wait = wait_for_ever) -> tuple[bytes, bytes]:
+    """The next frame. Raises PipeEnded, and FrameBroken where a length is beyond what is allowed."""
+    header_length, body_length = _LENGTHS.unpack(_read(fd, _LENGTHS.size, wait))
+    if header_length > MAX_HEADER or body_length > max_body:
         raise FrameBroken("a frame is longer than allowed")
-    header = json.loads(_read(fd, header_length))
-    return header, _read(fd, body_length)
+    return _read(fd, header_length, wait), _read(fd, body_length, wait)
 
 
-def _write(fd: int, data: bytes) -> None:
+def _write(fd: int, data: bytes, wait: Wait) -> None:
     view = memoryview(data)
     while view:
-        view = view[os.write(fd, view[:_CHUNK]) :]
+        try:
+            view = view[os.write(fd, view[:_CHUNK]) :]
+        except BlockingIOError:
+            wait(fd, select.POLLOUT)
 
 
-def _read(fd: int, length: int) -> bytes:
+def _read(fd: int, length: int, wait: Wait) -> bytes:
     data = bytearray()
     while len(data) < length:
-        chunk = os.read(fd, min(_CHUNK, length - len(data)))
+        try:
+            chunk = os.read(fd, min(_CHUNK, length - len(data)))
+        except BlockingIOError:
+            wait(fd, select.POLLIN)
+            continue
         if not chunk:
-            raise FrameBroken("the pipe ended")
+            raise PipeEnded("the pipe ended")
         data += chunk
     return bytes(data)

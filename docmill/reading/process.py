@@ -4,29 +4,37 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
-from typing import Any
 
 import docmill
 from docmill.errors import Misconfigured
 from docmill.reading import frames
+from docmill.reading.messages import Answer, Garbled, Greeting, Request, decode, encode
 
-_START_TIMEOUT_S = 60.0
-_END_TIMEOUT_S = 10.0
-_MAX_BYTES_A_CHAR = 4
+COMMAND = (sys.executable, "-P", "-B", "-m", "docmill.reading.child")
+"""The child's; its parent's process id follows."""
+START_TIMEOUT_S = 60.0
+END_TIMEOUT_S = 10.0
+EXIT_TIMEOUT_S = 2.0
+"""From the end of its pipe to its own."""
+MAX_BYTES_A_CHAR = 4
 
 # Where allocations fail, PDFium and other C++ code abort; the kernel kills what it has no memory for.
 _OUT_OF_MEMORY = frozenset({-signal.SIGABRT, -signal.SIGKILL})
 
 
 class ProcessEnded(Exception):
-    """The child ended before it answered: at the deadline, for want of memory, or by a crash."""
+    """The child ended before it answered: at the deadline, for want of memory, by a crash, or by an answer that
+    was none.
+    """
 
-    def __init__(self, *, exit_code: int | None, expired: bool, took_it: bool) -> None:
+    def __init__(self, *, exit_code: int | None, expired: bool = False, took_it: bool = True) -> None:
         super().__init__(f"the reading process ended with {exit_code}")
         self.took_it = took_it
         """Whether it had the document, and may have ended because of it."""
@@ -48,16 +56,11 @@ class ReadingProcess:
         self._started = threading.Event()
         self._ended = threading.Event()
         self._reaping = threading.Lock()
+        self._greeting: Greeting | None = None
         threading.Thread(target=self._keep, name="docmill-reader", daemon=True).start()
         self._started.wait()
         if self._failure is not None:
             raise Misconfigured(f"the reading process cannot be started: {self._failure}")
-        try:
-            self._greet()
-        except BaseException:
-            # Nobody else knows of the child, so an interrupt here would leave it behind.
-            self.close()
-            raise
 
     @property
     def pid(self) -> int:
@@ -67,33 +70,51 @@ class ReadingProcess:
     def alive(self) -> bool:
         return not self._ended.is_set()
 
-    def ask(
-        self, header: dict[str, Any], body: bytes, *, timeout_s: float, max_chars: int
-    ) -> tuple[dict[str, Any], bytes]:
-        """The child's answer to one frame. Raises ProcessEnded, after which this process is of no more use."""
-        expired = threading.Event()
-        timer = threading.Timer(timeout_s, self._expire, [expired])
-        timer.daemon = True
-        timer.start()
+    def greet(self) -> Greeting:
+        """What the child may do, once it is ready. Raises Misconfigured where it does not come so far."""
+        if self._greeting is None:
+            self._greeting = self._first_frame()
+        return self._greeting
+
+    def ask(self, request: Request, document: bytes) -> tuple[Answer, bytes]:
+        """The child's answer about one document, and its text.
+
+        Raises ProcessEnded, after which this process is of no more use; Misconfigured where it never was.
+        """
+        self.greet()
+        patience = _Patience(request.limits.timeout_s)
         took_it = False
         try:
-            frames.send(self._input, header, body)
+            frames.send(self._input, encode(request), document, wait=patience.wait)
             took_it = True
-            return frames.receive(self._output, max_body=max_chars * _MAX_BYTES_A_CHAR)
-        except frames.FrameBroken as error:
-            self.close()
-            raise ProcessEnded(
-                exit_code=self._process.returncode, expired=expired.is_set(), took_it=took_it
-            ) from error
-        finally:
-            timer.cancel()
+            most = request.limits.max_text_chars * MAX_BYTES_A_CHAR
+            header, text = frames.receive(self._output, max_body=most, wait=patience.wait)
+            return decode(Answer, header), text
+        except _Expired as error:
+            self.kill()
+            raise ProcessEnded(exit_code=self._process.returncode, expired=True) from error
+        except frames.PipeEnded as error:
+            self._ended.wait(EXIT_TIMEOUT_S)
+            self.kill()
+            raise ProcessEnded(exit_code=self._process.returncode, took_it=took_it) from error
+        except (frames.FrameBroken, Garbled) as error:
+            self.kill()
+            raise ProcessEnded(exit_code=None) from error
 
     def close(self) -> None:
         """Ends the child, if it has not ended by itself, and closes the pipes."""
         self._close_pipes()
         if not self._ended.wait(0.2):
-            self._kill()
-        self._ended.wait(_END_TIMEOUT_S)
+            self.kill()
+
+    def kill(self) -> None:
+        """Ends the child at once, and closes the pipes."""
+        self._close_pipes()
+        with self._reaping:
+            if not self._ended.is_set():
+                with contextlib.suppress(ProcessLookupError):  # it has ended by itself
+                    os.kill(self._process.pid, signal.SIGKILL)
+        self._ended.wait(END_TIMEOUT_S)
 
     def abandon(self) -> None:
         """Lets go of the child after a fork: it is the parent's, which still uses it."""
@@ -134,28 +155,16 @@ class ReadingProcess:
             self._popen.wait()
             self._ended.set()
 
-    def _greet(self) -> None:
-        timer = threading.Timer(_START_TIMEOUT_S, self._kill)
-        timer.daemon = True
-        timer.start()
+    def _first_frame(self) -> Greeting:
         try:
-            frames.receive(self._output, max_body=0)
-        except frames.FrameBroken as error:
-            self._ended.wait(_END_TIMEOUT_S)
+            header, _ = frames.receive(self._output, max_body=0, wait=_Patience(START_TIMEOUT_S).wait)
+            return decode(Greeting, header)
+        except (frames.FrameBroken, Garbled, _Expired) as error:
+            self.kill()
             message = f"the reading process ended at its start with {self._process.returncode}"
-            raise Misconfigured(f"{message}: `{sys.executable} -m docmill.reading.child` says why") from error
-        finally:
-            timer.cancel()
-
-    def _expire(self, expired: threading.Event) -> None:
-        expired.set()
-        self._kill()
-
-    def _kill(self) -> None:
-        with self._reaping:
-            if not self._ended.is_set():
-                with contextlib.suppress(ProcessLookupError):  # it has ended by itself
-                    os.kill(self._process.pid, signal.SIGKILL)
+            raise Misconfigured(
+                f"{message}: `{sys.executable} -m docmill.reading.child {os.getpid()}` says why"
+            ) from error
 
     def _close_pipes(self) -> None:
         for pipe in (self._process.stdin, self._process.stdout):
@@ -163,10 +172,27 @@ class ReadingProcess:
                 pipe.close()
 
 
+class _Expired(Exception):
+    """The child took too long."""
+
+
+class _Patience:
+    """How long is waited for the child, from now on."""
+
+    def __init__(self, timeout_s: float) -> None:
+        self._until = time.monotonic() + timeout_s
+
+    def wait(self, fd: int, event: int) -> None:
+        poll = select.poll()
+        poll.register(fd, event)
+        if not poll.poll(max(0.0, self._until - time.monotonic()) * 1000):
+            raise _Expired
+
+
 def _start() -> subprocess.Popen[bytes]:
     # Neither the folder it starts in nor the environment of the parent, with its keys, reach the child.
-    return subprocess.Popen(
-        [sys.executable, "-P", "-B", "-m", "docmill.reading.child", str(os.getpid())],
+    popen = subprocess.Popen(
+        [*COMMAND, str(os.getpid())],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         bufsize=0,
@@ -174,6 +200,10 @@ def _start() -> subprocess.Popen[bytes]:
         env=_environment(),
         start_new_session=True,
     )
+    for pipe in (popen.stdin, popen.stdout):
+        assert pipe is not None  # noqa: S101 - they were opened as pipes; mypy cannot know
+        os.set_blocking(pipe.fileno(), False)
+    return popen
 
 
 def _environment() -> dict[str, str]:

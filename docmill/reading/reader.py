@@ -5,19 +5,18 @@ from __future__ import annotations
 import os
 import threading
 import weakref
-from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, cast
+from typing import Self
 
-from docmill.errors import Misconfigured, Unreadable, UnreadableKind
-from docmill.reading.formats import require_supported
-from docmill.reading.media import EMAIL, HEAD, HTML, charset, is_text, media_type
-from docmill.reading.plain import read_text
+from docmill.errors import Misconfigured, Unreadable
+from docmill.reading.messages import Answer, Garbled, Greeting, Request
 from docmill.reading.process import ProcessEnded, ReadingProcess
-from docmill.reading.values import DEFAULT_LIMITS, Limits, Reading, reading_of, warned
+from docmill.reading.values import DEFAULT_LIMITS, Limits, Reading
+from docmill.storable import storable_text
 
 _MEGABYTE = 2**20
+LONGEST_NAME = 255
 
 
 class Reader:
@@ -61,15 +60,24 @@ class Reader:
         """The text of a document that is in memory; as ``read`` otherwise. ``name`` helps to tell its kind."""
         limits = limits or self.limits
         _require_size(len(body), limits)
-        kind = _kind(body, name or "", media_type)
-        if not body:
-            return _nothing(kind)
-        if is_text(kind):
-            return read_text(body, kind, charset=charset(media_type), limits=limits)
-        require_supported(kind)
-        request = {"kind": kind, "charset": charset(media_type), "limits": asdict(limits)}
+        told = (_words((name or "")[-LONGEST_NAME:]), _words((media_type or "")[:LONGEST_NAME]))
+        request = Request(name=told[0], media_type=told[1], limits=limits)
         with self._turn:
-            return _reading(*self._ask(request, body, limits))
+            answer, text = self._ask(request, body)
+            if answer.missing is not None:
+                raise Misconfigured(f"reading it needs the package {answer.missing}: install docmill[app]")
+            if answer.unreadable is not None:
+                raise Unreadable(answer.unreadable, storable_text(answer.message))
+            try:
+                return answer.reading(text)
+            except Garbled as error:
+                self._replace()
+                raise Unreadable("corrupt", f"the parser broke on it ({error})") from error
+
+    def confinement(self) -> Greeting:
+        """What the child may do. Raises Misconfigured where it cannot be started."""
+        with self._turn:
+            return self._running().greet()
 
     def close(self) -> None:
         """Ends the child process. The next document would start another."""
@@ -84,35 +92,38 @@ class Reader:
     ) -> None:
         self.close()
 
-    def _ask(self, request: dict[str, Any], body: bytes, limits: Limits) -> tuple[dict[str, Any], bytes]:
+    def _ask(self, request: Request, document: bytes, *, again: bool = True) -> tuple[Answer, bytes]:
         process = self._running()
         try:
-            header, text = process.ask(request, body, timeout_s=limits.timeout_s, max_chars=limits.max_text_chars)
+            answer, text = process.ask(request, document)
         except ProcessEnded as end:
-            self._process = None
-            if not end.took_it and self._documents:
-                return self._ask(request, body, limits)  # it ended between two documents
-            raise _explained(end, limits) from end
+            self._replace()
+            if again and not end.took_it:
+                return self._ask(request, document, again=False)  # it ended between two documents
+            raise _explained(end, request.limits) from end
         except BaseException:
             # An answer that nobody took, as after a time limit's exception, must not meet the next question.
             self._retire()
             raise
         self._documents += 1
-        if self._is_worn(header):
-            self._retire()
-        return header, text
+        if self._is_worn(answer):
+            self._replace()
+        return answer, text
 
     def _running(self) -> ReadingProcess:
-        if self._process is not None and not self._process.alive:
-            self._retire()
-        if self._process is None:
-            self._process = ReadingProcess()
-            self._documents = 0
+        if self._process is None or not self._process.alive:
+            self._replace()
+        assert self._process is not None  # noqa: S101 - it was just made; mypy cannot know
         return self._process
 
-    def _is_worn(self, header: dict[str, Any]) -> bool:
-        full = self._documents >= self._max_documents
-        return full or bool(header["last"]) or int(header["rss_bytes"]) > self._max_rss_bytes
+    def _replace(self) -> None:
+        """Starts another child at once, so that it is ready when the next document comes."""
+        self._retire()
+        self._process = ReadingProcess()
+        self._documents = 0
+
+    def _is_worn(self, answer: Answer) -> bool:
+        return answer.last or self._documents >= self._max_documents or answer.rss_bytes > self._max_rss_bytes
 
     def _retire(self) -> None:
         if self._process is not None:
@@ -138,15 +149,9 @@ def _forget_parents() -> None:
 os.register_at_fork(after_in_child=_forget_parents)
 
 
-def _nothing(kind: str) -> Reading:
-    """An empty text is a text; a PDF without a byte is none."""
-    if is_text(kind) or kind in (HTML, EMAIL):
-        return reading_of("", kind, warnings=[warned("no_bytes")])
-    raise Unreadable("corrupt", "the file has no bytes: it was lost on its way; submit it again")
-
-
-def _kind(body: bytes, name: str, declared: str | None) -> str:
-    return media_type(body[:HEAD], name, declared)
+def _words(told: str) -> str:
+    """What somebody calls a document, or its kind, without half characters."""
+    return told.encode("utf-8", errors="replace").decode()
 
 
 def _load(path: Path, limits: Limits) -> bytes:
@@ -172,14 +177,5 @@ def _explained(end: ProcessEnded, limits: Limits) -> Unreadable:
         return Unreadable(
             "too_large", f"reading it takes more than {limits.memory_bytes // _MEGABYTE} MB of memory"
         )
-    return Unreadable("corrupt", f"the parser crashed on it (exit code {end.exit_code})")
-
-
-def _reading(header: dict[str, Any], text: bytes) -> Reading:
-    if "missing" in header:
-        raise Misconfigured(f"reading it needs the package {header['missing']}: install docmill[app]")
-    if "unreadable" in header:
-        raise Unreadable(cast(UnreadableKind, header["unreadable"]), header["message"])
-    warnings = [warned(each["kind"], each["where"], count=each["count"]) for each in header["warnings"]]
-    pages = tuple(header["pages"])
-    return reading_of(text.decode(), header["media_type"], pages=pages, warnings=warnings)
+    how = "gave no answer" if end.exit_code is None else f"ended with exit code {end.exit_code}"
+    return Unreadable("corrupt", f"the parser crashed on it, and {how}: save it again")

@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from docmill.errors import Unreadable
+from docmill.storable import storable_text
 
 MEGABYTE = 2**20
 MOST_PLACES = 100
 """That one warning names; its count has them all."""
+LONGEST_PLACE = 200
+"""In characters: a sheet or an attachment may be called anything."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +87,8 @@ class ReadingWarning:
 def warned(kind: WarningKind, where: Iterable[str] = (), *, count: int | None = None) -> ReadingWarning:
     """A warning that counts its places, unless it happened more often than there are places to tell."""
     places = tuple(where)
-    return ReadingWarning(kind=kind, count=count or len(places) or 1, where=places[:MOST_PLACES])
+    told = tuple(storable_text(place, LONGEST_PLACE) for place in places[:MOST_PLACES])
+    return ReadingWarning(kind=kind, count=count or len(places) or 1, where=told)
 
 
 def warnings_of(counts: Mapping[WarningKind, int]) -> list[ReadingWarning]:

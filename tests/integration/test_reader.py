@@ -18,28 +18,9 @@ from PIL import Image, ImageDraw, ImageFont
 
 from docmill.errors import Unreadable
 from docmill.reading import Limits, Reader, image, ocr, read
+from tests.documents import pdf
 
 DATA = Path(__file__).parents[3] / "shared/data/3_formats/dev"
-
-
-def pdf(*pages: str) -> bytes:
-    """A PDF with a line of text on each page; readers rebuild the table of contents that it lacks."""
-    kids = " ".join(f"{10 + 2 * number} 0 R" for number in range(len(pages)))
-    parts = [
-        "%PDF-1.4",
-        "1 0 obj <</Type /Catalog /Pages 2 0 R>> endobj",
-        f"2 0 obj <</Type /Pages /Count {len(pages)} /Kids [{kids}]>> endobj",
-        "3 0 obj <</Type /Font /Subtype /Type1 /BaseFont /Helvetica>> endobj",
-    ]
-    for number, text in enumerate(pages):
-        page, content = 10 + 2 * number, 11 + 2 * number
-        stream = f"BT /F1 12 Tf 50 700 Td ({text}) Tj ET"
-        parts += [
-            f"{page} 0 obj <</Type /Page /Parent 2 0 R /MediaBox [0 0 600 800]",
-            f"/Contents {content} 0 R /Resources <</Font <</F1 3 0 R>>>>>> endobj",
-            f"{content} 0 obj <</Length {len(stream)}>> stream\n{stream}\nendstream endobj",
-        ]
-    return "\n".join([*parts, "trailer <</Root 1 0 R>>", "%%EOF"]).encode()
 
 
 @pytest.fixture
@@ -134,6 +115,18 @@ def test_a_child_that_dies_at_work_makes_the_file_unreadable(reader: Reader) -> 
     with pytest.raises(Unreadable, match="more than 512 MB of memory"):
         reader.read_bytes(pdf("b"))
     assert reader.read_bytes(pdf("c")).text == "c"
+
+
+@pytest.mark.parametrize("body", [b"a text", b"<html><p>a page"])
+def test_whatever_kind_it_is_the_child_reads_it(reader: Reader, body: bytes) -> None:
+    """Else a text that takes for ever would hold the worker itself."""
+    reader.read_bytes(body)
+    child = psutil.Process(child_pid())
+    child.suspend()
+    with pytest.raises(Unreadable) as caught:
+        reader.read_bytes(body, limits=Limits(timeout_s=0.2))
+    assert caught.value.kind == "timeout"
+    assert not child.is_running()
 
 
 def test_an_interrupted_reading_leaves_no_answer_for_the_next_file(

@@ -1,0 +1,95 @@
+"""What a reader asks of its child process, and what the child answers, as the headers of frames.
+
+The child has other people's files in its memory, so its answers are taken for as foreign as the files are: each
+field is checked before any of it is believed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any, TypeVar
+
+from pydantic import Field, TypeAdapter, ValidationError
+
+from docmill.errors import UnreadableKind
+from docmill.reading.values import Limits, Reading, ReadingWarning, reading_of, warned
+from docmill.storable import is_storable, storable_text
+
+__all__ = ["Answer", "Garbled", "Greeting", "Request", "decode", "encode"]
+
+_Word = Annotated[str, Field(max_length=200)]
+_Count = Annotated[int, Field(ge=0)]
+_MOST_WARNINGS = 1000
+
+_Message = TypeVar("_Message")
+
+
+class Garbled(Exception):
+    """A message that its sender cannot have meant."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Greeting:
+    """The child is ready, and confined so far as the kernel allows it."""
+
+    uid: _Count
+    network: bool
+    """Whether it can still reach the network."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """A document, whose bytes are the frame's body."""
+
+    name: str
+    media_type: str
+    """As somebody declared it; empty where nobody did."""
+    limits: Limits
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """A reading, whose text is the frame's body; or why there is none."""
+
+    media_type: _Word = ""
+    pages: tuple[_Count, ...] = ()
+    warnings: Annotated[tuple[ReadingWarning, ...], Field(max_length=_MOST_WARNINGS)] = ()
+    unreadable: UnreadableKind | None = None
+    message: Annotated[str, Field(max_length=10_000)] = ""
+    """Why it is unreadable."""
+    missing: _Word | None = None
+    """The package without which such a document cannot be read."""
+    rss_bytes: _Count = 0
+    """What the child holds in memory after it."""
+    last: bool = False
+    """Whether the child ends now, because it may be damaged."""
+
+    def reading(self, body: bytes) -> Reading:
+        """The reading that this answer and its frame's body are. Raises Garbled."""
+        try:
+            text = body.decode()
+        except UnicodeDecodeError as error:
+            raise Garbled("the text is no UTF-8") from error
+        if not is_storable(text):
+            raise Garbled("the text cannot be stored")
+        if list(self.pages) != sorted(self.pages) or max(self.pages, default=0) > len(text):
+            raise Garbled("the pages are no places in the text")
+        warnings = [warned(each.kind, each.where, count=each.count) for each in self.warnings]
+        return reading_of(text, storable_text(self.media_type), pages=self.pages, warnings=warnings)
+
+
+_ADAPTERS: dict[type, TypeAdapter[Any]] = {each: TypeAdapter(each) for each in (Greeting, Request, Answer)}
+
+
+def encode(message: Greeting | Request | Answer) -> bytes:
+    """The message as a frame's header."""
+    return _ADAPTERS[type(message)].dump_json(message)
+
+
+def decode(kind: type[_Message], header: bytes) -> _Message:
+    """A frame's header as the message that it must be. Raises Garbled."""
+    try:
+        message: _Message = _ADAPTERS[kind].validate_json(header)
+    except ValidationError as error:
+        raise Garbled(f"no {kind.__name__.lower()}: {error.error_count()} fields are wrong") from error
+    return message

@@ -1,0 +1,150 @@
+"""What the process that parses files is not able to do."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from docmill.reading import Reader
+from tests.documents import SAMPLES, WORDS
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="the limits are Linux's")
+
+
+@pytest.fixture(scope="module")
+def reader() -> Iterator[Reader]:
+    with Reader() as made:
+        yield made
+
+
+@pytest.fixture
+def child(reader: Reader) -> psutil.Process:
+    reader.read_bytes(b"a text")
+    return process_of(reader)
+
+
+def process_of(reader: Reader) -> psutil.Process:
+    assert reader._process is not None
+    return psutil.Process(reader._process.pid)
+
+
+def status(child: psutil.Process) -> dict[str, str]:
+    lines = Path(f"/proc/{child.pid}/status").read_text().splitlines()
+    return {name: value.strip() for name, _, value in (line.partition(":") for line in lines)}
+
+
+def run(code: str) -> str:
+    """What a process prints that was confined first."""
+    confined = (
+        "from docmill.reading.confinement import confine\nimport os, socket, sys\nopen_network = confine()\n"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", confined + textwrap.dedent(code)], capture_output=True, text=True, check=False
+    )
+    assert found.returncode == 0, found.stderr
+    return found.stdout.strip()
+
+
+@linux
+def test_it_has_neither_the_keys_nor_the_environment_of_its_parent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("DOCMILL_LLM_API_KEY", "sk-secret")
+    with Reader() as reader:
+        reader.read_bytes(b"a text")
+        found = process_of(reader).environ()
+    assert set(found) <= {"PYTHONPATH", "PYTHONUTF8", "LC_ALL", "LC_CTYPE"}
+
+
+@linux
+def test_it_cannot_gain_rights(child: psutil.Process) -> None:
+    found = status(child)
+    assert found["NoNewPrivs"] == "1"
+    assert found["Seccomp"] == "2"
+
+
+@linux
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_under_root_it_is_a_user_of_its_own_without_rights(child: psutil.Process) -> None:
+    found = status(child)
+    users = set(found["Uid"].split() + found["Gid"].split())
+    assert len(users) == 1
+    assert int(users.pop()) not in {0, *(each.uids().real for each in psutil.process_iter() if each != child)}
+    assert found["Groups"] == ""
+    assert {found[name].strip("0") for name in ("CapInh", "CapPrm", "CapEff", "CapAmb")} == {""}
+
+
+@linux
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "aarch64"), reason="no filter for this machine")
+@pytest.mark.parametrize("family", ["AF_INET", "AF_INET6", "AF_UNIX", "AF_NETLINK"])
+def test_it_reaches_no_network(family: str) -> None:
+    assert (
+        run(f"""
+        try:
+            socket.socket(socket.{family})
+        except PermissionError:
+            print(open_network)
+        """)
+        == "False"
+    )
+
+
+@linux
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_it_reads_nobody_s_files(tmp_path: Path) -> None:
+    secret = tmp_path / "docmill.toml"
+    secret.write_text("key")
+    secret.chmod(0o600)
+    assert (
+        run(f"""
+        try:
+            open({str(secret)!r})
+        except PermissionError:
+            print("closed")
+        """)
+        == "closed"
+    )
+
+
+def test_nothing_is_imported_or_opened_for_a_document() -> None:
+    """Where the code lies in a closed folder, as root's home is, nothing of it can be opened later."""
+    found = subprocess.run(
+        [sys.executable, "-c", WATCHED], input=repr(SAMPLES), capture_output=True, text=True, check=False
+    )
+    assert found.returncode == 0, found.stderr
+    assert found.stdout == ""
+
+
+WATCHED = """
+import ast, sys
+documents = ast.literal_eval(sys.stdin.read())
+from docmill.errors import Unreadable
+from docmill.reading.formats import preload, read_document
+from docmill.reading.values import Limits
+preload()
+told = []
+def watch(event, arguments):
+    if event == "import" or (event == "open" and isinstance(arguments[0], str)):
+        told.append((name, event, arguments[0]))
+sys.addaudithook(watch)
+for name, body in documents.items():
+    try:
+        read_document(body, name=name, limits=Limits())
+    except Unreadable:
+        pass
+for each in told:
+    print(*each)
+"""
+
+
+@pytest.mark.parametrize("name", [name for name in SAMPLES if name not in ("a.png", "a.json", "a.msg")])
+def test_each_format_is_read_there(reader: Reader, name: str) -> None:
+    assert WORDS in reader.read_bytes(SAMPLES[name], name=name).text.replace("\xa0", " ")
