@@ -6,10 +6,11 @@ of its standard (ISO/IEC 29500), which differ in their namespaces only.
 
 from __future__ import annotations
 
+import io
 import posixpath
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeAlias
@@ -85,7 +86,7 @@ class Package:
     @cached_property
     def main(self) -> Part:
         """The part that the package is about. Raises Unreadable (corrupt) where there is none."""
-        for kind, target in self._targets("").values():
+        for kind, target in self.targets_of("").values():
             if kind == "officeDocument":
                 part = self.part(target)
                 if part is not None:
@@ -95,7 +96,7 @@ class Package:
     def part(self, name: str) -> Part | None:
         """Returns a part; None where the package lacks it. Raises Unreadable (corrupt) where it is broken."""
         root = self._tree(name)
-        return None if root is None else Part(name=name, root=root, targets=self._targets(name))
+        return None if root is None else Part(name=name, root=root, targets=self.targets_of(name))
 
     def related(self, part: Part, kind: str) -> Iterator[Part]:
         """Yields the parts that a part leads to by a kind of relationship."""
@@ -115,9 +116,23 @@ class Package:
         try:
             return None if stored is None else self._archive.read(stored)
         except BROKEN as error:
-            raise Unreadable(
-                "corrupt", f"{name} in it is broken ({type(error).__name__}): save it again"
-            ) from error
+            raise _broken(name, error) from error
+
+    def stream(self, name: str, kinds: Collection[str]) -> Iterator[Element]:
+        """Yields a part's elements of some local names as they come, and forgets each after that: a sheet is long.
+
+        Raises Unreadable (corrupt) where the part is broken or missing.
+        """
+        body = self.bytes_of(name)
+        if body is None:
+            raise Unreadable("corrupt", f"{name} is missing in it: save it again")
+        tags = [f"{{*}}{kind}" for kind in kinds]
+        try:
+            for _, element in etree.iterparse(io.BytesIO(body), tag=tags, resolve_entities=False, no_network=True):
+                yield element
+                element.clear()
+        except etree.LxmlError as error:
+            raise _broken(name, error) from error
 
     def names(self) -> list[str]:
         """Returns the names of all parts."""
@@ -131,13 +146,12 @@ class Package:
         try:
             root = etree.fromstring(body, parser)
         except etree.LxmlError as error:
-            raise Unreadable(
-                "corrupt", f"{name} in it is broken ({type(error).__name__}): save it again"
-            ) from error
+            raise _broken(name, error) from error
         _choose_alternates(root)
         return root
 
-    def _targets(self, name: str) -> dict[str, tuple[str, str]]:
+    def targets_of(self, name: str) -> dict[str, tuple[str, str]]:
+        """Returns what a part leads to, by the relationship's id; see :class:`Part`."""
         folder, file = posixpath.split(name)
         root = self._tree(posixpath.join(folder, "_rels", f"{file}.rels"))
         found = {}
@@ -168,3 +182,7 @@ def _says_something(branch: Element) -> bool:
     return any(
         local(element) in ("t", "textpath") and (element.text or element.attrib) for element in branch.iter()
     )
+
+
+def _broken(name: str, error: Exception) -> Unreadable:
+    return Unreadable("corrupt", f"{name} in it is broken ({type(error).__name__}): save it again")

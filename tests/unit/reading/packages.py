@@ -6,7 +6,7 @@ import io
 import zipfile
 from collections.abc import Mapping
 
-__all__ = ["docx", "odt", "package", "pptx"]
+__all__ = ["docx", "odt", "package", "pptx", "xlsx"]
 
 RELATIONSHIPS = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
 NAMESPACES = (
@@ -50,6 +50,14 @@ def pptx(*slides: str, parts: Mapping[str, str] | None = None) -> bytes:
         for n, tree in enumerate(slides)
     }
     return _office("ppt/presentation.xml", main, {**shows, **(parts or {})})
+
+
+def xlsx(rows: str, *, workbook: str = "", before: str = "", state: str = "visible", **parts: str) -> bytes:
+    """A workbook of one sheet with those rows; ``parts`` are further ones by kind, related to the workbook."""
+    listed = f'<sheets><sheet name="Sheet" state="{state}" r:id="worksheet1"/></sheets>'
+    sheet = f"<worksheet>{before}<sheetData>{rows}</sheetData></worksheet>"
+    main = f"<workbook {NAMESPACES}>{listed}{workbook}</workbook>"
+    return _office("xl/workbook.xml", main, {"worksheet1": sheet, **parts})
 
 
 def odt(body: str, *, styles: str = "") -> bytes:
