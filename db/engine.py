@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import select
 import time
+from functools import partial
 from typing import Any
 
 from psycopg import Connection
@@ -38,11 +39,20 @@ ALIVE: dict[str, int] = {
 }
 
 
-def make_engine(database_url: str, *, pool_size: int = 10, probe: bool = True) -> Engine:
+def make_engine(
+    database_url: str,
+    *,
+    pool_size: int = 10,
+    probe: bool = True,
+    pool_timeout_s: float = 30.0,
+    lock_timeout_s: float = 0.0,
+    statement_timeout_s: float = 0.0,
+) -> Engine:
     """An engine over psycopg; with ``probe``, one that has been seen to answer.
 
-    ``pool_size`` is connections for this process; more are never opened. Raises Misconfigured for an address
-    that is none, ServiceAway where nothing answers. No message shows the password.
+    ``pool_size`` is connections for this process; more are never opened. A statement that waits for a lock, or
+    runs, longer than its timeout fails with an OperationalError; 0 is for ever. Raises Misconfigured for an
+    address that is none, ServiceAway where nothing answers. No message shows the password.
     """
     try:
         url = make_url(database_url).set(drivername="postgresql+psycopg")
@@ -53,12 +63,13 @@ def make_engine(database_url: str, *, pool_size: int = 10, probe: bool = True) -
     engine = create_engine(
         url,
         pool_size=pool_size,
+        pool_timeout=pool_timeout_s,
         max_overflow=0,
         pool_use_lifo=True,  # the one used last has its statements prepared
         hide_parameters=True,  # an error's text goes to logs, and documents and replies are parameters
         connect_args={"connect_timeout": CONNECT_TIMEOUT_S, **ALIVE},
     )
-    event.listen(engine, "connect", _set_up)
+    event.listen(engine, "connect", partial(_set_up, lock_timeout_s, statement_timeout_s))
     _Guard().attach(engine)
     if not probe:
         return engine
@@ -74,7 +85,9 @@ def make_engine(database_url: str, *, pool_size: int = 10, probe: bool = True) -
     return engine
 
 
-def _set_up(connection: Connection[Any], _record: object) -> None:
+def _set_up(
+    lock_timeout_s: float, statement_timeout_s: float, connection: Connection[Any], _record: object
+) -> None:
     """Each new connection, in one round trip.
 
     Behind PgBouncer in transaction mode the next transaction may find another server process, which knows nothing
@@ -82,11 +95,12 @@ def _set_up(connection: Connection[Any], _record: object) -> None:
     """
     set_json_loads(stored.loads, connection)
     told = connection.execute(
-        "select set_config('idle_in_transaction_session_timeout', %s, false), pg_backend_pid()",
-        (f"{ABANDONED_AFTER_S}s",),
+        "select pg_backend_pid(), set_config('idle_in_transaction_session_timeout', %s, false),"
+        " set_config('lock_timeout', %s, false), set_config('statement_timeout', %s, false)",
+        [f"{seconds * 1000:.0f}ms" for seconds in (ABANDONED_AFTER_S, lock_timeout_s, statement_timeout_s)],
     ).fetchone()
     connection.commit()
-    if told is None or told[1] != connection.info.backend_pid:
+    if told is None or told[0] != connection.info.backend_pid:
         connection.prepare_threshold = None
 
 

@@ -38,6 +38,8 @@ def add(connection: Connection, tenant: str) -> str:
 
 def tenant_of(connection: Connection, key: str) -> str | None:
     """The tenant of a key that is valid; None for any other."""
+    if not (key.isascii() and key.isprintable()):
+        return None
     prefix, _, rest = key.partition("_")
     name, _, secret = rest.partition("_")
     row = connection.execute(

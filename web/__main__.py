@@ -28,6 +28,9 @@ from tasks.upkeep.tick import start_waiting
 from web.app import make_app
 from web.fleet import Fleet, Starter, running
 
+# Whoever asks is told after seconds that the database is busy: what waits holds a thread and a connection.
+POOL_TIMEOUT_S, LOCK_TIMEOUT_S, STATEMENT_TIMEOUT_S = 5.0, 5.0, 30.0
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m web", description=__doc__)
@@ -55,7 +58,12 @@ def main() -> None:
 def _services(settings: Settings) -> Iterator[Services]:
     """What routes work with; calls go out for vectors of questions alone. Raises Misconfigured, ServiceAway."""
     with ExitStack() as stack:
-        engine = make_engine(settings.need("database_url"))
+        engine = make_engine(
+            settings.need("database_url"),
+            pool_timeout_s=POOL_TIMEOUT_S,
+            lock_timeout_s=LOCK_TIMEOUT_S,
+            statement_timeout_s=STATEMENT_TIMEOUT_S,
+        )
         stack.callback(engine.dispose)
         loop = stack.enter_context(LoopThread())
         transport = HttpTransport()

@@ -18,6 +18,7 @@ from tasks.services import Services
 from web import collections, cost_page, costs, health, jobs, problems
 from web.access import BEARER, is_loopback
 from web.fleet import Fleet
+from web.health import Watches
 from web.limits import BodyLimit
 from web.problems import ProblemDetails
 from web.schemas import FileToIndex, FileWanted, JobWanted, TextToIndex
@@ -41,6 +42,7 @@ def make_app(services: Services, *, host: str, fleet: Fleet) -> FastAPI:
     app.state.engine = services.engine
     app.state.registry = services.registry
     app.state.fleet = fleet
+    app.state.watches = Watches.of(services.engine, fleet)
     app.state.keys_needed = not is_loopback(host)
     app.add_middleware(BodyLimit)
     problems.install(app)

@@ -1,25 +1,56 @@
-"""Whether the process lives, whether what it needs answers, and figures for Prometheus."""
+"""Whether the process lives, whether what it needs answers, and figures for Prometheus.
+
+Nothing here waits in line with other requests: neither for a thread nor for a connection to the database.
+"""
 
 from __future__ import annotations
 
+import asyncio
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import BaseModel
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, NullPool, create_engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from docmill.errors import ServiceAway
-from web.access import Database
+from web.access import Tenant
+from web.figures import figures
 from web.fleet import Fleet
 from web.problems import Problem, documented
+from web.watch import Watch
 
-__all__ = ["router"]
+__all__ = ["Watches", "router"]
 
 router = APIRouter(tags=["health"])
 
 ANSWERS, AWAY = "answers", "away"
+READY_WITHIN_S = 2.0
+FIGURES_WITHIN_S, FIGURES_KEPT_S = 4.0, 5.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Watches:
+    """What is looked at for readiness and for figures."""
+
+    database: Watch[None]
+    broker: Watch[None]
+    figures: Watch[bytes]
+
+    @classmethod
+    def of(cls, engine: Engine, fleet: Fleet) -> Watches:
+        # A connection of its own for each look: all of the pool's may be held by requests that hang.
+        alone = create_engine(
+            engine.url, poolclass=NullPool, connect_args={"connect_timeout": 2}, hide_parameters=True
+        )
+        return cls(
+            database=Watch(partial(_ask_database, alone), within_s=READY_WITHIN_S),
+            broker=Watch(fleet.check, within_s=READY_WITHIN_S),
+            figures=Watch(partial(figures, engine), within_s=FIGURES_WITHIN_S, kept_s=FIGURES_KEPT_S),
+        )
 
 
 class Health(BaseModel):
@@ -37,64 +68,53 @@ class Readiness(BaseModel):
 
 
 @router.get("/healthz", summary="The process lives")
-def healthz() -> Health:
+async def healthz() -> Health:
     return Health()
 
 
 @router.get("/readyz", summary="Database and broker answer", responses=documented(503))
-def readyz(request: Request, engine: Database) -> Readiness:
+async def readyz(request: Request) -> Readiness:
     """503 says what is away. While only the broker is, jobs are accepted, and start once it is back."""
-    away = {name: told for name, told in (_database(engine), _broker(request.app.state.fleet)) if told}
+    watches: Watches = request.app.state.watches
+    names = ("database", "broker")
+    looks = await asyncio.gather(*(_trouble(name, getattr(watches, name)) for name in names))
+    away = {name: told for name, told in zip(names, looks, strict=True) if told}
     if away:
-        found = {name: AWAY if name in away else ANSWERS for name in ("database", "broker")}
+        found = {name: AWAY if name in away else ANSWERS for name in names}
         raise Problem(503, "; ".join(away.values()), {"retry-after": "5"}, **found)
     return Readiness()
 
 
-def _database(engine: Engine) -> tuple[str, str | None]:
+async def _trouble(name: str, watch: Watch[None]) -> str | None:
     try:
-        with engine.connect() as connection:
-            connection.execute(text("select 1"))
+        await watch.seen()
+    except TimeoutError:
+        return f"the {name} does not answer within {READY_WITHIN_S:g} s"
     except SQLAlchemyError as error:
-        return "database", f"the database does not answer ({type(error).__name__}): start it"
-    return "database", None
-
-
-def _broker(fleet: Fleet) -> tuple[str, str | None]:
-    try:
-        fleet.check()
+        return f"the {name} does not answer ({type(error).__name__}): start it"
     except ServiceAway as error:
-        return "broker", str(error)
-    return "broker", None
+        return str(error)
+    return None
+
+
+def _ask_database(engine: Engine) -> None:
+    with engine.connect() as connection:
+        connection.execute(text("select 1"))
 
 
 METRICS: dict[int | str, dict[str, Any]] = {200: {"content": {"text/plain": {}}, "description": "Gauges"}}
 
 
 @router.get(
-    "/metrics", response_class=Response, summary="For Prometheus", responses={**METRICS, **documented(503)}
+    "/metrics",
+    response_class=Response,
+    summary="For Prometheus",
+    responses={**METRICS, **documented(401, 503)},
 )
-def metrics(engine: Database) -> Response:
-    """Read from Postgres, so that each replica tells the same of the whole fleet."""
-    return Response(_metrics(engine), media_type=CONTENT_TYPE_LATEST)
-
-
-def _metrics(engine: Engine) -> bytes:
-    registry = CollectorRegistry()
-    waiting = Gauge("docmill_jobs_open", "Jobs that have not ended", ["stage", "wait"], registry=registry)
-    slots = Gauge("docmill_worker_slots", "Slots of workers seen lately", ["queue"], registry=registry)
-    doubtful = Gauge("docmill_calls_in_doubt", "Calls of unknown outcome", registry=registry)
-    with engine.connect() as connection:
-        for row in connection.execute(
-            text("select stage, wait, count(*) as n from jobs where wait is not null group by stage, wait")
-        ):
-            waiting.labels(row.stage, row.wait).set(row.n)
-        for row in connection.execute(
-            text(
-                "select queue, sum(slots) as n from workers"
-                " where seen_at > clock_timestamp() - interval '30 s' group by queue"
-            )
-        ):
-            slots.labels(row.queue).set(row.n)
-        doubtful.set(connection.execute(text("select count(*) from calls where state = 'in_doubt'")).scalar_one())
-    return generate_latest(registry)
+async def metrics(request: Request, _: Tenant) -> Response:
+    """Beyond loopback any key will do. Figures are some seconds old."""
+    watches: Watches = request.app.state.watches
+    try:
+        return Response(await watches.figures.seen(), media_type=CONTENT_TYPE_LATEST)
+    except TimeoutError as error:
+        raise Problem(503, "the database takes too long to count: try again", {"retry-after": "5"}) from error
