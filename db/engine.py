@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import select
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
 from psycopg import Connection
 from psycopg.types.json import set_json_loads
+from sqlalchemy import Connection as SqlConnection
 from sqlalchemy import Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import ArgumentError, InterfaceError, InvalidatePoolError, OperationalError
 from sqlalchemy.exc import TimeoutError as NoConnectionFree
@@ -17,7 +20,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from db import stored
 from docmill.errors import Misconfigured, ServiceAway
 
-__all__ = ["DATABASE_AWAY", "make_engine"]
+__all__ = ["DATABASE_AWAY", "make_engine", "without_lock_timeout"]
 
 DATABASE_AWAY = (OperationalError, InterfaceError, NoConnectionFree)
 """What is raised where the database does not answer. Trying again later helps."""
@@ -102,6 +105,18 @@ def _set_up(
     connection.commit()
     if told is None or told[0] != connection.info.backend_pid:
         connection.prepare_threshold = None
+
+
+@contextmanager
+def without_lock_timeout(connection: SqlConnection) -> Iterator[None]:
+    """For what has to wait for others, however long; ``connection`` commits each statement by itself."""
+    setting = text("select set_config('lock_timeout', :value, false)")
+    before = connection.execute(text("select current_setting('lock_timeout')")).scalar_one()
+    connection.execute(setting, {"value": "0"})
+    try:
+        yield
+    finally:
+        connection.execute(setting, {"value": before})
 
 
 class _Guard:

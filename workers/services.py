@@ -31,6 +31,8 @@ log = structlog.get_logger()
 
 IO_CONNECTIONS = 10
 """To the database, a process: none is held while a model thinks."""
+LOCK_TIMEOUT_S = 30.0
+"""A statement that waits longer fails, and its message comes again: a locked table holds no thread for ever."""
 
 
 @contextmanager
@@ -40,7 +42,9 @@ def io_services(settings: Settings, *, owner: str, celery: Celery) -> Iterator[S
         registry = registry_of(settings)
         _warm_up(registry)
         # Not probed, here and below: a worker that starts while the database is away must live until it is back.
-        engine = make_engine(settings.need("database_url"), pool_size=IO_CONNECTIONS, probe=False)
+        engine = make_engine(
+            settings.need("database_url"), pool_size=IO_CONNECTIONS, probe=False, lock_timeout_s=LOCK_TIMEOUT_S
+        )
         stack.callback(engine.dispose)
         loop = stack.enter_context(LoopThread(uvloop.new_event_loop))
         transport = HttpTransport()
@@ -66,7 +70,9 @@ def io_services(settings: Settings, *, owner: str, celery: Celery) -> Iterator[S
 def cpu_services(settings: Settings, *, owner: str) -> Iterator[Services]:
     """What validate and parse need: a database, and a reader of files. One task at a time."""
     with ExitStack() as stack:
-        engine = make_engine(settings.need("database_url"), pool_size=2, probe=False)
+        engine = make_engine(
+            settings.need("database_url"), pool_size=2, probe=False, lock_timeout_s=LOCK_TIMEOUT_S
+        )
         stack.callback(engine.dispose)
         yield Services(
             settings=settings,

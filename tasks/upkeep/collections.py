@@ -11,10 +11,11 @@ import threading
 from dataclasses import dataclass, field
 
 import structlog
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from db import embeddings, statistics
+from db.engine import without_lock_timeout
 from tasks.services import Services
 
 __all__ = ["Librarian"]
@@ -61,12 +62,17 @@ class Librarian:
             self._count()
             for name in statistics.take_over(connection):
                 log.info("model_took_over", collection=name)
-            for each in statistics.unindexed(connection):
-                log.info("index_building", index=each.index)
-                statistics.build_index(connection, each)
-            for name in statistics.outdated(connection):
-                log.info("index_dropped", index=name)
-                statistics.drop_index(connection, name)
+            with without_lock_timeout(connection):
+                self._renew_indexes(connection)
+
+    def _renew_indexes(self, connection: Connection) -> None:
+        """Building and dropping beside writes waits for whoever writes, and for every dump that is being made."""
+        for each in statistics.unindexed(connection):
+            log.info("index_building", index=each.index)
+            statistics.build_index(connection, each)
+        for name in statistics.outdated(connection):
+            log.info("index_dropped", index=name)
+            statistics.drop_index(connection, name)
 
     def _count(self) -> None:
         with self.services.autocommit.connect() as connection:

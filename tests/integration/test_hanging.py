@@ -14,7 +14,7 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy import Engine, text
 
-from db.engine import make_engine
+from db.engine import make_engine, without_lock_timeout
 from tests.integration.test_api_edges import app_of
 from web.fleet import Fleet
 from workers.stack.servers import EmbeddedServers
@@ -126,3 +126,14 @@ def test_figures_of_calls_come_from_an_index(engine: Engine) -> None:
         for statement in STATEMENTS:
             plan = connection.execute(text(f"explain {statement}")).scalars().all()
             assert not [line for line in plan if "Seq Scan on calls" in line or "Seq Scan on jobs" in line], plan
+
+
+def test_what_builds_indexes_waits_for_locks_as_long_as_it_takes(patient: Engine, engine: Engine) -> None:
+    autocommit = patient.execution_options(isolation_level="AUTOCOMMIT")
+    setting = text("select current_setting('lock_timeout'), current_setting('statement_timeout')")
+    with autocommit.connect() as connection:
+        before = connection.execute(setting).one()
+        assert tuple(before) == ("1s", "2s")
+        with without_lock_timeout(connection):
+            assert connection.execute(setting).one()[0] == "0"
+        assert connection.execute(setting).one() == before
