@@ -42,6 +42,7 @@ _NAMES = {
     "application/vnd.ms-powerpoint": "a PowerPoint presentation (ppt)",
     "application/vnd.oasis.opendocument.spreadsheet": "an OpenDocument spreadsheet (ods)",
     "application/vnd.oasis.opendocument.presentation": "an OpenDocument presentation (odp)",
+    "application/vnd.ms-excel.sheet.binary.macroenabled.12": "a binary Excel workbook (xlsb)",
     "application/gzip": "a gzip file",
 }
 
@@ -63,6 +64,8 @@ def read_document(body: bytes, *, name: str = "", media_type: str | None = None,
     Raises Unreadable, and ImportError where its parser is not installed.
     """
     kind = media.media_type(body[: media.HEAD], name, media_type)
+    if body.startswith(b"PK"):
+        kind = media.office_kind(body) or kind
     if not body:
         return _nothing(kind)
     charset = media.charset(media_type)

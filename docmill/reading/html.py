@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from itertools import islice
+from collections import Counter
 
 import lxml.etree
 import lxml.html
@@ -14,33 +14,37 @@ from docmill.errors import Unreadable
 from docmill.reading.cleaning import tidy
 from docmill.reading.decoding import decode
 from docmill.reading.media import HTML
-from docmill.reading.values import Limits, Reading, reading_of, require_length
+from docmill.reading.values import Limits, Reading, WarningKind, reading_of, require_length, warnings_of
+from docmill.reading.visibility import UNSEEN, hidden_elements
 
 _META_CHARSET = re.compile(rb"<meta[^>]{0,200}?charset\s*=\s*[\"']?\s*([A-Za-z0-9_:.-]{1,40})", re.IGNORECASE)
 _XML_CHARSET = re.compile(rb"^\s*<\?xml[^>]{0,100}?encoding\s*=\s*[\"']([A-Za-z0-9_:.-]{1,40})", re.IGNORECASE)
 _DECLARATION = re.compile(r"^\s*<\?xml[^>]*\?>")
 
-# A browser shows none of these; text that no person saw must not reach a model either.
-_UNSEEN = frozenset({"script", "style", "template", "object", "embed", "iframe", "svg", "math", "datalist"})
-_HIDING = re.compile(r"(?:^|;)\s*(?:display\s*:\s*none|visibility\s*:\s*hidden)\b", re.IGNORECASE)
+SOFT_HYPHEN = "\xad"
+"""Where a word may be divided; a browser shows it only where it does divide the word."""
 
 
 def read_body(body: bytes, *, charset: str | None, limits: Limits) -> Reading:
     """The visible text of a page, its title first. Raises Unreadable (too_large for length or depth)."""
     decoded = decode(body, charset or _declared(body))
-    text = text_of(decoded.text, limits)
-    return reading_of(text, HTML, warnings=decoded.warnings)
+    unread: Counter[WarningKind] = Counter()
+    text = text_of(decoded.text, limits, unread)
+    return reading_of(text, HTML, warnings=[*decoded.warnings, *warnings_of(unread)])
 
 
-def text_of(markup: str, limits: Limits) -> str:
-    """The visible text of markup. Raises Unreadable (too_large for length or depth)."""
+def text_of(markup: str, limits: Limits, unread: Counter[WarningKind]) -> str:
+    """Returns the visible text of markup, and counts what nobody sees of it.
+
+    Raises Unreadable (too_large for length or depth).
+    """
     tree = _tree(markup)
     if tree is None:
         return ""
     _require_depth(tree, limits)
     title = " ".join((tree.findtext(".//head/title") or "").split())
-    _drop_unseen(tree)
-    text = tidy(Inscriptis(tree, ParserConfig()).get_text())
+    _drop_unseen(tree, unread)
+    text = tidy(Inscriptis(tree, ParserConfig()).get_text().replace(SOFT_HYPHEN, ""))
     require_length(len(text), limits)
     return text if not title or title in text else f"{title}\n\n{text}"
 
@@ -75,14 +79,8 @@ def _require_depth(tree: lxml.html.HtmlElement, limits: Limits) -> None:
             )
 
 
-def _drop_unseen(tree: lxml.html.HtmlElement) -> None:
-    hidden = [element for element in islice(tree.iter(), 1, None) if _is_unseen(element)]
-    for element in hidden:
+def _drop_unseen(tree: lxml.html.HtmlElement, unread: Counter[WarningKind]) -> None:
+    for element in list(hidden_elements(tree)):
         if element.getparent() is not None:
+            unread["hidden"] += element.tag not in UNSEEN and bool("".join(element.itertext()).strip())
             element.drop_tree()
-
-
-def _is_unseen(element: lxml.html.HtmlElement) -> bool:
-    if element.tag in _UNSEEN or "hidden" in element.attrib:
-        return True
-    return bool(_HIDING.search(element.get("style", "")))

@@ -2,24 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import base64
+import codecs
+import io
+import quopri
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from email import policy
 from email.errors import MessageError
+from email.generator import BytesGenerator
 from email.message import EmailMessage
 from email.parser import BytesParser
 
 from docmill.errors import Unreadable
 from docmill.reading.attachments import attached
 from docmill.reading.cleaning import clean
+from docmill.reading.cms import signed_content
 from docmill.reading.decoding import decode
 from docmill.reading.html import text_of
 from docmill.reading.media import EMAIL
-from docmill.reading.values import Limits, Reading, reading_of, require_length, warned
+from docmill.reading.values import Limits, Reading, WarningKind, reading_of, require_length, warned, warnings_of
 
 _SHOWN = ("From", "To", "Cc", "Date", "Subject")
 _ENCRYPTED = frozenset({"multipart/encrypted", "application/pgp-encrypted"})
 _PKCS7 = frozenset({"application/pkcs7-mime", "application/x-pkcs7-mime"})
+_SIGNATURES = frozenset(
+    {"application/pgp-signature", "application/pkcs7-signature", "application/x-pkcs7-signature"}
+)
+_WORD = re.compile(r"\w+")
+_FOLD = re.compile(r"\r?\n[ \t]")
 
 
 @dataclass(kw_only=True)
@@ -37,85 +50,161 @@ def read_body(body: bytes, *, charset: str | None, limits: Limits) -> Reading:
     """
     if not body.strip():
         return reading_of("", EMAIL, warnings=[warned("no_text")])
-    message = BytesParser(policy=policy.default).parsebytes(body)
-    text = clean(_render(message, charset, limits, limits.max_depth))
+    unread: Counter[WarningKind] = Counter()
+    reader = _MailReader(limits=limits, unread=unread)
+    text = clean(reader.render(_parsed(body), charset, limits.max_depth))
     require_length(len(text), limits)
-    return reading_of(text, EMAIL)
+    return reading_of(text, EMAIL, warnings=warnings_of(unread))
 
 
-def _render(message: EmailMessage, charset: str | None, limits: Limits, depth: int) -> str:
-    letter = _Letter()
-    _collect(message, letter, charset, limits, depth)
-    sections = ["\n".join(_headers(message)), *letter.bodies, *letter.attachments]
-    return "\n\n".join(section.strip("\r\n") for section in sections if section.strip())
+def _parsed(body: bytes) -> EmailMessage:
+    """The message, also behind a mark of its encoding or an empty line, at which its headers would end."""
+    return BytesParser(policy=policy.default).parsebytes(body.removeprefix(codecs.BOM_UTF8).lstrip())
 
 
-def _headers(message: EmailMessage) -> Iterator[str]:
+@dataclass(frozen=True, kw_only=True)
+class _MailReader:
+    """Reads one message, and those within it."""
+
+    limits: Limits
+    unread: Counter[WarningKind]
+
+    def render(self, message: EmailMessage, charset: str | None, depth: int) -> str:
+        """Returns the headers, the body and what is attached."""
+        letter = _Letter()
+        self._collect(message, letter, charset, depth)
+        sections = ["\n".join(_headers(message, charset)), *letter.bodies, *letter.attachments]
+        return "\n\n".join(section.strip("\r\n") for section in sections if section.strip())
+
+    def _collect(self, part: EmailMessage, letter: _Letter, charset: str | None, depth: int) -> None:
+        """Adds to ``letter`` what one part, and the parts within it, have to say."""
+        if depth <= 0:
+            raise Unreadable(
+                "too_large",
+                f"the message nests more than {self.limits.max_depth} parts: submit what is inside by itself",
+            )
+        kind = part.get_content_type()
+        if kind in _ENCRYPTED:
+            raise Unreadable("encrypted", "the message is encrypted")
+        if kind in _PKCS7:
+            letter.bodies.append(self.render(_signed(part), charset, depth - 1))
+        elif kind == "message/rfc822":
+            for message in _attached_messages(part):
+                letter.bodies.append("Attached message:\n" + self.render(message, charset, depth - 1))
+        elif kind == "multipart/alternative":
+            self._collect_wordings(_children(part), letter, charset, depth)
+        elif part.is_multipart():
+            for child in _children(part):
+                self._collect(child, letter, charset, depth - 1)
+        else:
+            self._collect_leaf(part, kind, letter, charset)
+
+    def _collect_wordings(
+        self, parts: Sequence[EmailMessage], letter: _Letter, charset: str | None, depth: int
+    ) -> None:
+        """Of several wordings each that is not the same text as another one; what is attached to any of them."""
+        wordings: list[str] = []
+        for part in parts:
+            inner = _Letter()
+            self._collect(part, inner, charset, depth - 1)
+            wordings.append("\n\n".join(body.strip("\r\n") for body in inner.bodies if body.strip()))
+            letter.attachments += inner.attachments
+        letter.bodies += different(wordings)
+
+    def _collect_leaf(self, part: EmailMessage, kind: str, letter: _Letter, charset: str | None) -> None:
+        name = _file_name(part)
+        if kind in _SIGNATURES:
+            return
+        if kind == "text/calendar" or (name is None and kind in ("text/plain", "text/html")):
+            decoded = decode(_payload(part), _charset(part) or charset)
+            letter.bodies.append(self._words(decoded.text, kind))
+            return
+        self.unread["picture"] += kind.startswith("image/")
+        letter.attachments.append(attached(name, kind, _payload(part), self.limits, self.unread))
+
+    def _words(self, text: str, kind: str) -> str:
+        if kind == "text/html":
+            return text_of(text, self.limits, self.unread)
+        # Lines of a calendar are folded: what begins with a space goes on (RFC 5545, section 3.1).
+        return _FOLD.sub("", text) if kind == "text/calendar" else text
+
+
+def different(wordings: Sequence[str]) -> list[str]:
+    """Returns the wordings without those whose words another one has as well.
+
+    Of two that say the same the first stays, which is the plain one: it is what its writer's program made of the
+    same words, without a guess at layout of ours.
+    """
+    kept: list[str] = []
+    for place, wording in enumerate(wordings):
+        later = wordings[place + 1 :]
+        if not wording or any(_says_all(other, wording) for other in kept):
+            continue
+        if any(_says_all(other, wording) and not _says_all(wording, other) for other in later):
+            continue
+        kept.append(wording)
+    return kept
+
+
+def _says_all(text: str, wording: str) -> bool:
+    """Whether a text has the words of a wording: every one with a digit, and nearly all others."""
+    words = set(_WORD.findall(wording.casefold()))
+    missing = words - set(_WORD.findall(text.casefold()))
+    return len(missing) <= len(words) // 10 and not any(any(map(str.isdigit, word)) for word in missing)
+
+
+def _headers(message: EmailMessage, charset: str | None) -> Iterator[str]:
     for name in _SHOWN:
-        value = _header(message, name)
+        value = _header(message, name, charset)
         if value:
             yield f"{name}: {value}"
 
 
-def _header(message: EmailMessage, name: str) -> str:
+def _header(message: EmailMessage, name: str, charset: str | None) -> str:
+    raw = next((str(value) for key, value in message.raw_items() if key.lower() == name.lower()), "")
+    if not raw.isascii():
+        # Sent as bytes without a word about their encoding: the body's is the likeliest.
+        sent = raw.encode("utf-8", "surrogateescape")
+        return " ".join(decode(sent, _body_charset(message) or charset).text.split())
     try:
         value = message.get(name)
     except (ValueError, LookupError, AttributeError, TypeError, MessageError):
         # The standard library's header parser trips over some that are malformed; then they are shown as sent.
-        value = next((raw for key, raw in message.raw_items() if key.lower() == name.lower()), None)
+        value = raw
     return " ".join(str(value).split()) if value is not None else ""
 
 
-def _collect(part: EmailMessage, letter: _Letter, charset: str | None, limits: Limits, depth: int) -> None:
-    """Adds to ``letter`` what one part, and the parts within it, have to say."""
-    if depth <= 0:
-        raise Unreadable(
-            "too_large", f"the message nests more than {limits.max_depth} parts: submit what is inside by itself"
-        )
-    kind = part.get_content_type()
-    _require_open(part, kind)
-    if kind == "message/rfc822":
-        letter.bodies.extend(_attached_messages(part, charset, limits, depth))
-    elif part.is_multipart():
-        for child in _worth_reading(part, kind):
-            _collect(child, letter, charset, limits, depth - 1)
-    else:
-        _collect_leaf(part, kind, letter, charset, limits)
+def _body_charset(message: EmailMessage) -> str | None:
+    return next((found for found in map(_charset, message.walk()) if found is not None), None)
 
 
-def _require_open(part: EmailMessage, kind: str) -> None:
-    sealed = kind in _PKCS7 and part.get_param("smime-type", "enveloped-data") == "enveloped-data"
-    if kind in _ENCRYPTED or sealed:
+def _signed(part: EmailMessage) -> EmailMessage:
+    """The message within a signed one. Raises Unreadable (encrypted) where it is no signed one."""
+    content = signed_content(_payload(part))
+    if content is None:
         raise Unreadable("encrypted", "the message is encrypted")
+    return _parsed(content)
 
 
-def _attached_messages(part: EmailMessage, charset: str | None, limits: Limits, depth: int) -> Iterator[str]:
-    for message in _children(part):
-        yield "Attached message:\n" + _render(message, charset, limits, depth - 1)
+def _attached_messages(part: EmailMessage) -> list[EmailMessage]:
+    """The messages of a part, which may be encoded although the standard forbids it."""
+    encoding = str(part.get("content-transfer-encoding", "")).strip().lower()
+    messages = _children(part)
+    if encoding not in ("base64", "quoted-printable") or len(messages) != 1:
+        return messages
+    written = io.BytesIO()
+    BytesGenerator(written).flatten(messages[0])
+    encoded = written.getvalue().lstrip()
+    try:
+        decoded = base64.b64decode(encoded) if encoding == "base64" else quopri.decodestring(encoded)
+    except ValueError:
+        return messages
+    return [_parsed(decoded)] if decoded.strip() else messages
 
 
 def _children(part: EmailMessage) -> list[EmailMessage]:
     payload = part.get_payload()
     return [child for child in payload if isinstance(child, EmailMessage)] if isinstance(payload, list) else []
-
-
-def _worth_reading(part: EmailMessage, kind: str) -> list[EmailMessage]:
-    """The parts that are not another wording of one that is read."""
-    children = _children(part)
-    if kind != "multipart/alternative":
-        return children
-    # Plain text is what its writer's program made of the same words, without a guess at layout of ours.
-    plain = [child for child in children if child.get_content_type() == "text/plain" and _payload(child).strip()]
-    return plain[:1] or children[-1:]
-
-
-def _collect_leaf(part: EmailMessage, kind: str, letter: _Letter, charset: str | None, limits: Limits) -> None:
-    name = _file_name(part)
-    if name is None and kind in {"text/plain", "text/html"}:
-        decoded = decode(_payload(part), _charset(part) or charset)
-        letter.bodies.append(text_of(decoded.text, limits) if kind == "text/html" else decoded.text)
-    elif kind not in {"application/pgp-signature", "application/pkcs7-signature"}:
-        letter.attachments.append(attached(name, kind, _payload(part), limits))
 
 
 def _file_name(part: EmailMessage) -> str | None:

@@ -5,7 +5,9 @@ Names lie more often than bytes do: an upload called ``scan.pdf`` that starts li
 
 from __future__ import annotations
 
+import io
 import re
+import zipfile
 from pathlib import PurePath
 
 HEAD = 4096
@@ -26,8 +28,11 @@ DOCX = _OOXML + "wordprocessingml.document"
 XLSX = _OOXML + "spreadsheetml.sheet"
 PPTX = _OOXML + "presentationml.presentation"
 
+_XLSB = "application/vnd.ms-excel.sheet.binary.macroenabled.12"
 ODT = _ODF + "text"
 OUTLOOK = "application/vnd.ms-outlook"
+_MAINS = {"word/document": DOCX, "xl/workbook.xml": XLSX, "xl/workbook.bin": _XLSB, "ppt/presentation": PPTX}
+"""By what the main part of a package is called."""
 PICTURES = frozenset({"image/png", "image/jpeg", "image/tiff", "image/gif", "image/bmp", "image/webp"})
 """What OCR can read."""
 
@@ -135,6 +140,25 @@ def media_type(head: bytes, name: str = "", declared: str | None = None) -> str:
     by_name = _SUFFIXES.get(PurePath(name.lower()).suffix)
     said = _said(declared) or by_name
     return _by_signature(head, by_name or said) or _by_markup(head, said) or said or _by_headers(head)
+
+
+def office_kind(body: bytes) -> str | None:
+    """The kind of the Office document that a zip archive is, by what lies in it; None for other archives."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(body)) as archive:
+            names = [name.lower() for name in archive.namelist()]
+            written = _written(archive) if "mimetype" in names[:1] else ""
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError, KeyError, ValueError):
+        return None
+    if written.startswith((_ODF, "application/epub")):
+        return written.strip()
+    return next((kind for start, kind in _MAINS.items() if any(name.startswith(start) for name in names)), None)
+
+
+def _written(archive: zipfile.ZipFile) -> str:
+    """What an OpenDocument or an e-book says that it is, in its first member."""
+    with archive.open("mimetype") as member:
+        return member.read(100).decode("ascii", "replace")
 
 
 def is_text(kind: str) -> bool:

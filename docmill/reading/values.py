@@ -51,6 +51,7 @@ WarningKind: TypeAlias = Literal[
     "formula",
     "picture",
     "embedded",
+    "attachment",
     "symbol",
 ]
 
@@ -67,6 +68,7 @@ WORDS: dict[WarningKind, str] = {
     "formula": "a formula without a computed result, shown as the formula",
     "picture": "a picture within the document, whose words are not read",
     "embedded": "a file within the document, which is not read",
+    "attachment": "an attachment that is not read",
     "symbol": "a character of a symbol font, which may look different",
 }
 """What a warning of each kind says. A new kind needs its words here, and no more."""

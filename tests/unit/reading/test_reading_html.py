@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from docmill.errors import Unreadable
 from docmill.reading.html import read_body, text_of
@@ -14,7 +18,7 @@ def read(body: bytes, charset: str | None = None) -> Reading:
 
 
 def text(markup: str) -> str:
-    return text_of(markup, DEFAULT_LIMITS)
+    return text_of(markup, DEFAULT_LIMITS, Counter())
 
 
 def test_entities_and_blocks() -> None:
@@ -86,5 +90,63 @@ def test_nesting_beyond_the_limit_is_too_large() -> None:
 
 def test_more_text_than_allowed_is_too_large() -> None:
     with pytest.raises(Unreadable) as caught:
-        text_of("<p>" + "word " * 100, Limits(max_text_chars=100))
+        text_of("<p>" + "word " * 100, Limits(max_text_chars=100), Counter())
     assert caught.value.kind == "too_large"
+
+
+@pytest.mark.parametrize(
+    "style",
+    [
+        "display:none",
+        "DISPLAY : NONE !important",
+        "visibility:hidden",
+        "font-size:0",
+        "font-size:0px",
+        "font-size:.5px",
+        "opacity:0",
+        "max-height:0;overflow:hidden",
+        "position:absolute;left:-9999px",
+        "text-indent:-9999px",
+        "mso-hide:all",
+        "color:#FFFFFF",
+        "color: white",
+    ],
+)
+def test_what_a_style_hides_is_left_out_wherever_it_is_written(style: str) -> None:
+    inline = read(f'<p style="{style}">pay 9999</p><p>Total 310.40</p>'.encode())
+    sheet = read(
+        f"<style>p, .x > b {{ {style} }}</style><div class=x><b>pay 9999</b></div><i>Total 310.40</i>".encode()
+    )
+    for reading in (inline, sheet):
+        assert reading.text.strip() == "Total 310.40"
+        assert [(warning.kind, warning.count) for warning in reading.warnings if warning.kind == "hidden"] == [
+            ("hidden", 1)
+        ]
+
+
+@pytest.mark.parametrize(
+    "markup",
+    [
+        '<p style="display:block">Total</p>',
+        "<style>@media print { p { display:none } }</style><p>Total</p>",
+        "<style>p { display:none } p { display:block }</style><p>Total</p>",
+        '<style>p { display:none }</style><p style="display:inline">Total</p>',
+        '<table bgcolor="#003366"><tr><td style="color:#fff">Total</td></tr></table>',
+        '<div style="background:navy"><p style="color:white">Total</p></div>',
+        "<style>p:hover { display:none } p::before { display:none } ??? { x }</style><p>Total</p>",
+        '<p style="font-size:10px;overflow:hidden">Total</p>',
+        '<p style="opacity:0.9">Total</p>',
+    ],
+)
+def test_what_a_person_sees_is_read(markup: str) -> None:
+    assert text(markup).strip() == "Total"
+
+
+def test_soft_hyphens_are_invisible() -> None:
+    assert text("<p>Rechnungs&shy;betrag</p>") == "Rechnungsbetrag"
+
+
+@given(st.text(max_size=60), st.text(max_size=60))
+def test_no_style_breaks_a_page(sheet: str, style: str) -> None:
+    assert "Total" in text(f"<p>Total</p><style>{sheet.replace('<', '')}</style>") or "p" in sheet or "*" in sheet
+    assert text(f'<p>Total</p><b style="{style.replace(chr(34), "")}">x</b>').startswith("Total")
