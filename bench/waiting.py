@@ -22,7 +22,7 @@ from sqlalchemy import text
 
 from bench.harness import tell
 from bench.stack import MeasuredStack, stack
-from db import dispatch
+from db import dispatch, fleet
 from db.submit import Submission, submit_many
 from tasks.upkeep.tick import BUSY_S, IDLE_S
 
@@ -94,7 +94,7 @@ def limits_known() -> Iterator[str]:
 def await_full(running: MeasuredStack) -> None:
     """Until the fleet takes no bulk job more: else looking for room is finding it, and starting jobs."""
     with running.engine.connect() as connection:
-        while (room := dispatch.room(connection)).all > room.kept:
+        while (room := fleet.room(connection)).all > room.kept:
             connection.rollback()
             time.sleep(0.1)
 
@@ -116,7 +116,7 @@ def looking_after(running: MeasuredStack) -> dict[str, float]:
             dispatch.sweep(connection, message_s=MESSAGE_S)
 
         def look_for_room() -> None:
-            dispatch.dispatch(connection, dispatch.room(connection), message_s=MESSAGE_S)
+            dispatch.dispatch(connection, fleet.room(connection), message_s=MESSAGE_S)
 
         def cpu_ms(work: Callable[[], None]) -> float:
             before = taken(server)

@@ -157,14 +157,14 @@ def _prompts(settings: Settings) -> str:
 
 def _ladders(settings: Settings) -> str:
     """As the workers see it that make the calls; as this process does where none was seen."""
-    from db import dispatch
+    from db import fleet
     from db.engine import make_engine
     from prompts.readiness import unready
     from workers.services import registry_of
 
     engine = make_engine(settings.need("database_url"), pool_size=1)
     with engine.connect() as connection:
-        reported = dispatch.unready(connection)
+        reported = fleet.unready(connection)
     engine.dispose()
     registry = registry_of(settings)
     found = unready(registry, settings.models) if reported is None else reported

@@ -102,14 +102,14 @@ def retry(
     data: Data = None,
 ) -> None:
     """Try a failed job again."""
-    from db import retry as again
+    from db import submit, transitions
 
     until = deadline_of(deadline)
     with open_stack(data) as (_, engine), engine.begin() as connection:
         if fresh:
-            made = again.fresh(connection, job_id, deadline_at=until)
+            made = submit.submit_fresh(connection, job_id, deadline_at=until)
         else:
-            again.retry(connection, job_id, deadline_at=until)
+            transitions.retry(connection, job_id, deadline_at=until)
             made = job_id
     if as_json:
         print_json({"id": made, "of": job_id, "fresh": fresh})
@@ -121,10 +121,10 @@ def cancel(
     job_id: Annotated[int, typer.Argument(metavar="ID")], as_json: AsJson = False, data: Data = None
 ) -> None:
     """Start no further call for a job; one that is open is let finish, and paid."""
-    from db.jobs import cancel as end
+    from db import transitions
 
     with open_stack(data) as (_, engine), engine.begin() as connection:
-        end(connection, job_id)
+        transitions.cancel(connection, job_id)
     if as_json:
         print_json({"id": job_id, "state": "cancelled"})
     else:

@@ -24,7 +24,7 @@ cache = typer.Typer(help="Answers that are remembered.", invoke_without_command=
 @models.callback()
 def list_models(context: typer.Context, as_json: AsJson = False, data: Data = None) -> None:
     """Every model by its name in ladders; a held one is asked by nobody until the hold ends."""
-    from db.models import state_of
+    from db.model_state import state_of
 
     if context.invoked_subcommand is not None:
         return
@@ -63,7 +63,7 @@ def release(
     name: Annotated[str, typer.Argument(help="As ladders name it.")], as_json: AsJson = False, data: Data = None
 ) -> None:
     """End a hold, once a key is valid again or an account has credit."""
-    from db.models import release as free
+    from db.model_state import release as free
 
     with open_stack(data) as (settings, engine), engine.begin() as connection:
         free(connection, settings.models.get(name))

@@ -91,7 +91,7 @@ def put(connection: Connection, wanted: Wanted, *, timezone: str) -> Budget:
     if found is None:
         _make(connection, wanted, timezone)
     else:
-        connection.execute(budgets.LOCK, {"ids": [found]})
+        budgets.lock(connection, [found])
         connection.execute(CHANGE, {**vars(wanted), "id": found})
         budgets.admit(connection, [found])
     return _one(connection, wanted)
@@ -143,7 +143,7 @@ def raise_cap(connection: Connection, budget_id: int, cap_usd: Decimal) -> Budge
             f"or lower it with `docmill budgets set`"
         )
     latest = connection.execute(LATEST, vars(found)).scalar_one()
-    connection.execute(budgets.LOCK, {"ids": [latest]})
+    budgets.lock(connection, [latest])
     connection.execute(CHANGE, {**vars(found), "cap_usd": cap_usd, "id": latest})
     budgets.admit(connection, [latest])
     return _known(connection, budget_id)

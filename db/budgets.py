@@ -13,12 +13,14 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal, Protocol, TypeAlias
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
 
+from db import transitions
 from db.jobs import Job
+from db.statements import statements_of
+from docmill.errors import Failure
 
 __all__ = [
-    "LOCK",
     "SPENT",
     "Covering",
     "Payer",
@@ -30,6 +32,7 @@ __all__ = [
     "exist",
     "free",
     "hold",
+    "lock",
     "look_after",
     "note_spent",
     "refusal_of",
@@ -37,6 +40,8 @@ __all__ = [
     "roll",
     "settle",
 ]
+
+SQL, TRANSITIONS = statements_of("budgets"), statements_of("transitions")
 
 Policy: TypeAlias = Literal["hold", "fail", "cheaper"]
 Scope: TypeAlias = Literal["all", "tenant", "feature", "user"]
@@ -46,6 +51,7 @@ NEARLY_SPENT = 80
 SPENT = 100
 """Thresholds, in percent of the cap, that are told once a window; the last when a call does not fit any more."""
 ADMITTED_AT_ONCE = 200
+LOOKED_AT_ONCE = 500
 
 
 class Payer(Protocol):
@@ -115,53 +121,22 @@ class Refusal:
     def message(self) -> str:
         """What, where, and what to do."""
         budget = self.strictest
-        told = f"budget {budget.series} ({budget.name})"
+        named = f"budget {budget.series} ({budget.name})"
         if self.need_usd is None:
             return (
-                f"{told} covers this job, and the model has no known price: set `price` under its table in "
+                f"{named} covers this job, and the model has no known price: set `price` under its table in "
                 f"docmill.toml, or DOCMILL_UNPRICED=allow to call it outside of all budgets"
             )
         need = f"the next call may cost up to {self.need_usd:f} USD"
         raising = f"`docmill budgets raise {budget.series} USD`"
         if self.need_usd > budget.cap_usd:
-            return f"{need}, more than the whole of {told}: raise it with {raising}, or lower max_output_tokens"
+            return f"{need}, more than the whole of {named}: raise it with {raising}, or lower max_output_tokens"
         left = max(budget.left_usd, Decimal(0)).normalize()
-        return f"{need}, and {told} has {left:f} left: wait for its next window, or raise it with {raising}"
+        return f"{need}, and {named} has {left:f} left: wait for its next window, or raise it with {raising}"
 
 
 _STRICTNESS = {"fail": 0, "cheaper": 1, "hold": 2}
 _LENGTH = {"total": 0, "month": 1, "day": 2}
-
-
-# The latest window of each budget that covers a job: twelve look-ups in an index, however many windows there were.
-COVERING = """
-  select b.*, b.window_start < docmill_window_start(b.span, clock_timestamp(), :timezone) as stale
-  from (values ('all', ''), ('tenant', :tenant), ('feature', :feature), ('user', :usr)) who(scope, subject)
-  cross join (values ('day'), ('month'), ('total')) spans(span)
-  cross join lateral (select * from budgets where budgets.scope = who.scope and budgets.subject = who.subject
-                      and budgets.span = spans.span order by window_start desc limit 1) b
-"""
-
-RESERVE = text(
-    f"""
-with covering as materialized ({COVERING}),
-locked as materialized (
-  select b.* from budgets b where b.id in (select id from covering) order by b.id for update),
-fits as (
-  select (select bool_and(spent_usd + reserved_usd + cast(:need as numeric) <= cap_usd) from locked)
-     and not (select bool_or(stale) from covering) as every),
-taken as (
-  update budgets set reserved_usd = budgets.reserved_usd + cast(:need as numeric),
-    warned = case when (budgets.spent_usd + budgets.reserved_usd + cast(:need as numeric)) * 100
-                       >= budgets.cap_usd * {NEARLY_SPENT} then greatest(budgets.warned, {NEARLY_SPENT})
-                  else budgets.warned end
-  where id in (select id from locked) and (select every from fits) returning id)
-select locked.id, coalesce(locked.series, locked.id) as series, locked.scope, locked.subject, locked.span,
-  locked.policy, locked.cap_usd, locked.spent_usd, locked.reserved_usd, locked.warned, covering.stale,
-  taken.id is not null as reserved
-from locked join covering using (id) left join taken using (id) order by id
-"""
-)
 
 
 def reserve(
@@ -183,8 +158,8 @@ def reserve(
 
 
 def _covering(connection: Connection, payer: Payer, need_usd: Decimal | None, timezone: str) -> list[Covering]:
-    rows = connection.execute(RESERVE, {**_payer(payer), "need": need_usd, "timezone": timezone})
-    return [Covering(**row) for row in rows.mappings()]
+    values = {**_payer(payer), "need_usd": need_usd, "timezone": timezone, "nearly_spent": NEARLY_SPENT}
+    return SQL["reserve"].rows(connection, values, of=Covering)
 
 
 def _payer(payer: Payer) -> dict[str, str]:
@@ -202,7 +177,7 @@ def _nearly(found: Sequence[Covering], need_usd: Decimal | None) -> list[Coverin
 
 
 def refusal_of(connection: Connection, job: Job, need_usd: Decimal | None, *, timezone: str) -> Refusal | None:
-    """What :func:`reserve` would refuse now, under the same locks; reserves nothing."""
+    """Finds what :func:`reserve` would refuse now, under the same locks; reserves nothing."""
     with connection.begin_nested() as attempt:
         found = reserve(connection, job, need_usd, timezone=timezone)
         if isinstance(found, Refusal):
@@ -211,57 +186,41 @@ def refusal_of(connection: Connection, job: Job, need_usd: Decimal | None, *, ti
     return None
 
 
-AFFORDS = text(
-    f"select coalesce(bool_and(stale or spent_usd + reserved_usd + cast(:need as numeric) <= cap_usd), true)"
-    f" from ({COVERING}) covering"
-)
-
-
 def any_left(connection: Connection, job: Job, need_usd: Decimal | None, *, timezone: str) -> bool:
     """Whether the call seems to fit: a look without locks, before anything else is asked for."""
-    values = {**_payer(job), "need": need_usd, "timezone": timezone}
-    return bool(connection.execute(AFFORDS, values).scalar())
+    values = {**_payer(job), "need_usd": need_usd, "timezone": timezone}
+    return bool(SQL["affords"].scalar(connection, values))
 
 
 def exist(connection: Connection) -> bool:
-    return bool(connection.execute(text("select exists (select from budgets)")).scalar())
-
-
-HOLD = text(
-    "update jobs set state = 'held', wait = 'budget', owner = null, redrives = 0, budget_id = :series,"
-    " need_usd = :need, failure = jsonb_build_object('kind', 'budget', 'message', cast(:message as text)),"
-    " wake_at = least(deadline_at, clock_timestamp() + make_interval(secs => 3600))"
-    " where id = :id and epoch = :epoch and stage = :stage and wait is not null"
-)
+    """Whether there is any budget."""
+    return bool(SQL["exist"].scalar(connection))
 
 
 def hold(connection: Connection, job: Job, refusal: Refusal) -> bool:
-    """The job waits for the budget that refused it, within the transaction that did; False for a stale message."""
-    values = {"series": refusal.strictest.series, "need": refusal.need_usd, "message": refusal.message}
-    return bool(connection.execute(HOLD, {**job.fence, **values}).rowcount)
-
-
-SPENT_UP = text(f"update budgets set warned = {SPENT} where id = any(:ids) and warned < {SPENT} returning id")
+    """Holds the job for the budget that refused it, within the transaction that did; False for a stale message."""
+    return transitions.hold(
+        connection,
+        job,
+        "budget",
+        budget=refusal.strictest.series,
+        need_usd=refusal.need_usd,
+        failure=Failure(kind="budget", message=refusal.message),
+    )
 
 
 def note_spent(connection: Connection, refusal: Refusal) -> list[Covering]:
-    """Those of the refusing budgets that turn a call away for the first time in their window."""
-    ids = [budget.id for budget in refusal.short]
-    first = set(connection.execute(SPENT_UP, {"ids": ids}).scalars())
+    """Notes that the budgets refused a call; those of them that did for the first time in their window."""
+    values = {"ids": [budget.id for budget in refusal.short], "spent": SPENT}
+    first = {row.id for row in SQL["note_spent"].rows(connection, values)}
     return [budget for budget in refusal.short if budget.id in first]
 
 
 def settle(connection: Connection, budget_ids: Sequence[int], *, reserved_usd: Decimal, cost_usd: Decimal) -> None:
     """Replaces a reservation by what the call did cost, and sets free as many waiting jobs as then fit."""
-    values = {"ids": list(budget_ids), "reserved": reserved_usd, "cost": cost_usd}
-    connection.execute(SETTLE, values)
+    values = {"ids": list(budget_ids), "reserved_usd": reserved_usd, "cost_usd": cost_usd}
+    SQL["settle"].count(connection, values)
     admit(connection, budget_ids)
-
-
-SETTLE = text(
-    "update budgets set reserved_usd = reserved_usd - :reserved, spent_usd = spent_usd + :cost"
-    " where id = any(:ids)"
-)
 
 
 def admit(connection: Connection, budget_ids: Sequence[int]) -> int:
@@ -269,103 +228,39 @@ def admit(connection: Connection, budget_ids: Sequence[int]) -> int:
 
     The rows must be locked. Who was set free before and has not reserved yet is counted as if it had.
     """
-    return connection.execute(ADMIT, {"ids": list(budget_ids)}).rowcount
+    values = {"ids": list(budget_ids), "limit": ADMITTED_AT_ONCE}
+    return TRANSITIONS["free_for_budgets"].count(connection, values)
 
 
-# Only the latest window of a series has room to give. Those who could never fit are passed over.
-ADMIT = text(
-    f"""
-with room as materialized (
-  select mine.series, b.cap_usd - b.spent_usd - b.reserved_usd - admitted.usd as usd
-  from budgets b
-  cross join lateral (select coalesce(b.series, b.id) as series) mine
-  cross join lateral (select coalesce(sum(need_usd), 0) as usd from jobs
-                      where budget_id = mine.series and wait in ('unsent', 'sent')) admitted
-  where b.id = any(:ids) and not exists (
-    select from budgets later where later.scope = b.scope and later.subject = b.subject and later.span = b.span
-    and later.window_start > b.window_start)
-), fitting as (
-  select id from room cross join lateral (
-    select id, sum(need_usd) over (order by place) as up_to from (
-      select id, need_usd, row_number() over (order by lane desc, id) as place from (
-        select id, lane, need_usd from jobs
-        where wait = 'budget' and budget_id = room.series and need_usd <= room.usd
-          and exists (select from jobs least where least.wait = 'budget' and least.budget_id = room.series
-                      and least.need_usd <= room.usd)
-        order by lane desc, id limit {ADMITTED_AT_ONCE} for update skip locked) waiting) placed) summed
-  where up_to <= room.usd
-)
-update jobs set wait = 'unsent', state = 'queued', wake_at = clock_timestamp()
-from fitting where jobs.id = fitting.id
-"""
-)
-
-
-ROLL = text(
-    "insert into budgets (scope, subject, span, policy, cap_usd, window_start, series)"
-    " select scope, subject, span, policy, cap_usd, docmill_window_start(span, clock_timestamp(), :timezone),"
-    " coalesce(series, id) from budgets where id = any(:ids) order by id"
-    " on conflict (scope, subject, span, window_start) do nothing returning id"
-)
+def lock(connection: Connection, budget_ids: Sequence[int]) -> None:
+    """Locks the rows, in the order of their ids, until the transaction ends."""
+    SQL["lock"].count(connection, {"ids": list(budget_ids)})
 
 
 def roll(connection: Connection, budget_ids: Sequence[int], *, timezone: str) -> None:
     """Makes the present window of budgets whose latest one is over; whoever makes it sets free who waited."""
     if not budget_ids:
         return
-    made = connection.execute(ROLL, {"ids": list(budget_ids), "timezone": timezone}).scalars().all()
+    made = SQL["roll"].rows(connection, {"ids": list(budget_ids), "timezone": timezone})
     if made:
-        admit(connection, made)
-
-
-# One step along an index for each budget that somebody waits for, however many wait.
-AWAITED = text(
-    """
-with recursive awaited as (
-  (select budget_id from jobs where wait = 'budget' order by budget_id limit 1)
-  union all
-  select (select budget_id from jobs where wait = 'budget' and budget_id > awaited.budget_id
-          order by budget_id limit 1) from awaited where awaited.budget_id is not null
-)
-select awaited.budget_id as series, b.id,
-  b.window_start < docmill_window_start(b.span, clock_timestamp(), :timezone) as stale
-from awaited left join lateral (
-  select * from budgets where coalesce(series, id) = awaited.budget_id
-  order by window_start desc limit 1) b on true
-where awaited.budget_id is not null
-"""
-)
-LOCK = text("select from budgets where id = any(:ids) order by id for update")
+        admit(connection, [row.id for row in made])
 
 
 def look_after(connection: Connection, *, timezone: str) -> None:
-    """What upkeep does: new windows begin although nobody calls, and room that nobody gave away is given."""
-    awaited = connection.execute(AWAITED, {"timezone": timezone}).all()
+    """Begins new windows although nobody calls, and gives room that nobody gave away: what upkeep does."""
+    awaited = SQL["awaited"].rows(connection, {"timezone": timezone})
     if not awaited:
         return
     present = [budget.id for budget in awaited if budget.id is not None]
-    connection.execute(LOCK, {"ids": present})
+    lock(connection, present)
     roll(connection, [budget.id for budget in awaited if budget.stale], timezone=timezone)
     admit(connection, present)
     for budget in awaited:
         if budget.id is None:
             free(connection, budget.series)
-    connection.execute(LOOKED_AT)
-
-
-LOOKED_AT = text(
-    "update jobs set wake_at = least(deadline_at, clock_timestamp() + make_interval(secs => 3600))"
-    " where id in (select id from jobs where wait = 'budget' and wake_at < statement_timestamp()"
-    " order by id limit 500 for update skip locked)"
-)
+    TRANSITIONS["look_again_for_budgets"].count(connection, {"limit": LOOKED_AT_ONCE})
 
 
 def free(connection: Connection, series: int) -> None:
-    """Nobody has to wait for a budget that is gone."""
-    connection.execute(
-        text(
-            "update jobs set wait = 'unsent', state = 'queued', budget_id = null, need_usd = null,"
-            " wake_at = clock_timestamp() where wait = 'budget' and budget_id = :series"
-        ),
-        {"series": series},
-    )
+    """Frees all who wait for a budget that is gone."""
+    TRANSITIONS["free_of_budget"].count(connection, {"series": series})

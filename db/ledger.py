@@ -13,34 +13,39 @@ from decimal import Decimal
 from typing import Any, Literal, TypeAlias
 from uuid import UUID
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
-from db import budgets as purse
-from db.flights import LANDED
-from db.jobs import FENCE, ONWARD, Job
-from db.statements import Statement
+from db import budgets
+from db.budgets import Payer
+from db.jobs import Job
+from db.statements import statements_of
 from docmill.errors import DocmillError
 
 __all__ = [
     "AnsweredMeanwhile",
     "BudgetsUnasked",
     "CallTaken",
+    "Closed",
     "Ending",
     "Intent",
     "Opening",
     "Settlement",
     "close_call",
-    "close_unbudgeted",
     "expire_intents",
+    "mark_surplus",
+    "note_cached",
     "open_call",
+    "open_embedding",
     "previous_reply",
     "reject",
 ]
 
+SQL, TRANSITIONS = statements_of("ledger"), statements_of("transitions")
+
 Ending: TypeAlias = Literal["answered", "surplus", "failed"]
-Opening: TypeAlias = Literal["opened", "landed", "stale"]
-"""``landed``: another job has the answer to the same work."""
+Opening: TypeAlias = Literal["opened", "answered", "stale"]
+"""``answered``: another job has the answer to the same work."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +86,14 @@ class Settlement:
     latency_ms: int
 
 
+@dataclass(frozen=True, kw_only=True)
+class Closed:
+    """How a call ended, and whether its job moved on with it: not for a surplus answer or a stale message."""
+
+    ending: Ending
+    moved: bool = False
+
+
 class CallTaken(DocmillError):
     """Another delivery of the job's message is calling, or has called."""
 
@@ -111,79 +124,83 @@ def open_call(
     or has called. After either a transaction is lost.
     """
     request = json.dumps(intent.request, ensure_ascii=False)
-    values = {**vars(intent), **_of(job), **job.fence, "call_id": intent.id, "request": request, "work": work}
-    values |= {"lease_s": lease_s, "budgets": list(budgets or ()), "asked": budgets is not None}
-    values |= {"lately": answered_within_s}
+    values = _opening(intent, job, lease_s, budgets or ()) | {"purpose": job.purpose, "attempt": job.attempt}
+    values |= {**job.fence, "key": work, "prompt": job.prompt, "version": job.version, "request": request}
+    values |= {"asked": budgets is not None, "lately_s": answered_within_s}
     try:
-        opened = OPEN.one(connection, values)
+        opened = TRANSITIONS["open_call"].one(connection, values)
     except IntegrityError as error:  # calls_one_open, calls_answered
         raise CallTaken from error
     if opened.budgets and budgets is None:
         raise BudgetsUnasked
-    if opened.landed:
-        return "landed"
+    if opened.answered:
+        return "answered"
     return "opened" if opened.calls else "stale"
 
 
-# The work's key is that of the first call, and stays through all attempts.
-OPEN = Statement(
-    f"with landed as ({LANDED}),"
-    " claimed as (update jobs set state = 'running', wait = 'running', owner = :owner, flight_key = :work,"
-    " budget_id = null, need_usd = null, failure = null,"
-    " wake_at = clock_timestamp() + make_interval(secs => :lease_s)"
-    " where id = :id and epoch = :epoch and stage = :stage and wait in ('sent', 'countdown')"
-    " and (:asked or not exists (select from budgets)) and not exists (select from landed) returning id),"
-    " intent as (insert into calls (id, job_id, purpose, attempt, try, state, tenant, feature, usr, prompt,"
-    " version, content_hash, input_hash, provider, account, model, remedy, reserved_usd, budgets, lease_until)"
-    " select :call_id, id, :purpose, :attempt,"
-    " 1 + coalesce((select max(try) from calls where job_id = :id and attempt = :attempt), 0),"
-    " 'intent', :tenant, :feature, :usr, :prompt, :version, :content_hash, :input_hash, :provider, :account,"
-    " :model, :remedy, cast(:reserved_usd as numeric), cast(:budgets as bigint[]),"
-    " clock_timestamp() + make_interval(secs => :lease_s)"
-    " from claimed returning id),"
-    " said as (insert into exchanges (call_id, request) select id, cast(:request as jsonb) from intent)"
-    " select count(*) as calls, exists (select from budgets) as budgets, exists (select from landed) as landed"
-    " from claimed"
-)
+def open_embedding(
+    connection: Connection,
+    payer: Payer,
+    intent: Intent,
+    *,
+    job: Job | None,
+    lease_s: float,
+    budgets: Sequence[int],
+) -> bool:
+    """Writes the intent of a call for vectors, and claims its job's stage, or keeps it claimed.
+
+    False for a stale message. A question's belongs to no job.
+    """
+    values = _opening(intent, payer, lease_s, budgets) | {"purpose": "embed", "attempt": 0, "asked": True}
+    values |= job.fence if job is not None else {"id": None, "epoch": None, "stage": None}
+    values |= dict.fromkeys(("key", "prompt", "version", "request", "lately_s"))
+    return bool(TRANSITIONS["open_call"].one(connection, values).calls)
 
 
-def close_call(connection: Connection, settlement: Settlement) -> Ending:
+def _opening(intent: Intent, payer: Payer, lease_s: float, budgets: Sequence[int]) -> dict[str, object]:
+    payers = {"tenant": payer.tenant, "feature": payer.feature, "usr": payer.usr}
+    return {**vars(intent), **payers, "call_id": intent.id, "lease_s": lease_s, "budgets": list(budgets)}
+
+
+def close_call(
+    connection: Connection, settlement: Settlement, *, job: Job | None = None, message_s: float | None = None
+) -> Closed:
     """Stores what the call came to, whatever became of its job: a late answer clears the doubt about it.
 
-    Its budgets get back what they reserved for it, unless it is unknown what it cost. Where another call of the
-    attempt has its answer, this one is ``surplus``. Raises AnsweredMeanwhile where that one was stored at the same
-    moment; the transaction is lost then, and to be done again.
+    Takes the ``job``, where one is given, to parse with it. The call's budgets get back what they reserved for it,
+    unless it is unknown what it cost. Where another call of the attempt has its answer, this one is ``surplus``.
+    Raises AnsweredMeanwhile where that one was stored at the same moment; the transaction is lost then, and to be
+    done again.
     """
-    closed = _close(connection, CLOSE, settlement, {})
+    closed = _close(connection, settlement, job, message_s, settles=True)
     if closed is None:
-        return _ending(settlement)  # it was closed before, and stays as it was
+        return Closed(ending=_ending(settlement))  # it was closed before, and stays as it was
     if closed.budgets and not closed.unknown:
         reserved, cost = closed.reserved_usd, closed.cost_usd or Decimal(0)
-        purse.settle(connection, closed.budgets, reserved_usd=reserved, cost_usd=cost)
-    state: Ending = closed.state
-    return state
+        budgets.settle(connection, closed.budgets, reserved_usd=reserved, cost_usd=cost)
+    return Closed(ending=closed.state, moved=closed.moved)
 
 
 def close_unbudgeted(
     connection: Connection, settlement: Settlement, job: Job, *, message_s: float
-) -> tuple[Ending, bool] | None:
-    """As :func:`close_call`, and takes the job to parse in the same statement, where no budget covers the call.
+) -> Closed | None:
+    """As :func:`close_call`, in one statement, which commits by itself, where no budget covers the call.
 
-    The call's ending, and whether the job moved; it does not for a surplus answer or a stale message. None, with
-    nothing changed, where a budget covers it, as one that was set meanwhile may, or where it was closed before.
+    None, with nothing changed, where one does, as one that was set meanwhile may, or where it was closed before.
     """
-    values = {**job.fence, "to": "parse", "message_s": message_s}
-    closed = _close(connection, CLOSE_AND_PARSE, settlement, values)
-    return None if closed is None else (closed.state, bool(closed.moved))
+    closed = _close(connection, settlement, job, message_s, settles=False)
+    return None if closed is None else Closed(ending=closed.state, moved=closed.moved)
 
 
 def _close(
-    connection: Connection, closing: Statement, settlement: Settlement, values: Mapping[str, object]
+    connection: Connection, settlement: Settlement, job: Job | None, message_s: float | None, *, settles: bool
 ) -> Any | None:
     reply = None if settlement.reply is None else json.dumps(settlement.reply, ensure_ascii=False)
-    told = {**vars(settlement), "call_id": settlement.id, "ending": _ending(settlement), "reply": reply}
+    values = {**vars(settlement), "call_id": settlement.id, "ending": _ending(settlement), "reply": reply}
+    values |= job.fence if job is not None else {"id": None, "epoch": None, "stage": None}
+    values |= {"to": None if job is None else "parse", "message_s": message_s, "settles": settles}
     try:
-        return closing.first(connection, {**told, **values})
+        return TRANSITIONS["close_call"].first(connection, values)
     except IntegrityError as error:  # calls_answered
         raise AnsweredMeanwhile from error
 
@@ -192,47 +209,22 @@ def _ending(settlement: Settlement) -> Ending:
     return "answered" if settlement.answered else "failed"
 
 
-CLOSED = (
-    "closed as (update calls set state = case when :answered and exists (select from calls other"
-    " where other.job_id = calls.job_id and other.attempt = calls.attempt and other.id <> calls.id"
-    " and other.state = 'answered' and other.purpose <> 'embed') then 'surplus' else :ending end,"
-    " model_echoed = :model_echoed, request_id = :request_id,"
-    " input_tokens = :input_tokens, cached_tokens = :cached_tokens, output_tokens = :output_tokens,"
-    " reasoning_tokens = :reasoning_tokens, cost_usd = :cost_usd, price_source = :price_source,"
-    " failure_kind = :failure_kind, http_status = :http_status,"
-    " possibly_billed = :possibly_billed, latency_ms = :latency_ms, lease_until = null,"
-    " wasted = case when exists (select from jobs where jobs.id = calls.job_id"
-    " and jobs.state in ('failed', 'cancelled')) then 'failed' end, finished_at = clock_timestamp()"
-    " where id = :call_id and (state = 'intent' or (state = 'in_doubt' and :answered)) and {only}"
-    " returning id, state, budgets, reserved_usd, cost_usd,"
-    " possibly_billed or (:answered and cost_usd is null) as unknown),"
-    " said as (update exchanges set reply = cast(:reply as jsonb) from closed"
-    " where call_id = closed.id and cast(:reply as jsonb) is not null)"
-)
-# The budgets come first: locks are taken in one order.
-CLOSE = Statement(
-    "with locked as (select id from budgets where id in (select unnest(budgets) from calls where id = :call_id)"
-    f" order by id for update), {CLOSED.format(only='(select count(*) from locked) >= 0')}"
-    " select state, budgets, reserved_usd, cost_usd, unknown from closed"
-)
-UNBUDGETED = "calls.budgets = cast('{}' as bigint[])"
-CLOSE_AND_PARSE = Statement(
-    f"with {CLOSED.format(only=UNBUDGETED)},"
-    f" moved as (update jobs set {ONWARD} where {FENCE}"
-    " and exists (select from closed where state <> 'surplus') returning id)"
-    " select state, (select count(*) from moved) as moved from closed"
-)
+def note_cached(
+    connection: Connection, jobs: Sequence[int], *, layer: str, model: str, saved_usd: Decimal | None
+) -> None:
+    """Writes a call that was not made, for each job whose answer was known: it saved what the first one cost."""
+    values = {"jobs": list(jobs), "layer": layer, "model": model, "saved_usd": saved_usd}
+    SQL["note_cached"].count(connection, values)
 
 
 def reject(connection: Connection, job: Job) -> None:
-    """What the present attempt's answer did cost was spent for nothing: another attempt follows."""
-    connection.execute(REJECT, {"job": job.id, "attempt": job.attempt})
+    """Notes that what the present attempt's answer did cost was spent for nothing: another attempt follows."""
+    SQL["reject"].count(connection, {"job": job.id, "attempt": job.attempt})
 
 
-REJECT = text(
-    "update calls set wasted = 'rejected'"
-    " where job_id = :job and attempt = :attempt and state = 'answered' and purpose <> 'embed'"
-)
+def mark_surplus(connection: Connection, call_id: UUID) -> None:
+    """Notes that another call had brought all that an answered one did."""
+    SQL["mark_surplus"].count(connection, {"id": call_id})
 
 
 def expire_intents(connection: Connection) -> int:
@@ -240,39 +232,10 @@ def expire_intents(connection: Connection) -> int:
 
     The outcome of such a call is unknown, so it may be billed.
     """
-    return connection.execute(EXPIRE).rowcount
-
-
-EXPIRE = text(
-    "with expired as (update calls set state = 'in_doubt', possibly_billed = true, failure_kind = 'in_doubt',"
-    " lease_until = null, finished_at = clock_timestamp()"
-    " where state = 'intent' and lease_until < clock_timestamp() returning job_id, purpose, attempt, model)"
-    " update jobs set history = history || jsonb_build_array(jsonb_build_object("
-    "'kind', 'in_doubt', 'purpose', expired.purpose, 'attempt', expired.attempt, 'model', jobs.model,"
-    " 'remedy', 'retry', 'message', 'the worker was lost while the call was open'))"
-    " from expired where jobs.id = expired.job_id"
-)
+    return TRANSITIONS["expire_intents"].count(connection)
 
 
 def previous_reply(connection: Connection, job: Job) -> str | None:
-    """What the model said in the attempt before, for a correction."""
-    row = connection.execute(
-        text(
-            "select e.reply ->> 'text' as said from calls c join exchanges e on e.call_id = c.id"
-            " where c.job_id = :job and c.attempt = :attempt and c.state in ('answered', 'cached')"
-        ),
-        {"job": job.id, "attempt": job.attempt - 1},
-    ).first()
-    return row.said if row else None
-
-
-def _of(job: Job) -> dict[str, object]:
-    return {
-        "purpose": job.purpose,
-        "attempt": job.attempt,
-        "tenant": job.tenant,
-        "feature": job.feature,
-        "usr": job.usr,
-        "prompt": job.prompt,
-        "version": job.version,
-    }
+    """Reads what the model said in the attempt before, for a correction."""
+    said: str | None = SQL["previous_reply"].scalar(connection, {"job": job.id, "attempt": job.attempt - 1})
+    return said

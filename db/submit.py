@@ -14,9 +14,10 @@ from psycopg.errors import InvalidParameterValue, UniqueViolation
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
-from db import dispatch
+from db import fleet
+from db.statements import statements_of
 from docmill import bounds
-from docmill.errors import IdempotencyConflict, SubmitRefused
+from docmill.errors import IdempotencyConflict, JobUnknown, SubmitRefused
 
 __all__ = [
     "Indexing",
@@ -24,9 +25,13 @@ __all__ = [
     "check_answerable",
     "index_again",
     "submit",
+    "submit_fresh",
     "submit_index",
     "submit_many",
 ]
+
+
+SQL = statements_of("submit")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +88,7 @@ def submit(connection: Connection, submission: Submission) -> int:
 
 def check_answerable(connection: Connection, prompt: str, version: str) -> None:
     """Raises SubmitRefused where every worker says that it cannot ask the prompt's models."""
-    why = (dispatch.unready(connection) or {}).get(f"{prompt}/{version}")
+    why = (fleet.unready(connection) or {}).get(f"{prompt}/{version}")
     if why is not None:
         raise SubmitRefused(why)
 
@@ -221,3 +226,11 @@ def index_again(connection: Connection, tenant: str, collection: str, documents:
         {"tenant": tenant, "collection": collection, "documents": list(documents)},
     )
     return [row.id for row in rows]
+
+
+def submit_fresh(connection: Connection, job_id: int, *, deadline_at: datetime | None = None) -> int:
+    """The id of a new job with the same document, prompt and parameters; it pays again. Raises JobUnknown."""
+    made = SQL["submit_fresh"].scalar(connection, {"id": job_id, "deadline_at": deadline_at})
+    if made is None:
+        raise JobUnknown(job_id)
+    return int(made)

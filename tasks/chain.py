@@ -9,16 +9,18 @@ stage on; messages of an older epoch find the job moved on, and change nothing.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from amqp.exceptions import AMQPError, MessageNacked
 from celery import Signature, chain, current_app
 from kombu.exceptions import BatchPublishError, OperationalError
 from redis.exceptions import RedisError
 
-from db.jobs import CHAINS, CLAIMED, Drive, Job
+from db.jobs import Drive, Job
+from db.stages import CHAINS, STAGES, Stage
 from tasks.celery.drive import PublishFailed
-from tasks.celery.stage import stage
+from tasks.celery.stage import StageFunction, stage
+from tasks.queues import queues_of
 from tasks.services import Services
 from tasks.stages.chunk import chunk
 from tasks.stages.complete import complete
@@ -30,41 +32,33 @@ from tasks.stages.step import Step
 from tasks.stages.store import store
 from tasks.stages.validate import validate
 
-__all__ = ["TASKS", "chain_of", "publish", "queue_of"]
+__all__ = ["TASKS", "chain_of", "publish"]
 
 
 def _store(services: Services, job: Job) -> Step:
     return store_chunks(services, job) if job.chain == "index" else store(services, job)
 
 
-# The reader has a limit of its own below validate's; a prompt's checks take milliseconds, or never end.
-TASKS = {
-    "validate": stage("validate", validate, soft_s=40, hard_s=45),
-    "context": stage("context", context),
-    "complete": stage("complete", complete),
-    "parse": stage("parse", parse, soft_s=10, hard_s=15),
-    "chunk": stage("chunk", chunk, soft_s=60, hard_s=65),
-    "embed": stage("embed", embed),
-    "store": stage("store", _store),
+FUNCTIONS: Mapping[Stage, StageFunction] = {
+    "validate": validate,
+    "context": context,
+    "complete": complete,
+    "parse": parse,
+    "chunk": chunk,
+    "embed": embed,
+    "store": _store,
 }
+TASKS = {name: stage(name, FUNCTIONS[name]) for name in STAGES}
 
 
 def chain_of(drive: Drive) -> Signature:
-    """The chain from the drive's stage on. Only that stage runs in quarantine: what follows is another's fault."""
+    """The chain from the drive's stage on."""
     stages = CHAINS[drive.chain]
-    first, *rest = stages[stages.index(drive.stage) :]
-    queues = ["quarantine" if drive.quarantined else queue_of(first, drive.lane)]
-    queues += [queue_of(name, drive.lane) for name in rest]
+    stages = stages[stages.index(drive.stage) :]
     return chain(
         TASKS[name].si(drive.id, drive.epoch).set(queue=queue)
-        for name, queue in zip((first, *rest), queues, strict=True)
+        for name, queue in zip(stages, queues_of(drive, stages), strict=True)
     )
-
-
-def queue_of(name: str, lane: str) -> str:
-    """``interactive`` and ``bulk`` for what waits for the network, ``cpu.…`` for what computes."""
-    queue = "interactive" if lane == "interactive" else "bulk"
-    return f"cpu.{queue}" if name in CLAIMED else queue
 
 
 def publish(drives: Sequence[Drive]) -> None:

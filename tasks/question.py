@@ -15,10 +15,10 @@ from uuid import uuid4
 
 from sqlalchemy import Connection
 
-from db import budgets, collections, embeddings, ledger, models
+from db import budgets, collections, embeddings, ledger, model_state
 from db.budgets import Refusal
 from db.chunks import digest
-from db.models import ModelState
+from db.model_state import ModelState
 from db.search import Hit, Mode, Question, search
 from db.submit import Submission, check_answerable
 from docmill.errors import EmbeddingAway, Failure, Misconfigured
@@ -137,7 +137,7 @@ def vector_for(services: Services, name: str, words: str, *, asker: Asker) -> li
     while True:
         with services.autocommit.connect() as connection:
             vector = embeddings.vector_of(connection, name, digest(words))
-            state = models.state_of(connection, model)
+            state = model_state.state_of(connection, model)
         if vector is not None:
             return vector
         if state.hold_s > 0:
@@ -225,7 +225,8 @@ def _open(services: Services, call: QuestionCall) -> bool:
         if not claimed:
             return False
         covering = _reserved(connection, services, call)
-        embeddings.open_question(connection, call.job, call.intent, lease_s=lease_s, budgets=covering)
+        ledger.open_embedding(connection, call.job, call.intent, job=None, lease_s=lease_s, budgets=covering)
+        embeddings.mark_question(connection, call.intent.id)
     return True
 
 

@@ -9,9 +9,10 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
-from db import jobs, ledger, models
-from db.jobs import Job, Stage
-from db.models import ModelState
+from db import ledger, model_state, transitions
+from db.jobs import Job
+from db.model_state import ModelState
+from db.stages import Stage
 from docmill.errors import Failure
 from docmill.llm.tokens import counter_for, learn_ratio
 from docmill.llm.wire import learn
@@ -20,7 +21,7 @@ from docmill.settings import Model, ModelTable
 from prompts import PromptVersion
 from tasks.celery.drive import drive, drive_to_store
 from tasks.services import Services
-from tasks.stages.step import Again, Onward, Step, Stop
+from tasks.stages.step import Again, Onward, Step, Stop, fail
 from tasks.stages.window import ladder_model, sent
 
 __all__ = ["Setback", "apply", "ladder_model", "learn_tokens", "past_hold", "policy_of", "tried", "wait"]
@@ -139,7 +140,7 @@ def past_hold(services: Services, job: Job, prompt: PromptVersion, state: ModelS
 
 def apply(connection: Connection, services: Services, setback: Setback) -> Step:
     """Records the failure, and takes the job where the remedy says. The caller commits, then publishes."""
-    if not jobs.note_failure(connection, setback.job, setback.entry):
+    if not transitions.note_failure(connection, setback.job, setback.entry):
         return Stop("stale")
     _tell_fleet(connection, services, setback)
     if setback.answered and setback.remedy.action not in ("review", "fail"):
@@ -149,13 +150,12 @@ def apply(connection: Connection, services: Services, setback: Setback) -> Step:
         case "retry" | "adapt":
             return wait(connection, job, remedy.countdown_s, kind, next_attempt=setback.answered)
         case "hold":
-            jobs.hold(connection, job, "rate", for_s=remedy.hold_s, next_attempt=setback.answered)
+            transitions.hold(connection, job, "rate", for_s=remedy.hold_s, next_attempt=setback.answered)
             return Stop(f"held: {kind}")
         case "review":
             return _review(connection, services, setback)
         case "fail":
-            jobs.end(connection, job, "failed", failure=_final(setback.failure, remedy))
-            return Stop(f"failed: {kind}")
+            return fail(connection, job, _final(setback.failure, remedy))
         case _:
             return _drive(connection, services, setback)
 
@@ -165,10 +165,10 @@ def _tell_fleet(connection: Connection, services: Services, setback: Setback) ->
     remedy = setback.remedy
     model = services.settings.models.find(ladder_model(setback.job, setback.prompt))
     if remedy.hold_model and remedy.hold_s is not None:
-        models.hold(connection, model, for_s=remedy.hold_s, cause=setback.failure.kind)
+        model_state.hold(connection, model, for_s=remedy.hold_s, cause=setback.failure.kind)
     repair = remedy.repair
     if repair is not None:
-        models.learn(connection, model, lambda learned: learn(learned, repair))
+        model_state.learn(connection, model, lambda learned: learn(learned, repair))
     estimate = sent(setback.job, setback.prompt).get("estimate")
     if remedy.counted_tokens and estimate:
         learn_tokens(connection, model, {}, estimated=estimate, counted=remedy.counted_tokens, at_once=True)
@@ -191,15 +191,15 @@ def learn_tokens(
         return learn_ratio(learned, estimated=estimated, counted=counted, at_once=at_once) or learned
 
     if change(known) is not known:
-        models.learn(connection, model, change)
+        model_state.learn(connection, model, change)
 
 
 def wait(connection: Connection, job: Job, countdown_s: float, word: str, *, next_attempt: bool = False) -> Step:
     """A Celery countdown while the broker has few of them; else the job is held in Postgres."""
     if countdown_s > 0 and not _room_for_countdown(connection):
-        jobs.hold(connection, job, "rate", for_s=countdown_s, next_attempt=next_attempt)
+        transitions.hold(connection, job, "rate", for_s=countdown_s, next_attempt=next_attempt)
         return Stop(f"held: {word}")
-    moved = jobs.count_down(connection, job, countdown_s=countdown_s, next_attempt=next_attempt)
+    moved = transitions.count_down(connection, job, countdown_s=countdown_s, next_attempt=next_attempt)
     return Again(word, countdown_s) if moved else Stop("stale")
 
 
@@ -239,7 +239,7 @@ def _review(connection: Connection, services: Services, setback: Setback) -> Ste
     job, failure = setback.job, setback.failure
     value = {**(job.value or {"answer": None}), "doubt": {"kind": failure.kind, "message": failure.message}}
     if job.stage == "parse":
-        moved = jobs.advance(connection, job, "store", message_s=services.message_s, value=value)
+        moved = transitions.advance(connection, job, "store", message_s=services.message_s, value=value)
         return Onward() if moved else Stop("stale")
     started = drive_to_store(connection, services, job, value, "review")
     return Stop("review", (started,)) if started else Stop("stale")

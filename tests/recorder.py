@@ -21,11 +21,15 @@ from types import FrameType
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Engine, event
+from sqlalchemy import Engine
+
+from tests import hearing
+from tests.hearing import hear
 
 __all__ = ["load"]
 
 ROOT = Path(__file__).parents[1]
+HEARING = hearing.__file__
 OURS = tuple(str(ROOT / folder) + os.sep for folder in ("db", "tasks", "web", "workers"))
 KEPT = re.compile(r"\s*(with|select|insert|update|delete|create temp)\b")
 """Migrations and transactions are left out."""
@@ -44,7 +48,7 @@ def load(path: Path) -> list[tuple[str, dict[str, Any]]]:
 
 def pytest_sessionstart() -> None:
     if "RECORD_STATEMENTS" in os.environ:
-        event.listen(Engine, "before_cursor_execute", _note)
+        hear(Engine, before=_note)
 
 
 def pytest_sessionfinish() -> None:
@@ -54,10 +58,11 @@ def pytest_sessionfinish() -> None:
         Path(os.environ["RECORD_STATEMENTS"]).write_text(told + "\n", encoding="utf-8")
 
 
-def _note(_connection: Any, _cursor: Any, statement: str, parameters: Any, _context: Any, _many: bool) -> None:
+def _note(statement: str, values: Mapping[str, Any] | None) -> None:
     if statement not in _seen and KEPT.match(statement) and _is_ours():
-        first = parameters if isinstance(parameters, Mapping) else next(iter(parameters), {})
-        _seen[statement] = {name: _plain(value) for name, value in first.items()}
+        _seen[statement] = {
+            name: _plain(value) for name, value in (values or {}).items() if f"%({name})" in statement
+        }
 
 
 def _is_ours() -> bool:
@@ -65,7 +70,7 @@ def _is_ours() -> bool:
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         file = frame.f_code.co_filename
-        if file.startswith(f"{ROOT}{os.sep}") and ".venv" not in file and file != __file__:
+        if file.startswith(f"{ROOT}{os.sep}") and ".venv" not in file and file not in (__file__, HEARING):
             return file.startswith(OURS)
         frame = frame.f_back
     return False

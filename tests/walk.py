@@ -11,7 +11,7 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import Engine, Row, text
 
-from db import jobs
+from db import jobs, transitions
 from db.jobs import Drive
 from db.submit import Submission, submit
 from docmill.llm.loop import LoopThread
@@ -68,7 +68,7 @@ class Walk:
             connection.execute(text("update jobs set wait = 'sent' where id = :id"), {"id": job_id})
             claims = row.stage == "parse"
             job = (
-                jobs.claim(connection, job_id, row.epoch, "parse", owner="test", lease_s=60)
+                transitions.claim(connection, job_id, row.epoch, "parse", owner="test", lease_s=60)
                 if claims
                 else jobs.load(connection, job_id, row.epoch, row.stage)
             )

@@ -12,10 +12,9 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
 from sqlalchemy.exc import SQLAlchemyError
 
-from db import jobs, reports
-from db import retry as again
+from db import reports, transitions
 from db.reports import JobReport
-from db.submit import Submission, check_answerable, submit
+from db.submit import Submission, check_answerable, submit, submit_fresh
 from docmill.bounds import due_at
 from web import submission
 from web.access import Database, Tenant
@@ -182,9 +181,9 @@ def retry_job(
     with engine.begin() as connection:
         reports.job_report(connection, job_id, tenant=tenant)
         if fresh:
-            job_id = again.fresh(connection, job_id, deadline_at=due_at(deadline))
+            job_id = submit_fresh(connection, job_id, deadline_at=due_at(deadline))
         else:
-            again.retry(connection, job_id, deadline_at=due_at(deadline))
+            transitions.retry(connection, job_id, deadline_at=due_at(deadline))
         return reports.job_report(connection, job_id).as_json()
 
 
@@ -198,5 +197,5 @@ def cancel_job(job_id: JobId, engine: Database, tenant: Tenant) -> dict[str, Any
     """A call that is open is let finish, and paid."""
     with engine.begin() as connection:
         reports.job_report(connection, job_id, tenant=tenant)
-        jobs.cancel(connection, job_id)
+        transitions.cancel(connection, job_id)
         return reports.job_report(connection, job_id).as_json()

@@ -17,7 +17,7 @@ from celery import Celery, bootsteps, signals
 from celery.concurrency import get_implementation, thread
 from sqlalchemy.exc import SQLAlchemyError
 
-from db import dispatch as fleet
+from db import fleet
 from db.engine import make_engine
 from docmill.errors import DocmillError
 from docmill.settings import Settings

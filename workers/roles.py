@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal
 
+from db.stages import RoleName
 from docmill.settings import Settings
+from tasks.queues import QUEUES
 
-__all__ = ["ROLES", "RoleName", "worker_command"]
-
-RoleName: TypeAlias = Literal["io", "cpu", "quarantine"]
+__all__ = ["ROLES", "worker_command"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,11 +23,11 @@ class Role:
 
 ROLES: dict[RoleName, Role] = {
     # Hundreds of slow calls a process.
-    "io": Role(queues=("interactive", "bulk"), pool="threads"),
+    "io": Role(queues=QUEUES["io"], pool="threads"),
     # Other people's files and code, in processes that time limits can end.
-    "cpu": Role(queues=("cpu.interactive", "cpu.bulk"), pool="prefork"),
+    "cpu": Role(queues=QUEUES["cpu"], pool="prefork"),
     # One child, so that what breaks it breaks nothing else.
-    "quarantine": Role(queues=("quarantine",), pool="prefork"),
+    "quarantine": Role(queues=QUEUES["quarantine"], pool="prefork"),
 }
 
 

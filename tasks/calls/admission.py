@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from db import jobs
+from db import transitions
 from db.jobs import Job
 from docmill.llm.client import Outcome
 from docmill.llm.limiter import Slot
@@ -87,7 +87,7 @@ def wait_for(services: Services, call: JobsCall) -> Step | None:
             return remedies.wait(connection, call.job, slot.wait_s, "rate")
         # Upkeep wakes as many as there is room for, where it can see that.
         held_s = max(slot.wait_s, ALONE_S if slot.alone else LOST_S)
-        jobs.hold(connection, call.job, "rate", for_s=held_s, held_for=call.model.limit_key)
+        transitions.hold(connection, call.job, "rate", for_s=held_s, held_for=call.model.limit_key)
     return Stop("held: rate")
 
 

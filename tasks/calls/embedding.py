@@ -18,10 +18,10 @@ from uuid import UUID, uuid4
 import structlog
 from sqlalchemy import Connection
 
-from db import budgets, collections, embeddings, jobs, ledger, models
+from db import budgets, collections, embeddings, ledger, model_state, transitions
 from db.budgets import Refusal, Reservation
 from db.jobs import Job
-from db.models import ModelState
+from db.model_state import ModelState
 from docmill import money
 from docmill.errors import Failure, FailureKind, Misconfigured
 from docmill.llm.client import Endpoint, Outcome
@@ -36,7 +36,7 @@ from tasks.calls import admission
 from tasks.calls.settlement import cost_of, settlement_of
 from tasks.calls.spool import Spooled, settle_or_spool
 from tasks.services import Services
-from tasks.stages.step import Step, Stop
+from tasks.stages.step import Step, Stop, fail
 
 __all__ = ["EmbeddingCall", "ask", "call_for_some", "worst_case"]
 
@@ -127,7 +127,8 @@ def _open(services: Services, call: EmbeddingCall) -> EmbeddingCall | Step:
         if not isinstance(reserved, Reservation):
             embeddings.release(connection, call.intent.id)
             return reserved
-        if not embeddings.open_call(connection, call.job, call.intent, lease_s=lease_s, budgets=reserved.budgets):
+        job, intent = call.job, call.intent
+        if not ledger.open_embedding(connection, job, intent, job=job, lease_s=lease_s, budgets=reserved.budgets):
             connection.rollback()
             return Stop("stale")
     return replace(call, texts={each: text for each, text in call.texts.items() if each in mine})
@@ -142,8 +143,7 @@ def _reserve(connection: Connection, services: Services, call: EmbeddingCall) ->
     if not isinstance(found, Refusal):
         return found
     if need_usd is None or found.strictest.policy == "fail":
-        jobs.end(connection, call.job, "failed", failure=Failure(kind="budget", message=found.message))
-        return Stop("failed: budget")
+        return fail(connection, call.job, Failure(kind="budget", message=found.message))
     budgets.note_spent(connection, found)
     return Stop("held: budget" if budgets.hold(connection, call.job, found) else "stale")
 
@@ -207,7 +207,7 @@ def _settle(
         embeddings.release(connection, call.intent.id)
         ledger.close_call(connection, settlement)
         if vectors and not fresh:
-            embeddings.mark_surplus(connection, call.intent.id)
+            ledger.mark_surplus(connection, call.intent.id)
         if failure is not None:
             return remedied(connection, call.job, call.model, failure)
     return _same_length(services, call, vectors)
@@ -221,8 +221,7 @@ def _same_length(services: Services, call: EmbeddingCall, vectors: Mapping[bytes
             collections.model_id(connection, call.model.name, length)
     except Misconfigured as error:
         with services.autocommit.connect() as connection:
-            jobs.end(connection, call.job, "failed", failure=Failure(kind="bad_request", message=str(error)))
-        return Stop("failed: bad_request")
+            return fail(connection, call.job, Failure(kind="bad_request", message=str(error)))
     return None
 
 
@@ -234,20 +233,19 @@ def remedied(connection: Connection, job: Job, model: Model, failure: Failure) -
     before = [Tried(purpose="first", kind=entry["kind"], model=name) for entry in embeds]
     policy = Policy(ladder=(name,), jitter=random.random(), may_review=False)  # noqa: S311 - it spreads waits
     remedy = decide(failure, [*before, now], policy)
-    if not jobs.note_failure(connection, job, _entry(name, failure, remedy)):
+    if not transitions.note_failure(connection, job, _entry(name, failure, remedy)):
         return Stop("stale")
     if remedy.hold_model and remedy.hold_s is not None:
-        models.hold(connection, model, for_s=remedy.hold_s, cause=failure.kind)
+        model_state.hold(connection, model, for_s=remedy.hold_s, cause=failure.kind)
     match remedy.action:
         case "retry":
             return remedies.wait(connection, job, remedy.countdown_s, failure.kind)
         case "hold":
-            jobs.hold(connection, job, "rate", for_s=remedy.hold_s)
+            transitions.hold(connection, job, "rate", for_s=remedy.hold_s)
             return Stop(f"held: {failure.kind}")
         case _:
-            told = Failure(kind=failure.kind, message=f"{name}: {failure.message}", status=failure.status)
-            jobs.end(connection, job, "failed", failure=told)
-            return Stop(f"failed: {failure.kind}")
+            message = f"{name}: {failure.message}"
+            return fail(connection, job, Failure(kind=failure.kind, message=message, status=failure.status))
 
 
 def _entry(name: str, failure: Failure, remedy: Remedy) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from decimal import Decimal
 import structlog
 from sqlalchemy import Connection
 
-from db import budgets, flights, jobs
+from db import budgets, flights
 from db.budgets import Covering, Refusal, Reservation
 from db.jobs import Job
 from docmill import money
@@ -24,7 +24,7 @@ from prompts import PromptVersion
 from tasks import remedy as remedies
 from tasks.remedy import Setback
 from tasks.services import Services
-from tasks.stages.step import Step, Stop
+from tasks.stages.step import Step, Stop, fail
 
 __all__ = ["reserve", "short_of_money", "worst_case"]
 
@@ -86,13 +86,12 @@ def _turned_away(
     """Does what the strictest budget's policy says, while the budgets are still locked."""
     failure = Failure(kind="budget", message=refusal.message)
     if refusal.need_usd is None:
-        jobs.end(connection, job, "failed", failure=failure)
-        return Stop("failed: budget")
+        return fail(connection, job, failure)
     _tell("budget_spent", budgets.note_spent(connection, refusal))
     setback = _setback(services, job, prompt, refusal, failure)
     if setback.remedy.action != "hold":
         return remedies.apply(connection, services, setback)
-    flights.pass_on(connection, job.id)
+    flights.pass_lead(connection, job.id)
     held = budgets.hold(connection, job, refusal)
     return Stop("held: budget" if held else "stale")
 

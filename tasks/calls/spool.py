@@ -20,8 +20,9 @@ import structlog
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from db import embeddings, jobs, ledger
-from db.jobs import Drive, Job, Stage
+from db import embeddings, ledger, transitions
+from db.jobs import Drive, Job
+from db.stages import Stage
 from tasks.services import Services
 from tasks.stages.step import Stop
 
@@ -116,14 +117,14 @@ def _move_on(connection: Any, spooled: Spooled, message_s: float) -> Drive | Non
     """
     stage: Stage = "complete" if spooled.embedding_model is None else "embed"
     answered: Stage = "parse" if spooled.embedding_model is None else "embed"
-    move = jobs.Move(
+    move = transitions.Move(
         id=spooled.job_id,
         epoch=spooled.epoch,
         stage=stage,
         to=answered if spooled.settlement.answered else stage,
         cause="spooled",
     )
-    return jobs.start_drive(connection, move, message_s=message_s)
+    return transitions.start_drive(connection, move, message_s=message_s)
 
 
 def _spooled(folder: Path) -> Iterator[tuple[Path, Spooled]]:

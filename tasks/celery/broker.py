@@ -17,12 +17,12 @@ from redis.exceptions import RedisError
 
 from docmill.errors import ServiceAway
 from docmill.settings import Settings
+from tasks.queues import QUEUE_NAMES
 
-__all__ = ["QUEUES", "began_anew", "check", "connect", "countdown_of", "is_rabbitmq"]
+__all__ = ["began_anew", "check", "connect", "countdown_of", "is_rabbitmq"]
 
 log = structlog.get_logger()
 
-QUEUES = ("interactive", "bulk", "cpu.interactive", "cpu.bulk", "quarantine")
 CONNECTIONS = 20
 PATIENCE = {"max_retries": 2, "interval_start": 0.1, "interval_step": 0.2, "interval_max": 0.5}
 """Of a publish, in seconds. It fails fast: the job waits in Postgres."""
@@ -62,7 +62,7 @@ def is_rabbitmq(app: Celery) -> bool:
 def _redis(settings: Settings) -> dict[str, Any]:
     """Redis, Valkey, or Sentinels of theirs."""
     return {
-        "task_queues": [Queue(name, routing_key=name) for name in QUEUES],
+        "task_queues": [Queue(name, routing_key=name) for name in QUEUE_NAMES],
         "broker_transport_options": {
             # kombu would keep a copy of each message that is under way, for a recovery that is Postgres' here. It
             # takes a fifth of a worker's time, and ends workers whose broker comes back without the copies. What a
@@ -91,7 +91,8 @@ def _rabbitmq() -> dict[str, Any]:
     quorum = {"x-queue-type": "quorum"}
     return {
         "task_queues": [
-            Queue(name, exchange, routing_key=name.replace(".", "-"), queue_arguments=quorum) for name in QUEUES
+            Queue(name, exchange, routing_key=name.replace(".", "-"), queue_arguments=quorum)
+            for name in QUEUE_NAMES
         ],
         "broker_heartbeat": 10,
         "broker_transport_options": {

@@ -9,8 +9,9 @@ from typing import Any
 import structlog
 from sqlalchemy import Connection
 
-from db import jobs
-from db.jobs import Drive, Job, Stage
+from db import transitions
+from db.jobs import Drive, Job
+from db.stages import Stage
 from docmill.errors import DocmillError
 from docmill.remedies import Purpose
 from tasks.services import Services
@@ -45,7 +46,7 @@ def drive(
 
     The caller commits, then hands what this returns to :func:`publish_all`.
     """
-    move = jobs.Move(
+    move = transitions.Move(
         id=job.id,
         epoch=job.epoch,
         stage=job.stage,
@@ -55,14 +56,14 @@ def drive(
         purpose=purpose,
         model=model,
     )
-    return jobs.start_drive(connection, move, message_s=services.message_s)
+    return transitions.start_drive(connection, move, message_s=services.message_s)
 
 
 def drive_to_store(
     connection: Connection, services: Services, job: Job, value: Mapping[str, Any], cause: str
 ) -> Drive | None:
     """Takes a job from complete to store with a value, past parse; None where somebody was faster."""
-    if not jobs.advance(connection, job, "store", message_s=services.message_s, value=value):
+    if not transitions.advance(connection, job, "store", message_s=services.message_s, value=value):
         return None
     return drive(connection, services, replace(job, stage="store"), "store", cause)
 
@@ -79,6 +80,6 @@ def publish_all(services: Services, drives: Sequence[Drive]) -> bool:
     except PublishFailed as error:
         log.warning("publish_failed", error=str(error), drives=len(drives) - error.taken)
         with services.engine.begin() as connection:
-            jobs.take_back(connection, drives[error.taken :])
+            transitions.take_back(connection, drives[error.taken :])
         return False
     return True

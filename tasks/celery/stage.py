@@ -10,17 +10,18 @@ import structlog
 from celery import Task, shared_task
 from sqlalchemy import Connection
 
-from db import jobs
+from db import jobs, transitions
 from db.engine import DATABASE_AWAY
-from db.jobs import CLAIMED, Job, Stage
+from db.jobs import Job
+from db.stages import STAGES, Stage
 from docmill.errors import Failure, PromptError
 from docmill.logs import where
 from tasks.celery.broker import countdown_of
 from tasks.celery.drive import publish_all
 from tasks.services import Services
-from tasks.stages.step import Again, Onward, Step, Stop
+from tasks.stages.step import Again, Onward, Step, Stop, fail
 
-__all__ = ["Handler", "StageBroke", "stage"]
+__all__ = ["Handler", "StageBroke", "StageFunction", "stage"]
 
 log = structlog.get_logger()
 
@@ -34,11 +35,10 @@ class StageBroke(Exception):
     """A defect of ours or of a prompt's code: where, and never with what values, which may be a document's."""
 
 
-def stage(
-    name: Stage, function: StageFunction, *, soft_s: float | None = None, hard_s: float | None = None
-) -> Task:
-    """The Celery task of a stage; time limits bite in prefork workers alone."""
-    handler = Handler(name=name, function=function, lease_s=(hard_s or 0) + 5)
+def stage(name: Stage, function: StageFunction) -> Task:
+    """The Celery task of a stage."""
+    rules = STAGES[name]
+    handler = Handler(name=name, function=function, lease_s=(rules.hard_s or 0) + 5)
 
     def run(task: Task, job_id: int, epoch: int) -> str:
         services: Services = task.app.services
@@ -46,7 +46,12 @@ def stage(
             return _act(task, services, handler.run(services, job_id, epoch))
 
     return shared_task(
-        run, name=f"docmill.{name}", bind=True, max_retries=None, soft_time_limit=soft_s, time_limit=hard_s
+        run,
+        name=f"docmill.{name}",
+        bind=True,
+        max_retries=None,
+        soft_time_limit=rules.soft_s,
+        time_limit=rules.hard_s,
     )
 
 
@@ -76,23 +81,19 @@ class Handler:
         with services.autocommit.connect() as connection:
             job = self._take(connection, services.owner, job_id, epoch)
             if job is not None and job.overdue:
-                failure = Failure(kind="deadline", message="its deadline passed")
-                jobs.end(connection, job, "failed", failure=failure)
-                return Stop("failed: deadline")
+                return fail(connection, job, Failure(kind="deadline", message="its deadline passed"))
         if job is None:
             return Stop("stale")
         try:
             return self.function(services, job)
         except PromptError as error:
             # Its files are gone or broken, and no try changes that. A retry uses what is paid for.
-            failure = Failure(kind="internal", message=str(error))
             with services.autocommit.connect() as connection:
-                jobs.end(connection, job, "failed", failure=failure)
-            return Stop("failed: internal")
+                return fail(connection, job, Failure(kind="internal", message=str(error)))
 
     def _take(self, connection: Connection, owner: str, job_id: int, epoch: int) -> Job | None:
-        if self.name in CLAIMED:
-            return jobs.claim(connection, job_id, epoch, self.name, owner=owner, lease_s=self.lease_s)
+        if STAGES[self.name].claimed:
+            return transitions.claim(connection, job_id, epoch, self.name, owner=owner, lease_s=self.lease_s)
         return jobs.load(connection, job_id, epoch, self.name)
 
 
@@ -114,9 +115,9 @@ def _act(task: Task, services: Services, step: Step) -> str:
 def _broke(services: Services, name: Stage, job_id: int, epoch: int, place: str) -> None:
     log.error("stage_broke", where=place)
     with services.engine.begin() as connection:
-        if name not in CLAIMED:
-            jobs.wake_soon(connection, job_id, epoch, name)
+        if not STAGES[name].claimed:
+            transitions.wake_soon(connection, job_id, epoch, name)
             return
         job = jobs.load(connection, job_id, epoch, name)
         if job is not None:
-            jobs.release_crashed(connection, job, place)
+            transitions.release_crashed(connection, job, place)

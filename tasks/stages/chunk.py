@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from db import collections, jobs
+from db import collections, transitions
 from db.chunks import Passage
 from db.jobs import Job
 from docmill.errors import CollectionUnknown, Failure
@@ -10,7 +10,7 @@ from docmill.llm.tokens import Counter
 from docmill.retrieval import chunking
 from docmill.retrieval.languages import language_of, searchable
 from tasks.services import Services
-from tasks.stages.step import Onward, Step, Stop
+from tasks.stages.step import Onward, Step, Stop, fail
 
 __all__ = ["chunk", "passages_of", "text_gone", "texts_of"]
 
@@ -27,14 +27,13 @@ def chunk(services: Services, job: Job) -> Step:
         try:
             collection = collections.find(connection, job.tenant, job.collection or "")
         except CollectionUnknown as error:
-            jobs.end(connection, job, "failed", failure=Failure(kind="bad_request", message=str(error)))
-            return Stop("failed: bad_request")
+            return fail(connection, job, Failure(kind="bad_request", message=str(error)))
         chosen = {
             "passages": [(each.start, each.end) for each in _parted(document.text)],
             "language": job.params.get("language") or language_of(document.text),
             "collection_id": collection.id,
         }
-        moved = jobs.advance(connection, job, "embed", message_s=services.message_s, context=chosen)
+        moved = transitions.advance(connection, job, "embed", message_s=services.message_s, context=chosen)
     return Onward() if moved else Stop("stale")
 
 
@@ -56,8 +55,7 @@ def texts_of(job: Job) -> list[str]:
 def text_gone(services: Services, job: Job) -> Step:
     failure = Failure(kind="unreadable", message="the document was deleted")
     with services.autocommit.connect() as connection:
-        jobs.end(connection, job, "failed", failure=failure, detail="empty")
-    return Stop("failed: unreadable")
+        return fail(connection, job, failure, detail="empty")
 
 
 def _parted(text: str) -> list[chunking.Chunk]:

@@ -15,11 +15,11 @@ from uuid import uuid4
 import structlog
 from sqlalchemy import Connection
 
-from db import flights, jobs, ledger, models
+from db import flights, ledger, model_state, transitions
 from db.budgets import Reservation
 from db.engine import DATABASE_AWAY
 from db.jobs import Job
-from db.models import ModelState
+from db.model_state import ModelState
 from docmill import money
 from docmill.errors import Failure, Misconfigured
 from docmill.llm.cache import Hit
@@ -40,7 +40,7 @@ from tasks.celery.drive import drive_to_store
 from tasks.remedy import Setback
 from tasks.services import Caller, Services
 from tasks.stages.context import excerpt_of
-from tasks.stages.step import Again, Onward, Step, Stop
+from tasks.stages.step import Again, Onward, Step, Stop, fail
 
 __all__ = ["Call", "complete", "settle"]
 
@@ -135,28 +135,27 @@ def _settle(
 ) -> tuple[ledger.Ending, Step]:
     settlement, failure = settlement_of(call.intent.id, outcome, cost), outcome.failure
     if failure is None or _left_to_parse(failure):
-        ending, moved = _close_and_parse(services, call, settlement)
+        closed = _close_and_parse(services, call, settlement)
         _calibrate(services, call, outcome)
-        return ending, Stop("surplus") if ending == "surplus" else Onward() if moved else Stop("stale")
+        surplus = closed.ending == "surplus"
+        return closed.ending, Stop("surplus") if surplus else Onward() if closed.moved else Stop("stale")
     with services.engine.begin() as connection:
-        ending = ledger.close_call(connection, settlement)
+        ending = ledger.close_call(connection, settlement).ending
         if ending == "surplus":
             return ending, Stop("surplus")
         setback = Setback.of(services, call.job, call.prompt, failure, answered=outcome.answered)
         return ending, remedies.apply(connection, services, setback)
 
 
-def _close_and_parse(services: Services, call: Call, settlement: ledger.Settlement) -> tuple[ledger.Ending, bool]:
-    """The call's ending, and whether its job went to parse. In one statement, as almost every call is closed."""
+def _close_and_parse(services: Services, call: Call, settlement: ledger.Settlement) -> ledger.Closed:
+    """Closes the call, and takes its job to parse: in one statement, as almost every call is closed."""
     if not call.budgets:
         with services.autocommit.connect() as connection:
             closed = ledger.close_unbudgeted(connection, settlement, call.job, message_s=services.message_s)
         if closed is not None:
             return closed
     with services.engine.begin() as connection:
-        ending = ledger.close_call(connection, settlement)
-        moved = ending != "surplus" and jobs.advance(connection, call.job, "parse", message_s=services.message_s)
-    return ending, moved
+        return ledger.close_call(connection, settlement, job=call.job, message_s=services.message_s)
 
 
 def _calibrate(services: Services, call: Call, outcome: Outcome) -> None:
@@ -207,7 +206,7 @@ def _may_call(services: Services, call: Call) -> Call | Step:
     """
     job = call.job
     with services.autocommit.connect() as connection:
-        ahead = flights.ahead_of(connection, job, call.work, call.model)
+        ahead = flights.peek(connection, job, call.work, call.model)
     state = ahead.model
     if state.hold_s > 0:
         past = remedies.past_hold(services, job, call.prompt, state)
@@ -245,22 +244,22 @@ def _known(services: Services, call: Call) -> Hit | None:
 
 def _from_cache(services: Services, call: Call, hit: Hit) -> Step:
     cost = hit.value.get("cost_usd")
-    known = flights.Landed(
+    known = flights.SharedAnswer(
         value={"answer": hit.value["answer"], "evidence": hit.value.get("evidence")},
         model=str(hit.value["model"]),
         cost_usd=None if cost is None else Decimal(cost),
     )
     with services.engine.begin() as connection:
-        jobs.name_work(connection, call.job, call.work)
+        transitions.name_work(connection, call.job, call.work)
         return _use(connection, services, call.job, known, hit.layer)
 
 
-def _use(connection: Connection, services: Services, job: Job, known: flights.Landed, layer: str) -> Stop:
+def _use(connection: Connection, services: Services, job: Job, known: flights.SharedAnswer, layer: str) -> Stop:
     """A known answer was checked when it was new: it goes to store without another look."""
     moved = drive_to_store(connection, services, job, known.value, "cached")
     if moved is None:
         return Stop("stale")
-    flights.record_cached(connection, job.id, layer=layer, model=known.model, saved_usd=known.cost_usd)
+    ledger.note_cached(connection, [job.id], layer=layer, model=known.model, saved_usd=known.cost_usd)
     return Stop("cached", (moved,))
 
 
@@ -288,8 +287,8 @@ def _open(services: Services, call: Call) -> Call | Step:
     except ledger.BudgetsUnasked:
         services.budgets.exist = True
         return _open(services, call)
-    if opening == "landed":
-        return _landed_meanwhile(services, call) or Again("landed", LANDED_S)
+    if opening == "answered":
+        return _answered_meanwhile(services, call) or Again("landed", LANDED_S)
     return ready if opening == "opened" else Stop("stale")
 
 
@@ -306,13 +305,13 @@ def _tell_unsent(services: Services, call: Call) -> None:
 def _ready(connection: Connection, services: Services, call: Call, *, budgeted: bool) -> Call | Step:
     """The call, when its job leads the work and its worst case is reserved; or what is done instead."""
     job = call.job
-    boarded = "leads" if job.fresh else flights.board(connection, job, call.work, for_s=WAITER_S)
+    boarded = "leads" if job.fresh else flights.lead_or_follow(connection, job, call.work, for_s=WAITER_S)
     if boarded != "leads":
         return Stop("held: flight" if boarded == "held" else "stale")
     if not budgeted:
         return call
     # What is known costs nothing, and must not meet an empty budget.
-    landed = _landed(connection, services, call)
+    landed = _answered_lately(connection, services, call)
     if landed is not None:
         return landed
     found = reserve(connection, services, job, call.prompt, call.intent.reserved_usd)
@@ -338,22 +337,22 @@ def _behind_another(services: Services, call: Call, *, led: bool) -> Stop | None
         return None
     if led:
         with services.autocommit.connect() as connection:
-            if flights.await_landing(connection, call.job, call.work, for_s=WAITER_S):
+            if flights.follow(connection, call.job, call.work, for_s=WAITER_S):
                 return Stop("held: flight")
-    return _landed_meanwhile(services, call) if call.job.epoch > 1 else None
+    return _answered_meanwhile(services, call) if call.job.epoch > 1 else None
 
 
-def _landed_meanwhile(services: Services, call: Call) -> Stop | None:
+def _answered_meanwhile(services: Services, call: Call) -> Stop | None:
     """The answer of a flight that landed while the job was held: without the cache server, nothing else has it."""
     with services.engine.begin() as connection:
-        return _landed(connection, services, call)
+        return _answered_lately(connection, services, call)
 
 
-def _landed(connection: Connection, services: Services, call: Call) -> Stop | None:
-    landed = flights.landed_lately(connection, call.job, call.work) if call.may_share else None
+def _answered_lately(connection: Connection, services: Services, call: Call) -> Stop | None:
+    landed = flights.answered_lately(connection, call.job, call.work) if call.may_share else None
     if landed is None:
         return None
-    jobs.name_work(connection, call.job, call.work)
+    transitions.name_work(connection, call.job, call.work)
     return _use(connection, services, call.job, landed, "flight")
 
 
@@ -406,20 +405,19 @@ def _too_many_doubts(services: Services, job: Job, prompt: PromptVersion) -> Fai
 
 def _onward(services: Services, job: Job) -> Step:
     with services.autocommit.connect() as connection:
-        moved = jobs.advance(connection, job, "parse", message_s=services.message_s)
+        moved = transitions.advance(connection, job, "parse", message_s=services.message_s)
     return Onward() if moved else Stop("stale")
 
 
 def _held(services: Services, job: Job, model: Model, hold_s: float) -> Step:
     with services.autocommit.connect() as connection:
-        jobs.hold(connection, job, "rate", for_s=hold_s, held_for=models.hold_key(model))
+        transitions.hold(connection, job, "rate", for_s=hold_s, held_for=model_state.hold_key(model))
     return Stop("held: rate")
 
 
 def _fail(services: Services, job: Job, failure: Failure) -> Step:
     with services.autocommit.connect() as connection:
-        jobs.end(connection, job, "failed", failure=failure)
-    return Stop(f"failed: {failure.kind}")
+        return fail(connection, job, failure)
 
 
 def _log(call: Call, outcome: Outcome, cost: money.Cost | None, ending: str) -> None:

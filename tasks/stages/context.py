@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from db import chunks, jobs, models
+from db import chunks, model_state, transitions
 from db.chunks import Place
 from db.jobs import Job
 from db.search import Hit
@@ -18,7 +18,7 @@ from prompts import Excerpt, PromptVersion
 from tasks.calls.embedding import remedied
 from tasks.question import Asker, passages_for
 from tasks.services import Services
-from tasks.stages.step import Onward, Step, Stop
+from tasks.stages.step import Onward, Step, Stop, fail
 from tasks.stages.window import Room, ladder_model, room_for
 
 __all__ = ["context", "excerpt_of", "found_places"]
@@ -43,7 +43,7 @@ def context(services: Services, job: Job) -> Step:
         return found
     chosen = choose(document.text, room, prompt.asked(job.params), _fitting(found, document.text, room, prompt))
     with services.autocommit.connect() as connection:
-        moved = jobs.advance(connection, job, "complete", message_s=services.message_s, context=chosen)
+        moved = transitions.advance(connection, job, "complete", message_s=services.message_s, context=chosen)
     return Onward() if moved else Stop("stale")
 
 
@@ -110,7 +110,7 @@ def _unasked(services: Services, job: Job, away: EmbeddingAway) -> Step:
     """The question has no vector for now."""
     with services.engine.begin() as connection:
         if away.failure.kind == "budget":
-            jobs.hold(connection, job, "rate", for_s=BUDGET_S)
+            transitions.hold(connection, job, "rate", for_s=BUDGET_S)
             return Stop("held: budget")
         return remedied(connection, job, services.settings.models.get(away.model), away.failure)
 
@@ -142,7 +142,7 @@ def _learned(services: Services, model: ModelTable) -> Mapping[str, Any]:
     if counter_for(model.model).encoding is not None:
         return {}
     with services.autocommit.connect() as connection:
-        return models.state_of(connection, model).learned
+        return model_state.state_of(connection, model).learned
 
 
 def _no_room(services: Services, job: Job) -> Step:
@@ -156,5 +156,4 @@ def _gone(services: Services, job: Job) -> Step:
 
 def _failed(services: Services, job: Job, failure: Failure, detail: str = "") -> Step:
     with services.autocommit.connect() as connection:
-        jobs.end(connection, job, "failed", failure=failure, detail=detail)
-    return Stop(f"failed: {failure.kind}")
+        return fail(connection, job, failure, detail=detail)

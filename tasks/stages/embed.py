@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from db import collections, embeddings, jobs, models
+from db import collections, embeddings, model_state, transitions
 from db.chunks import digest
 from db.jobs import Job
 from docmill.errors import Failure, Misconfigured
@@ -12,7 +12,7 @@ from docmill.retrieval import offline
 from tasks.calls.embedding import call_for_some
 from tasks.services import Services
 from tasks.stages.chunk import text_gone, texts_of
-from tasks.stages.step import Onward, Step, Stop
+from tasks.stages.step import Onward, Step, Stop, fail
 
 __all__ = ["embed"]
 
@@ -36,7 +36,7 @@ def embed(services: Services, job: Job) -> Step:
         if step is not None:
             return step
     with services.autocommit.connect() as connection:
-        moved = jobs.advance(connection, job, "store", message_s=services.message_s)
+        moved = transitions.advance(connection, job, "store", message_s=services.message_s)
     return Onward() if moved else Stop("stale")
 
 
@@ -64,11 +64,11 @@ def _by_calls(services: Services, job: Job, name: str, texts: Mapping[bytes, str
     while True:
         with services.autocommit.connect() as connection:
             missing = sorted(texts.keys() - embeddings.known(connection, name, list(texts)))
-            state = models.state_of(connection, model)
+            state = model_state.state_of(connection, model)
         if not missing:
             return None
         if state.hold_s > 0:
-            return _held(services, job, models.hold_key(model), state.hold_s)
+            return _held(services, job, model_state.hold_key(model), state.hold_s)
         step = call_for_some(services, job, model, state, {each: texts[each] for each in missing})
         if step is not None:
             return step
@@ -76,11 +76,10 @@ def _by_calls(services: Services, job: Job, name: str, texts: Mapping[bytes, str
 
 def _held(services: Services, job: Job, key: str, hold_s: float) -> Step:
     with services.autocommit.connect() as connection:
-        jobs.hold(connection, job, "rate", for_s=hold_s, held_for=key)
+        transitions.hold(connection, job, "rate", for_s=hold_s, held_for=key)
     return Stop("held: rate")
 
 
 def _failed(services: Services, job: Job, failure: Failure) -> Step:
     with services.autocommit.connect() as connection:
-        jobs.end(connection, job, "failed", failure=failure)
-    return Stop(f"failed: {failure.kind}")
+        return fail(connection, job, failure)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from db import chunks, collections, results
+from db import chunks, collections, transitions
 from db.jobs import Job
 from tasks.celery.drive import drive
 from tasks.services import Services
@@ -32,7 +32,7 @@ def store_chunks(services: Services, job: Job) -> Step:
     with services.engine.begin() as connection:
         models = collections.models_of(connection, indexed.collection_id)
         if chunks.write(connection, indexed, passages, models):
-            ended = results.store(connection, replace(job, value={"answer": told}), "done", failure=None)
+            ended = transitions.store(connection, replace(job, value={"answer": told}), "done", failure=None)
             if ended is None:
                 connection.rollback()
             return Onward() if ended else Stop("stale")

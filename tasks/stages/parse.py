@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from db import jobs
+from db import transitions
 from db.jobs import Job
 from docmill.errors import Failure, ReplyRejected
 from docmill.parsing import accept, correction_problems
@@ -17,7 +17,7 @@ from tasks import remedy as remedies
 from tasks.remedy import Setback
 from tasks.services import Services
 from tasks.stages.context import excerpt_of, found_places
-from tasks.stages.step import Onward, Step, Stop
+from tasks.stages.step import Onward, Step, Stop, fail
 
 __all__ = ["parse"]
 
@@ -44,7 +44,7 @@ def parse(services: Services, job: Job) -> Step:
         return _rejected(services, doubtful, prompt, rejected)
     with services.autocommit.connect() as connection:
         kept = _kept(job, prompt, excerpt, value)
-        moved = jobs.advance(connection, job, "store", message_s=services.message_s, value=kept)
+        moved = transitions.advance(connection, job, "store", message_s=services.message_s, value=kept)
     return Onward() if moved else Stop("stale")
 
 
@@ -76,12 +76,11 @@ def _rejected(services: Services, job: Job, prompt: PromptVersion, rejected: Rep
     problems = correction_problems(rejected)
     setback = Setback.of(services, job, prompt, failure, answered=True, problems=problems)
     with services.engine.begin() as connection:
-        jobs.keep_value(connection, job)
+        transitions.keep_value(connection, job)
         return remedies.apply(connection, services, setback)
 
 
 def _nothing_there(services: Services, job: Job) -> Step:
     failure = Failure(kind="internal", message="the reply or the document is gone: `docmill retry` asks again")
     with services.autocommit.connect() as connection:
-        jobs.end(connection, job, "failed", failure=failure)
-    return Stop("failed: internal")
+        return fail(connection, job, failure)

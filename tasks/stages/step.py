@@ -6,9 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from db.jobs import Drive
+from sqlalchemy import Connection
 
-__all__ = ["Again", "Onward", "Step", "Stop"]
+from db import transitions
+from db.jobs import Drive, Job
+from docmill.errors import Failure
+
+__all__ = ["Again", "Onward", "Step", "Stop", "fail"]
 
 
 @dataclass(frozen=True)
@@ -33,3 +37,9 @@ class Again:
 
 
 Step: TypeAlias = Onward | Stop | Again
+
+
+def fail(connection: Connection, job: Job, failure: Failure, *, detail: str = "") -> Stop:
+    """Ends the job as failed."""
+    transitions.end(connection, job, "failed", failure=failure, detail=detail)
+    return Stop(f"failed: {failure.kind}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from db import flights, results
+from db import flights, transitions
 from db.jobs import Job
 from docmill.errors import Failure
 from tasks.services import Services
@@ -21,7 +21,7 @@ def store(services: Services, job: Job) -> Step:
     failure = Failure(kind=doubt["kind"], message=doubt["message"]) if doubt else None
     landed = None
     with services.engine.begin() as connection:
-        end = results.store(connection, job, "needs_review" if doubt else "done", failure=failure)
+        end = transitions.store(connection, job, "needs_review" if doubt else "done", failure=failure)
         if end is None:
             return Stop("stale")
         if end.flight is not None:
@@ -31,7 +31,7 @@ def store(services: Services, job: Job) -> Step:
     return Onward()
 
 
-def _remember(services: Services, job: Job, key: bytes, landed: flights.Landed) -> None:
+def _remember(services: Services, job: Job, key: bytes, landed: flights.SharedAnswer) -> None:
     policy = services.registry.get(job.prompt, job.version).config.cache
     if not policy.enabled:
         return

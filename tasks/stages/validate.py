@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from db import jobs
-from db.jobs import Document, Job, Stage
+from db import transitions
+from db.jobs import Document, Job
+from db.stages import Stage
 from docmill.bounds import params_as_json
 from docmill.errors import Failure, Misconfigured, PromptError, SubmitRefused, Unreadable
 from docmill.reading import Reading
 from prompts import Excerpt
 from prompts.readiness import problems
 from tasks.services import Services
-from tasks.stages.step import Onward, Step, Stop
+from tasks.stages.step import Onward, Step, Stop, fail
 
 __all__ = ["validate"]
 
@@ -62,9 +63,9 @@ def _onward(services: Services, job: Job, version: str | None, reading: Reading 
     to: Stage = "chunk" if job.chain == "index" else "context"
     with services.autocommit.connect() as connection:
         if reading is None:
-            moved = jobs.advance(connection, job, to, message_s=services.message_s, version=version)
+            moved = transitions.advance(connection, job, to, message_s=services.message_s, version=version)
         else:
-            moved = jobs.advance_with_text(
+            moved = transitions.advance_with_text(
                 connection,
                 job,
                 to,
@@ -79,5 +80,4 @@ def _onward(services: Services, job: Job, version: str | None, reading: Reading 
 
 def _failed(services: Services, job: Job, failure: Failure, detail: str = "") -> Step:
     with services.autocommit.connect() as connection:
-        jobs.end(connection, job, "failed", failure=failure, detail=detail)
-    return Stop(f"failed: {failure.kind}")
+        return fail(connection, job, failure, detail=detail)

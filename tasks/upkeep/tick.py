@@ -9,8 +9,7 @@ from dataclasses import dataclass, field
 import structlog
 from sqlalchemy import Connection
 
-from db import budgets, costs
-from db import dispatch as fleet
+from db import budgets, costs, dispatch, fleet
 from db.engine import DATABASE_AWAY
 from db.jobs import Drive
 from tasks.calls.spool import drain
@@ -39,7 +38,7 @@ def start_waiting(services: Services) -> bool:
     with services.engine.begin() as connection:
         if fleet.room(connection).all <= 0 or not fleet.try_lead(connection):
             return True
-        drives = fleet.dispatch(connection, fleet.room(connection), message_s=services.message_s)
+        drives = dispatch.dispatch(connection, fleet.room(connection), message_s=services.message_s)
     return publish_all(services, drives)
 
 
@@ -100,7 +99,7 @@ class Upkeep:
         if not self.services.broker_began_anew():
             return True
         with self.services.engine.begin() as connection:
-            drives = fleet.send_again(connection, message_s=self.services.message_s)
+            drives = dispatch.send_again(connection, message_s=self.services.message_s)
         log.warning("broker_began_anew", sent_again=len(drives))
         return publish_all(self.services, drives)
 
@@ -113,11 +112,11 @@ class Upkeep:
             if sweeps:
                 # The limits are asked before any row is locked.
                 free = {key: services.limiter.room(key) for key in fleet.held_for(connection)}
-                drives += fleet.sweep(connection, message_s=services.message_s)
+                drives += dispatch.sweep(connection, message_s=services.message_s)
                 for key, slots in free.items():
-                    fleet.wake(connection, key, slots)
+                    dispatch.free_for_room(connection, key, slots)
             room = fleet.room(connection)
-            drives += fleet.dispatch(connection, room, message_s=services.message_s)
+            drives += dispatch.dispatch(connection, room, message_s=services.message_s)
         return drives, bool(room.wanted)
 
     def _meet_fleet(self) -> bool:
@@ -154,5 +153,5 @@ class Upkeep:
         if self._was_away is None:
             self._was_away = fleet.database_started_s(connection) < SPARED_S
         if self._was_away:
-            fleet.spare_leases(connection, SPARED_S)
+            dispatch.spare_leases(connection, SPARED_S)
         self._was_away = False

@@ -33,8 +33,8 @@ from db.migrations import upgrade
 from db.submit import Submission, submit
 from docmill.settings import load_settings
 from tasks.celery import broker
-from tasks.celery.broker import QUEUES
 from tasks.chain import publish
+from tasks.queues import QUEUE_NAMES
 from tests.faults.proxy import Proxy, Target
 from tests.faults.report import Row, quantile
 from tests.faults.servers import pgbouncer, rabbitmq
@@ -42,7 +42,7 @@ from workers.stack.process import Process
 from workers.stack.servers import EmbeddedServers, ServerName
 from workers.stack.up import free_port
 
-__all__ = ["CALL_DEADLINE_S", "COMMAND", "JOBS", "QUEUES", "Lab", "Trial", "receipts"]
+__all__ = ["CALL_DEADLINE_S", "COMMAND", "JOBS", "QUEUE_NAMES", "Lab", "Trial", "receipts"]
 
 COMMAND = (sys.executable, "-m", "docmill")
 JOBS = 300
@@ -232,13 +232,13 @@ class Lab:
             found = self._queued_in_rabbitmq()
         else:
             with self.broker_client() as client:
-                found = {name: int(client.llen(f"docmill:{name}")) for name in QUEUES}
+                found = {name: int(client.llen(f"docmill:{name}")) for name in QUEUE_NAMES}
         return {name: number for name, number in found.items() if number}
 
     def _queued_in_rabbitmq(self) -> dict[str, int]:
         with kombu.Connection(self.environment["DOCMILL_BROKER_URL"]) as connection:
             channel = connection.default_channel
-            return {name: channel.queue_declare(name, passive=True).message_count for name in QUEUES}
+            return {name: channel.queue_declare(name, passive=True).message_count for name in QUEUE_NAMES}
 
     @contextmanager
     def publisher(self) -> Iterator[Callable[[Sequence[Drive]], None]]:

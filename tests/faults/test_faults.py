@@ -19,7 +19,7 @@ import pytest
 
 from db.submit import Submission, submit
 from tests.faults.conftest import POISON
-from tests.faults.lab import CALL_DEADLINE_S, JOBS, QUEUES, Lab, Trial, receipts
+from tests.faults.lab import CALL_DEADLINE_S, JOBS, QUEUE_NAMES, Lab, Trial, receipts
 from tests.faults.report import keep
 
 pytestmark = pytest.mark.timeout(900)
@@ -219,7 +219,7 @@ def test_the_queues_hold_garbage(lab: Lab, trial: Make) -> None:
     with lab.broker_client() as client:
         for share, message in ((0.2, b"\x80\xffgarbage"), (0.4, _message("pickle")), (0.6, _message("json"))):
             run.until_answered(share)
-            for queue in QUEUES:
+            for queue in QUEUE_NAMES:
                 client.lpush(f"docmill:{queue}", message)
     run.repaired()
     keep(run.finish(within_s=250, paid_twice=True))

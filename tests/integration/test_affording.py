@@ -12,9 +12,9 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import Connection, Engine, event, text
+from sqlalchemy import Connection, Engine, text
 
-from db import budget_admin, costs, jobs, ledger, models, reports
+from db import budget_admin, costs, jobs, ledger, model_state, reports, transitions
 from db.budget_admin import Wanted
 from db.budgets import Policy
 from db.engine import make_engine
@@ -34,6 +34,7 @@ from tasks.stages import complete as stage
 from tasks.stages.complete import complete
 from tasks.stages.parse import parse
 from tasks.stages.step import Onward, Stop
+from tests.hearing import hear
 from workers.stack.servers import EmbeddedServers
 
 TEXT = "TEA HOUSE\n1 Sample Street\nDate: 2021-03-04\nGreen tea 4.10\nTOTAL 4.10\n"
@@ -123,12 +124,9 @@ def seen(services: Services, job: Job) -> Any:
 def statements(engine: Engine, work: Callable[[], object]) -> list[str]:
     found: list[str] = []
 
-    def note(_: object, __: object, statement: str, *___: object) -> None:
-        found.append(statement)
-
-    event.listen(engine, "before_cursor_execute", note)
+    stop = hear(engine, before=lambda statement, _values: found.append(statement))
     work()
-    event.remove(engine, "before_cursor_execute", note)
+    stop()
     return found
 
 
@@ -288,7 +286,7 @@ def test_a_message_that_is_stale_leads_nothing(services: Services, make_job: Cal
     job = make_job()
     with services.engine.begin() as connection:
         connection.execute(text("delete from flights"))
-        jobs.cancel(connection, job.id)
+        transitions.cancel(connection, job.id)
     assert complete(services, job) == Stop("stale")
     with services.engine.connect() as connection:
         assert connection.execute(text("select count(*) from flights")).scalar() == 0
@@ -333,12 +331,12 @@ def test_a_known_answer_is_given_while_its_model_is_held(
     cache.put(bytes(seen(services, first).flight_key), {"answer": {}, "evidence": None, "model": "m"})
     model = services.settings.models.get("small")
     with services.engine.begin() as connection:
-        models.hold(connection, model, for_s=60, cause="overloaded")
+        model_state.hold(connection, model, for_s=60, cause="overloaded")
     try:
         step = complete(caching, second)
     finally:
         with services.engine.begin() as connection:
-            models.release(connection, model)
+            model_state.release(connection, model)
         cache.close()
     assert isinstance(step, Stop)
     assert step.word == "cached"
@@ -386,7 +384,7 @@ def test_what_a_rejected_answer_cost_is_waste(services: Services, make_job: Call
             ),
             {"id": job.id},
         )
-        claimed = jobs.claim(connection, job.id, job.epoch, "parse", owner="test", lease_s=60)
+        claimed = transitions.claim(connection, job.id, job.epoch, "parse", owner="test", lease_s=60)
     assert claimed is not None
     assert isinstance(parse(services, claimed), Stop)
     with services.engine.connect() as connection:
@@ -396,6 +394,6 @@ def test_what_a_rejected_answer_cost_is_waste(services: Services, make_job: Call
         before = costs.costs(connection, [], timezone="UTC")[0]
     assert (call.wasted, before.rejected_usd) == ("rejected", call.cost_usd)
     with services.engine.begin() as connection:
-        jobs.cancel(connection, job.id)
+        transitions.cancel(connection, job.id)
         after = costs.costs(connection, [], timezone="UTC")[0]
     assert after.wasted_usd == before.wasted_usd  # what was rejected is not counted as failed again

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import text
 
 from bench.collection import filled
-from db import collections, models
+from db import collections, model_state
 from tests.walk import Walk
 
 NOTES = [
@@ -121,13 +121,13 @@ def test_a_question_waits_for_a_model_that_is_held_and_is_embedded_once(asking: 
     model = jobs_way.services.settings.models.get("sim-embed")
     with jobs_way.engine.begin() as connection:
         connection.execute(text("update collections set model = 'sim-embed' where name = :name"), {"name": name})
-        models.hold(connection, model, for_s=3600, cause="rate_limited")
+        model_state.hold(connection, model, for_s=3600, cause="rate_limited")
     job_id = jobs_way.submit(f"When does the harbour gate of {name} close?", "answer", collection=name)
     assert jobs_way.step(job_id)
     row = jobs_way.job(job_id)
     assert (row.stage, row.wait in ("countdown", "rate"), row.history[0]["purpose"]) == ("context", True, "embed")
     with jobs_way.engine.begin() as connection:
-        models.release(connection, model)
+        model_state.release(connection, model)
         connection.execute(text("update jobs set wait = 'sent' where id = :id"), {"id": job_id})
     assert jobs_way.to_the_end(job_id).state == "done"
     assert jobs_way.result(job_id).value["answered"] is True

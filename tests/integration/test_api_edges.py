@@ -15,8 +15,9 @@ from fastapi import FastAPI
 from sqlalchemy import Engine, text
 
 from bench.collection import filled
-from db import dispatch, keys
+from db import keys
 from db.engine import make_engine
+from db.fleet import see_worker
 from docmill.settings import Settings
 from prompts import Registry
 from tasks.celery import broker
@@ -245,7 +246,7 @@ def test_a_submit_starts_its_job_without_waiting_for_upkeep(
     with engine.begin() as connection:
         connection.execute(text("update jobs set wait = null, state = 'cancelled' where wait is not null"))
         for queue in ("io", "cpu"):
-            dispatch.see_worker(connection, f"{queue}@test", queue, 4)
+            see_worker(connection, f"{queue}@test", queue, 4)
     job = asked(app_of(engine, fleet=fleet), "POST", "/v1/jobs", json=receipt(lane="interactive")).json()
     assert (job["state"], job["wait"]) == ("queued", "unsent"), "the answer does not wait for the broker"
     shown = asked(app_of(engine), "GET", f"/v1/jobs/{job['id']}").json()

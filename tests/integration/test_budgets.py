@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from sqlalchemy import Connection, Engine, text
 
-from db import budget_admin, budgets, costs, jobs, ledger
+from db import budget_admin, budgets, costs, jobs, ledger, transitions
 from db.budget_admin import Wanted
 from db.budgets import Refusal, Reservation
 from db.jobs import Job
@@ -334,7 +334,7 @@ def test_the_roll_up_is_the_sum_of_the_rows_whatever_changes(connection: Connect
     found = {row["feature"]: row for row in same()}
     assert (found["late"]["cost_usd"], found["late"]["possibly_billed"]) == ("0.03", 0)
 
-    jobs.end(connection, calls["rejected"][0], "failed")
+    transitions.end(connection, calls["rejected"][0], "failed")
     connection.execute(
         text("update jobs set state = 'done', wait = null where id = :id"), {"id": calls["answered"][0].id}
     )

@@ -12,8 +12,8 @@ import pytest
 from sqlalchemy import Engine, text
 
 from db import collections
-from db.retry import retry
 from db.submit import Indexing, submit_index
+from db.transitions import retry
 from tests.command import Command
 
 NOTES = {

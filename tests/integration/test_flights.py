@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import Connection, Engine, text
 
-from db import flights, jobs
+from db import flights, jobs, transitions
 from db.jobs import Job
 from db.submit import Submission, submit
 
@@ -44,23 +44,23 @@ def open_a_call(connection: Connection, job: Job) -> None:
 def test_the_first_leads_and_the_others_wait(connection: Connection) -> None:
     key = uuid4().bytes
     first, second = at_complete(connection), at_complete(connection)
-    assert flights.board(connection, first, key, for_s=60) == "leads"
-    assert flights.board(connection, first, key, for_s=60) == "leads"
-    assert flights.board(connection, second, key, for_s=60) == "held"
-    assert flights.await_landing(connection, second, key, for_s=60)
+    assert flights.lead_or_follow(connection, first, key, for_s=60) == "leads"
+    assert flights.lead_or_follow(connection, first, key, for_s=60) == "leads"
+    assert flights.lead_or_follow(connection, second, key, for_s=60) == "held"
+    assert flights.follow(connection, second, key, for_s=60)
 
 
 def test_a_leader_that_ended_is_followed_only_when_its_call_is_closed(connection: Connection) -> None:
     key = uuid4().bytes
     first, second = at_complete(connection), at_complete(connection)
-    assert flights.board(connection, first, key, for_s=60) == "leads"
+    assert flights.lead_or_follow(connection, first, key, for_s=60) == "leads"
     open_a_call(connection, first)
-    jobs.cancel(connection, first.id)
-    assert flights.board(connection, second, key, for_s=60) == "held"
-    assert flights.await_landing(connection, second, key, for_s=60)
+    transitions.cancel(connection, first.id)
+    assert flights.lead_or_follow(connection, second, key, for_s=60) == "held"
+    assert flights.follow(connection, second, key, for_s=60)
     connection.execute(text("update calls set state = 'in_doubt' where job_id = :job"), {"job": first.id})
-    flights.settle_ended(connection)
+    flights.release_leaderless(connection)
     freed = connection.execute(text("select wait from jobs where id = :id"), {"id": second.id}).scalar_one()
     assert freed == "unsent"
     third = at_complete(connection)
-    assert flights.board(connection, third, key, for_s=60) == "leads"
+    assert flights.lead_or_follow(connection, third, key, for_s=60) == "leads"

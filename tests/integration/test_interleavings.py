@@ -22,10 +22,11 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from sqlalchemy import Engine, create_engine, event, text
 from sqlalchemy.exc import OperationalError
 
-from db import jobs
+from db import transitions
 from db.engine import make_engine
-from db.jobs import STAGES, Drive, Stage
+from db.jobs import Drive
 from db.migrations import upgrade
+from db.stages import CHAINS, Stage
 from db.submit import Submission, submit
 from docmill.errors import Failure, JobNotFit
 from docmill.llm.loop import LoopThread
@@ -44,6 +45,7 @@ from tasks.stages.step import Again, Onward, Stop
 from tasks.stages.store import store
 from tasks.stages.validate import validate
 from tasks.upkeep.tick import Upkeep
+from tests.hearing import hear
 from workers.stack.servers import EmbeddedServers
 
 Message: TypeAlias = tuple[Stage, int, int]
@@ -53,7 +55,7 @@ Reply: TypeAlias = Literal["good", "malformed", "server_error", "lost"]
 FUNCTIONS = {"validate": validate, "context": context, "complete": complete, "parse": parse, "store": store}
 HANDLERS = {
     stage: Handler(name=stage, function=FUNCTIONS[stage], lease_s=50.0 if stage == "validate" else 20.0)
-    for stage in STAGES
+    for stage in CHAINS["document"]
 }
 DOCUMENTS = ("TEA HOUSE\nTOTAL 1.10\n", "TOOL SHOP\nTOTAL 2.20\n", "BOOK FAIR\nTOTAL 3.30\n")
 ROUNDS = 150
@@ -250,7 +252,7 @@ class Interleavings(RuleBasedStateMachine):
         stage, job_id, epoch = message
         match step:
             case Onward() if stage != "store":
-                self.messages.append((STAGES[STAGES.index(stage) + 1], job_id, epoch))
+                self.messages.append((after(stage), job_id, epoch))
             case Stop(_, drives):
                 publish_all(self.services, drives)
             case Again():
@@ -335,7 +337,7 @@ class Interleavings(RuleBasedStateMachine):
     def cancel(self, pick: int) -> None:
         try:
             with self.world.plain.begin() as connection:
-                jobs.cancel(connection, self.jobs[pick % len(self.jobs)])
+                transitions.cancel(connection, self.jobs[pick % len(self.jobs)])
             self.excuses += 1  # a flight that it led is another's to make
         except JobNotFit:
             pass
@@ -413,6 +415,11 @@ class Interleavings(RuleBasedStateMachine):
         assert len(self.bill) <= len(self.works) + self.excuses
 
 
+def after(stage: Stage) -> Stage:
+    stages = CHAINS["document"]
+    return stages[stages.index(stage) + 1]
+
+
 def reply(model: str, kind: Reply) -> Response | Failure:
     """As a provider gives it."""
     if kind == "lost":
@@ -444,8 +451,8 @@ def world(servers: EmbeddedServers, tmp_path_factory: pytest.TempPathFactory) ->
     url = servers.database_url.replace("/docmill?", "/interleavings?")
     upgrade(url)
     engine, plain = make_engine(url, pool_size=20), make_engine(url, pool_size=2)
-    for name in ("before_cursor_execute", "after_cursor_execute", "commit"):
-        event.listen(engine, name, STRUCK.count)
+    hear(engine, before=STRUCK.count, after=STRUCK.count)
+    event.listen(engine, "commit", STRUCK.count)
     with LoopThread() as loop:
         yield World(engine=engine, plain=plain, loop=loop, folder=tmp_path_factory.mktemp("spool"))
     engine.dispose()

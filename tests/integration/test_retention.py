@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import Engine, text
 
-from db import retry
+from db import transitions
 from db.retention import erase_exchanges
 from db.submit import Submission, submit
 
@@ -86,6 +86,6 @@ def test_a_retry_asks_again_where_the_reply_was_erased(
     job, _ = said(engine, days_ago=31, job=FAILED)
     erase(engine, days)
     with engine.begin() as connection:
-        retry.retry(connection, job)
+        transitions.retry(connection, job)
     (row,) = rows(engine, "select attempt, stage, state from jobs where id = :job", job=job)
     assert tuple(row) == (attempt, stage, "queued")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from sqlalchemy import Engine, event, text
+from sqlalchemy import Engine, text
 from sqlalchemy.exc import DataError, IntegrityError, OperationalError
 
 import db.engine
 from db.engine import DATABASE_AWAY, make_engine
-from db.statements import Statement, statement
+from db.statements import Statement
+from tests.hearing import hear
 from workers.stack.servers import EmbeddedServers
 
 
@@ -29,7 +30,7 @@ def test_none_where_there_is_no_row(engine: Engine) -> None:
 
 
 def test_it_belongs_to_the_transaction_around_it(engine: Engine) -> None:
-    written = statement("insert into model_state (account, model) values ('statements', :model)")
+    written = Statement("insert into model_state (account, model) values ('statements', :model)")
     counted = text("select count(*) from model_state where account = 'statements'")
     with engine.connect() as connection, connection.begin() as transaction:
         assert written.count(connection, {"model": "rolled back"}) == 1
@@ -57,16 +58,19 @@ def test_errors_are_sqlalchemys_and_show_no_values(engine: Engine) -> None:
     assert divided.value.params is None
 
 
-def test_listeners_hear_of_it(engine: Engine) -> None:
+def test_whoever_wants_to_hears_of_it(engine: Engine) -> None:
     heard: list[tuple[str, str]] = []
-    for name in ("before_cursor_execute", "after_cursor_execute"):
-        event.listen(engine, name, lambda *told, name=name: heard.append((name, told[2])))
+    hear(
+        engine,
+        before=lambda sql, _values: heard.append(("before", sql)),
+        after=lambda sql, _values: heard.append(("after", sql)),
+    )
     with engine.connect() as connection:
         Statement("select cast(:one as int) as one").one(connection, {"one": 1})
     with engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
         Statement("select 2 as two").one(connection, {})
     said = ["select cast(%(one)s as int) as one", "select 2 as two"]
-    assert heard == [(name, sql) for sql in said for name in ("before_cursor_execute", "after_cursor_execute")]
+    assert heard == [(name, sql) for sql in said for name in ("before", "after")]
 
 
 def test_a_server_that_goes_away_is_away_and_the_next_one_is_served(engine: Engine) -> None:

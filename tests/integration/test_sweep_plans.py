@@ -8,14 +8,10 @@ import pytest
 from sqlalchemy import Engine, text
 
 from db import dispatch
+from db.statements import Statement, statements_of
 from db.submit import Submission, submit_many
 
-STATEMENTS = {
-    "overdue": dispatch.OVERDUE,
-    "holds over": dispatch.HOLDS_OVER,
-    "poisoned": dispatch.POISONED,
-    "lost": dispatch.LOST,
-}
+SWEEP = ("fail_overdue", "free_due", "fail_poisoned", "drive_lost")
 
 
 @pytest.fixture
@@ -27,11 +23,21 @@ def waiting(engine: Engine) -> Engine:
     return engine
 
 
-@pytest.mark.parametrize("name", STATEMENTS)
+@pytest.mark.parametrize("name", SWEEP)
 def test_no_job_is_looked_at_whose_time_has_not_come(waiting: Engine, name: str) -> None:
-    with waiting.connect() as connection:
-        rows = connection.execute(text(f"explain {STATEMENTS[name]}"), {"limit": 500, "message_s": 60}).scalars()
-        plan = "\n".join(rows)
-        connection.rollback()
+    plan = plan_of(waiting, name)
     assert re.search(r"jobs_(wake|deadline|out)", plan), plan
     assert "Index Cond" in plan, plan
+
+
+def test_a_job_that_was_begun_is_found_among_all_that_were_not(waiting: Engine) -> None:
+    plan = plan_of(waiting, "start_begun")
+    assert "jobs_unsent_again" in plan, plan
+
+
+def plan_of(engine: Engine, name: str) -> str:
+    explained = Statement(f"explain {statements_of('transitions')[name].text}")
+    with engine.connect() as connection:
+        rows = explained.rows(connection, {**dispatch.RULES, "message_s": 60, "lane": "bulk"})
+        connection.rollback()
+    return "\n".join(row[0] for row in rows)

@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import Engine
 
-from db import dispatch
+from db import fleet
 from tests.integration.test_api_edges import app_of, asked
 
 WHY = "prompt receipt/v2: model small is not configured: add [models.small] to docmill.toml"
@@ -20,11 +20,11 @@ def seen(engine: Engine) -> Iterator[None]:
     names = ("io-1@unready", "io-2@unready")
     with engine.begin() as connection:
         for name in names:
-            dispatch.see_worker(connection, name, "io", 4, unready={"receipt/v2": WHY})
+            fleet.see_worker(connection, name, "io", 4, unready={"receipt/v2": WHY})
     yield
     with engine.begin() as connection:
         for name in names:
-            dispatch.forget_worker(connection, name)
+            fleet.forget_worker(connection, name)
 
 
 def submit(engine: Engine, version: str) -> tuple[int, str]:
@@ -35,7 +35,7 @@ def submit(engine: Engine, version: str) -> tuple[int, str]:
 
 def test_what_no_worker_can_answer_is_refused_with_what_to_do(engine: Engine, seen: None) -> None:
     with engine.begin() as connection:
-        others = {name: why for name, why in (dispatch.unready(connection) or {}).items() if why != WHY}
+        others = {name: why for name, why in (fleet.unready(connection) or {}).items() if why != WHY}
     assert others == {}
     status, told = submit(engine, "v2")
     assert (status, WHY in told) == (422, True)
@@ -44,5 +44,5 @@ def test_what_no_worker_can_answer_is_refused_with_what_to_do(engine: Engine, se
 
 def test_one_worker_that_can_is_enough(engine: Engine, seen: None) -> None:
     with engine.begin() as connection:
-        dispatch.see_worker(connection, "io-2@unready", "io", 4)
+        fleet.see_worker(connection, "io-2@unready", "io", 4)
     assert submit(engine, "v2")[0] == 202

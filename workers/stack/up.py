@@ -26,10 +26,11 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from db.engine import make_engine
 from db.migrations import upgrade
+from db.stages import RoleName
 from docmill.errors import Misconfigured, ServiceAway
 from docmill.settings import Settings
 from tasks.celery import broker
-from workers.roles import ROLES, RoleName, worker_command
+from workers.roles import ROLES, worker_command
 from workers.stack.addresses import READY, Addresses
 from workers.stack.process import NotReady, Process
 from workers.stack.servers import EmbeddedServers, ServerName

@@ -8,7 +8,8 @@ import pytest
 from celery import Celery
 
 from docmill.settings import load_settings
-from tasks.celery.broker import QUEUES, connect, countdown_of
+from tasks.celery.broker import connect, countdown_of
+from tasks.queues import QUEUE_NAMES
 
 
 @pytest.fixture(
@@ -21,7 +22,7 @@ def app(request: pytest.FixtureRequest) -> Iterator[Celery]:
 
 
 def test_every_broker_has_the_same_queues(app: Celery) -> None:
-    assert tuple(app.amqp.queues) == QUEUES
+    assert tuple(app.amqp.queues) == QUEUE_NAMES
 
 
 @pytest.mark.parametrize("url", ["amqp://127.0.0.1:1//", "pyamqp://127.0.0.1:1//"])

@@ -1,0 +1,115 @@
+"""The workers that were seen lately, and how much room they have for jobs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+
+from db.stages import stages_where
+from db.statements import statements_of
+
+__all__ = [
+    "LANES",
+    "Room",
+    "database_started_s",
+    "forget_worker",
+    "held_for",
+    "processes",
+    "room",
+    "room_for_countdown",
+    "see_worker",
+    "seen_on",
+    "try_lead",
+    "unready",
+]
+
+SQL = statements_of("fleet")
+
+UPKEEP_LOCK = 0x75706B70
+SEEN_WITHIN_S = 30.0
+CPU_AHEAD = 32
+"""Jobs in hand for each slot that reads or parses: most take milliseconds, and upkeep looks ten times a second."""
+LANES = ("interactive", "bulk")
+"""The first goes first."""
+AT_CPU = stages_where(lambda rules: rules.role == "cpu")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Room:
+    """How many jobs more the fleet takes."""
+
+    cpu: int
+    """At stages that compute."""
+    all: int
+    kept: int
+    """Of ``all``, what only interactive jobs may use."""
+    wanted: frozenset[str]
+    """The lanes in which jobs wait for it."""
+
+
+def try_lead(connection: Connection) -> bool:
+    """Makes this transaction the one that does upkeep now; False where another one is."""
+    return bool(SQL["try_lock"].scalar(connection, {"key": UPKEEP_LOCK}))
+
+
+def see_worker(
+    connection: Connection, name: str, queue: str, slots: int, *, unready: Mapping[str, str] | None = None
+) -> None:
+    """Notes that a worker lives, and works so many tasks at once; ``unready``: prompts that it cannot answer."""
+    values = {"name": name, "queue": queue, "slots": slots, "unready": json.dumps(dict(unready or {}))}
+    SQL["see_worker"].count(connection, values)
+
+
+def seen_on(connection: Connection, host: str, *, within_s: float) -> bool:
+    """Whether a worker on that host was seen lately."""
+    return bool(SQL["seen_on"].scalar(connection, {"host": host, "within_s": within_s}))
+
+
+def forget_worker(connection: Connection, name: str) -> None:
+    """Takes away a worker that stops."""
+    SQL["forget_worker"].count(connection, {"name": name})
+
+
+def unready(connection: Connection) -> dict[str, str] | None:
+    """By ``name/version``, the prompts that no io worker can answer, and why; None where none was seen lately."""
+    seen = [row.unready for row in SQL["unready"].rows(connection, {"within_s": SEEN_WITHIN_S})]
+    return {name: why for name, why in seen[0].items() if all(name in other for other in seen)} if seen else None
+
+
+def room(connection: Connection) -> Room:
+    """What the workers that were seen lately have not in hand already."""
+    values = {"within_s": SEEN_WITHIN_S, "lanes": list(LANES), "at_cpu": AT_CPU}
+    found = SQL["room"].one(connection, values)
+    io = 2 * found.io
+    return Room(
+        cpu=CPU_AHEAD * found.cpu - found.at_cpu,
+        all=io - found.out,
+        kept=io // 10,
+        wanted=frozenset(found.wanted),
+    )
+
+
+def room_for_countdown(connection: Connection) -> bool:
+    """Whether another job may wait in the broker: more countdowns than io slots would block other work there.
+
+    Some room is left for those that count at the same time: a process has a tenth as many connections as slots.
+    """
+    return bool(SQL["room_for_countdown"].scalar(connection, {"within_s": SEEN_WITHIN_S}))
+
+
+def processes(connection: Connection) -> int:
+    """Io workers that were seen lately: so many share the provider's limits."""
+    return int(SQL["processes"].scalar(connection, {"within_s": SEEN_WITHIN_S}))
+
+
+def held_for(connection: Connection) -> list[str]:
+    """The models for whose limits jobs are held."""
+    return [row.key for row in SQL["held_for"].rows(connection)]
+
+
+def database_started_s(connection: Connection) -> float:
+    """How long ago the server started: a process that has just begun cannot know that it was away."""
+    return float(SQL["started_s"].scalar(connection))

@@ -1,0 +1,65 @@
+-- Budgets. A row is one window of a budget; its series is the id of the first one, for which jobs wait. What holds and
+-- frees jobs stands in transitions.sql.
+
+
+-- fragment: covering
+-- The latest window of each budget that covers a payer: twelve look-ups in an index, however many windows there were.
+select b.*, b.window_start < docmill_window_start(b.span, clock_timestamp(), :timezone) as stale
+from (values ('all', ''), ('tenant', :tenant), ('feature', :feature), ('user', :usr)) who(scope, subject)
+cross join (values ('day'), ('month'), ('total')) spans(span)
+cross join lateral (select * from budgets where budgets.scope = who.scope and budgets.subject = who.subject
+                    and budgets.span = spans.span order by window_start desc limit 1) b
+
+-- name: reserve
+-- In all of them or in none, and in none whose window is over.
+with covering as materialized ({covering}),
+locked as materialized (
+  select b.* from budgets b where b.id in (select id from covering) order by b.id for update),
+fits as (
+  select (select bool_and(spent_usd + reserved_usd + :need_usd::numeric <= cap_usd) from locked)
+     and not (select bool_or(stale) from covering) as every),
+taken as (
+  update budgets set reserved_usd = reserved_usd + :need_usd::numeric,
+    warned = case when (spent_usd + reserved_usd + :need_usd::numeric) * 100 >= cap_usd * :nearly_spent
+                  then greatest(warned, :nearly_spent) else warned end
+  where id in (select id from locked) and (select every from fits) returning id)
+select locked.id, coalesce(locked.series, locked.id) as series, locked.scope, locked.subject, locked.span,
+  locked.policy, locked.cap_usd, locked.spent_usd, locked.reserved_usd, locked.warned, covering.stale,
+  taken.id is not null as reserved
+from locked join covering using (id) left join taken using (id) order by id
+
+-- name: affords
+select coalesce(bool_and(stale or spent_usd + reserved_usd + :need_usd::numeric <= cap_usd), true)
+from ({covering}) covering
+
+-- name: exist
+select exists (select from budgets)
+
+-- name: note_spent
+update budgets set warned = :spent where id = any(:ids) and warned < :spent returning id
+
+-- name: settle
+update budgets set reserved_usd = reserved_usd - :reserved_usd, spent_usd = spent_usd + :cost_usd
+where id = any(:ids)
+
+-- name: roll
+insert into budgets (scope, subject, span, policy, cap_usd, window_start, series)
+select scope, subject, span, policy, cap_usd, docmill_window_start(span, clock_timestamp(), :timezone),
+  coalesce(series, id) from budgets where id = any(:ids) order by id
+on conflict (scope, subject, span, window_start) do nothing returning id
+
+-- name: awaited
+-- One step along an index for each budget that somebody waits for, however many wait.
+with recursive awaited as (
+  (select budget_id from jobs where wait = 'budget' order by budget_id limit 1)
+  union all
+  select (select budget_id from jobs where wait = 'budget' and budget_id > awaited.budget_id
+          order by budget_id limit 1) from awaited where awaited.budget_id is not null)
+select awaited.budget_id as series, b.id,
+  b.window_start < docmill_window_start(b.span, clock_timestamp(), :timezone) as stale
+from awaited left join lateral (
+  select * from budgets where coalesce(series, id) = awaited.budget_id order by window_start desc limit 1) b on true
+where awaited.budget_id is not null
+
+-- name: lock
+select from budgets where id = any(:ids) order by id for update

@@ -1,0 +1,54 @@
+-- The workers, and what they have in hand.
+
+
+-- name: see_worker
+insert into workers (name, queue, slots, seen_at, unready)
+values (:name, :queue, :slots, clock_timestamp(), :unready::jsonb)
+on conflict (name) do update set slots = excluded.slots, seen_at = excluded.seen_at, unready = excluded.unready
+
+-- name: forget_worker
+delete from workers where name = :name
+
+-- name: unready
+select unready from workers
+where queue = 'io' and seen_at > clock_timestamp() - make_interval(secs => :within_s)
+
+-- name: processes
+select count(*) from workers where queue = 'io' and seen_at > clock_timestamp() - make_interval(secs => :within_s)
+
+-- name: seen_on
+select exists (select from workers
+  where split_part(name, '@', 2) = :host and seen_at > clock_timestamp() - make_interval(secs => :within_s))
+
+-- name: room
+-- Asked ten times a second while jobs wait, and so in one round trip.
+select seen.io, seen.cpu, under_way.at_cpu, under_way.out,
+  array(select lanes.name from unnest(:lanes::text[]) lanes(name)
+    where exists (select from jobs where wait = 'unsent' and lane = lanes.name)) as wanted
+from (
+  select coalesce(sum(slots) filter (where queue = 'io'), 0)::int as io,
+    coalesce(sum(slots) filter (where queue = 'cpu'), 0)::int as cpu
+  from workers where seen_at > clock_timestamp() - make_interval(secs => :within_s)) seen,
+(select count(*) filter (where stage = any(:at_cpu)) as at_cpu, count(*) as out
+  from jobs where wait in ('sent', 'running', 'countdown')) under_way
+
+-- name: room_for_countdown
+select (select count(*) from jobs where wait = 'countdown' and stage = 'complete')
+  < (select coalesce(sum(slots), 0) * 0.8 from workers
+     where queue = 'io' and seen_at > clock_timestamp() - make_interval(secs => :within_s))
+
+-- name: held_for
+-- The models for whose limits jobs are held: a walk along the index, one step a model.
+with recursive keys as (
+  (select held_for as key from jobs where wait = 'rate' and held_for > '' and held_for !~ '^hold:'
+   order by held_for limit 1)
+  union all
+  select (select held_for from jobs where wait = 'rate' and held_for > keys.key and held_for !~ '^hold:'
+          order by held_for limit 1) from keys where keys.key is not null)
+select key from keys where key is not null
+
+-- name: try_lock
+select pg_try_advisory_xact_lock(:key)
+
+-- name: started_s
+select extract(epoch from clock_timestamp() - pg_postmaster_start_time())

@@ -1,0 +1,385 @@
+-- Every statement that changes a job's row. db/transitions.py says which leaves what, and where it leads. A statement
+-- changes nothing where somebody was faster. Locks are taken in one order: flight, budgets by id, calls, jobs by id.
+
+
+-- fragment: fence
+id = :id and epoch = :epoch and stage = :stage and wait is not null
+
+-- fragment: unflushed
+-- True, and lets the commit of its transaction return before it is on disk. For transitions that cost nothing to
+-- repeat: if the server dies in that moment, the job stands where it stood before, and is driven again. Never for
+-- money, for results, or for ends.
+set_config('synchronous_commit', 'off', true) = 'off'
+
+-- fragment: onward
+-- What the broker is about to be told of is under way. (least() passes over a deadline that is null.)
+stage = :to, wait = 'sent', state = 'running', owner = null, crashes = 0, redrives = 0,
+  wake_at = least(deadline_at, clock_timestamp() + make_interval(secs => :message_s))
+
+-- fragment: waits_again
+wait = 'unsent', state = 'queued', owner = null, wake_at = clock_timestamp()
+
+-- fragment: held
+state = 'held', owner = null, redrives = 0,
+  wake_at = least(deadline_at, clock_timestamp() + make_interval(secs => :for_s))
+
+-- fragment: ended
+wait = null, epoch = epoch + 1, owner = null, finished_at = clock_timestamp()
+
+
+-- name: claim
+with claimed as (
+  update jobs set wait = 'running', state = 'running', owner = :owner,
+    wake_at = least(deadline_at, clock_timestamp() + make_interval(secs => :lease_s))
+  where {fence} and wait in ('sent', 'countdown') and {unflushed} returning *)
+select {job_row} from claimed j {job_joins}
+
+-- name: advance
+-- To parse a job goes with its reply, in a commit that is `flushed`.
+update jobs set {onward}, version = coalesce(:version, version), context = coalesce(:context::jsonb, context),
+  value = coalesce(:value::jsonb, value)
+where {fence} and (:flushed or {unflushed})
+
+-- name: advance_with_text
+with kept as (
+  update documents set text = :words, pages = to_jsonb(:pages::int[]), media_type = :media_type
+  where id = :document returning id)
+update jobs set {onward}, version = coalesce(:version, version)
+where {fence} and (select count(*) from kept) >= 0 and {unflushed}
+
+-- name: note
+-- What a job has met so far, kept while it stays where it is.
+update jobs set history = history || coalesce(:entry::jsonb, '[]'), value = coalesce(:value::jsonb, value),
+  flight_key = coalesce(:key, flight_key)
+where {fence}
+
+-- name: count_down
+update jobs set wait = 'countdown', state = 'running', owner = null, attempt = attempt + :attempts, redrives = 0,
+  wake_at = least(deadline_at, clock_timestamp() + make_interval(secs => :for_s))
+where {fence}
+
+-- name: hold
+update jobs set {held}, wait = :wait, held_for = :held_for, attempt = attempt + :attempts,
+  budget_id = coalesce(:budget, budget_id), need_usd = coalesce(:need_usd, need_usd),
+  failure = coalesce(:failure::jsonb, failure)
+where {fence}
+
+-- name: release_crashed
+-- The claim ends at once, and counts as a crash.
+update jobs set {waits_again}, crashes = crashes + 1 where {fence}
+
+-- name: wake_soon
+-- The sweep drives it again in a few seconds, later each time.
+update jobs set wake_at = least(deadline_at, clock_timestamp() + make_interval(secs => 2 ^ least(redrives, 6)))
+where {fence}
+
+-- name: drive
+-- To a stage under a new epoch.
+with moved as (
+  update jobs set {onward}, epoch = epoch + 1, attempt = attempt + :attempts, purpose = coalesce(:purpose, purpose),
+    model = coalesce(:model, model)
+  where {fence} returning id, epoch, stage, lane, chain),
+noted as (insert into drives (job_id, epoch, stage, cause) select id, epoch, stage, :cause from moved)
+select *, false as quarantined from moved
+
+-- name: take_back
+-- What may not have been published, where nothing else has happened since.
+update jobs set {waits_again}
+from unnest(:ids::bigint[], :epochs::int[], :stages::text[]) as taken(id, epoch, stage)
+where jobs.id = taken.id and jobs.epoch = taken.epoch and jobs.stage = taken.stage and wait = 'sent'
+
+-- name: retry
+-- Of a failed job, with its history empty: the attempt is the same one, or another, from complete or from its stage.
+update jobs set {waits_again}, epoch = epoch + 1, history = '[]', crashes = 0, redrives = 0, failure = null,
+  finished_at = null, deadline_at = coalesce(:deadline_at, deadline_at), attempt = attempt + :attempts,
+  purpose = case when :attempts = 0 then purpose else 'first' end, model = case when :attempts = 0 then model end,
+  stage = case when :from_complete then 'complete' else stage end
+where id = :id and state = 'failed'
+
+
+-- name: end
+update jobs set {ended}, state = :state, failure = :failure::jsonb where {fence}
+
+-- name: store
+-- The result's next revision, where there is a value, and the end of the flight that the job led.
+with ended as (update jobs set {ended}, state = :state, failure = :failure::jsonb where {fence} returning id),
+written as (
+  insert into results (job_id, revision, value, evidence, author)
+  select id, 1 + coalesce((select max(revision) from results where job_id = ended.id), 0),
+    :value::jsonb, :evidence::jsonb, 'model'
+  from ended where :value::jsonb is not null),
+led as (delete from flights using ended where flights.job_id = ended.id returning key)
+select (select count(*) from ended) as ended, (select key from led) as key
+
+-- name: cancel
+-- Whether it ended, and the state in which it was found.
+with ended as (
+  update jobs set {ended}, state = 'cancelled', failure = null where id = :id and wait is not null returning id)
+select exists (select from ended) as ended, state from jobs where id = :id
+
+-- name: fail_overdue
+-- Here and below `statement_timestamp()` and not `clock_timestamp()`, which may change from row to row, so that no
+-- index can be searched for it: those whose time has come must be found at once among a million that wait. Rows that
+-- somebody else has in hand are left to the next sweep, so that their order is no matter.
+update jobs set {ended}, state = 'failed',
+  failure = jsonb_build_object('kind', 'deadline', 'message', 'its deadline passed at ' || deadline_at)
+where id in (
+  select id from jobs where wait is not null and deadline_at < statement_timestamp()
+  order by deadline_at limit :limit for update skip locked)
+
+-- name: fail_poisoned
+update jobs set {ended}, state = 'failed', failure = jsonb_build_object('kind', 'poison', 'message',
+  stage || ' never came to an end, alone in quarantine at last: look at the document and at the prompt''s output.py, '
+  || 'then `docmill retry`')
+where id in (
+  select id from jobs
+  where ((wait = 'running' and stage = any(:claimed) and crashes + 1 >= :most_crashes)
+      or (wait in ('sent', 'running') and stage = any(:redriven) and redrives + 1 >= :most_redrives))
+    and wake_at < statement_timestamp()
+  order by wake_at limit :limit for update skip locked)
+
+
+-- fragment: tenants_in_turn
+-- Of the `candidates`, a view of jobs, as many as there is room for. Their tenants are found by a walk along the
+-- index, one step a tenant; of each only as many rows are looked at as could be taken.
+tenants as (
+  (select tenant from candidates order by lane, tenant limit 1)
+  union all
+  select (select tenant from candidates where tenant > tenants.tenant order by lane, tenant limit 1)
+  from tenants where tenants.tenant is not null),
+waiting as (
+  select candidate.id, candidate.place
+  from tenants cross join lateral (
+    select id, row_number() over (order by id) as place from (
+      select id from candidates where tenant = tenants.tenant order by id limit :limit) first) candidate
+  where tenants.tenant is not null
+  order by candidate.place, candidate.id limit :limit),
+picked as (
+  select id, 'start' as cause, null::timestamptz as due, 0 as again from jobs
+  where id in (select id from waiting) and wait = 'unsent' for update skip locked)
+
+-- fragment: driven
+-- Drives the `picked` jobs, which were `due` then, for a `cause` that counts as so many redrives `again`.
+moved as (
+  update jobs set wait = 'sent', state = 'running', owner = null, epoch = epoch + 1, redrives = redrives + again,
+    crashes = crashes + (wait = 'running' and stage = any(:claimed))::int,
+    wake_at = least(deadline_at,
+      clock_timestamp() + make_interval(secs => :message_s * 2 ^ least(redrives + again, 5)))
+  from picked where jobs.id = picked.id
+  returning jobs.id, epoch, stage, lane, chain, crashes, redrives, cause, due),
+noted as (insert into drives (job_id, epoch, stage, cause, due_at) select id, epoch, stage, cause, due from moved)
+select id, epoch, stage, lane, chain,
+  case when stage = any(:claimed) then crashes >= :quarantined_at
+       else stage <> all(:calling) and redrives > :quarantined_at end as quarantined
+from moved
+
+-- name: start_begun
+-- Jobs that come back from a hold, or from a crash.
+with recursive candidates as not materialized (
+  select id, lane, tenant from jobs where wait = 'unsent' and stage <> 'validate' and lane = :lane),
+{tenants_in_turn},
+{driven}
+
+-- name: start_new
+with recursive candidates as not materialized (
+  select id, lane, tenant from jobs where wait = 'unsent' and stage = 'validate' and lane = :lane),
+{tenants_in_turn},
+{driven}
+
+-- name: drive_lost
+-- A claim that ran out is a crash; a message that got lost is none.
+with picked as (
+  select id, wake_at as due, 1 as again, case wait when 'sent' then 'message lost' when 'running' then 'worker lost'
+    when 'countdown' then 'countdown lost' else 'flight looked at' end as cause
+  from jobs where wait in ('sent', 'running', 'countdown', 'flight') and wake_at < statement_timestamp()
+  order by wake_at limit :limit for update skip locked),
+{driven}
+
+-- name: send_again
+-- Each job whose message is under way, for a broker that may have forgotten it.
+with picked as (
+  select id, 'broker began anew' as cause, null::timestamptz as due, 0 as again from jobs
+  where wait = 'sent' for update skip locked),
+{driven}
+
+-- name: spare_claims
+-- Rows that somebody holds just now are being told of; waiting for them could end in a deadlock.
+update jobs set wake_at = greatest(wake_at, clock_timestamp() + make_interval(secs => :for_s))
+where ctid in (select ctid from jobs where wait = 'running' for update skip locked)
+
+
+-- name: free_due
+-- Holds whose time is over.
+update jobs set {waits_again}
+where id in (
+  select id from jobs where wait in ('rate', 'batch') and wake_at < statement_timestamp()
+  order by wake_at limit :limit for update skip locked)
+
+-- name: free_for_room
+-- As many as a model's limits have room for: interactive ones first, then tenants in turn.
+update jobs set {waits_again} where id in (
+  with recursive tenants as (
+    (select lane, tenant from jobs where wait = 'rate' and held_for = :held_for order by lane desc, tenant desc limit 1)
+    union all
+    select next.lane, next.tenant from tenants cross join lateral (
+      select lane, tenant from jobs
+      where wait = 'rate' and held_for = :held_for and (lane, tenant) < (tenants.lane, tenants.tenant)
+      order by lane desc, tenant desc limit 1) next),
+  waiting as (
+    select candidate.id, tenants.lane,
+      row_number() over (partition by tenants.lane, tenants.tenant order by candidate.id) as place
+    from tenants cross join lateral (
+      select id from jobs
+      where wait = 'rate' and held_for = :held_for and lane = tenants.lane and tenant = tenants.tenant
+      order by id limit :limit for update skip locked) candidate)
+  select id from waiting order by lane desc, place, id limit :limit)
+
+-- name: wake_released
+-- Those that wait for the end of a model's hold; the sweep frees them.
+update jobs set wake_at = clock_timestamp() where wait = 'rate' and held_for = :held_for
+
+-- name: free_for_budgets
+-- Only the latest window of a series has room to give. Those who could never fit are passed over.
+with room as materialized (
+  select mine.series, b.cap_usd - b.spent_usd - b.reserved_usd - admitted.usd as usd
+  from budgets b
+  cross join lateral (select coalesce(b.series, b.id) as series) mine
+  cross join lateral (select coalesce(sum(need_usd), 0) as usd from jobs
+                      where budget_id = mine.series and wait in ('unsent', 'sent')) admitted
+  where b.id = any(:ids) and not exists (
+    select from budgets later where later.scope = b.scope and later.subject = b.subject and later.span = b.span
+    and later.window_start > b.window_start)),
+fitting as (
+  select id from room cross join lateral (
+    select id, sum(need_usd) over (order by place) as up_to from (
+      select id, need_usd, row_number() over (order by lane desc, id) as place from (
+        select id, lane, need_usd from jobs
+        where wait = 'budget' and budget_id = room.series and need_usd <= room.usd
+          and exists (select from jobs least where least.wait = 'budget' and least.budget_id = room.series
+                      and least.need_usd <= room.usd)
+        order by lane desc, id limit :limit for update skip locked) waiting) placed) summed
+  where up_to <= room.usd)
+update jobs set {waits_again} from fitting where jobs.id = fitting.id
+
+-- name: free_of_budget
+-- The budget is gone.
+update jobs set {waits_again}, budget_id = null, need_usd = null where wait = 'budget' and budget_id = :series
+
+-- name: look_again_for_budgets
+update jobs set wake_at = least(deadline_at, clock_timestamp() + make_interval(secs => 3600))
+where id in (
+  select id from jobs where wait = 'budget' and wake_at < statement_timestamp()
+  order by id limit :limit for update skip locked)
+
+
+-- fragment: has_leader
+-- The flight's leader is on its way, or a call of it is open.
+exists (select from jobs leader where leader.id = flights.job_id and (leader.wait is not null
+    or exists (select from calls where calls.job_id = leader.id and calls.state = 'intent')))
+
+-- name: lead_or_follow
+-- The flight's row is locked against its end until this is committed, so that the leader finds who waits.
+with led as (
+  insert into flights (key, job_id)
+  select :key::bytea, id from jobs where {fence} and wait in ('sent', 'countdown')
+  on conflict (key) do update
+  set job_id = case when {has_leader} then flights.job_id else excluded.job_id end returning flights.job_id),
+held as (
+  update jobs set {held}, wait = 'flight', flight_key = :key from led where {fence} and led.job_id <> :id returning id)
+select led.job_id as leader, exists (select from held) as held from led
+
+-- name: follow
+with led as (
+  select flights.job_id from flights where flights.key = :key and flights.job_id <> :id and {has_leader}
+  for share of flights)
+update jobs set {held}, wait = 'flight', flight_key = :key from led where {fence} and led.job_id <> :id
+
+-- name: hand_over
+-- The leader's answer to those who follow, and what it cost.
+with spent as ({spent_on_job}),
+handed as (
+  update jobs set {waits_again}, stage = 'store', crashes = 0, redrives = 0, value = :value::jsonb
+  where wait = 'flight' and flight_key = :key returning id)
+select model, usd, array(select id from handed) as followers from spent
+
+-- name: fail_followers
+update jobs set {ended}, state = 'failed', failure = (select failure from jobs leader where leader.id = :leader)
+where wait = 'flight' and flight_key = :key
+
+-- name: free_follower
+-- One of them leads.
+update jobs set {waits_again}
+where id = (select id from jobs where wait = 'flight' and flight_key = :key order by id limit 1)
+
+
+-- fragment: answered_lately
+-- A job that has the answer to the same work, and needs no other for it.
+select id, value from jobs where flight_key = :key and id <> :id and state = 'done' and not fresh
+  and finished_at > clock_timestamp() - make_interval(secs => :lately_s) order by id limit 1
+
+-- name: open_call
+-- Claims the stage and writes the intent: of a job's call, or of a question's, which belongs to no job. There is none
+-- where another job `answered` the same work lately, or where there are budgets and none was asked. The key is that of
+-- the work's first call, and stays through all attempts. Embeddings take one call after another, each with the claim.
+with answered as ({answered_lately}),
+claimed as (
+  update jobs set state = 'running', wait = 'running', owner = :owner, flight_key = coalesce(:key, flight_key),
+    redrives = case when :purpose = 'embed' then 0 else redrives end,
+    budget_id = null, need_usd = null, failure = null,
+    wake_at = clock_timestamp() + make_interval(secs => :lease_s)
+  where {fence} and (wait in ('sent', 'countdown') or (:purpose = 'embed' and wait = 'running' and owner = :owner))
+    and (:asked or not exists (select from budgets)) and not exists (select from answered)
+  returning id),
+payer as (select id from claimed union all select null where :id::bigint is null),
+intent as (
+  insert into calls (id, job_id, purpose, attempt, try, state, tenant, feature, usr, prompt, version, content_hash,
+    input_hash, provider, account, model, remedy, reserved_usd, budgets, lease_until)
+  select :call_id, id, :purpose, :attempt,
+    1 + coalesce((select max(try) from calls where job_id = payer.id and attempt = :attempt), 0),
+    'intent', :tenant, :feature, :usr, :prompt, :version, :content_hash,
+    :input_hash, :provider, :account, :model, :remedy, :reserved_usd::numeric, :budgets::bigint[],
+    clock_timestamp() + make_interval(secs => :lease_s)
+  from payer returning id),
+asked as (
+  insert into exchanges (call_id, request) select id, :request::jsonb from intent where :request::jsonb is not null)
+select count(*) as calls, exists (select from budgets) as budgets, exists (select from answered) as answered
+from intent
+
+-- name: close_call
+-- Stores what a call came to, whatever became of its job, and takes the job `to` the next stage, where one is named
+-- and the answer is not one too many. A late answer clears a doubt. Budgets are locked for who `settles` with them;
+-- for who does not, a call that reserved something stays as it is.
+with locked as (
+  select id from budgets where :settles and id in (select unnest(budgets) from calls where id = :call_id)
+  order by id for update),
+closed as (
+  update calls set state = case when :answered and exists (select from calls other
+      where other.job_id = calls.job_id and other.attempt = calls.attempt and other.id <> calls.id
+        and other.state = 'answered' and other.purpose <> 'embed') then 'surplus' else :ending end,
+    model_echoed = :model_echoed, request_id = :request_id, input_tokens = :input_tokens,
+    cached_tokens = :cached_tokens, output_tokens = :output_tokens, reasoning_tokens = :reasoning_tokens,
+    cost_usd = :cost_usd, price_source = :price_source, failure_kind = :failure_kind, http_status = :http_status,
+    possibly_billed = :possibly_billed, latency_ms = :latency_ms, lease_until = null,
+    wasted = case when exists (select from jobs where jobs.id = calls.job_id
+      and jobs.state in ('failed', 'cancelled')) then 'failed' end,
+    finished_at = clock_timestamp()
+  where id = :call_id and (state = 'intent' or (state = 'in_doubt' and :answered))
+    and (select count(*) from locked) >= 0 and (:settles or budgets = '{}')
+  returning id, state, budgets, reserved_usd, cost_usd, possibly_billed or (:answered and cost_usd is null) as unknown),
+said as (
+  update exchanges set reply = :reply::jsonb from closed where call_id = closed.id and :reply::jsonb is not null),
+moved as (
+  update jobs set {onward}
+  where {fence} and :to::text is not null and exists (select from closed where state <> 'surplus') returning id)
+select state, budgets, reserved_usd, cost_usd, unknown, exists (select from moved) as moved from closed
+
+-- name: expire_intents
+-- Intents whose lease ran out, whatever their job's state; their jobs' histories say so.
+with expired as (
+  update calls set state = 'in_doubt', possibly_billed = true, failure_kind = 'in_doubt', lease_until = null,
+    finished_at = clock_timestamp()
+  where state = 'intent' and lease_until < clock_timestamp() returning job_id, purpose, attempt)
+update jobs set history = history || jsonb_build_array(jsonb_build_object('kind', 'in_doubt',
+  'purpose', expired.purpose, 'attempt', expired.attempt, 'model', jobs.model, 'remedy', 'retry',
+  'message', 'the worker was lost while the call was open'))
+from expired where jobs.id = expired.job_id

@@ -1,0 +1,365 @@
+"""A job's transitions: where, and nowhere else, a job's state changes.
+
+Each is one statement of ``db/sql/transitions.sql``, fenced by (id, epoch, stage, still waiting): it changes
+nothing where somebody was faster. ``wake_at`` is set by every transition to the time when somebody must look at
+the job again, and never lies beyond its deadline. :data:`TRANSITIONS` says which statement leaves which positions,
+and for which.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Literal, TypeAlias
+
+from sqlalchemy import Connection
+
+from db import jobs
+from db.jobs import Drive, Job, as_json, job_of, job_values
+from db.stages import STAGES, Stage, stages_where
+from db.statements import statements_of
+from docmill.errors import Failure, JobNotFit, JobUnknown
+from docmill.remedies import Purpose
+
+__all__ = [
+    "ENDS",
+    "STATE_OF",
+    "STAYS",
+    "TRANSITIONS",
+    "WAITS",
+    "Move",
+    "Position",
+    "Stored",
+    "Transition",
+    "advance",
+    "advance_with_text",
+    "cancel",
+    "claim",
+    "count_down",
+    "end",
+    "hold",
+    "keep_value",
+    "name_work",
+    "note_failure",
+    "release_crashed",
+    "retry",
+    "start_drive",
+    "store",
+    "take_back",
+    "wake_soon",
+]
+
+Wait: TypeAlias = Literal["unsent", "sent", "running", "countdown", "rate", "budget", "flight", "batch"]
+End: TypeAlias = Literal["done", "needs_review", "failed", "cancelled"]
+Position: TypeAlias = Wait | End
+"""Where a job is within its stage: ``jobs.wait``, or ``jobs.state`` once it has ended."""
+
+STATE_OF: Mapping[Wait, str] = {
+    "unsent": "queued",
+    "sent": "running",
+    "running": "running",
+    "countdown": "running",
+    "rate": "held",
+    "budget": "held",
+    "flight": "held",
+    "batch": "held",
+}
+"""``jobs.state`` of a job that waits."""
+WAITS: Sequence[Wait] = tuple(STATE_OF)
+ENDS: Sequence[End] = ("done", "needs_review", "failed", "cancelled")
+
+CLAIMED = stages_where(lambda rules: rules.claimed)
+REDRIVEN = stages_where(lambda rules: rules.redriven and not rules.claimed)
+NEW: Sequence[Stage] = ("validate",)
+BEGUN = [stage for stage in STAGES if stage not in NEW]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Transition:
+    """What a statement does to a job's position and stage."""
+
+    leaves: Sequence[Position]
+    to: Sequence[Position]
+    """One of these, as its values say where there are several."""
+    at: Collection[Stage] = tuple(STAGES)
+    """The stages at which it leaves them."""
+    stage: Stage | Literal["same", "given"] = "same"
+    """At which it goes on."""
+    but: Mapping[Position, Collection[Stage]] = field(default_factory=dict)
+    """Other stages at which it leaves some of the positions."""
+
+
+TRANSITIONS: Mapping[str, Transition] = {
+    # A stage's message arrives, and what the stage comes to.
+    "claim": Transition(leaves=("sent", "countdown"), to=("running",)),
+    "open_call": Transition(
+        leaves=("sent", "countdown"), to=("running",)
+    ),  # an embedding's also a claim of its own
+    "advance": Transition(leaves=WAITS, to=("sent",), stage="given"),
+    "advance_with_text": Transition(leaves=WAITS, to=("sent",), stage="given"),
+    "close_call": Transition(leaves=WAITS, to=("sent",), stage="given"),
+    "drive": Transition(leaves=WAITS, to=("sent",), stage="given"),
+    "count_down": Transition(leaves=WAITS, to=("countdown",)),
+    "hold": Transition(leaves=WAITS, to=("rate", "budget")),
+    "lead_or_follow": Transition(leaves=("sent", "countdown"), to=("flight",)),
+    "follow": Transition(leaves=WAITS, to=("flight",)),
+    "release_crashed": Transition(leaves=WAITS, to=("unsent",)),
+    "end": Transition(leaves=WAITS, to=ENDS),
+    "store": Transition(leaves=WAITS, to=("done", "needs_review")),
+    # A publisher.
+    "start_new": Transition(leaves=("unsent",), to=("sent",), at=NEW),
+    "start_begun": Transition(leaves=("unsent",), to=("sent",), at=BEGUN),
+    "send_again": Transition(leaves=("sent",), to=("sent",)),
+    "take_back": Transition(leaves=("sent",), to=("unsent",)),
+    # The sweep.
+    "drive_lost": Transition(leaves=("sent", "running", "countdown", "flight"), to=("sent",)),
+    "fail_overdue": Transition(leaves=WAITS, to=("failed",)),
+    "fail_poisoned": Transition(
+        leaves=("sent", "running"), to=("failed",), at=REDRIVEN, but={"running": [*CLAIMED, *REDRIVEN]}
+    ),
+    "free_due": Transition(leaves=("rate", "batch"), to=("unsent",)),
+    # What it waited for is there.
+    "free_for_room": Transition(leaves=("rate",), to=("unsent",)),
+    "free_for_budgets": Transition(leaves=("budget",), to=("unsent",)),
+    "free_of_budget": Transition(leaves=("budget",), to=("unsent",)),
+    "hand_over": Transition(leaves=("flight",), to=("unsent",), stage="store"),
+    "fail_followers": Transition(leaves=("flight",), to=("failed",)),
+    "free_follower": Transition(leaves=("flight",), to=("unsent",)),
+    # A person.
+    "cancel": Transition(leaves=WAITS, to=("cancelled",)),
+    "retry": Transition(leaves=("failed",), to=("unsent",)),  # from complete, where that is given
+}
+"""By the name of the statement. What a statement leaves, it leaves for no other position."""
+STAYS = ("note", "wake_soon", "wake_released", "look_again_for_budgets", "spare_claims", "expire_intents")
+"""Statements that change a job's row, and leave it where it is."""
+
+SQL = statements_of("transitions")
+
+QUARANTINED_AT = 2
+"""Crashes of a stage, or one more redrive of a stage without a claim, before it runs apart from all others."""
+MOST_CRASHES = 5
+MOST_REDRIVES = 10
+HELD_S = 3600.0
+"""So long a job is held that waits for an event, before it is looked at without one."""
+SAME_ATTEMPT = frozenset({"poison", "internal", "budget", "deadline", "unreadable"})
+"""Failures of circumstances: a retry uses the replies that are paid for, unless they were erased."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Move:
+    """Where a job stands, as it was seen, and where a drive takes it."""
+
+    id: int
+    epoch: int
+    stage: Stage
+    to: Stage
+    cause: str
+    next_attempt: bool = False
+    purpose: Purpose | None = None
+    model: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stored:
+    """``flight``: the key of the flight that the job led, which is over; its followers are still to be told."""
+
+    flight: bytes | None
+
+
+def claim(
+    connection: Connection, job_id: int, epoch: int, stage: Stage, *, owner: str, lease_s: float
+) -> Job | None:
+    """Takes the stage for this worker; None for a second delivery."""
+    values = {**job_values(job_id, epoch, stage), "owner": owner, "lease_s": lease_s}
+    return job_of(SQL["claim"].first(connection, values))
+
+
+def advance(
+    connection: Connection,
+    job: Job,
+    to: Stage,
+    *,
+    message_s: float,
+    version: str | None = None,
+    context: Mapping[str, Any] | None = None,
+    value: Mapping[str, Any] | None = None,
+) -> bool:
+    """Moves a job on whose stage is done, before the chain's next message is published; False for a stale one."""
+    kept = {"version": version, "context": as_json(context), "value": as_json(value)}
+    values = {**job.fence, "to": to, "message_s": message_s, **kept, "flushed": to == "parse"}
+    return bool(SQL["advance"].count(connection, values))
+
+
+def advance_with_text(
+    connection: Connection,
+    job: Job,
+    to: Stage,
+    *,
+    message_s: float,
+    version: str | None,
+    words: str,
+    pages: Sequence[int],
+    media_type: str,
+) -> bool:
+    """As :func:`advance`, with what was read of its document: ``words``, and where in them each page begins."""
+    read = {"document": job.document_id, "words": words, "pages": list(pages), "media_type": media_type}
+    values = {**job.fence, "to": to, "message_s": message_s, "version": version, **read}
+    return bool(SQL["advance_with_text"].count(connection, values))
+
+
+def name_work(connection: Connection, job: Job, key: bytes) -> bool:
+    """Notes the key of the job's work, at its first call; it stays through all attempts."""
+    return _note(connection, job, key=key)
+
+
+def note_failure(connection: Connection, job: Job, entry: Mapping[str, Any]) -> bool:
+    """Adds a failed call and its remedy to the history; False for a stale message."""
+    return _note(connection, job, entry=as_json([entry]))
+
+
+def keep_value(connection: Connection, job: Job) -> bool:
+    """Keeps what a rejected reply said, for a person who may have to look at it."""
+    return _note(connection, job, value=as_json(job.value))
+
+
+def _note(
+    connection: Connection,
+    job: Job,
+    *,
+    entry: str | None = None,
+    value: str | None = None,
+    key: bytes | None = None,
+) -> bool:
+    return bool(SQL["note"].count(connection, {**job.fence, "entry": entry, "value": value, "key": key}))
+
+
+def count_down(
+    connection: Connection, job: Job, *, countdown_s: float, next_attempt: bool = False, grace_s: float = 30.0
+) -> bool:
+    """Lets the same message come again after the countdown; it is taken for lost when a grace is over, too."""
+    values = {**job.fence, "for_s": countdown_s + grace_s, "attempts": int(next_attempt)}
+    return bool(SQL["count_down"].count(connection, values))
+
+
+def hold(
+    connection: Connection,
+    job: Job,
+    wait: Literal["rate", "budget"],
+    *,
+    for_s: float | None = None,
+    next_attempt: bool = False,
+    held_for: str | None = None,
+    budget: int | None = None,
+    need_usd: Decimal | None = None,
+    failure: Failure | None = None,
+) -> bool:
+    """Lets the job wait in Postgres, and not in the broker; ``for_s`` None is an hour, or an event before it.
+
+    Such an event is room, or the release, of the model that ``held_for`` names; or room for ``need_usd`` in the
+    ``budget`` of that series.
+    """
+    waits = {"wait": wait, "for_s": HELD_S if for_s is None else for_s, "attempts": int(next_attempt)}
+    event = {"held_for": held_for, "budget": budget, "need_usd": need_usd, "failure": _failure(failure)}
+    return bool(SQL["hold"].count(connection, {**job.fence, **waits, **event}))
+
+
+def end(connection: Connection, job: Job, state: End, *, failure: Failure | None = None, detail: str = "") -> bool:
+    """Ends the job; False for a stale message. Whoever ends a job tells its flight (:mod:`db.flights`)."""
+    values = {**job.fence, "state": state, "failure": _failure(failure, detail)}
+    return bool(SQL["end"].count(connection, values))
+
+
+def store(
+    connection: Connection, job: Job, state: Literal["done", "needs_review"], *, failure: Failure | None
+) -> Stored | None:
+    """Ends the job with its value as the result's next revision, where it has one; None for a stale message."""
+    value = job.value or {}
+    found = {"value": as_json(value.get("answer")), "evidence": as_json(value.get("evidence"))}
+    row = SQL["store"].one(connection, {**job.fence, "state": state, "failure": _failure(failure), **found})
+    return Stored(flight=None if row.key is None else bytes(row.key)) if row.ended else None
+
+
+def cancel(connection: Connection, job_id: int) -> None:
+    """Ends the job, so that no further call starts. Raises JobUnknown, JobNotFit."""
+    found = SQL["cancel"].first(connection, {"id": job_id})
+    if found is None:
+        raise JobUnknown(job_id)
+    if not found.ended:
+        raise JobNotFit(f"job {job_id} is {found.state} already: there is nothing to cancel")
+
+
+def retry(connection: Connection, job_id: int, *, deadline_at: datetime | None = None) -> None:
+    """Lets a failed job wait to be started again, with its history empty.
+
+    Raises JobUnknown; JobNotFit for a job that has not failed, or whose deadline passed without a new one.
+    """
+    found = jobs.SQL["retried"].first(connection, {"id": job_id})
+    if found is None:
+        raise JobUnknown(job_id)
+    _check_retried(job_id, found, deadline_at)
+    # An index job has no attempts: the vectors it has are kept, and it goes on where it failed.
+    early = found.stage in ("validate", "context") or found.chain == "index"
+    same = found.chain == "index" or ((found.kind in SAME_ATTEMPT or early) and not found.erased)
+    values = {"id": job_id, "deadline_at": deadline_at, "attempts": int(not same)}
+    SQL["retry"].count(connection, {**values, "from_complete": not (same or early)})
+
+
+def _check_retried(job_id: int, found: Any, deadline_at: datetime | None) -> None:
+    if found.state != "failed":
+        raise JobNotFit(
+            f"job {job_id} is {found.state}, and only failed jobs are retried: "
+            f"--fresh makes a new job of it, which pays again"
+            if found.state in ENDS
+            else f"job {job_id} is {found.state}: it is on its way"
+        )
+    if found.overdue and deadline_at is None:
+        raise JobNotFit(f"the deadline of job {job_id} has passed: give it a new one with --deadline")
+
+
+def release_crashed(connection: Connection, job: Job, error: str) -> bool:
+    """Ends a claim whose task an exception left: a crash. After the last one the job has failed."""
+    if job.crashes + 1 >= MOST_CRASHES:
+        return end(connection, job, "failed", failure=Failure(kind="poison", message=_poisoned(job.stage, error)))
+    return bool(SQL["release_crashed"].count(connection, job.fence))
+
+
+def _poisoned(stage: str, error: str) -> str:
+    return (
+        f"{stage} broke {MOST_CRASHES} times, alone in quarantine at last ({error}): "
+        f"look at the document and at the prompt's output.py, then `docmill retry`"
+    )
+
+
+def wake_soon(connection: Connection, job_id: int, epoch: int, stage: Stage) -> bool:
+    """Has the sweep drive a stage without a claim that broke, in a few seconds, later each time."""
+    return bool(SQL["wake_soon"].count(connection, {"id": job_id, "epoch": epoch, "stage": stage}))
+
+
+def start_drive(connection: Connection, move: Move, *, message_s: float) -> Drive | None:
+    """Takes the job to a stage under a new epoch; None where somebody was faster. Commit, then publish."""
+    values = {**vars(move), "attempts": int(move.next_attempt), "message_s": message_s}
+    started = SQL["drive"].rows(connection, values, of=Drive)
+    return started[0] if started else None
+
+
+def take_back(connection: Connection, drives: Sequence[Drive]) -> None:
+    """Lets what may not have been published wait in Postgres again, where nothing else has happened since."""
+    SQL["take_back"].count(
+        connection,
+        {
+            "ids": [drive.id for drive in drives],
+            "epochs": [drive.epoch for drive in drives],
+            "stages": [drive.stage for drive in drives],
+        },
+    )
+
+
+def _failure(failure: Failure | None, detail: str = "") -> str | None:
+    """A failure as ``jobs.failure`` keeps it."""
+    if failure is None:
+        return None
+    optional = {"detail": detail or None, "status": failure.status}
+    kept = {"kind": failure.kind, "message": failure.message}
+    return as_json(kept | {name: value for name, value in optional.items() if value is not None})

@@ -1,0 +1,150 @@
+"""The table of transitions, held against the statements: each is tried on a job in each position at each stage."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import Connection, Engine, text
+
+from db import dispatch
+from db.stages import STAGES, Stage
+from db.transitions import ENDS, SQL, STATE_OF, STAYS, TRANSITIONS, WAITS, Position
+
+KEY = b"of the work"
+EPOCH = 3
+TO: Stage = "parse"
+NEW_JOB = """
+insert into jobs (tenant, feature, lane, chain, prompt, state, stage, wait, epoch, flight_key, budget_id, need_usd,
+  held_for, wake_at, deadline_at, crashes, redrives, owner, finished_at)
+values (:tenant, 'f', 'bulk', 'document', 'receipt', :state, :stage, :wait, :epoch, :key, :series, 0,
+  'model', '-infinity', '2001-01-01', 9, 99, 'owner', case when cast(:wait as text) is null then clock_timestamp() end)
+returning id
+"""
+NEW_CALL = """
+insert into calls (id, job_id, purpose, attempt, try, state, tenant, feature, usr, input_hash, provider, account,
+  model, lease_until) values (:id, :job, 'first', 0, 9, 'intent', 't', 'f', '', '', 'p', 'a', 'm', '-infinity')
+"""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a job is."""
+
+    position: Position
+    stage: Stage
+
+
+PLACES = [Place(position, stage) for position in (*WAITS, *ENDS) for stage in STAGES]
+
+
+@pytest.fixture
+def connection(engine: Engine) -> Iterator[Connection]:
+    with engine.connect() as opened:
+        opened.execute(text("truncate jobs, calls, exchanges, flights, budgets, drives, results cascade"))
+        yield opened
+        opened.rollback()
+
+
+def test_every_statement_stands_in_the_table() -> None:
+    assert {*TRANSITIONS, *STAYS} == set(SQL)
+    assert all("update jobs set" in statement.text for statement in SQL.values())
+
+
+@pytest.mark.parametrize("name", [*TRANSITIONS, *STAYS])
+def test_a_statement_does_to_a_job_what_the_table_says(connection: Connection, name: str) -> None:
+    others = others_there(connection)
+    wrong = []
+    for place in PLACES:
+        with connection.begin_nested() as tried:
+            found = taken(connection, name, place, others)
+            tried.rollback()
+        if found not in allowed(name, place):
+            wrong.append(f"{place} to {found}")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_a_retry_of_another_attempt_begins_at_complete(connection: Connection) -> None:
+    others = {**others_there(connection), "attempts": 1, "from_complete": True}
+    for stage in STAGES:
+        assert taken(connection, "retry", Place("failed", stage), others) == Place("unsent", "complete")
+
+
+def test_no_transition_moves_a_job_whose_epoch_is_another(connection: Connection) -> None:
+    others = {**others_there(connection), "epoch": EPOCH - 1, "epochs": [EPOCH - 1]}
+    fenced = [name for name, statement in SQL.items() if ":epoch" in statement.text]
+    assert len(fenced) > 10
+    for name in fenced:
+        for position in WAITS:
+            place = Place(position, "complete")
+            assert taken(connection, name, place, others) == place, name
+
+
+def allowed(name: str, place: Place) -> list[Place]:
+    """Where the table says that a statement takes a job: one of several, as its values say."""
+    table = TRANSITIONS.get(name)
+    if table is None or place.position not in table.leaves:
+        return [place]
+    if place.stage not in table.but.get(place.position, table.at):
+        return [place]
+    stage = {"same": place.stage, "given": TO}.get(table.stage, table.stage)
+    return [Place(position, stage) for position in table.to]  # type: ignore[arg-type]
+
+
+def others_there(connection: Connection) -> dict[str, Any]:
+    """A leader, and a budget with room, for whoever waits for these."""
+    series = connection.execute(
+        text(
+            "insert into budgets (scope, span, policy, cap_usd, window_start)"
+            " values ('all', 'total', 'hold', 1, '-infinity') returning id"
+        )
+    ).scalar_one()
+    leader = new_job(connection, Place("sent", "complete"), tenant="other", series=series)
+    connection.execute(text("insert into flights (key, job_id) values (:key, :id)"), {"key": KEY, "id": leader})
+    return {"leader": leader, "job": leader, "series": series, "budget": series}
+
+
+def new_job(connection: Connection, place: Place, **values: Any) -> int:
+    """A job that is due in every way, and has broken as often as a job may."""
+    ended = place.position in ENDS
+    state = place.position if ended else STATE_OF[place.position]  # type: ignore[index]
+    wait = None if ended else place.position
+    where = {"state": state, "stage": place.stage, "wait": wait, "epoch": EPOCH, "key": KEY}
+    return int(connection.execute(text(NEW_JOB), {"tenant": "t", **where, **values}).scalar_one())
+
+
+def taken(connection: Connection, name: str, place: Place, others: Mapping[str, Any]) -> Place:
+    """Where the statement takes a job, when all is there that it may wait for."""
+    job, call = new_job(connection, place, series=others["series"]), uuid4()
+    connection.execute(text(NEW_CALL), {"id": call, "job": job}) if name in (
+        "close_call",
+        "expire_intents",
+    ) else None
+    ids = [others["series"]] if name == "free_for_budgets" else [job]
+    stages = [place.stage]
+    SQL[name].count(connection, {**values_for(name), "id": job, "stage": place.stage, "ids": ids, "call_id": call,
+                                 "epoch": EPOCH, "epochs": [EPOCH], "stages": stages, **others})  # fmt: skip
+    row = connection.execute(text("select state, stage, wait from jobs where id = :id"), {"id": job}).one()
+    assert row.wait is None or STATE_OF[row.wait] == row.state, (place, row)
+    return Place(row.wait or row.state, row.stage)
+
+
+def values_for(name: str) -> dict[str, Any]:
+    """Something for each of a statement's values."""
+    seconds = dict.fromkeys(("message_s", "lease_s", "for_s"), 60.0)
+    nothing = dict.fromkeys(
+        ("version", "context", "value", "evidence", "entry", "document", "failure", "model", "need_usd", "deadline_at",
+         "lately_s", "request", "remedy", "reserved_usd", "reply", "model_echoed", "request_id", "input_tokens",
+         "cached_tokens", "output_tokens", "reasoning_tokens", "cost_usd", "price_source", "failure_kind",
+         "http_status"), None)  # fmt: skip
+    call = {"tenant": "t", "feature": "f", "usr": "", "prompt": "receipt", "content_hash": b"", "input_hash": b"",
+            "provider": "p", "account": "a", "model": "m", "budgets": [], "attempt": 0, "latency_ms": 1,
+            "possibly_billed": False, "answered": True, "ending": "answered"}  # fmt: skip
+    chosen: dict[str, Any] = {"to": TO, "owner": "owner", "key": KEY, "held_for": "model", "wait": "rate", "cause": "test",
+              "state": "done" if name == "store" else "failed", "purpose": "first", "attempts": 0, "lane": "bulk",
+              "words": "", "pages": [], "media_type": "text/plain", "flushed": True, "settles": True, "asked": True,
+              "from_complete": False, "reads_file": True, "reads_text": True, "reads_answer": True}  # fmt: skip
+    return {**dispatch.RULES, **seconds, **nothing, **call, **chosen}
