@@ -1,5 +1,6 @@
-"""Talking to models: wire formats, failures, transport, shared limits, cache, simulator."""
+"""Talking to models: wire formats, failures, transport, shared limits, cache."""
 
 from docmill.llm.classification import classify
+from docmill.llm.wire.replies import read_reply
 
-__all__ = ["classify"]
+__all__ = ["classify", "read_reply"]

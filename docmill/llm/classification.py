@@ -7,17 +7,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from docmill.errors import Failure, FailureKind
 from docmill.llm.overflow import Overflow, overflow_in
 from docmill.llm.waits import wait_in_words_s, wait_s
+from docmill.llm.wire.bodies import opened
 from docmill.llm.wire.envelopes import Complaint, complaint_in, unwrap
 from docmill.llm.wire.repairs import repair_for
-from docmill.llm.wire.replies import failure_in_reply
+from docmill.llm.wire.replies import failure_in, found_in, is_no_reply
 from docmill.llm.wire.rows import answer_in_row
-from docmill.llm.wire.shapes import mappings, whole
+from docmill.llm.wire.shapes import label, mappings, whole
+from docmill.storable import storable_text
 
 __all__ = ["classify"]
 
@@ -36,32 +38,45 @@ def classify(
     body: object,
     now: datetime | None = None,
 ) -> Failure | None:
-    """The failure in a provider's response; None for a good reply.
+    """Finds the failure in a provider's response; None for a good reply.
 
-    ``body`` is decoded JSON, or the text where it is not JSON; a row of a batch is judged by its own status
-    and body. ``now`` (aware) serves waits told as a point in time where the response has no ``date``
-    header. Kinds that need the reply's meaning (malformed, invalid, wrong) and budget are never given.
+    A reply is good when it has what an answer has, and nothing else makes it so. ``body`` is decoded JSON, or
+    the text where it is not JSON; a row of a batch is judged by its own status and body. ``now`` (aware) serves
+    waits told as a point in time where the response has no ``date`` header. Kinds that need the reply's meaning
+    (malformed, invalid, wrong) and budget are never given.
     Never raises.
     """
-    status, body = answer_in_row(status, body)
-    if status < 400:
-        complaint = complaint_in(body)
-        if complaint is None:
-            return _good_or_not(provider, status, body)
-        # Headers of a good response pace; they do not tell this failure's wait.
-        headers = {}
-        status = complaint.status or IN_STREAM
-    else:
-        complaint = unwrap(body)
-    case = Case(provider=provider.lower(), status=status, complaint=complaint)
-    return _failure(case, headers, now)
+    status, body = answer_in_row(status, opened(body))
+    if status >= 400:
+        return _failure(Case(provider=provider.lower(), status=status, complaint=unwrap(body)), headers, now)
+    complaint = complaint_in(body)
+    if complaint is None:
+        if 300 <= status < 400:
+            message = "the provider answers with a redirect: check the account's base URL"
+            return Failure(kind="bad_request", message=message, status=status)
+        found = found_in(body)
+        if found is not None:
+            return failure_in(found, provider=provider.lower(), status=status)
+        if is_no_reply(body):
+            return None
+    complaint = complaint or _no_answer(body)
+    # Headers of a good response pace; they do not tell this failure's wait.
+    return _failure(
+        Case(provider=provider.lower(), status=complaint.status or IN_STREAM, complaint=complaint), {}, now
+    )
 
 
-def _good_or_not(provider: str, status: int, body: object) -> Failure | None:
-    if 300 <= status < 400:
-        message = "the provider answers with a redirect: check the account's base URL"
-        return Failure(kind="bad_request", message=message, status=status)
-    return failure_in_reply(provider.lower(), status, body)
+def _no_answer(body: object) -> Complaint:
+    """What a body complains about that is no answer, nor says that it is an error."""
+    complaint = unwrap(body)
+    if isinstance(body, str) and body.strip():
+        strange = "the response is no JSON: something other than the provider may have answered"
+        return replace(complaint, message=f"{strange} ({complaint.message})" if complaint.message else strange)
+    is_empty = not body or isinstance(body, str)
+    untold = (
+        "the response is empty" if is_empty else "the response is neither an answer nor an error that is known"
+    )
+    return complaint if complaint.message else replace(complaint, message=untold)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +93,11 @@ class Case:
 
     def says(self, wording: re.Pattern[str]) -> bool:
         return bool(wording.search(self.complaint.message))
+
+    @property
+    def is_challenged(self) -> bool:
+        """Whether a proxy, and not the provider, refused the request: its page is no verdict on the key."""
+        return self.status == 403 and (self.complaint.is_page or self.says(_CHALLENGE))
 
     @property
     def overflow(self) -> Overflow | None:
@@ -107,7 +127,7 @@ def _sizes(case: Case) -> Overflow:
     """The numbers of the message; llama.cpp has them as fields too."""
     said = case.overflow or Overflow()
     fields = case.complaint.fields
-    limit, actual = whole(fields.get("n_ctx")), whole(fields.get("n_prompt_tokens"))
+    limit, actual = whole(fields.get("n_ctx")) or None, whole(fields.get("n_prompt_tokens"))
     return Overflow(
         limit_tokens=said.limit_tokens if said.limit_tokens is not None else limit,
         actual_tokens=said.actual_tokens if said.actual_tokens is not None else actual,
@@ -116,15 +136,30 @@ def _sizes(case: Case) -> Overflow:
 
 
 def _message(case: Case) -> str:
-    said = _KEYS.sub("[key]", case.complaint.message)[:500]
+    said = storable_text(_KEYS.sub("[key]", case.complaint.message), LONGEST_MESSAGE)
     return said or (f"HTTP {case.status} without a message" if case.status else "an error without a message")
 
 
 # Most providers mask the key that they quote; none of it belongs into a log.
-_KEYS = re.compile(r"\b(?:sk|gsk|pk|xai|rk|key|AIza)[-_]?[A-Za-z0-9*_-]{12,}|\*{3,}\w+")
+_KEYS = re.compile(r"\b(?:sk|gsk|pk|xai|rk|key|AIza)[-_]?[A-Za-z0-9*_-]{12,}|(?<!\*)\*{3,}+\w+")
+LONGEST_MESSAGE = 500
 
 
 # --- the rules, each a question to a case ---
+
+
+_OUTPUT_LIMIT = re.compile(
+    r"could not finish the message|(?:max_(?:completion_|output_)?tokens|output (?:token )?limit|output length)"
+    r"(?: or model output limit)? (?:was|were|is|has been) (?:reached|hit)"
+    r"|(?:reached|hit) (?:the |its )?(?:max(?:imum)? )?(?:output|completion) (?:token |length )?limit",
+    re.IGNORECASE,
+)
+OUTPUT_LIMIT_CODES = frozenset({"max_output_tokens_reached", "output_limit_reached", "max_tokens_reached"})
+
+
+def _is_truncated(case: Case) -> bool:
+    """Some count an answer that was cut off as an error of the request (OpenAI's reasoning models)."""
+    return bool(case.codes & OUTPUT_LIMIT_CODES) or case.says(_OUTPUT_LIMIT)
 
 
 def _is_overflow(case: Case) -> bool:
@@ -145,13 +180,16 @@ QUOTA_CODES = frozenset(
         "billing_error",
         "exceeded_current_quota_error",
         "payment_required",
+        "arrearage",
+        "allocationquota.freetieronly",
+        "servicequotaexceededexception",
     }
 )
 _QUOTA = re.compile(
     r"credit balance is too low|specified API usage limits|insufficient[ _](?:balance|quota|credits?|funds)"
     r"|requires more credits|can only afford|free-models-per-day|used all available credits|out of credits"
     r"|does(?:n't| not) have any credits"
-    r"|(?:monthly|account) spend(?:ing)? limit|billing hard limit",
+    r"|(?:monthly|account) spend(?:ing)? limit|billing hard limit|余额不足|欠费|account (?:is )?in arrears",
     re.IGNORECASE,
 )
 _CURRENT_QUOTA = re.compile(r"exceeded your current quota", re.IGNORECASE)
@@ -177,7 +215,7 @@ def _is_passing_quota(case: Case) -> bool:
 
 def _quota_ids(complaint: Complaint) -> list[str]:
     violations = (row for detail in complaint.details for row in mappings(detail.get("violations")))
-    return [str(row["quotaId"]) for row in violations if row.get("quotaId")]
+    return [quota for row in violations if (quota := label(row.get("quotaId")))]
 
 
 FILTER_CODES = frozenset(
@@ -191,12 +229,15 @@ FILTER_CODES = frozenset(
         "misalignment_policy_violation",
         "responsibleaipolicyviolation",
         "moderation_blocked",
+        "datainspectionfailed",
+        "data_inspection_failed",
     }
 )
 _FILTER = re.compile(
     r"content filter(?:ing|ed)? polic|safety system|content management policy|content exists risk"
     r"|(?:prompt|input|content|request|message) (?:was|has been|is|were) flagged|input flagged"
-    r"|violat\w+ (?:our |the |its )?(?:usage|content|safety) (?:polic|guideline)|content policy violation",
+    r"|violat\w{1,10} (?:our |the |its )?(?:usage|content|safety) (?:polic|guideline)|content policy violation"
+    r"|(?:input|output) (?:content )?(?:is )?sensitive|inappropriate content|敏感|违规",
     re.IGNORECASE,
 )
 
@@ -216,6 +257,8 @@ NOT_FOUND_CODES = frozenset(
         "dedicated_endpoint_not_running",
         "model_decommissioned",
         "model_deprecated",
+        "modelnotfound",
+        "resourcenotfoundexception",
     }
 )
 _NOT_FOUND = re.compile(
@@ -241,7 +284,16 @@ AUTH_CODES = frozenset(
         "unauthenticated",
         "permission_denied",
         "service_disabled",
+        "invalidapikey",
+        "accessdeniedexception",
+        "unrecognizedclientexception",
     }
+)
+# Cloudflare, Akamai and their like.
+_CHALLENGE = re.compile(
+    r"just a moment|attention required|cloudflare|captcha|error code: 1\d{3}\b|checking your browser"
+    r"|enable javascript and cookies|web application firewall|unusual traffic|incapsula|akamai",
+    re.IGNORECASE,
 )
 _AUTH = re.compile(
     r"user location is not supported|(?:incorrect|invalid) api[ _]key"
@@ -251,10 +303,17 @@ _AUTH = re.compile(
 
 
 def _is_auth(case: Case) -> bool:
+    if case.is_challenged or (case.status == 403 and case.says(_RATE)):
+        return False
     return case.status in (401, 403) or bool(case.codes & AUTH_CODES) or case.says(_AUTH)
 
 
-TIMEOUT_CODES = frozenset({"timeout_error", "deadline_exceeded", "request_timeout", "batch_expired"})
+TIMEOUT_CODES = frozenset(
+    {
+        *("timeout_error", "deadline_exceeded", "request_timeout", "batch_expired", "requesttimeout"),
+        *("internalerror.timeout", "modeltimeoutexception"),
+    }
+)
 _TIMEOUT = re.compile(r"deadline expired", re.IGNORECASE)
 
 
@@ -263,14 +322,16 @@ def _is_timeout(case: Case) -> bool:
 
 
 _OVERLOADED = re.compile(
-    r"overloaded|\bcapacity\b|high demand|server (?:is )?busy|loading model|peak load", re.IGNORECASE
+    r"overloaded|\bcapacity\b|high demand|server (?:is )?busy|loading model|peak load"
+    r"|model [^.;]{0,120}?(?:loading|not ready|warming up)|服务繁忙|过载",
+    re.IGNORECASE,
 )
 
 
 def _is_overloaded(case: Case) -> bool:
     if case.status in (503, 529) or any("overloaded" in code for code in case.codes):
         return True
-    if "resource_unavailable" in case.codes or "slow_down" in case.codes:
+    if case.codes & {"resource_unavailable", "slow_down", "modelnotreadyexception", "serviceunavailable"}:
         return True
     # A request that is at fault itself may speak of capacity as well.
     its_own_fault = 400 <= case.status < 500 and case.status not in (408, 429, 498, 499)
@@ -289,13 +350,21 @@ RATE_CODES = frozenset(
         "token_limit_exceeded",
     }
 )
+_RATE = re.compile(
+    r"rate[ _-]?limit|too many (?:requests|tokens)|requests? per (?:second|minute|day)|(?:rpm|tpm|qps) limit"
+    r"|throttl|请求过多|频率|并发",
+    re.IGNORECASE,
+)
 
 
 def _is_rate_limited(case: Case) -> bool:
-    return case.status == 429 or bool(case.codes & RATE_CODES)
+    if case.status == 429 or case.codes & RATE_CODES:
+        return True
+    return any(code.startswith("throttling") for code in case.codes) or (case.status == 403 and case.says(_RATE))
 
 
 RULES: tuple[tuple[FailureKind, Callable[[Case], bool]], ...] = (
+    ("truncated", _is_truncated),
     ("context_overflow", _is_overflow),
     ("quota_exhausted", _is_quota),
     ("content_filtered", _is_filtered),
@@ -308,12 +377,42 @@ RULES: tuple[tuple[FailureKind, Callable[[Case], bool]], ...] = (
 
 _CAPABILITY = re.compile(r"no endpoints found that (?:can )?(?:support|handle)", re.IGNORECASE)
 
+# What a good status says in words alone, for want of a status or a code that would say it.
+IN_WORDS: Mapping[FailureKind, re.Pattern[str]] = {
+    "rate_limited": _RATE,
+    "quota_exhausted": re.compile(
+        r"insufficient|quota|usage limit|out of credit|recharge|top up|充值|额度", re.IGNORECASE
+    ),
+    "auth": re.compile(
+        r"unauthori[sz]ed|authenticat|invalid (?:access |bearer |auth )?(?:token|key)|login fail|api[ _]?key"
+        r"|permission denied|access denied|鉴权|认证",
+        re.IGNORECASE,
+    ),
+    "timeout": re.compile(r"time(?:d)?[ -]?out|超时", re.IGNORECASE),
+    "overloaded": re.compile(
+        r"unavailable|busy|overload|loading|starting up|warming up|try again later|繁忙|稍后", re.IGNORECASE
+    ),
+    "bad_request": re.compile(
+        r"invalid (?:\w{1,20} )?(?:param|argument|request|value|format)|(?:field|parameter) (?:is )?required"
+        r"|extra inputs|unprocessable|参数",
+        re.IGNORECASE,
+    ),
+}
+GENERATION_CODES = frozenset(
+    {"generation", "incomplete_generation", "modelerrorexception", "modelstreamerrorexception"}
+)
+"""The model failed, and not the request, whatever the status says (TGI, Bedrock: 424)."""
+
 
 def _kind_by_status(case: Case) -> FailureKind:
+    if case.status == IN_STREAM:
+        return next((kind for kind, words in IN_WORDS.items() if case.says(words)), "server_error")
     if case.status == 404:
         return "bad_request" if case.says(_CAPABILITY) else "not_found"
     if case.status in (408, 499, 504, 524):
         return "timeout"
+    if case.is_challenged or case.codes & GENERATION_CODES:
+        return "server_error"
     if 400 <= case.status < 500 or case.status == 501:
         return "bad_request"
     return "server_error"

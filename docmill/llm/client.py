@@ -15,6 +15,7 @@ from docmill.llm.limits import Limits, told_left, told_limits
 from docmill.llm.transport import NOT_SENT, Response, Transport
 from docmill.llm.types import Reply, Request
 from docmill.llm.wire import wire_for
+from docmill.llm.wire.replies import read_reply
 from docmill.llm.wire.request_ids import request_id
 
 __all__ = ["Endpoint", "Outcome", "ask"]
@@ -51,8 +52,11 @@ class Outcome:
 
     @property
     def answered(self) -> bool:
-        """Whether the model gave an answer, whatever it is worth: tokens were counted, or nothing is at fault."""
-        return self.reply is not None and (self.failure is None or self.reply.usage.output_tokens is not None)
+        """Whether the model gave an answer, whatever it is worth: nothing is at fault, tokens were counted, or a
+        text came without any that can be believed."""
+        if self.reply is None:
+            return False
+        return self.failure is None or self.reply.usage.output_tokens is not None or bool(self.reply.text)
 
     @property
     def possibly_billed(self) -> bool:
@@ -88,7 +92,7 @@ async def ask(
         body=response.body,
         now=datetime.now(UTC),
     )
-    reply = wire.reply(response.body) if _may_hold_a_reply(response, failure) else None
+    reply = _reply(endpoint, response) if _may_hold_a_reply(response, failure) else None
     return Outcome(
         reply=reply,
         failure=failure,
@@ -97,6 +101,12 @@ async def ask(
         limits=told_limits(endpoint.provider, response.headers),
         left=told_left(endpoint.provider, response.headers),
         request_id=request_id(response.headers, response.body) or (reply.request_id if reply else None),
+    )
+
+
+def _reply(endpoint: Endpoint, response: Response) -> Reply:
+    return read_reply(
+        provider=endpoint.provider, status=response.status, headers=response.headers, body=response.body
     )
 
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from docmill.llm.wire.shapes import whole
+
 __all__ = ["OVERFLOW_CODES", "Overflow", "overflow_in"]
 
 OVERFLOW_CODES = frozenset(
@@ -124,10 +126,13 @@ WORDLESS = re.compile(
 LOOSE_LIMIT = _wording(r"context (?:length|window|size|limit)(?: is| of)?(?: only)? \(?<L>(?: tokens)?")
 
 
+_THOUSANDS = re.compile(r"(?<=\d),(?=\d{3})")
+
+
 def overflow_in(message: str, codes: frozenset[str] = frozenset()) -> Overflow | None:
     """What the message and codes say about a request that is too large; None where they speak of something
     else."""
-    plain = re.sub(r"(?<=\d),(?=\d{3})", "", message)
+    plain = _THOUSANDS.sub("", message)
     for wordings, is_window in ((WINDOW_WORDINGS, True), (OTHER_WORDINGS, False)):
         for wording in wordings:
             if found := wording.search(plain):
@@ -138,11 +143,12 @@ def overflow_in(message: str, codes: frozenset[str] = frozenset()) -> Overflow |
 
 
 def _numbers(found: re.Match[str], *, is_window: bool) -> Overflow:
+    """The numbers that make sense: a limit of no tokens is none, and so is one that no model has."""
     named = {name: int(value) for name, value in found.groupdict().items() if value}
     actual = named.get("actual")
     return Overflow(
-        limit_tokens=named.get("limit"),
-        actual_tokens=None if actual is None else actual + named.get("more", 0),
+        limit_tokens=whole(named.get("limit")) or None,
+        actual_tokens=None if actual is None else whole(actual + named.get("more", 0)),
         limit_is_window=is_window,
     )
 

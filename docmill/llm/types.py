@@ -66,3 +66,5 @@ class Reply:
     refusal: str | None = None
     cost_usd: str | None = None
     """A decimal string, where the provider itself says what the call cost (OpenRouter)."""
+    warnings: tuple[str, ...] = ()
+    """What in the reply makes no sense and is taken for unknown, or is taken otherwise than it was told."""

@@ -4,11 +4,13 @@ The order: ``retry-after-ms``, ``retry-after`` (seconds or an HTTP date), google
 words of the message ("try again in 9m38.016s"), then the resets of the buckets that are empty. Points in
 time are counted from the response's own ``date`` header, because the two clocks may differ; only without
 one from ``now``, which the caller gives.
+
+What is told is believed up to a day. A wait that is negative, longer, or no number, and a point in time that is
+long past or far off, is as good as untold: the next source is asked, and where none is left the wait is unknown.
 """
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -32,29 +34,46 @@ _WORDS = re.compile(
     r"(?:try again|retry|retrying|wait|available|resets?)(?:\s(?:again|after|in|for|about)){0,3}:?\s",
     re.IGNORECASE,
 )
+_DRAFT = re.compile(r";\s{0,5}([rt])=(\d{1,9})")
 _EPOCH_S = 1_000_000_000
 _EPOCH_MS = 1_000_000_000_000
 
+LONGEST_S = 86_400.0
+"""No provider means more: beyond a day one asks again."""
+SKEW_S = 60.0
+"""So long past, a point in time has come by a clock that is not quite right; longer past, it means nothing."""
+LONGEST_HEADER = 500
+"""Characters; none of those that are read here has more."""
+
 
 def wait_s(headers: Mapping[str, str], body: object, *, now: datetime | None = None) -> float | None:
-    """Seconds to wait as the response says, never negative; None where it says nothing.
+    """Finds the seconds to wait, from none to a day, as the response says; None where it says nothing believable.
 
     Call it for responses that are failures only: some providers send ``retry-after`` with good replies too.
-    ``body`` is decoded JSON, text, or a complaint already unwrapped.
+    ``body`` is decoded JSON, text, or a complaint already unwrapped. Never raises.
     """
     complaint = body if isinstance(body, Complaint) else unwrap(body)
-    named = {str(name).lower(): str(value).strip() for name, value in {**complaint.headers, **headers}.items()}
+    named = {
+        str(name).lower(): str(value).strip()[:LONGEST_HEADER]
+        for name, value in {**complaint.headers, **headers}.items()
+    }
     asked_at = _http_date(named.get("date", "")) or now
     sources: tuple[Callable[[], float | None], ...] = (
-        lambda: _retry_after(named, asked_at),
+        lambda: _milliseconds(named.get("retry-after-ms")),
+        lambda: _told_s(named.get("retry-after", ""), asked_at),
         lambda: _retry_info(complaint),
         lambda: wait_in_words_s(complaint.message),
         lambda: _empty_buckets(named, asked_at),
     )
-    found = (source() for source in sources)
+    found = (_believed(source()) for source in sources)
     told = next((seconds for seconds in found if seconds is not None), None)
     # To the nanosecond: more digits are the noise of adding.
-    return None if told is None else round(max(told, 0.0), 9)
+    return None if told is None else round(told, 9)
+
+
+def _believed(seconds: float | None) -> float | None:
+    """The wait where it is one; NaN is none."""
+    return seconds if seconds is not None and 0 <= seconds <= LONGEST_S else None
 
 
 def duration_s(text: str) -> float | None:
@@ -88,15 +107,21 @@ def _unit_s(unit: str) -> float:
     return UNIT_S["ms"] if unit.startswith(("ms", "milli")) else UNIT_S[unit[0]]
 
 
-def _retry_after(headers: Mapping[str, str], asked_at: datetime | None) -> float | None:
-    milliseconds = number(headers.get("retry-after-ms"))
-    if milliseconds is not None:
-        return milliseconds / 1000
-    told = headers.get("retry-after", "")
+def _milliseconds(told: object) -> float | None:
+    milliseconds = number(told)
+    return None if milliseconds is None else milliseconds / 1000
+
+
+def _told_s(told: str, asked_at: datetime | None) -> float | None:
+    """A wait in any of its forms: seconds, a Go duration, an HTTP date, RFC 3339, an epoch in seconds or more."""
     seconds = number(told)
-    if seconds is not None:
+    if seconds is None:
+        duration = duration_s(told)
+        return duration if duration is not None else _until(_http_date(told) or _rfc3339(told), asked_at)
+    if seconds < _EPOCH_S:
         return seconds
-    return duration_s(told) if told and duration_s(told) is not None else _until(_http_date(told), asked_at)
+    epoch_s = seconds / 1000 if seconds >= _EPOCH_MS else seconds
+    return None if asked_at is None else _from_now(epoch_s - asked_at.timestamp())
 
 
 def _retry_info(complaint: Complaint) -> float | None:
@@ -104,9 +129,10 @@ def _retry_info(complaint: Complaint) -> float | None:
         delay = detail.get("retryDelay")
         if isinstance(delay, dict):
             seconds, nanos = number(delay.get("seconds", 0)), number(delay.get("nanos", 0))
-            return (seconds or 0.0) + (nanos or 0.0) / 1e9
-        told = duration_s(delay) if isinstance(delay, str) else number(delay)
-        if told is not None:
+            told = None if seconds is None else seconds + (nanos or 0.0) / 1e9
+        else:
+            told = duration_s(delay[:LONGEST_HEADER]) if isinstance(delay, str) else number(delay)
+        if _believed(told) is not None:
             return told
     return None
 
@@ -114,37 +140,28 @@ def _retry_info(complaint: Complaint) -> float | None:
 def _empty_buckets(headers: Mapping[str, str], asked_at: datetime | None) -> float | None:
     """The longest reset among the buckets that have nothing left."""
     resets = [
-        _reset_s(headers.get(name.replace("remaining", "reset"), ""), asked_at)
+        _told_s(headers.get(name.replace("remaining", "reset"), ""), asked_at)
         for name, value in headers.items()
         if "ratelimit" in name and "remaining" in name and number(value) == 0
     ]
     resets.append(_draft_bucket(headers.get("ratelimit", "")))
-    known = [reset for reset in resets if reset is not None and reset > 0]
+    known = [reset for reset in resets if _believed(reset) is not None and reset]
     return max(known, default=None)
-
-
-def _reset_s(told: str, asked_at: datetime | None) -> float | None:
-    """A reset in any of its forms: seconds, a Go duration, a point in time as RFC 3339 or an epoch."""
-    seconds = number(told)
-    if seconds is None:
-        return duration_s(told) if duration_s(told) is not None else _until(_rfc3339(told), asked_at)
-    if seconds < _EPOCH_S:
-        return seconds
-    epoch_s = seconds / 1000 if seconds >= _EPOCH_MS else seconds
-    return None if asked_at is None else epoch_s - asked_at.timestamp()
 
 
 def _draft_bucket(told: str) -> float | None:
     """The IETF draft's one line, ``"api";r=0;t=295``: r is left, t the seconds until the reset."""
-    found = dict(re.findall(r";\s*([rt])=(\d{1,9})", told))
+    found = dict(_DRAFT.findall(told))
     return number(found.get("t")) if found.get("r") == "0" else None
 
 
 def _until(then: datetime | None, asked_at: datetime | None) -> float | None:
-    if then is None or asked_at is None:
-        return None
-    seconds = (then - asked_at).total_seconds()
-    return seconds if math.isfinite(seconds) else None
+    return None if then is None or asked_at is None else _from_now((then - asked_at).total_seconds())
+
+
+def _from_now(seconds: float) -> float | None:
+    """The seconds until a point in time; none where it has just come."""
+    return max(seconds, 0.0) if seconds >= -SKEW_S else None
 
 
 def _http_date(told: str) -> datetime | None:

@@ -18,6 +18,7 @@ from typing import TypeAlias
 from docmill.llm.types import Usage
 from docmill.money.demand import coming_days
 from docmill.money.prices import SIMULATOR_PRICES, Price, Processing, correction, list_price
+from docmill.storable import storable_count, storable_usd
 
 __all__ = [
     "DAYS_A_MONTH",
@@ -63,30 +64,62 @@ def cost(
     reported_usd: str | None = None,
     processing: Processing = "standard",
 ) -> Cost:
-    """What a call cost, to ten decimals.
+    """Computes what a call cost, to ten decimals.
 
     ``prices`` are the user's own, by model or by ``provider/model``, and win. The model is looked up as the
     provider echoed it, then as it was asked for, then without date or ``-latest``. ``at`` serves prices
     that change with the time of day. ``reported_usd`` is what the provider itself said (OpenRouter).
-    Unknown tokens make an unknown cost wherever they have a price, and so does a batch whose price nobody told.
+    Unknown tokens make an unknown cost wherever they have a price, and so do a batch whose price nobody told, and
+    counts that cannot be: negative, no whole numbers, a part larger than its whole. Never raises for them.
     """
+    reported = _reported(reported_usd)
+    if not _makes_sense(usage):
+        return UNKNOWN if reported is None else Cost(usd=reported, source="provider")
     names = list(_names(model, model_echoed))
     own = _first(prices or {}, [key for name in names for key in (f"{provider}/{name}", name)])
     if own is not None:
-        return Cost(usd=_priced(usage, own, processing), source="own")
+        return _costs(_priced(usage, own, processing), "own")
     simulated = _first(SIMULATOR_PRICES, names)
     if simulated is not None:
-        return Cost(usd=_priced(usage, simulated, processing), source="simulator")
-    if reported_usd is not None:
-        return Cost(usd=_fine(Decimal(reported_usd)), source="provider")
-    for name in names:
-        corrected = correction(provider, name, processing)
-        if corrected is not None:
-            return Cost(usd=_priced(usage, corrected), source="prices.toml")
-        listed = list_price(usage, provider, name, at, processing)
-        if listed is not None:
-            return UNKNOWN if listed.usd is None else Cost(usd=_fine(listed.usd), source="genai-prices")
-    return UNKNOWN
+        return _costs(_priced(usage, simulated, processing), "simulator")
+    if reported is not None:
+        return Cost(usd=reported, source="provider")
+    found = (_published(usage, provider, name, at, processing) for name in names)
+    return next((each for each in found if each is not None), UNKNOWN)
+
+
+def _published(usage: Usage, provider: str, name: str, at: datetime | None, processing: Processing) -> Cost | None:
+    """The cost by a list, or by our correction of it; None where neither has the model."""
+    corrected = correction(provider, name, processing)
+    if corrected is not None:
+        return _costs(_priced(usage, corrected), "prices.toml")
+    listed = list_price(usage, provider, name, at, processing)
+    if listed is None:
+        return None
+    return UNKNOWN if listed.usd is None else _costs(_fine(listed.usd), "genai-prices")
+
+
+def _costs(usd: Decimal | None, source: str) -> Cost:
+    """The cost by a price; one that no call has means that its tokens are wrong."""
+    return Cost(usd=None if storable_usd(usd) is None else usd, source=source)
+
+
+def _makes_sense(usage: Usage) -> bool:
+    counts = vars(usage).values()
+    if any(count is not None and storable_count(count) is None for count in counts):
+        return False
+    parts = (usage.cached_tokens or 0) + (usage.cache_write_tokens or 0)
+    fits = usage.input_tokens is None or parts <= usage.input_tokens
+    return fits and (usage.output_tokens is None or (usage.reasoning_tokens or 0) <= usage.output_tokens)
+
+
+def _reported(usd: str | None) -> Decimal | None:
+    """What the provider says, where it is an amount."""
+    try:
+        told = None if usd is None else storable_usd(Decimal(usd))
+    except InvalidOperation:
+        return None
+    return None if told is None else _fine(told)
 
 
 def worst_case(
@@ -151,8 +184,7 @@ def _priced(usage: Usage, price: Price, processing: Processing = "standard") -> 
         return None
     if usage.input_tokens is None or (usage.output_tokens is None and price.output_per_million):
         return None
-    cached = min(usage.cached_tokens or 0, usage.input_tokens)
-    written = min(usage.cache_write_tokens or 0, usage.input_tokens - cached)
+    cached, written = usage.cached_tokens or 0, usage.cache_write_tokens or 0
     parts = (
         (usage.input_tokens - cached - written, price.input_per_million),
         (cached, _or(price.cached_input_per_million, price.input_per_million)),

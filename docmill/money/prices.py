@@ -56,6 +56,7 @@ PUBLISHED = {
     "azure": "azure",
     "anthropic": "anthropic",
     "gemini": "google",
+    "gemini-compat": "google",
     "google": "google",
     "mistral": "mistral",
     "groq": "groq",

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID
 
 from db.ledger import Settlement
 from docmill import money
 from docmill.llm.client import Outcome
-from docmill.llm.types import Usage
+from docmill.llm.types import Reply, Usage
 from docmill.settings import Model
 
 __all__ = ["cost_of", "settlement_of"]
@@ -20,7 +21,7 @@ def settlement_of(call_id: UUID, outcome: Outcome, cost: money.Cost | None) -> S
     return Settlement(
         id=call_id,
         answered=outcome.answered,
-        reply={"text": reply.text, "finish_reason": reply.finish_reason} if reply else None,
+        reply=_kept(reply) if reply else None,
         model_echoed=reply.model_echoed if reply else None,
         request_id=outcome.request_id,
         input_tokens=usage.input_tokens,
@@ -34,6 +35,12 @@ def settlement_of(call_id: UUID, outcome: Outcome, cost: money.Cost | None) -> S
         possibly_billed=outcome.possibly_billed,
         latency_ms=outcome.latency_ms,
     )
+
+
+def _kept(reply: Reply) -> dict[str, Any]:
+    """What the ledger keeps of a reply beside its figures: with what made no sense in it, for whoever asks why."""
+    doubts = {"warnings": list(reply.warnings)} if reply.warnings else {}
+    return {"text": reply.text, "finish_reason": reply.finish_reason, **doubts}
 
 
 def cost_of(model: Model, outcome: Outcome) -> money.Cost | None:

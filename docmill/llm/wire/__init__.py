@@ -1,6 +1,7 @@
 """Requests and replies as each provider writes them; pure: values in, values out.
 
-One file a shape. A provider is a shape and a profile of what sets it apart.
+One file a shape. A provider is a shape and a profile of what sets it apart. Replies are read by their shape alone,
+because gateways answer in the shape of whatever stands behind them.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from docmill.errors import Misconfigured
-from docmill.llm.types import Reply, Request
+from docmill.llm.types import Request
 from docmill.llm.wire.anthropic import AnthropicWire
 from docmill.llm.wire.azure import AzureWire
 from docmill.llm.wire.chat import PROFILES, ChatWire
@@ -23,7 +24,7 @@ __all__ = ["Wire", "learn", "wire_for"]
 
 
 class Wire(Protocol):
-    """How to ask one provider, and how to read what it answers."""
+    """How to ask one provider. What any of them answers is read by :func:`docmill.llm.wire.replies.read_reply`."""
 
     @property
     def path(self) -> str:
@@ -40,9 +41,6 @@ class Wire(Protocol):
 
     def list_url(self, base_url: str) -> str:
         """Where the provider lists its models."""
-
-    def reply(self, body: object) -> Reply:
-        """The answer in docmill's words; never raises, whatever the body is."""
 
 
 WIRES: Mapping[str, Wire] = {

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
-from docmill.llm.types import FinishReason, Reply, Request, Usage
+from docmill.llm.types import Request
 from docmill.llm.wire.addresses import joined
+from docmill.llm.wire.answers import Draft
+from docmill.llm.wire.finish import word_of
+from docmill.llm.wire.messages import said_of
 from docmill.llm.wire.repairs import native_schema, with_repairs
 from docmill.llm.wire.schemas import closed
-from docmill.llm.wire.shapes import mapping, mappings, text, whole
+from docmill.llm.wire.shapes import mapping, text
 
 __all__ = ["AnthropicWire", "read_anthropic"]
 
@@ -17,12 +21,6 @@ VERSION = "2023-06-01"
 """Later versions reject sampling parameters on every model."""
 
 CACHE_CONTROL = "cache_control"
-
-FINISH: Mapping[str, FinishReason] = {
-    "max_tokens": "length",
-    "model_context_window_exceeded": "length",
-    "refusal": "refusal",
-}
 
 
 class AnthropicWire:
@@ -57,9 +55,6 @@ class AnthropicWire:
             body["output_config"] = {"format": {"type": "json_schema", "schema": closed(request.json_schema)}}
         return with_repairs(body, known)
 
-    def reply(self, body: object) -> Reply:
-        return read_anthropic(body)
-
 
 def _system(system: str, request: Request, learned: Mapping[str, Any]) -> str | list[dict[str, Any]]:
     """The part that all documents of a prompt share, marked to be kept.
@@ -71,32 +66,21 @@ def _system(system: str, request: Request, learned: Mapping[str, Any]) -> str | 
     return [{"type": "text", "text": system, CACHE_CONTROL: {"type": "ephemeral"}}]
 
 
-def read_anthropic(body: object) -> Reply:
-    """A message in docmill's words. Its input counts leave out what was cached: here they are summed."""
-    message = mapping(body)
-    blocks = mappings(message.get("content"))
-    finish = FINISH.get(text(message.get("stop_reason")), "stop")
-    details = mapping(message.get("stop_details"))
-    refusal = text(details.get("explanation")) or text(details.get("category")) or "refused"
-    return Reply(
-        text="".join(text(block.get("text")) for block in blocks if block.get("type") == "text"),
-        finish_reason=finish if isinstance(message.get("content"), list) else "error",
-        usage=_usage(message.get("usage")),
-        model_echoed=text(message.get("model")) or None,
-        request_id=text(message.get("id")) or None,
-        refusal=refusal if finish == "refusal" else None,
-    )
-
-
-def _usage(usage: object) -> Usage:
-    told = mapping(usage)
-    fresh = whole(told.get("input_tokens"))
-    cached = whole(told.get("cache_read_input_tokens"))
-    written = whole(told.get("cache_creation_input_tokens"))
-    return Usage(
-        input_tokens=None if fresh is None else fresh + (cached or 0) + (written or 0),
-        output_tokens=whole(told.get("output_tokens")),
-        cached_tokens=cached,
-        cache_write_tokens=written,
-        reasoning_tokens=whole(mapping(told.get("output_tokens_details")).get("thinking_tokens")),
+def read_anthropic(body: Mapping[str, Any]) -> Draft | None:
+    """Reads a message; None for another shape."""
+    content = body.get("content")
+    is_message = body.get("type") == "message" or ("stop_reason" in body and isinstance(content, list))
+    if not is_message:
+        return None
+    said, word = said_of(content), body.get("stop_reason")
+    if word_of(word) == "refusal":
+        details = mapping(body.get("stop_details"))
+        told = text(details.get("explanation")) or text(details.get("category")) or said.refusal
+        said = replace(said, refusal=told or "refused")
+    return Draft(
+        said=said,
+        words=(word,),
+        finish=None if isinstance(content, list | str) else "error",
+        model=body.get("model"),
+        id=body.get("id"),
     )

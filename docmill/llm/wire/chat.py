@@ -6,28 +6,19 @@ null.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from docmill.llm.types import FinishReason, Reply, Request, Usage
+from docmill.llm.types import FinishReason, Request
 from docmill.llm.wire.addresses import joined
+from docmill.llm.wire.answers import Draft
+from docmill.llm.wire.messages import Said, said_in, said_of
 from docmill.llm.wire.repairs import json_allowed, native_schema, with_repairs
 from docmill.llm.wire.schemas import closed
-from docmill.llm.wire.shapes import decimal_text, mapping, mappings, sequence, text, whole
+from docmill.llm.wire.shapes import at, label, listed, mapping, text
 
 __all__ = ["PROFILES", "ChatWire", "Profile", "read_chat"]
-
-FINISH: Mapping[str, FinishReason] = {
-    "length": "length",
-    "model_length": "length",
-    "max_tokens": "length",
-    "content_filter": "content_filter",
-    "refusal": "refusal",
-    "error": "error",
-    "abort": "error",
-    "insufficient_system_resource": "error",
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,9 +92,6 @@ class ChatWire:
         body |= _response_format(request, self.profile, known)
         return with_repairs(body, known)
 
-    def reply(self, body: object) -> Reply:
-        return read_chat(body)
-
 
 def _response_format(request: Request, profile: Profile, learned: Mapping[str, Any]) -> dict[str, Any]:
     """The most that the request asks for and the server is known to take."""
@@ -122,56 +110,52 @@ def _schema(schema: dict[str, Any], profile: Profile) -> dict[str, Any]:
     return {"name": "answer", "schema": closed(schema), "strict": True}
 
 
-def read_chat(body: object) -> Reply:
-    """A chat completion in docmill's words; a body of another shape is a reply without text that ended in
-    error."""
-    whole_body = mapping(body)
-    choice = next(iter(mappings(whole_body.get("choices"))), None)
-    if choice is None:
-        return Reply(text="", finish_reason="error", usage=_usage(whole_body.get("usage")))
-    message = mapping(choice.get("message"))
-    refusal = text(message.get("refusal")) or None
-    usage = mapping(whole_body.get("usage"))
-    return Reply(
-        text=_content(message.get("content")),
-        finish_reason=_finish(choice, refusal),
-        usage=_usage(usage),
-        model_echoed=text(whole_body.get("model")) or None,
-        request_id=text(mapping(whole_body.get("x_groq")).get("id")) or text(whole_body.get("id")) or None,
-        refusal=refusal,
-        cost_usd=decimal_text(usage.get("cost")),
+def read_chat(body: Mapping[str, Any]) -> Draft | None:
+    """Reads a chat completion; None for another shape. One without a choice ended in error, or in a filter."""
+    if "choices" not in body and not text(body.get("object")).startswith("chat.completion"):
+        return None
+    choices = listed(body.get("choices"))
+    if not choices:
+        return Draft(finish="content_filter" if _is_filtered(body) else "error")
+    said = [_said(choice) for choice in choices]
+    # Copilot puts the words into one choice, and the call of the tool into the next.
+    place = next((number for number, each in enumerate(said) if each.calls), None)
+    place = _first_that_says(said) if place is None else place
+    choice = choices[place]
+    words = (choice.get("finish_reason") or choice.get("finishReason"), choice.get("native_finish_reason"))
+    return Draft(
+        said=said[place],
+        words=words,
+        finish=_finish(choice, said[place]),
+        model=body.get("model"),
+        id=label(at(body, "x_groq.id")) or body.get("id"),
+        may_overflow=True,
     )
 
 
-def _finish(choice: Mapping[str, Any], refusal: str | None) -> FinishReason:
+def _said(choice: Mapping[str, Any]) -> Said:
+    message = choice.get("message") or choice.get("delta")
+    if isinstance(message, dict):
+        return said_in(message)
+    return said_of(message or choice.get("text"))
+
+
+def _first_that_says(said: Sequence[Said]) -> int:
+    return next((number for number, each in enumerate(said) if each.content.strip()), 0)
+
+
+def _finish(choice: Mapping[str, Any], said: Said) -> FinishReason | None:
     if choice.get("error"):
         return "error"
-    # Gemini's compat endpoint appends its own reason: "content_filter: SAFETY".
-    told = text(choice.get("finish_reason")).split(":")[0].strip().lower()
-    finish = FINISH.get(told, "stop")
-    return "refusal" if refusal and finish != "content_filter" else finish
+    is_empty = not (said.content.strip() or said.calls)
+    return "content_filter" if is_empty and _is_filtered(choice) else None
 
 
-def _content(content: object) -> str:
-    """The text, also of a list of parts (Mistral's magistral), without its thinking."""
-    if isinstance(content, str):
-        return content
-    parts = [item if isinstance(item, str) else _part(mapping(item)) for item in sequence(content)]
-    return "".join(parts)
+FILTERS = ("prompt_filter_results", "prompt_annotations", "content_filter_results", "content_filter_result")
 
 
-def _part(part: Mapping[str, Any]) -> str:
-    return text(part.get("text")) if part.get("type", "text") in ("text", "output_text") else ""
-
-
-def _usage(usage: object) -> Usage:
-    told = mapping(usage)
-    asked, given = mapping(told.get("prompt_tokens_details")), mapping(told.get("completion_tokens_details"))
-    cached = whole(asked.get("cached_tokens"))
-    return Usage(
-        input_tokens=whole(told.get("prompt_tokens")),
-        output_tokens=whole(told.get("completion_tokens")),
-        cached_tokens=whole(told.get("prompt_cache_hit_tokens")) if cached is None else cached,
-        cache_write_tokens=whole(asked.get("cache_write_tokens")),
-        reasoning_tokens=whole(given.get("reasoning_tokens")),
-    )
+def _is_filtered(holder: Mapping[str, Any]) -> bool:
+    """Whether one of Azure's filters says that it withheld the question or the answer."""
+    told = [mapping(each.get("content_filter_results")) for key in FILTERS for each in listed(holder.get(key))]
+    told += [mapping(holder.get(key)) for key in FILTERS]
+    return any(mapping(verdict).get("filtered") is True for results in told for verdict in results.values())

@@ -13,7 +13,7 @@ from docmill.errors import Misconfigured
 from docmill.llm.types import Reply, Usage
 from docmill.llm.wire import wire_for
 from docmill.llm.wire.addresses import joined
-from docmill.llm.wire.shapes import mapping, mappings, sequence, text, whole
+from docmill.llm.wire.shapes import label, mapping, mappings, number, sequence, whole
 
 __all__ = ["body", "reply", "url", "vectors"]
 
@@ -71,8 +71,8 @@ def reply(answer: object) -> Reply:
     return Reply(
         text="",
         usage=Usage(input_tokens=tokens, output_tokens=0),
-        model_echoed=text(told.get("model")) or None,
-        request_id=text(told.get("id")) or None,
+        model_echoed=label(told.get("model")) or None,
+        request_id=label(told.get("id")) or None,
     )
 
 
@@ -80,8 +80,9 @@ def _vector(value: object) -> list[float]:
     """Numbers, or little-endian float32 in base64; empty for all else."""
     if isinstance(value, str):
         return _from_base64(value)
-    numbers = [float(each) for each in sequence(value) if isinstance(each, int | float)]
-    return numbers if len(numbers) == len(sequence(value)) and all(map(math.isfinite, numbers)) else []
+    numbers = [number(each) for each in sequence(value) if not isinstance(each, str)]
+    finite = [each for each in numbers if each is not None]
+    return finite if len(finite) == len(sequence(value)) else []
 
 
 def _from_base64(value: str) -> list[float]:

@@ -1,27 +1,47 @@
 """What a provider complains about, out of whatever envelope it came in.
 
 The shapes (docs/providers.md, section 1): ``{"error": {…}}``, ``{"error": "text"}``, ``{"message"}``,
-``{"detail"}`` as text or list, flat ``{"object": "error"}``, a list of one, plain text, HTML, nothing. A
-gateway wraps the error of the provider behind it as JSON in a string; both are read, the inner one first.
+``{"detail"}`` as text or list, flat ``{"object": "error"}``, ``{"base_resp"}``, a list of one, plain text, HTML,
+nothing. A gateway wraps the error of the provider behind it as JSON in a string; both are read, the inner one
+first.
 """
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from docmill.llm.wire.shapes import mapping, mappings, sequence, text, whole
+from docmill.llm.wire.bodies import decoded
+from docmill.llm.wire.codes import meaning_of
+from docmill.llm.wire.shapes import at, label, listed, mapping, mappings, sequence, text, whole
+from docmill.storable import storable_text
 
-__all__ = ["Complaint", "complaint_in", "events_in", "unwrap"]
+__all__ = ["Complaint", "complaint_in", "unwrap"]
 
 LONGEST_MESSAGE = 4000
 DEEPEST_NESTING = 3
 
-CODE_KEYS = ("code", "type", "status", "reason", "error_code", "error_type", "errorCode", "__type")
+CODE_KEYS = (
+    *("code", "type", "status", "reason", "error_code", "error_type", "errorCode", "errorType", "__type", "Code"),
+    *("errcode", "errorcode"),
+)
+MESSAGE_KEYS = (
+    *("message", "Message", "msg", "detail", "title", "errorMessage", "error_message", "error_msg", "errorMsg"),
+    *("status_msg", "error_description", "faultstring", "description"),
+)
 INNER_KEYS = ("innererror", "inner_error")
+ERRORS = (
+    *("error", "Error", "Response.Error", "ResponseMetadata.Error", "result.error", "data.error", "detail.error"),
+    *("fault", "exception", "detail", "header", "base_resp"),
+)
+"""Where makers and gateways have the error; under the last four only where an object is there."""
+NO_ERROR = frozenset({"", "0", "200", "none", "null", "false", "ok", "success", "successful"})
+"""What some write into the place of an error where there is none."""
+WRAPPERS = ("response", "result", "data", "body")
+"""Under these a gateway puts whole what it was answered."""
+HIGHEST_STATUS = 599
 
 # gRPC's canonical codes, by name and by number, as the HTTP status that each stands for (google.rpc.Code).
 CANONICAL_STATUS = {
@@ -63,6 +83,8 @@ class Complaint:
     """Headers that a gateway quotes in the body (OpenRouter)."""
     status: int | None = None
     """The HTTP status that the body itself names."""
+    is_page: bool = False
+    """Whether it is a web page, which is somebody else's word than the provider's."""
 
 
 def unwrap(body: object, *, depth: int = 0) -> Complaint:
@@ -77,42 +99,46 @@ def unwrap(body: object, *, depth: int = 0) -> Complaint:
 
 
 def complaint_in(body: object) -> Complaint | None:
-    """The complaint in a body that came with a good status; None where the body is no error.
+    """Finds the complaint in a body that came with a good status; None where nothing in it says so.
 
-    Found are an ``error`` key, a typed error event, a failed batch, and any of these as one event of a
-    stream.
+    ``body`` is opened (:mod:`docmill.llm.wire.bodies`): an event that holds an error has left it in the whole.
     """
-    if isinstance(body, str):
-        found = (complaint_in(event) for event in events_in(body))
-        return next((complaint for complaint in found if complaint is not None), None)
     if isinstance(body, list):
         first = mapping(next(iter(body), None))
-        return unwrap(body) if len(body) == 1 and _is_error(first) else None
+        return unwrap(body) if _is_error(first) else None
     if _is_error(mapping(body)):
         return unwrap(body)
-    # An event of the Responses shape, which holds the response that failed.
-    if _is_error(mapping(mapping(body).get("response"))):
-        return unwrap(mapping(body)["response"])
+    # An event of the Responses shape, or a gateway's object, that holds the response that failed.
+    for name in WRAPPERS:
+        inner = mapping(body).get(name)
+        inner = decoded(inner) if isinstance(inner, str) and inner.lstrip().startswith("{") else inner
+        if _is_error(mapping(inner)):
+            return unwrap(inner)
     # OpenRouter: the provider behind it failed while it answered.
-    error = mapping(next(iter(mappings(mapping(body).get("choices"))), None)).get("error")
-    return unwrap({"error": error}) if error else None
-
-
-def events_in(stream: str) -> Iterator[Mapping[str, Any]]:
-    """The JSON objects of a stream, one a line, with or without the ``data:`` of server-sent events."""
-    for line in stream.splitlines():
-        event = _json(line.strip().removeprefix("data:").strip())
-        if isinstance(event, dict):
-            yield event
+    error = mapping(next(iter(listed(mapping(body).get("choices"))), None)).get("error")
+    return unwrap({"error": error}) if _says_error(error) else None
 
 
 def _is_error(body: Mapping[str, Any]) -> bool:
-    if body.get("error"):
+    if _says_error(body.get("error")) or body.get("type") == "error" or body.get("object") == "error":
         return True
-    if body.get("type") == "error" or body.get("object") == "error":
+    if body.get("success") in (False, "false") or body.get("ok") is False:
         return True
-    failed = body.get("status") == "failed" or body.get("success") is False
-    return failed and bool(_listed_errors(body))
+    if label(at(body, "base_resp.status_code")) not in NO_ERROR:
+        return True
+    if any(isinstance(at(body, path), dict) for path in ("Response.Error", "ResponseMetadata.Error", "fault")):
+        return True
+    return body.get("status") == "failed" and bool(_listed_errors(body))
+
+
+def _says_error(error: object) -> bool:
+    """Whether what stands in the place of an error is one: some write there that there is none."""
+    if isinstance(error, str):
+        return error.strip().lower() not in NO_ERROR
+    if isinstance(error, dict):
+        told = [label(error.get(key)).lower() for key in (*CODE_KEYS, *MESSAGE_KEYS) if key in error]
+        return bool(error) and (not told or any(each not in NO_ERROR for each in told))
+    return bool(error)
 
 
 def _listed_errors(body: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -124,24 +150,42 @@ def _from_text(body: str, depth: int) -> Complaint:
     inner = _nested(body, depth)
     if inner is not None:
         return inner
-    if "<html" in body[:2000].lower():
-        return Complaint(message=_title(body))
+    if _PAGE.search(body[:2000]):
+        return Complaint(message=_title(body), is_page=True)
     return Complaint(message=_short(body))
 
 
 def _from_object(body: Mapping[str, Any], depth: int) -> Complaint:
-    error = body.get("error")
-    if isinstance(error, str) and error:
+    complaint = _complaint_of(body, depth)
+    meaning = meaning_of(body)
+    if meaning is None:
+        return complaint
+    return replace(complaint, codes=complaint.codes | {meaning.word}, status=complaint.status or meaning.status)
+
+
+def _complaint_of(body: Mapping[str, Any], depth: int) -> Complaint:
+    error = next((found for path in ERRORS if _says_error(found := _error_at(body, path))), None)
+    if isinstance(error, str):
         own = _complaint({**body, "message": error})
         return _joined(_nested(error, depth), own)
-    if isinstance(error, dict) and error:
+    if isinstance(error, dict):
         beside = _codes(body)
         return _joined(_inner(error, depth), _complaint(error, beside=beside))
-    listed = _listed_errors(body)
-    if listed:
+    found = _listed_errors(body)
+    if found:
+        complaint = _complaint(found[0], beside=_codes(body))
         # A batch that failed was rejected as a whole: the request is at fault, whatever its own number says.
-        return replace(_complaint(listed[0], beside=_codes(body)), status=400)
+        return replace(complaint, status=400) if body.get("status") == "failed" else complaint
     return _joined(_inner(body, depth), _complaint(body))
+
+
+def _error_at(body: Mapping[str, Any], path: str) -> object:
+    """The error at a place: the first where several stand there, none where what stands there may be no error."""
+    error = at(body, path)
+    if isinstance(error, list):
+        error = next((each for each in error if isinstance(each, dict | str)), None)
+        return None if path == "detail" else error
+    return error if isinstance(error, dict) or path in ("error", "Error") else None
 
 
 def _inner(error: Mapping[str, Any], depth: int) -> Complaint | None:
@@ -158,19 +202,10 @@ def _nested(value: object, depth: int) -> Complaint | None:
     if depth >= DEEPEST_NESTING:
         return None
     if isinstance(value, str) and value.lstrip()[:1] in ("{", "["):
-        value = _json(value)
+        value = decoded(value)
     if isinstance(value, dict | list) and value:
         return unwrap(value, depth=depth + 1)
     return None
-
-
-def _json(value: str) -> object:
-    if value[:1] not in ("{", "["):
-        return None
-    try:
-        return json.loads(value)
-    except (ValueError, RecursionError):
-        return None
 
 
 def _joined(inner: Complaint | None, outer: Complaint) -> Complaint:
@@ -184,6 +219,7 @@ def _joined(inner: Complaint | None, outer: Complaint) -> Complaint:
         param=inner.param or outer.param,
         details=inner.details + outer.details,
         fields={**outer.fields, **inner.fields},
+        is_page=inner.is_page or outer.is_page,
         headers={**inner.headers, **outer.headers},
         status=outer.status or inner.status,
     )
@@ -212,15 +248,16 @@ def _details(error: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
 
 
 def _message(error: Mapping[str, Any], details: tuple[Mapping[str, Any], ...]) -> str:
-    for key in ("message", "Message", "msg", "detail", "title", "errorMessage"):
+    for key in MESSAGE_KEYS:
         if text(error.get(key)):
             return _short(error[key])
-    return _short("; ".join(filter(None, map(_detail_message, details))))
+    told = [text(each) for each in sequence(error.get("errors"))]
+    return _short("; ".join(filter(None, [*map(_detail_message, details), *told])))
 
 
 def _detail_message(detail: Mapping[str, Any]) -> str:
     """A FastAPI row as text: its place and rule, never its ``input``, which may hold the document."""
-    place = ".".join(str(part) for part in sequence(detail.get("loc")))
+    place = ".".join(label(part) for part in sequence(detail.get("loc")))
     rule = text(detail.get("msg")) or text(detail.get("message"))
     return f"{place}: {rule}" if place and rule else rule or place
 
@@ -228,45 +265,47 @@ def _detail_message(detail: Mapping[str, Any]) -> str:
 def _codes(error: Mapping[str, Any]) -> frozenset[str]:
     own = [error.get(key) for key in CODE_KEYS]
     own += [mapping(error.get(key)).get("code") for key in INNER_KEYS]
-    return frozenset(str(code).lower() for code in own if isinstance(code, str | int) and code != "")
+    return frozenset(filter(None, (label(code).lower() for code in own)))
 
 
 def _shown_code(error: Mapping[str, Any]) -> str | None:
-    for key in ("code", "status", "type", "error_type"):
-        code = error.get(key)
-        if isinstance(code, str | int) and not isinstance(code, bool) and code != "":
-            return str(code)[:100]
-    return None
+    shown = (
+        label(error.get(key)) for key in ("code", "status", "type", "error_type", "error_code", "status_code")
+    )
+    return next((code[:100] for code in shown if code), None)
 
 
 def _param(error: Mapping[str, Any], details: tuple[Mapping[str, Any], ...]) -> str | None:
-    if text(error.get("param")):
-        return text(error["param"])
     violations = (row for item in details for row in mappings(item.get("fieldViolations")))
-    return next((text(row.get("field")) for row in violations if text(row.get("field"))), None)
+    named = (label(error.get("param")), *(label(row.get("field")) for row in violations))
+    return next(filter(None, named), None)
 
 
 def _quoted_headers(error: Mapping[str, Any]) -> dict[str, str]:
     quoted = mapping(mapping(error.get("metadata")).get("headers"))
-    return {str(name): str(value) for name, value in quoted.items()}
+    return {label(name): label(value) for name, value in quoted.items()}
 
 
 def _status(error: Mapping[str, Any]) -> int | None:
-    for key in ("status", "code", "status_code", "statusCode"):
+    for key in ("status", "code", "status_code", "statusCode", "Code"):
         value = error.get(key)
         named = CANONICAL_STATUS.get(value.lower()) if isinstance(value, str) else None
         if named is not None:
             return named
-        code = whole(int(value) if isinstance(value, str) and re.fullmatch(r"[0-9]{1,3}", value) else value)
-        if code is not None and (400 <= code < 600 or code in GRPC_STATUS):
+        code = whole(value, HIGHEST_STATUS)
+        if code is not None and (code >= 400 or (code in GRPC_STATUS and "msg" not in error)):
             return GRPC_STATUS.get(code, code)
     return None
 
 
+_PAGE = re.compile(r"<(?:!doctype html|html|head|body|title)\b", re.IGNORECASE)
+_TITLE = re.compile(r"<title[^>]{0,200}>([^<]{1,300})", re.IGNORECASE)
+
+
 def _title(page: str) -> str:
-    title = re.search(r"<title[^>]*>([^<]{1,300})", page, re.IGNORECASE)
+    title = _TITLE.search(page[:20_000])
     return _short(title.group(1)) if title else "a web page instead of an answer"
 
 
 def _short(message: str) -> str:
-    return " ".join(message[: 2 * LONGEST_MESSAGE].split())[:LONGEST_MESSAGE]
+    return storable_text(" ".join(message[: 2 * LONGEST_MESSAGE].split()), LONGEST_MESSAGE)

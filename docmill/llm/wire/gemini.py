@@ -6,39 +6,19 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
-from docmill.llm.types import FinishReason, Message, Reply, Request, Usage
+from docmill.llm.types import Message, Request
 from docmill.llm.wire.addresses import joined
+from docmill.llm.wire.answers import Draft
+from docmill.llm.wire.finish import finish_of
+from docmill.llm.wire.messages import Said, said_of
 from docmill.llm.wire.repairs import json_allowed, native_schema, with_repairs
-from docmill.llm.wire.shapes import mapping, mappings, text, whole
+from docmill.llm.wire.shapes import at, listed, text
 
 __all__ = ["GeminiWire", "read_gemini"]
 
-FINISH: Mapping[str, FinishReason] = {
-    "MAX_TOKENS": "length",
-    **dict.fromkeys(
-        (
-            "SAFETY",
-            "RECITATION",
-            "BLOCKLIST",
-            "PROHIBITED_CONTENT",
-            "SPII",
-            "MODEL_ARMOR",
-            "IMAGE_SAFETY",
-            "LANGUAGE",
-        ),
-        "content_filter",
-    ),
-    **dict.fromkeys(
-        (
-            "MALFORMED_FUNCTION_CALL",
-            "MALFORMED_RESPONSE",
-            "OTHER",
-            "UNEXPECTED_TOOL_CALL",
-            "TOO_MANY_TOOL_CALLS",
-        ),
-        "error",
-    ),
-}
+
+SIGNS = frozenset({"candidates", "promptFeedback", "usageMetadata"})
+EMBEDDINGS = frozenset({"embedding", "embeddings"})
 
 
 class GeminiWire:
@@ -67,9 +47,6 @@ class GeminiWire:
             body["systemInstruction"] = {"parts": [{"text": system}]}
         return body
 
-    def reply(self, body: object) -> Reply:
-        return read_gemini(body)
-
 
 def _content(message: Message) -> dict[str, Any]:
     return {"role": "model" if message.role == "assistant" else "user", "parts": [{"text": message.content}]}
@@ -87,34 +64,20 @@ def _generation(request: Request, learned: Mapping[str, Any]) -> dict[str, Any]:
     return config
 
 
-def read_gemini(body: object) -> Reply:
-    """A generated content in docmill's words. A blocked prompt has no candidates, a blocked answer no
+def read_gemini(body: Mapping[str, Any]) -> Draft | None:
+    """Reads a generated content; None for another shape. A blocked prompt has no candidates, a blocked answer no
     parts."""
-    response = mapping(body)
-    blocked = text(mapping(response.get("promptFeedback")).get("blockReason"))
-    candidate = next(iter(mappings(response.get("candidates"))), {})
-    parts = mappings(mapping(candidate.get("content")).get("parts"))
-    return Reply(
-        text="".join(text(part.get("text")) for part in parts if not part.get("thought")),
-        finish_reason="content_filter" if blocked else _finish(candidate, bool(parts)),
-        usage=_usage(response.get("usageMetadata")),
-        model_echoed=text(response.get("modelVersion")) or None,
-        request_id=text(response.get("responseId")) or None,
-    )
-
-
-def _finish(candidate: Mapping[str, Any], has_parts: bool) -> FinishReason:
-    told = FINISH.get(text(candidate.get("finishReason")), "stop")
-    return "error" if told == "stop" and not has_parts else told
-
-
-def _usage(usage: object) -> Usage:
-    told = mapping(usage)
-    asked, tools = whole(told.get("promptTokenCount")), whole(told.get("toolUsePromptTokenCount"))
-    answered, thoughts = whole(told.get("candidatesTokenCount")), whole(told.get("thoughtsTokenCount"))
-    return Usage(
-        input_tokens=None if asked is None else asked + (tools or 0),
-        output_tokens=None if answered is None and thoughts is None else (answered or 0) + (thoughts or 0),
-        cached_tokens=whole(told.get("cachedContentTokenCount")),
-        reasoning_tokens=thoughts,
+    if not body.keys() & SIGNS or body.keys() & EMBEDDINGS:
+        return None
+    blocked = text(at(body, "promptFeedback.blockReason"))
+    candidate = next(iter(listed(body.get("candidates"))), {})
+    said = said_of(candidate.get("content"))
+    word = candidate.get("finishReason")
+    is_empty = said == Said() and finish_of(word) == "stop"
+    return Draft(
+        said=said,
+        words=(blocked or word,),
+        finish="content_filter" if blocked else "error" if is_empty else None,
+        model=body.get("modelVersion"),
+        id=body.get("responseId"),
     )

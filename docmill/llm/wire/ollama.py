@@ -6,14 +6,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from docmill.llm.types import FinishReason, Reply, Request, Usage
+from docmill.llm.types import Request
 from docmill.llm.wire.addresses import joined
+from docmill.llm.wire.answers import Draft
+from docmill.llm.wire.messages import Said, said_in
 from docmill.llm.wire.repairs import json_allowed, native_schema, with_repairs
-from docmill.llm.wire.shapes import mapping, text, whole
+from docmill.llm.wire.shapes import text
 
 __all__ = ["OllamaWire", "read_ollama"]
-
-FINISH: Mapping[str, FinishReason] = {"length": "length", "load": "error"}
 
 BYTES_PER_TOKEN = 3
 SMALLEST_WINDOW = 4096
@@ -53,9 +53,6 @@ class OllamaWire:
             body["format"] = "json"
         return with_repairs(body, known)
 
-    def reply(self, body: object) -> Reply:
-        return read_ollama(body)
-
 
 def _window(request: Request) -> int:
     """A power of two that surely holds messages and answer; a new size makes the server load the model
@@ -65,18 +62,16 @@ def _window(request: Request) -> int:
     return max(SMALLEST_WINDOW, 1 << max(needed, 1).bit_length())
 
 
-def read_ollama(body: object) -> Reply:
-    """A chat reply in docmill's words. The input count may be absent where the prompt was cached: unknown
-    then."""
-    response = mapping(body)
-    message = response.get("message")
-    finish = FINISH.get(text(response.get("done_reason")), "stop")
-    return Reply(
-        text=text(mapping(message).get("content")),
-        finish_reason=finish if isinstance(message, dict) else "error",
-        usage=Usage(
-            input_tokens=whole(response.get("prompt_eval_count")),
-            output_tokens=whole(response.get("eval_count")),
-        ),
-        model_echoed=text(response.get("model")) or None,
+def read_ollama(body: Mapping[str, Any]) -> Draft | None:
+    """Reads a reply of ``/api/chat`` or ``/api/generate``; None for another shape."""
+    message = body.get("message")
+    if "done" not in body or not isinstance(message, dict | None):
+        return None
+    said = Said(content=text(body.get("response")), thoughts=text(body.get("thinking")))
+    return Draft(
+        said=said_in(message) if message is not None else said,
+        words=(body.get("done_reason"),),
+        finish="error" if message is None and "response" not in body else None,
+        model=body.get("model"),
+        may_overflow=True,
     )

@@ -13,7 +13,7 @@ from typing import Any
 
 from docmill.errors import Repair
 from docmill.llm.wire.envelopes import Complaint
-from docmill.llm.wire.shapes import sequence
+from docmill.llm.wire.shapes import label, sequence
 
 __all__ = ["json_allowed", "learn", "native_schema", "repair_for", "with_repairs"]
 
@@ -57,6 +57,9 @@ _CAPS = tuple(
         r"less_than_equal\D{1,20}(\d{1,9})",
     )
 )
+_SAY_JSON = re.compile(r"must contain the word ['\"]?json", re.IGNORECASE)
+_NAME = re.compile(r"\w{1,60}")
+"""A parameter that a request can have; whatever else a complaint names is no part of ours."""
 _EXCLUSIVE_CAP = re.compile(r"supported range is from \d+ \(inclusive\) to (\d{1,9}) \(exclusive\)", re.IGNORECASE)
 
 
@@ -65,7 +68,7 @@ def repair_for(complaint: Complaint, status: int) -> Repair | None:
     message = complaint.message
     if complaint.codes & {"json_validate_failed", "tool_use_failed"}:
         return Repair(action="resample")
-    if re.search(r"must contain the word ['\"]?json", message, re.IGNORECASE):
+    if _SAY_JSON.search(message):
         return Repair(action="say_json")
     for find in (_renamed_limit, _lowered, _extra_key, _schema_rejected, _dropped):
         repair = find(complaint)
@@ -89,7 +92,8 @@ def _lowered(complaint: Complaint) -> Repair | None:
         return None
     named = complaint.param or next((key for key in OUTPUT_LIMITS if key in complaint.message), None)
     named = named or next((key for key in SAMPLING if key in complaint.message), None)
-    return Repair(action="lower", parameter=named.split(".")[-1], value=cap) if named else None
+    named = (named or "").split(".")[-1]
+    return Repair(action="lower", parameter=named, value=cap) if _NAME.fullmatch(named) else None
 
 
 def _cap(message: str) -> int | None:
@@ -108,7 +112,7 @@ def _extra_key(complaint: Complaint) -> Repair | None:
     for detail in complaint.details:
         place = sequence(detail.get("loc"))
         if detail.get("type") == "extra_forbidden" and place:
-            return _drop(str(place[-1]))
+            return _drop(label(place[-1]))
     return None
 
 
@@ -129,7 +133,7 @@ def _dropped(complaint: Complaint) -> Repair | None:
 
 
 def _drop(name: str) -> Repair | None:
-    return None if name in KEPT else Repair(action="drop", parameter=name)
+    return None if name in KEPT or not _NAME.fullmatch(name) else Repair(action="drop", parameter=name)
 
 
 def _says_unsupported(complaint: Complaint) -> bool:
@@ -140,11 +144,11 @@ def _says_unsupported(complaint: Complaint) -> bool:
 def _parameter(complaint: Complaint) -> str | None:
     """The top-level key that the complaint is about; None for a place inside the messages."""
     if complaint.param:
-        return complaint.param if re.fullmatch(r"\w{1,60}", complaint.param) else None
+        return complaint.param if _NAME.fullmatch(complaint.param) else None
     for detail in complaint.details:
         place = sequence(detail.get("loc"))
         if place:
-            return str(place[-1])
+            return label(place[-1])
     named = _NAMED.search(complaint.message)
     return named.group(1) if named else None
 

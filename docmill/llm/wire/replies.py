@@ -1,24 +1,55 @@
-"""Good responses that are no good: a reply read by its shape, and what is wrong with it (docs/providers.md,
-section 4)."""
+"""Replies of all providers: what they say, and whether they are good (docs/providers.md, section 4).
+
+A reply is good when it has what an answer has: a text, and an end that is a full one. Nothing else makes it so,
+the status least of all.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from docmill.errors import Failure, FailureKind
 from docmill.llm.types import FinishReason, Reply
+from docmill.llm.wire.answers import Draft, reply_of
 from docmill.llm.wire.anthropic import read_anthropic
+from docmill.llm.wire.bodies import opened
 from docmill.llm.wire.chat import read_chat
-from docmill.llm.wire.envelopes import events_in
+from docmill.llm.wire.envelopes import complaint_in
+from docmill.llm.wire.gateways import inner_body, read_message, read_output, read_single
 from docmill.llm.wire.gemini import read_gemini
 from docmill.llm.wire.ollama import read_ollama
+from docmill.llm.wire.request_ids import request_id
 from docmill.llm.wire.responses import read_responses
-from docmill.llm.wire.shapes import mapping, mappings, text
+from docmill.llm.wire.rows import answer_in_row
+from docmill.llm.wire.shapes import mapping, mappings, sequence, text
+from docmill.llm.wire.usage import usage_in
 
-__all__ = ["failure_in_reply", "reader_of"]
+__all__ = ["Found", "failure_in", "found_in", "is_no_reply", "read_reply"]
 
-Reader = Callable[[object], Reply]
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """A draft, and the body that it was read from."""
+
+    draft: Draft
+    body: Mapping[str, Any]
+
+
+Reader = Callable[[Mapping[str, Any]], Draft | None]
+
+READERS: tuple[Reader, ...] = (
+    read_chat,
+    read_responses,
+    read_anthropic,
+    read_gemini,
+    read_ollama,
+    read_output,
+    read_message,
+    read_single,
+)
+DEEPEST_WRAPPING = 3
 
 KINDS: Mapping[FinishReason, tuple[FailureKind, str]] = {
     "length": ("truncated", "the answer reached the output limit and was cut off"),
@@ -26,102 +57,79 @@ KINDS: Mapping[FinishReason, tuple[FailureKind, str]] = {
     "refusal": ("refused", "the model refused to answer"),
     "error": ("server_error", "the model ended its answer with an error"),
 }
+BUSY = ("resource", "overload", "busy", "capacity")
+"""Stems of words for an end that more of the provider's machines would have prevented."""
+SMALLEST_WINDOW = 1000
+"""Tokens; a prompt that has fewer fits any model."""
+
+OTHER_OBJECTS = frozenset({"list", "model", "batch", "file", "embedding", "embeddings"})
+OTHER_KEYS = frozenset(
+    {"embedding", "embeddings", "models", "vector", "totalTokens", "input_tokens", "processing_status"}
+)
+"""Of good bodies that are no model's reply: vectors, lists of models, counts, batches."""
 
 
-def failure_in_reply(provider: str, status: int, body: object) -> Failure | None:
-    """What is wrong with a response that came with a good status and without an error; None for a good one.
+def read_reply(*, provider: str, status: int, headers: Mapping[str, str], body: object) -> Reply:
+    """Reads what a response says, in whatever shape and place it says it.
 
-    A JSON body of no known shape (embeddings, lists of models, counts) is good.
+    ``body`` is decoded JSON, or the text where it is not JSON; of a row of a batch, the reply in it is read. What
+    is no reply, or came with an error, ends with ``error``. All that is given can be stored; figures that make no
+    sense are None, and ``warnings`` names them. Never raises.
     """
-    if isinstance(body, str):
-        return _failure_in_stream(provider, status, body)
-    if not isinstance(body, dict) or not body:
-        return None if isinstance(body, list) and body else _nothing(status)
-    read = reader_of(provider, body)
-    return None if read is None else _failure_of(read, body, status)
+    status, body = answer_in_row(status, opened(body))
+    found = found_in(body)
+    if found is None:
+        reply = Reply(text="", finish_reason="error", usage=usage_in(mapping(body), provider.lower()).usage)
+    else:
+        reply = reply_of(found.draft, found.body, provider.lower())
+    if status >= 400 or complaint_in(body) is not None:
+        reply = replace(reply, finish_reason="error")
+    return replace(reply, request_id=request_id(headers, body) or reply.request_id)
 
 
-def reader_of(provider: str, body: Mapping[str, Any]) -> Reader | None:
-    """What reads a body of this shape; None where the shape is no model's reply."""
-    if "choices" in body or body.get("object") == "chat.completion":
-        return read_chat
-    if body.get("object") == "response":
-        return read_responses
-    if body.get("type") == "message":
-        return read_anthropic
-    if any(key in body for key in ("candidates", "promptFeedback", "usageMetadata")) and not _embeds(body):
-        return read_gemini
-    if "done" in body and ("message" in body or provider == "ollama"):
-        return read_ollama
+def found_in(body: object) -> Found | None:
+    """Finds the reply in an opened body, or in what the body wraps; None where it is no model's reply."""
+    told: Mapping[str, Any] | None = mapping(body)
+    for _ in range(DEEPEST_WRAPPING):
+        if not told:
+            break
+        draft = next((draft for read in READERS if (draft := read(told)) is not None), None)
+        if draft is not None:
+            return Found(draft=draft, body=told)
+        told = inner_body(told)
     return None
 
 
-def _embeds(body: Mapping[str, Any]) -> bool:
-    return "embedding" in body or "embeddings" in body
-
-
-def _failure_of(read: Reader, body: Mapping[str, Any], status: int) -> Failure | None:
-    reply = read(body)
+def failure_in(found: Found, *, provider: str, status: int) -> Failure | None:
+    """Says what is wrong with a reply that came without an error; None for a good one."""
+    reply, word = reply_of(found.draft, found.body, provider), found.draft.word
     if reply.finish_reason in KINDS:
         kind, message = KINDS[reply.finish_reason]
-        return Failure(kind=kind, message=message, status=status, code=_told(body))
-    if not reply.text.strip() and reply.usage.output_tokens == 0 and not _calls_tools(body):
-        return _silent(read, reply, status)
-    return None
+        if kind == "server_error" and any(stem in word.lower() for stem in BUSY):
+            kind = "overloaded"
+        return Failure(kind=kind, message=message, status=status, code=word[:100] or None)
+    return None if reply.text.strip() else _silent(found.draft, reply, status)
 
 
-def _silent(read: Reader, reply: Reply, status: int) -> Failure:
-    """No text and no tokens: local servers answer so where the prompt does not fit (LM Studio, trap 2)."""
-    if read in (read_chat, read_ollama):
+def is_no_reply(body: object) -> bool:
+    """Tells good bodies that no model wrote: vectors, lists of models, counts of tokens, batches."""
+    if not isinstance(body, dict):
+        return any(isinstance(item, list) or "id" in mapping(item) for item in sequence(body))
+    rows = mappings(body.get("data"))
+    listed_rows = any(row.keys() & {"embedding", "id", "index"} for row in rows)
+    return listed_rows or text(body.get("object")) in OTHER_OBJECTS or bool(body.keys() & OTHER_KEYS)
+
+
+def _silent(draft: Draft, reply: Reply, status: int) -> Failure:
+    """No text: local servers answer so, and count no tokens, where the prompt does not fit (LM Studio, trap 2)."""
+    asked = reply.usage.input_tokens
+    told_nothing = reply.usage.output_tokens == 0 and not draft.said.thoughts
+    if draft.may_overflow and told_nothing and (asked is None or asked >= SMALLEST_WINDOW):
         return Failure(
             kind="context_overflow",
             message="the answer is empty and has no tokens: the prompt probably does not fit the window",
-            actual_tokens=reply.usage.input_tokens,
+            actual_tokens=asked,
             status=status,
         )
-    return Failure(kind="server_error", message="the answer is empty and has no tokens", status=status)
-
-
-def _calls_tools(body: Mapping[str, Any]) -> bool:
-    choice = next(iter(mappings(body.get("choices"))), {})
-    message = mapping(choice.get("message")) or mapping(body.get("message"))
-    return bool(message.get("tool_calls") or message.get("function_call"))
-
-
-def _told(body: Mapping[str, Any]) -> str | None:
-    """The provider's own word for how the reply ended."""
-    choice = next(iter(mappings(body.get("choices") or body.get("candidates"))), {})
-    words = (
-        choice.get("native_finish_reason"),
-        choice.get("finish_reason"),
-        choice.get("finishReason"),
-        mapping(body.get("promptFeedback")).get("blockReason"),
-        mapping(body.get("incomplete_details")).get("reason"),
-        body.get("stop_reason"),
-        body.get("done_reason"),
-    )
-    return next((text(word)[:100] for word in words if text(word)), None)
-
-
-def _failure_in_stream(provider: str, status: int, body: str) -> Failure | None:
-    """A stream is as good as its events; a text that is none came from something that is no model."""
-    events = list(events_in(body))
-    if not events:
-        return Failure(
-            kind="server_error",
-            message="the response is no JSON: something other than the provider may have answered",
-            status=status,
-        )
-    read_by = [(event, _reader_of_event(provider, event)) for event in events]
-    failures = [_failure_of(read, event, status) for event, read in read_by if read is not None]
-    return next((failure for failure in failures if failure is not None), None)
-
-
-def _reader_of_event(provider: str, event: Mapping[str, Any]) -> Reader | None:
-    """Only an event that says how the reply ended can be judged as one."""
-    read = reader_of(provider, event)
-    return read if read is not None and _told(event) else None
-
-
-def _nothing(status: int) -> Failure:
-    return Failure(kind="server_error", message="the response is empty", status=status)
+    message = "the model thought, and gave no answer" if draft.said.thoughts else "the answer is empty"
+    return Failure(kind="server_error", message=message, status=status)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from docmill.llm.wire.shapes import mapping, text
+from docmill.llm.wire.shapes import label, mapping
 
 __all__ = ["request_id"]
 
@@ -17,11 +17,10 @@ HEADERS = (
     "x-amzn-requestid",
 )
 """Azure's before the common one, which it sends too."""
-LONGEST = 200
 
 
 def request_id(headers: Mapping[str, str], body: object) -> str | None:
     """The id in a response's headers, or of an error in its body; None where neither has one."""
     named = {name.lower(): value for name, value in headers.items()}
     found = [*(named.get(name) for name in HEADERS), mapping(body).get("request_id")]
-    return next((text(each).strip()[:LONGEST] for each in found if text(each).strip()), None)
+    return next(filter(None, map(label, found)), None)

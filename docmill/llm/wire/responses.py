@@ -6,44 +6,48 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from docmill.llm.types import FinishReason, Reply, Usage
-from docmill.llm.wire.shapes import mapping, mappings, text, whole
+from docmill.llm.types import FinishReason
+from docmill.llm.wire.answers import Draft
+from docmill.llm.wire.finish import finish_of
+from docmill.llm.wire.messages import Said, arguments, joined, said_of
+from docmill.llm.wire.shapes import at, mappings, text
+from docmill.llm.wire.streams import UNFINISHED
 
 __all__ = ["read_responses"]
 
-
-def read_responses(body: object) -> Reply:
-    """A response in docmill's words."""
-    response = mapping(body)
-    parts = [part for item in mappings(response.get("output")) for part in mappings(item.get("content"))]
-    refusal = "".join(text(part.get("refusal")) for part in parts if part.get("type") == "refusal") or None
-    return Reply(
-        text="".join(text(part.get("text")) for part in parts if part.get("type") == "output_text"),
-        finish_reason=_finish(response, refusal),
-        usage=_usage(response.get("usage")),
-        model_echoed=text(response.get("model")) or None,
-        request_id=text(response.get("id")) or None,
-        refusal=refusal,
-    )
+ITEMS = frozenset({"message", "reasoning", "function_call", "output_text"})
 
 
-def _finish(response: Mapping[str, Any], refusal: str | None) -> FinishReason:
-    status = text(response.get("status"))
+def read_responses(body: Mapping[str, Any]) -> Draft | None:
+    """Reads a response; None for another shape."""
+    items = mappings(body.get("output"))
+    if body.get("object") != "response" and not any(text(item.get("type")) in ITEMS for item in items):
+        return None
+    said = joined(map(_item, items))
+    if said == Said():
+        said = said_of(body.get("output_text"))
+    word, finish = _ended(text(body.get("status")), at(body, "incomplete_details.reason"))
+    return Draft(said=said, words=(word,), finish=finish, model=body.get("model"), id=body.get("id"))
+
+
+def _ended(status: str, reason: object) -> tuple[object, FinishReason | None]:
+    """The word for how a response ended, and what it comes to where the word alone would not say."""
     if status == "incomplete":
-        filtered = mapping(response.get("incomplete_details")).get("reason") == "content_filter"
-        return "content_filter" if filtered else "length"
-    if status in ("failed", "cancelled"):
-        return "error"
-    return "refusal" if refusal else "stop"
+        word = reason or "max_output_tokens"
+        return word, None if finish_of(word) not in ("stop", None) else "error"
+    if status in ("completed", "requires_action", UNFINISHED, ""):
+        return UNFINISHED if status == UNFINISHED else "completed", None
+    return status, "error"
 
 
-def _usage(usage: object) -> Usage:
-    told = mapping(usage)
-    asked = mapping(told.get("input_tokens_details"))
-    return Usage(
-        input_tokens=whole(told.get("input_tokens")),
-        output_tokens=whole(told.get("output_tokens")),
-        cached_tokens=whole(asked.get("cached_tokens")),
-        cache_write_tokens=whole(asked.get("cache_write_tokens")),
-        reasoning_tokens=whole(mapping(told.get("output_tokens_details")).get("reasoning_tokens")),
-    )
+def _item(item: Mapping[str, Any]) -> Said:
+    match item.get("type"):
+        case "function_call" | "custom_tool_call" | "tool_call":
+            return Said(calls=tuple(filter(None, [arguments(item.get("arguments") or item.get("input"))])))
+        case "reasoning":
+            thought = joined(said_of(item.get(name)) for name in ("summary", "content"))
+            return Said(thoughts=thought.thoughts + thought.content)
+        case "output_text" | "refusal":
+            return said_of([item])
+        case _:
+            return said_of(item.get("content"))

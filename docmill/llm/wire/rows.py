@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from docmill.llm.wire.bodies import opened
 from docmill.llm.wire.shapes import mapping, text, whole
 
 __all__ = ["answer_in_row"]
 
+HIGHEST_STATUS = 599
+
 
 def answer_in_row(status: int, body: object) -> tuple[int, object]:
-    """The status and body that the row of a batch holds; those of the response itself where it is no row."""
+    """Gives the status and body that the row of a batch holds; those of the response where it is no row."""
     row = mapping(body)
     if "custom_id" not in row:
         return status, body
@@ -19,7 +22,8 @@ def answer_in_row(status: int, body: object) -> tuple[int, object]:
         return _anthropic(row["result"])
     response = row.get("response")
     if isinstance(response, dict):
-        return whole(response.get("status_code")) or 200, response.get("body", response)
+        told = whole(response.get("status_code"), HIGHEST_STATUS)
+        return told or 200, opened(response.get("body", response))
     return status, row
 
 
@@ -30,5 +34,5 @@ def _anthropic(result: Mapping[str, Any]) -> tuple[int, object]:
     if kind == "errored":
         return 200, result.get("error")
     # A canceled or expired request was never made, so that it may be made again.
-    unmade = {"type": "batch_expired", "message": f"the batch ended before this request: {kind}"}
+    unmade = {"type": "batch_expired", "message": f"the batch ended before this request: {kind[:40]}"}
     return 200, {"error": unmade}

@@ -54,7 +54,12 @@ GOOD = {
     },
     "unknown finish": {"choices": [{"message": {"content": "x"}, "finish_reason": "brand_new"}]},
     "tool call": {
-        "choices": [{"message": {"content": None, "tool_calls": [{"id": "a"}]}, "finish_reason": "tool_calls"}],
+        "choices": [
+            {
+                "message": {"content": None, "tool_calls": [{"function": {"arguments": '{"a": 1}'}}]},
+                "finish_reason": "tool_calls",
+            }
+        ],
         "usage": {"completion_tokens": 0},
     },
     "null error": {

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from docmill.errors import Misconfigured
+from docmill.llm import read_reply
 from docmill.llm.types import Message, Reply, Request, Usage
 from docmill.llm.wire import WIRES, wire_for
 from docmill.llm.wire.addresses import joined
@@ -23,6 +24,10 @@ SCHEMA: dict[str, Any] = {
     "required": ["total"],
     "$defs": {"Line": {"type": "object", "properties": {"name": {"type": "string"}}}},
 }
+
+
+def read(provider: str, body: object) -> Reply:
+    return read_reply(provider=provider, status=200, headers={}, body=body)
 
 
 def asked(**fields: Any) -> Request:
@@ -118,7 +123,7 @@ def test_a_reply_in_docmills_words() -> None:
         "completion_tokens_details": {"reasoning_tokens": 3},
         "cost": 0.00012,
     }
-    reply = wire_for("openai").reply(completion() | {"usage": usage})
+    reply = read("openai", completion() | {"usage": usage})
     assert reply == Reply(
         text="yes",
         usage=Usage(input_tokens=10, output_tokens=4, cached_tokens=6, cache_write_tokens=2, reasoning_tokens=3),
@@ -148,14 +153,14 @@ def test_a_reply_in_docmills_words() -> None:
     ],
 )
 def test_how_a_reply_ends(fields: dict[str, Any], text: str, finish: str) -> None:
-    reply = wire_for("mistral").reply(completion(**fields))
+    reply = read("mistral", completion(**fields))
     assert (reply.text, reply.finish_reason) == (text, finish)
 
 
 def test_unknown_counts_are_unknown_and_deepseek_has_keys_of_its_own() -> None:
-    assert wire_for("openai").reply(completion()).usage == Usage()
+    assert read("openai", completion()).usage == Usage()
     told = completion() | {"usage": {"prompt_tokens": 9, "completion_tokens": 1, "prompt_cache_hit_tokens": 8}}
-    assert wire_for("deepseek").reply(told).usage == Usage(input_tokens=9, output_tokens=1, cached_tokens=8)
+    assert read("deepseek", told).usage == Usage(input_tokens=9, output_tokens=1, cached_tokens=8)
 
 
 names = st.sampled_from(sorted(WIRES))
@@ -230,7 +235,7 @@ odd = st.recursive(
 
 @given(provider=names, body=odd)
 def test_reading_a_reply_never_raises(provider: str, body: object) -> None:
-    reply = wire_for(provider).reply(body)
+    reply = read(provider, body)
     assert isinstance(reply.text, str)
     counts = (reply.usage.input_tokens, reply.usage.output_tokens, reply.usage.cached_tokens)
     assert all(count is None or count >= 0 for count in counts)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from docmill.llm.types import Message, Request, Usage
+from docmill.llm import read_reply
+from docmill.llm.types import Message, Reply, Request, Usage
 from docmill.llm.wire import wire_for
-from docmill.llm.wire.responses import read_responses
 
 SCHEMA: dict[str, Any] = {"type": "object", "properties": {"a": {"type": "string"}}}
 MESSAGES = (
@@ -15,6 +15,10 @@ MESSAGES = (
     Message(role="assistant", content="A"),
     Message(role="user", content="again"),
 )
+
+
+def read(provider: str, body: object) -> Reply:
+    return read_reply(provider=provider, status=200, headers={}, body=body)
 
 
 def asked(**fields: Any) -> Request:
@@ -48,12 +52,10 @@ def test_anthropic_counts_cached_input_apart_and_docmill_adds_it() -> None:
             "output_tokens": 4,
         },
     }
-    reply = wire_for("anthropic").reply(body)
+    reply = read("anthropic", body)
     assert (reply.text, reply.finish_reason) == ("yes", "stop")
     assert reply.usage == Usage(input_tokens=60, output_tokens=4, cached_tokens=30, cache_write_tokens=20)
-    refused = wire_for("anthropic").reply(
-        body | {"stop_reason": "refusal", "stop_details": {"explanation": "not this"}}
-    )
+    refused = read("anthropic", body | {"stop_reason": "refusal", "stop_details": {"explanation": "not this"}})
     assert (refused.finish_reason, refused.refusal) == ("refusal", "not this")
 
 
@@ -91,7 +93,7 @@ def test_gemini_thoughts_are_paid_and_not_shown() -> None:
         "modelVersion": "g-1",
         "responseId": "r",
     }
-    reply = wire_for("gemini").reply(body)
+    reply = read("gemini", body)
     assert (reply.text, reply.model_echoed, reply.request_id) == ("yes", "g-1", "r")
     assert reply.usage == Usage(input_tokens=12, output_tokens=43, reasoning_tokens=40)
 
@@ -109,7 +111,7 @@ def test_ollama_is_told_not_to_cut_the_prompt_and_how_large_it_is() -> None:
 
 def test_ollama_may_not_say_what_went_in() -> None:
     body = {"model": "m", "message": {"content": "yes"}, "done": True, "done_reason": "stop", "eval_count": 2}
-    assert wire_for("ollama").reply(body).usage == Usage(output_tokens=2)
+    assert read("ollama", body).usage == Usage(output_tokens=2)
 
 
 def test_a_response_is_read_where_a_gateway_sends_one() -> None:
@@ -123,6 +125,6 @@ def test_a_response_is_read_where_a_gateway_sends_one() -> None:
         ],
         "usage": {"input_tokens": 5, "output_tokens": 2, "input_tokens_details": {"cached_tokens": 1}},
     }
-    reply = read_responses(body)
+    reply = read("openai", body)
     assert (reply.text, reply.finish_reason) == ("yes", "stop")
     assert reply.usage == Usage(input_tokens=5, output_tokens=2, cached_tokens=1)

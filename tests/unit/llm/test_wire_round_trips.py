@@ -6,13 +6,17 @@ from typing import Any
 
 import pytest
 
-from docmill.llm import classify
-from docmill.llm.types import Message, Request, Usage
+from docmill.llm import classify, read_reply
+from docmill.llm.types import Message, Reply, Request, Usage
 from docmill.llm.wire import WIRES, learn, wire_for
 from docmill.llm.wire.request_ids import request_id
 
 SCHEMA = {"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"]}
 CHAT = frozenset(WIRES) - {"anthropic", "gemini", "ollama"}
+
+
+def read(provider: str, body: object) -> Reply:
+    return read_reply(provider=provider, status=200, headers={}, body=body)
 
 
 def asked(**fields: Any) -> Request:
@@ -139,6 +143,7 @@ def chat(text: str | None, finish: str | None = "stop", **message: Any) -> dict[
         "usage": {
             "prompt_tokens": 20,
             "completion_tokens": 7,
+            "total_tokens": 27,
             "prompt_tokens_details": {"cached_tokens": 16, "cache_write_tokens": 2},
             "completion_tokens_details": {"reasoning_tokens": 5},
         },
@@ -200,7 +205,7 @@ USAGE = {
 def test_a_good_reply_is_read_whole(provider: str) -> None:
     body = GOOD[provider]
     assert classify(provider=provider, status=200, headers={}, body=body) is None
-    reply = wire_for(provider).reply(body)
+    reply = read(provider, body)
     assert (reply.text, reply.finish_reason, reply.model_echoed) == ('{"a": "x"}', "stop", "m-dated")
     assert reply.usage == USAGE.get(provider, FULL)
     assert reply.request_id == (None if provider == "ollama" else "c-1")
@@ -237,7 +242,7 @@ def test_an_end_that_is_no_answer_is_told_apart(
     failure = classify(provider=provider, status=200, headers={}, body=body)
     assert failure is not None
     assert failure.kind == kind
-    reply = wire_for(provider).reply(body)
+    reply = read(provider, body)
     assert reply.finish_reason == finish
     assert reply.usage.output_tokens == 7
 
@@ -270,7 +275,7 @@ def test_an_error_is_classified_and_holds_no_reply(provider: str, status: int, b
     failure = classify(provider=provider, status=status, headers={}, body=body)
     assert failure is not None
     assert failure.kind == kind
-    reply = wire_for(provider).reply(body)
+    reply = read(provider, body)
     assert (reply.text, reply.usage.output_tokens) == ("", None)
 
 
@@ -296,7 +301,7 @@ def test_parts_of_a_text_and_reasons_of_strangers_are_read() -> None:
         {"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]},
         {"type": "text", "text": "yes"},
     ]
-    assert wire_for("mistral").reply(body).text == "yes"
-    assert wire_for("mistral").reply(chat("x", "model_length")).finish_reason == "length"
+    assert read("mistral", body).text == "yes"
+    assert read("mistral", chat("x", "model_length")).finish_reason == "length"
     for ended in (None, "", "eos", "brand_new"):
-        assert wire_for("vllm").reply(chat("x", ended)).finish_reason == "stop"
+        assert read("vllm", chat("x", ended)).finish_reason == "stop"

@@ -80,6 +80,57 @@ def test_unknown_is_never_zero(usage: Usage, provider: str, model: str) -> None:
     assert cost(usage, provider=provider, model=model).usd is None
 
 
+NONSENSE: tuple[Any, ...] = (-1, 1.5, 12.0, float("nan"), float("inf"), True, "12", [], 2**31, 10**400)
+
+
+@pytest.mark.parametrize(("provider", "model"), [("openai", "gpt-4o"), ("x", "m"), ("simulator", "sim-small")])
+@pytest.mark.parametrize("field", sorted(vars(USAGE)))
+@pytest.mark.parametrize("count", NONSENSE, ids=lambda count: repr(count)[:20])
+def test_tokens_that_make_no_sense_have_no_known_cost(provider: str, model: str, field: str, count: Any) -> None:
+    usage = Usage(**{"input_tokens": 1000, "output_tokens": 100, field: count})
+    assert cost(usage, provider=provider, model=model, prices={"m": PRICE}).usd is None
+    said = cost(usage, provider=provider, model=model, reported_usd="0.01")
+    assert said == Cost(usd=Decimal("0.01"), source="provider")
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {"cached_tokens": 1001},
+        {"cache_write_tokens": 1001},
+        {"cached_tokens": 600, "cache_write_tokens": 600},
+        {"reasoning_tokens": 101},
+    ],
+)
+def test_a_part_that_is_larger_than_its_whole_makes_the_cost_unknown(parts: dict[str, int]) -> None:
+    usage = Usage(input_tokens=1000, output_tokens=100, **parts)
+    for provider, model in (("openai", "gpt-4o"), ("anthropic", "claude-sonnet-4-5"), ("x", "m")):
+        assert cost(usage, provider=provider, model=model, prices={"m": PRICE}).usd is None
+
+
+@pytest.mark.parametrize("reported", ["nan", "inf", "-1", "1e300", "free", "", "100001"])
+def test_a_reported_cost_that_makes_no_sense_is_as_good_as_unreported(reported: str) -> None:
+    found = cost(USAGE, provider="openai", model="gpt-4o-mini", reported_usd=reported)
+    assert found == Cost(usd=Decimal("0.00021"), source="genai-prices")
+    assert cost(USAGE, provider="vllm", model="m", reported_usd=reported).usd is None
+
+
+@given(
+    figures=st.dictionaries(
+        st.sampled_from(sorted(vars(USAGE))),
+        st.integers() | st.floats() | st.text(max_size=5) | st.none() | st.sampled_from(NONSENSE),
+    ),
+    model=st.text(max_size=20) | st.sampled_from(["gpt-4o", "claude-sonnet-4-5", "m"]),
+    reported=st.none() | st.text(max_size=10) | st.decimals().map(str),
+)
+def test_a_cost_is_known_or_unknown_and_never_raises(
+    figures: dict[str, Any], model: str, reported: str | None
+) -> None:
+    for provider in ("openai", "anthropic", "gemini", "openrouter", "vllm"):
+        found = cost(Usage(**figures), provider=provider, model=model, prices={"m": PRICE}, reported_usd=reported)
+        assert found.usd is None or (found.usd.is_finite() and 0 <= found.usd <= 100_000)
+
+
 def test_an_embedding_has_no_output_and_a_cost_all_the_same() -> None:
     found = cost(Usage(input_tokens=1_000_000), provider="openai", model="text-embedding-3-small")
     assert found == Cost(usd=Decimal("0.02"), source="genai-prices")

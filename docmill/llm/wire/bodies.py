@@ -1,0 +1,130 @@
+"""Bodies as they come: JSON, or a text that holds JSON in one of the ways in which servers wrap it.
+
+Some send a stream whatever was asked, as server-sent events or as lines; some put the end mark of a stream behind
+a whole answer; some send JSON as a string in JSON. Each way is read in time linear in the text.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from docmill.llm.wire.shapes import mappings
+from docmill.llm.wire.streams import is_event, merged
+
+__all__ = ["decoded", "opened"]
+
+DEEPEST_STRINGS = 3
+"""JSON in a string in JSON: more often nobody means it."""
+LONGEST_INTEGER = 400
+"""Digits; from some thousand on Python refuses the whole body for one."""
+END_MARKS = frozenset({"[DONE]", '"[DONE]"'})
+FIELDS = (":", "event:", "id:", "retry:")
+"""Lines of server-sent events beside ``data:``; one that begins with a colon is a comment."""
+
+_LINE_END = re.compile(r"\r\n|\n|\r")
+_SPACE = re.compile(r"\s*")
+
+
+def opened(body: object) -> object:
+    """Opens a body: gives decoded JSON, the events of a stream put together; the text where it holds no JSON.
+
+    Never raises.
+    """
+    if isinstance(body, bytes | bytearray):
+        body = bytes(body).decode("utf-8", errors="replace")
+    if isinstance(body, str):
+        return _from_text(body)
+    return _from_list(body) if isinstance(body, list) else body
+
+
+def decoded(written: str) -> object:
+    """Decodes a text that may be JSON, also where a string holds the JSON; None for all else. Never raises."""
+    value: object = written
+    for _ in range(DEEPEST_STRINGS):
+        value = _json(str(value))
+        if not isinstance(value, str):
+            return value
+    return None
+
+
+def _json(written: str) -> object:
+    try:
+        value: object = _DECODER.decode(written.strip().removeprefix("\ufeff").strip())
+    except (ValueError, RecursionError):
+        return None
+    return value
+
+
+def _integer(digits: str) -> int | float:
+    return int(digits) if len(digits) <= LONGEST_INTEGER else float(digits)
+
+
+_DECODER = json.JSONDecoder(strict=False, parse_int=_integer)
+
+
+def _from_text(body: str) -> object:
+    value = decoded(body)
+    if isinstance(value, dict):
+        return value
+    if isinstance(value, list):
+        return _from_list(value)
+    lines = _lines(body)
+    values, whole = _values("\n".join(lines.data))
+    if not whole:
+        values = mappings([decoded(line) for line in lines.data]) or values
+    if not values:
+        return body
+    damaged = not whole and any(line.startswith("{") and decoded(line) is None for line in lines.data)
+    return merged(values, "damaged" if damaged else "told" if lines.ended else "open")
+
+
+def _from_list(value: list[Any]) -> object:
+    """The one object of a list, or the chunks of a stream that somebody collected, put together."""
+    found = mappings(value)
+    if not found or len(found) != len(value):
+        return value
+    if len(found) == 1:
+        return found[0]
+    return merged(found, "open") if all(map(is_event, found)) else value
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lines:
+    """What the lines of a stream hold."""
+
+    data: list[str]
+    ended: bool
+    """Whether the stream says that it has ended."""
+
+
+def _lines(body: str) -> Lines:
+    data, ended = [], False
+    for line in map(str.strip, _LINE_END.split(body.removeprefix("\ufeff"))):
+        if line.startswith(FIELDS):
+            continue
+        told = line.removeprefix("data:").strip()
+        ended = ended or told in END_MARKS
+        if told and told not in END_MARKS:
+            data.append(told)
+    return Lines(data=data, ended=ended)
+
+
+def _values(written: str) -> tuple[list[Mapping[str, Any]], bool]:
+    """The JSON objects that a text begins with, one after another, and whether nothing else stands in it."""
+    values: list[Mapping[str, Any]] = []
+    place = 0
+    while place < len(written):
+        try:
+            value, place = _DECODER.raw_decode(written, place)
+        except (ValueError, RecursionError):
+            return values, False
+        if not isinstance(value, dict):
+            return values, False
+        values.append(value)
+        space = _SPACE.match(written, place)
+        place = space.end() if space else place
+    return values, True
