@@ -21,6 +21,7 @@ from web.fleet import Fleet
 from web.health import Watches
 from web.limits import BodyLimit
 from web.problems import ProblemDetails
+from web.queries import refuse_unknown
 from web.schemas import FileToIndex, FileWanted, JobWanted, TextToIndex
 
 __all__ = ["make_app"]
@@ -35,7 +36,10 @@ def make_app(services: Services, *, host: str, fleet: Fleet) -> FastAPI:
     """The application as it listens on ``host``: beyond loopback every caller needs a key."""
     # The documentation's scripts ship with the package: nothing is fetched from elsewhere.
     app: FastAPI = FastAPIOffline(
-        title="docmill", summary="Documents through language models in earnest", redoc_url=None
+        title="docmill",
+        summary="Documents through language models in earnest",
+        redoc_url=None,
+        dependencies=[Depends(refuse_unknown)],
     )
     app.state.services = services
     app.state.settings = services.settings

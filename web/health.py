@@ -67,12 +67,12 @@ class Readiness(BaseModel):
     broker: str = ANSWERS
 
 
-@router.get("/healthz", summary="The process lives")
+@router.get("/healthz", summary="The process lives", responses=documented(422))
 async def healthz() -> Health:
     return Health()
 
 
-@router.get("/readyz", summary="Database and broker answer", responses=documented(503))
+@router.get("/readyz", summary="Database and broker answer", responses=documented(422, 503))
 async def readyz(request: Request) -> Readiness:
     """503 says what is away. While only the broker is, jobs are accepted, and start once it is back."""
     watches: Watches = request.app.state.watches
@@ -109,7 +109,7 @@ METRICS: dict[int | str, dict[str, Any]] = {200: {"content": {"text/plain": {}},
     "/metrics",
     response_class=Response,
     summary="For Prometheus",
-    responses={**METRICS, **documented(401, 503)},
+    responses={**METRICS, **documented(401, 422, 503)},
 )
 async def metrics(request: Request, _: Tenant) -> Response:
     """Beyond loopback any key will do. Figures are some seconds old."""
