@@ -10,6 +10,7 @@ import typer
 
 from cli.console import AsJson, Data, print_json, print_table
 from docmill.errors import DocmillError, Misconfigured, ServiceAway
+from docmill.redaction import redacted
 
 if TYPE_CHECKING:
     from httpx import Response
@@ -21,7 +22,7 @@ __all__ = ["doctor"]
 
 def doctor(as_json: AsJson = False, data: Data = None) -> None:
     """Check settings, servers, workers, prompts and provider. Exit code 1 says that something is wrong."""
-    found = list(_examine(data))
+    found = [(name, problem, redacted(told)) for name, problem, told in _examine(data)]
     if as_json:
         for name, problem, told in found:
             print_json({"check": name, "ok": not problem, "told": told})

@@ -10,6 +10,7 @@ import typer
 
 from cli.console import AsJson, Data, open_stack, print_json, print_table, usd
 from docmill.errors import ServiceAway
+from docmill.redaction import redacted
 
 if TYPE_CHECKING:
     from docmill.llm.cache import TwoLayerCache
@@ -38,7 +39,7 @@ def list_models(context: typer.Context, as_json: AsJson = False, data: Data = No
                     "name": model.name,
                     "model": model.model,
                     "account": model.account,
-                    "base_url": model.base_url,
+                    "base_url": redacted(model.base_url),
                     "held_s": round(state.hold_s),
                     "cause": state.hold_cause,
                     "learned": dict(state.learned),
@@ -50,7 +51,7 @@ def list_models(context: typer.Context, as_json: AsJson = False, data: Data = No
             model.name,
             model.model,
             model.account,
-            model.base_url,
+            redacted(model.base_url),
             f"held for {state.hold_s:.0f} s ({state.hold_cause})" if state.hold_s else "free",
         )
         for model, state in found

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from cli.console import AsJson, console, print_json, print_table
+from docmill.redaction import redacted
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -37,7 +39,7 @@ def up(
     try:
         with Stack(settings, folder, io_workers=io_workers, cpu_workers=cpu_workers) as stack:
             if as_json:
-                print_json(asdict(stack.addresses))
+                print_json(_told(asdict(stack.addresses)))
             else:
                 _show(stack.addresses, folder)
             if ready_file is not None:
@@ -53,16 +55,21 @@ def _interrupt(_number: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
+def _told(addresses: Mapping[str, Any]) -> dict[str, Any]:
+    """Without secrets; the ready file has the addresses as programs need them."""
+    return {name: redacted(value) if isinstance(value, str) else value for name, value in addresses.items()}
+
+
 def _show(addresses: Addresses, folder: Path) -> None:
     print_table(
         "docmill is up",
         ("what", "where"),
         [
             ("data", folder),
-            ("database", _without_password(addresses.database_url)),
-            ("broker", _without_password(addresses.broker_url)),
-            ("cache", _without_password(addresses.cache_url)),
-            ("models", addresses.llm_url),
+            ("database", redacted(addresses.database_url)),
+            ("broker", redacted(addresses.broker_url)),
+            ("cache", redacted(addresses.cache_url)),
+            ("models", redacted(addresses.llm_url or "none")),
             ("API and costs", f"{addresses.api}  (documentation at {addresses.api}/docs)"),
             ("Flower", f"{addresses.flower}  (user docmill, password in {folder / 'flower-password'})"),
             *((f"process {name}", pid) for name, pid in addresses.pids.items()),
@@ -73,8 +80,3 @@ def _show(addresses: Addresses, folder: Path) -> None:
             "The models are simulated: answers by rules, not by a language model. "
             "For a real one set DOCMILL_LLM_URL and DOCMILL_LLM_API_KEY."
         )
-
-
-def _without_password(url: str) -> str:
-    scheme, _, rest = url.partition("://")
-    return f"{scheme}://***@{rest.rpartition('@')[2]}" if ":" in rest.rpartition("@")[0] else url

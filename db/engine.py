@@ -59,7 +59,7 @@ def make_engine(
     """
     try:
         url = make_url(database_url).set(drivername="postgresql+psycopg")
-    except ArgumentError as error:
+    except (ArgumentError, ValueError) as error:
         raise Misconfigured(
             "DOCMILL_DATABASE_URL is no database address: it looks like postgresql://user:password@host/name"
         ) from error

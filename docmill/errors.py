@@ -31,6 +31,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
+from docmill.redaction import redacted
+
 __all__ = [
     "CollectionUnknown",
     "DocmillError",
@@ -129,7 +131,10 @@ class Failure:
 
 
 class DocmillError(Exception):
-    """The root: whoever catches it catches all that docmill raises on purpose."""
+    """The root: whoever catches it catches all that docmill raises on purpose. No message shows a password."""
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(redacted(message))
 
 
 class Misconfigured(DocmillError):

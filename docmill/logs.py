@@ -14,7 +14,9 @@ from typing import TypeAlias
 
 import structlog
 
+from docmill.redaction import redacted
 from docmill.settings import Settings
+from docmill.visible import visible
 
 __all__ = ["configure_logs", "where"]
 
@@ -46,6 +48,7 @@ def configure_logs(settings: Settings) -> None:
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         places_only,
+        harmless,
     ]
     renderer: structlog.typing.Processor = (
         structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer()
@@ -79,6 +82,11 @@ def places_only(_logger: object, _method: str, event: structlog.typing.EventDict
     if error is not None:
         event["where"] = where(error)
     return event
+
+
+def harmless(_logger: object, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """An event is one line, whatever is in it, and holds no secret of an address."""
+    return {name: redacted(visible(value)) if isinstance(value, str) else value for name, value in event.items()}
 
 
 def where(error: BaseException) -> str:

@@ -6,6 +6,7 @@ import os
 from functools import cached_property
 from pathlib import Path
 from typing import Literal, Self
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
@@ -80,6 +81,17 @@ class Settings(BaseSettings):
         except (ZoneInfoNotFoundError, ValueError) as error:
             raise ValueError(f"no time zone is called {name!r}; one is Europe/Berlin") from error
         return name
+
+    @field_validator("broker_url", "cache_url", "llm_url")
+    @classmethod
+    def address_is_one(cls, url: str | None) -> str | None:
+        """Whoever uses it would fall over it with a trace, which shows its password."""
+        try:
+            for each in (url or "").split(";"):
+                _ = urlsplit(each).port
+        except ValueError as error:
+            raise ValueError("is no address, as redis://user:password@host:6379/0 is one") from error
+        return url
 
     @model_validator(mode="after")
     def webhook_may_be_called(self) -> Self:

@@ -10,12 +10,13 @@ from pathlib import Path
 import httpx
 
 # Rules which the schemas do not say: a prompt has not every version, or looks into no collection, `since` is no later
-# than `until`, a filter is JSON, no JSON has a NUL. So what fits the schema may be refused there, with a 422.
+# than `until`, a filter is JSON, no JSON has a NUL, a deadline is not long past. So what fits the schema may be refused there, with a 422.
 CONFIG = """
 [[operations]]
 include-name = [
   "GET /v1/costs",
   "POST /v1/jobs",
+  "POST /v1/jobs/{job_id}/retry",
   "POST /v1/collections/{collection}/documents",
   "GET /v1/collections/{collection}/search",
   "POST /v1/collections/{collection}/ask",

@@ -72,3 +72,21 @@ def test_what_libraries_tell_of_contents_is_silent_at_every_level(lines: Lines) 
 
 def test_an_error_that_was_never_raised_has_no_place() -> None:
     assert where(ValueError(SECRET)) == "ValueError"
+
+
+@pytest.mark.parametrize("as_json", [True, False])
+def test_an_event_is_one_line_without_secrets_whoever_logs_it(lines: Lines, as_json: bool) -> None:
+    configure_logs(Settings(log_level="debug", log_json=as_json))
+    written = io.StringIO()
+    (handler,) = logging.getLogger().handlers
+    assert isinstance(handler, logging.StreamHandler)
+    handler.setStream(written)
+    forged = 'a\n{"event": "forged"}\r\x1b[2J\u2028postgresql://me:sesame@db/x'
+    structlog.get_logger().warning("ours", file=forged)
+    structlog.get_logger().warning(forged)
+    logging.getLogger("celery.worker").error("theirs %s", forged)
+    told = written.getvalue()
+    assert len(told.splitlines()) == 3
+    assert "sesame" not in told
+    assert "\x1b[2J" not in told
+    assert "me:***@db" in told
