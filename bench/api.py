@@ -24,8 +24,8 @@ import httpx
 from bench.harness import tell
 from db.migrations import upgrade
 from workers.stack.places import scratch
+from workers.stack.ports import free_port
 from workers.stack.servers import EmbeddedServers
-from workers.stack.up import free_port
 
 A_SECOND = 100
 WARM_UP = 100

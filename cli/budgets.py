@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeVar, cast
 import typer
 
 from cli.console import AsJson, Data, open_stack, print_json, print_table, usd
-from docmill import money
 from docmill.errors import Misconfigured
 
 if TYPE_CHECKING:
@@ -106,6 +105,8 @@ def remove(budget_id: BudgetId, as_json: AsJson = False, data: Data = None) -> N
 
 
 def _amount(given: str) -> Decimal:
+    from docmill import money
+
     try:
         return money.amount(given)
     except ValueError as error:

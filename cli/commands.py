@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
 from cli.ask import ask
@@ -19,13 +21,17 @@ from cli.prompts import prompts
 from cli.schedules import schedules
 from cli.services import api, beat, migrate, worker
 from cli.simulate import simulate
+from cli.stack import down, status
 from cli.submit import submit
 from cli.up import up
+from docmill import __version__
 
 __all__ = ["app"]
 
 COMMANDS = (
     up,
+    status,
+    down,
     submit,
     index,
     search,
@@ -52,8 +58,31 @@ GROUPS = {
     "cache": cache,
 }
 
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"docmill {__version__}")
+        raise typer.Exit
+
+
 # Errors are told in one line by `main`; what remains is a defect, and its trace is wanted whole.
-app = typer.Typer(name="docmill", no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
+app = typer.Typer(
+    name="docmill",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.callback()
+def docmill(
+    _version: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", callback=_show_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Documents through language models: checked, priced, structured answers."""
+
+
 for command in COMMANDS:
     app.command()(command)
 for part in PARTS:

@@ -25,7 +25,16 @@ if TYPE_CHECKING:
 
     from docmill.settings import Settings
 
-__all__ = ["AsJson", "Data", "console", "deadline_of", "open_stack", "print_json", "print_table", "usd"]
+__all__ = [
+    "AsJson",
+    "Data",
+    "console",
+    "deadline_of",
+    "open_stack",
+    "print_json",
+    "print_table",
+    "usd",
+]
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, one object a line.")]
 Data = Annotated[

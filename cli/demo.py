@@ -80,13 +80,20 @@ def _stack() -> Iterator[dict[str, Any]]:
                 stderr=out,
             )
         try:
-            with console.status("starting servers and workers"):
-                while not ready.exists():
-                    if up.poll() is not None:
-                        raise ServiceAway(f"the stack did not come up: {log.read_text().strip()[-500:]}")
-                    time.sleep(0.05)
+            _await(ready, up, log)
             yield json.loads(ready.read_text(encoding="utf-8"))
         finally:
             with console.status("stopping"):
                 up.send_signal(signal.SIGTERM)
                 up.wait()
+
+
+def _await(ready: Path, up: subprocess.Popen[bytes], log: Path) -> None:
+    """Shows what the stack tells until it is up. Raises ServiceAway with its last words where it ends instead."""
+    with console.status("starting servers and workers"), log.open(encoding="utf-8", errors="replace") as told:
+        while not ready.exists():
+            for line in told:
+                console.print(line.rstrip(), style="dim", highlight=False, markup=False)
+            if up.poll() is not None:
+                raise ServiceAway(f"the stack did not come up: {log.read_text(errors='replace').strip()[-500:]}")
+            time.sleep(0.05)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping
 from typing import Annotated
 
 import typer
 
+from cli.console import Data
 from docmill.errors import Misconfigured
 
 __all__ = ["api", "beat", "migrate", "worker"]
@@ -23,16 +25,19 @@ def migrate() -> None:
     typer.echo("the database is up to date")
 
 
-def worker(role: Annotated[str, typer.Argument(metavar="ROLE", help="io, cpu or quarantine.")]) -> None:
-    """Run a worker. Several of one role are several replicas."""
-    from docmill.settings import load_settings
-    from workers.roles import ROLES, worker_command
+def worker(
+    role: Annotated[str, typer.Argument(metavar="ROLE", help="io, cpu or quarantine.")],
+    data: Data = None,
+) -> None:
+    """Run a worker; several of one role are several replicas. It joins the stack that runs on a data folder."""
+    from workers.roles import ROLES, worker_command, worker_environment
+    from workers.stack.addresses import default_data, environment_of, settings_of
 
     if role not in ROLES:
         raise Misconfigured(f"a worker is one of {', '.join(ROLES)}, and not {role!r}")
-    settings = load_settings()
-    settings.need("database_url")
-    _become(worker_command(role, settings))
+    settings = settings_of(data)
+    environment = environment_of(settings, (data or settings.data or default_data()).absolute())
+    _become(worker_command(role, settings), worker_environment(role, settings, environment))
 
 
 def api(host: str = "127.0.0.1", port: int = 8080) -> None:
@@ -45,6 +50,6 @@ def beat(schedule: Annotated[str, typer.Option(help="A file that it may write.")
     _become([sys.executable, "-m", "celery", "-A", "workers.app", "beat", "--schedule", schedule, "--pidfile", ""])
 
 
-def _become(command: list[str]) -> None:
+def _become(command: list[str], environment: Mapping[str, str] = os.environ) -> None:
     """Replaces this process, so that signals reach the program itself."""
-    os.execv(command[0], command)  # noqa: S606 - a fixed list of arguments, and no shell
+    os.execve(command[0], command, environment)  # noqa: S606 - a fixed list of arguments, and no shell

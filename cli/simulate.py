@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import signal
@@ -38,6 +37,8 @@ def simulate(
     as_json: AsJson = False,
 ) -> None:
     """Serve answers made by rules; no language model is behind them."""
+    import asyncio
+
     from docmill.simulator import Settings
 
     settings = Settings(
@@ -55,6 +56,8 @@ def simulate(
 
 
 async def _serve(settings: Settings, address: tuple[str, int], ready_file: Path | None, *, as_json: bool) -> None:
+    import asyncio
+
     from docmill.simulator import Simulator
 
     stop = asyncio.Event()

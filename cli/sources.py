@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -111,6 +110,8 @@ def body_of(document: Ready) -> tuple[bytes, str]:
 
 
 def _fetched(source: Source) -> Fetched | None:
+    import asyncio
+
     from docmill.net.fetching import fetch
 
     if not isinstance(source, Address):

@@ -37,18 +37,22 @@ def up(
     folder = data or settings.data or default_data()
     signal.signal(signal.SIGTERM, _interrupt)  # while it starts; later it watches for the signal itself
     try:
-        with Stack(settings, folder, io_workers=io_workers, cpu_workers=cpu_workers) as stack:
+        with Stack(settings, folder, io_workers=io_workers, cpu_workers=cpu_workers, tell=_tell) as stack:
             if as_json:
                 print_json(_told(asdict(stack.addresses)))
             else:
                 _show(stack.addresses, folder)
             if ready_file is not None:
                 stack.addresses.write(ready_file)
-            stack.watch(lambda event: console.print(event, style="yellow"))
+            stack.watch()
             typer.echo("stopping: what has begun is let finish (Ctrl-C again does not wait)", err=True)
     except KeyboardInterrupt:
         typer.echo("stopped", err=True)
         raise typer.Exit(130) from None
+
+
+def _tell(event: str) -> None:
+    typer.echo(event, err=True)
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:

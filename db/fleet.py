@@ -21,6 +21,7 @@ __all__ = [
     "room",
     "room_for_countdown",
     "see_worker",
+    "seen",
     "seen_on",
     "try_lead",
     "unready",
@@ -61,6 +62,11 @@ def see_worker(
     """Notes that a worker lives, and works so many tasks at once; ``unready``: prompts that it cannot answer."""
     values = {"name": name, "queue": queue, "slots": slots, "unready": json.dumps(dict(unready or {}))}
     SQL["see_worker"].count(connection, values)
+
+
+def seen(connection: Connection, *, within_s: float = SEEN_WITHIN_S) -> list[tuple[str, str, int]]:
+    """Lists the workers that were seen lately: name, queue and slots."""
+    return [(row.name, row.queue, row.slots) for row in SQL["seen"].rows(connection, {"within_s": within_s})]
 
 
 def seen_on(connection: Connection, host: str, *, within_s: float) -> bool:

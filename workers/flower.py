@@ -17,6 +17,11 @@ __all__ = ["connect"]
 COLUMNS = "name,state,args,retries,eta,received,runtime,worker,uuid"
 """Arguments are a job's id and epoch; what a job is about never travels with its tasks."""
 USER = "docmill"
+MOST_TASKS_OF_ITS_OWN = 100_000
+"""What Flower keeps in memory unless told: half a gigabyte."""
+MOST_TASKS = 2_000
+FORGET_WORKERS_AFTER_S = 60
+"""Of workers that are gone."""
 
 
 def connect(app: Celery) -> None:
@@ -42,6 +47,10 @@ def _prepare(settings: Settings) -> None:
             f"set DOCMILL_FLOWER_PASSWORD (for the user {USER}), or use Flower's own --basic-auth=USER:PASSWORD "
             "or --auth"
         )
+    if options.max_tasks == MOST_TASKS_OF_ITS_OWN:
+        options.max_tasks = MOST_TASKS
+    if options.purge_offline_workers is None:
+        options.purge_offline_workers = FORGET_WORKERS_AFTER_S
     if options.tasks_columns == "name,uuid,state,received,runtime,worker":  # its default
         options.tasks_columns = COLUMNS
 

@@ -20,6 +20,10 @@ select count(*) from workers where queue = 'io' and seen_at > clock_timestamp() 
 select exists (select from workers
   where split_part(name, '@', 2) = :host and seen_at > clock_timestamp() - make_interval(secs => :within_s))
 
+-- name: seen
+select name, queue, slots from workers
+where seen_at > clock_timestamp() - make_interval(secs => :within_s) order by queue, name
+
 -- name: room
 -- Asked ten times a second while jobs wait, and so in one round trip.
 select seen.io, seen.cpu, under_way.at_cpu, under_way.out,

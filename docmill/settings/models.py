@@ -233,6 +233,10 @@ class Models:
         price = table.price.price
         return {**self._prices, table.model: price, f"{table.provider}/{table.model}": price}
 
+    def key_variables(self) -> set[str]:
+        """Names the variables of the environment that hold models' keys, beside ``DOCMILL_LLM_API_KEY``."""
+        return {table.api_key_env for table in self._tables.values() if table.api_key_env is not None}
+
     def names(self) -> list[str]:
         return sorted({*self._tables, *SIMULATED})
 

@@ -52,7 +52,7 @@ def test_a_run_with_rate_limits(stack: RunningStack, flower: str, page: Page, tm
     seen = []
 
     page.goto(f"{flower}/workers")
-    for worker in ("io-1@", "cpu-1@", "quarantine-1@"):
+    for worker in ("io-1-", "cpu-1-", "quarantine-1-"):
         expect(page.locator("#workers-table, table").get_by_text(worker).first).to_be_visible(timeout=MINUTE_MS)
     seen.append(page.content())
 

@@ -197,7 +197,7 @@ def test_flower_asks_for_its_password_and_knows_the_fleet(fleet: Fleet) -> None:
     found = httpx.get(
         f"{flower}/api/workers", params={"refresh": 1}, auth=("docmill", PASSWORD), timeout=30
     ).json()
-    assert len([name for name in found if name.startswith("io@")]) >= REPLICAS - 1
+    assert len([name for name in found if name.startswith("io-")]) >= REPLICAS - 1
 
 
 def test_containers_run_without_rights_share_a_spool_and_are_healthy(fleet: Fleet) -> None:

@@ -38,9 +38,9 @@ from tasks.queues import QUEUE_NAMES
 from tests.faults.proxy import Proxy, Target
 from tests.faults.report import Row, quantile
 from tests.faults.servers import pgbouncer, rabbitmq
+from workers.stack.ports import free_port
 from workers.stack.process import Process
 from workers.stack.servers import EmbeddedServers, ServerName
-from workers.stack.up import free_port
 
 __all__ = ["CALL_DEADLINE_S", "COMMAND", "JOBS", "QUEUE_NAMES", "Lab", "Trial", "receipts"]
 

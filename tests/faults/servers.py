@@ -17,8 +17,8 @@ from kombu.exceptions import OperationalError
 from tests.faults.proxy import Target
 from workers.stack.account import Account
 from workers.stack.places import postgres_account
+from workers.stack.ports import free_port
 from workers.stack.process import NotReady, Process
-from workers.stack.up import free_port
 
 __all__ = ["pgbouncer", "rabbitmq"]
 

@@ -9,9 +9,11 @@ from pathlib import Path
 
 from docmill.errors import Misconfigured
 from docmill.settings import Settings, load_settings
+from workers.stack.account import HOME
 
-__all__ = ["READY", "Addresses", "default_data", "settings_of"]
+__all__ = ["READY", "URLS", "Addresses", "addresses_on", "default_data", "environment_of", "settings_of"]
 
+URLS = ("database_url", "broker_url", "cache_url", "llm_url")
 READY = "ready.json"
 """In the data folder, while the stack is up."""
 
@@ -38,10 +40,40 @@ class Addresses:
 
 
 def default_data() -> Path:
-    """Where a stack keeps its data unless told. As root not below its home, which Postgres could not enter."""
+    """Finds where a stack keeps its data unless told: root's not in its home, where PostgreSQL could not be.
+
+    Raises Misconfigured where a user has no home.
+    """
     if os.geteuid() == 0:
-        return Path("/var/lib/docmill")
-    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "docmill"
+        return HOME
+    if shared := os.environ.get("XDG_DATA_HOME"):
+        return Path(shared) / "docmill"
+    try:
+        return Path.home() / ".local" / "share" / "docmill"
+    except RuntimeError as error:
+        raise Misconfigured("this user has no home: name a folder with --data, or set DOCMILL_DATA") from error
+
+
+def addresses_on(data: Path) -> Addresses:
+    """Reads where the parts of the stack on ``data`` are. Raises Misconfigured where none runs."""
+    ready = data / READY
+    try:
+        found = json.loads(ready.read_text(encoding="utf-8"))
+        return Addresses(**found)
+    except FileNotFoundError as error:
+        raise Misconfigured(
+            f"no docmill runs on {data}: start one with `docmill up`, name its folder with --data, "
+            f"or set DOCMILL_DATABASE_URL and DOCMILL_BROKER_URL"
+        ) from error
+    except (OSError, TypeError, ValueError) as error:
+        raise Misconfigured(f"{ready} cannot be read ({error}): start `docmill up` again") from error
+
+
+def environment_of(settings: Settings, data: Path) -> dict[str, str]:
+    """Makes the environment in which a program joins the stack on ``data``, whose settings these are."""
+    urls = {f"DOCMILL_{name.upper()}": getattr(settings, name) for name in URLS}
+    spool = settings.spool or data / "spool"
+    return {**os.environ, **{name: url for name, url in urls.items() if url}, "DOCMILL_SPOOL": str(spool)}
 
 
 def settings_of(data: Path | None) -> Settings:
@@ -50,17 +82,7 @@ def settings_of(data: Path | None) -> Settings:
     Raises Misconfigured where neither says where the database is.
     """
     settings = load_settings()
-    ready = (data or settings.data or default_data()) / READY
     if settings.database_url is not None and settings.broker_url is not None:
         return settings
-    try:
-        found = json.loads(ready.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise Misconfigured(
-            f"no docmill runs on {ready.parent}: start one with `docmill up`, name its folder with --data, "
-            f"or set DOCMILL_DATABASE_URL and DOCMILL_BROKER_URL"
-        ) from error
-    except (OSError, ValueError) as error:
-        raise Misconfigured(f"{ready} cannot be read ({error}): start `docmill up` again") from error
-    names = ("database_url", "broker_url", "cache_url", "llm_url")
-    return load_settings(**{name: getattr(settings, name) or found.get(name) for name in names})
+    found = addresses_on(data or settings.data or default_data())
+    return load_settings(**{name: getattr(settings, name) or getattr(found, name) for name in URLS})

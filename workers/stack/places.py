@@ -21,7 +21,11 @@ from docmill.errors import Misconfigured
 from workers.stack.account import HOME, POSTGRES_USER, Account, find_account, is_open
 
 __all__ = [
+    "CLUSTERS",
+    "HOME",
     "MARK",
+    "PROGRAMS",
+    "SCRATCH",
     "cluster_folder",
     "make_data_folder",
     "make_folder",
@@ -45,13 +49,15 @@ PLAIN = re.compile(r"[A-Za-z0-9/._-]+")
 """What means nothing special in the addresses of servers, nor in PostgreSQL's list of folders."""
 
 
-def make_folder(folder: Path, *, mode: int = 0o700) -> None:
+def make_folder(folder: Path, *, mode: int | None = 0o700, marked: bool = True) -> None:
     """Makes and marks a folder; one that exists is left as it is. Raises Misconfigured."""
     try:
         if not folder.exists():
             folder.mkdir()
-            folder.chmod(mode)
-            (folder / MARK).touch()
+            if mode is not None:
+                folder.chmod(mode)  # whatever the umask says
+            if marked:
+                (folder / MARK).touch()
     except FileExistsError:
         return  # another was faster
     except OSError as error:
@@ -65,10 +71,11 @@ def make_data_folder(data: Path) -> None:
 
     Root's lets others pass, and list nothing: PostgreSQL's user has its files below. Raises Misconfigured.
     """
-    missing = [folder for folder in (data, *data.parents) if not folder.exists()]
-    mode = 0o711 if os.geteuid() == 0 else 0o700
+    root = os.geteuid() == 0
+    missing = [folder for folder in data.parents if not folder.exists()]
     for folder in reversed(missing):
-        make_folder(folder, mode=mode)
+        make_folder(folder, mode=0o755 if root else None, marked=False)
+    make_folder(data, mode=0o711 if root else 0o700)
 
 
 def postgres_account() -> Account | None:
@@ -115,7 +122,8 @@ def cluster_folder(data: Path, account: Account | None) -> Path:
 
 def _make_reachable(folder: Path, account: Account) -> None:
     """Makes a folder below root's own place. Raises Misconfigured where that one was closed."""
-    make_data_folder(folder)
+    make_data_folder(HOME)
+    make_folder(folder, mode=0o711)
     if not is_open(folder, account):
         raise Misconfigured(
             f"{folder} is closed to the user {POSTGRES_USER}, whom PostgreSQL runs as: `chmod o+x` it and {HOME}"

@@ -14,7 +14,10 @@ from docmill.errors import ServiceAway
 from docmill.processes import end_with_parent
 from workers.stack.account import Account
 
-__all__ = ["NotReady", "Process"]
+__all__ = ["ASK_EVERY_S", "NotReady", "Process"]
+
+
+ASK_EVERY_S = 0.02
 
 
 class NotReady(Exception):
@@ -64,16 +67,25 @@ class Process:
             )
         self.started_at = time.monotonic()
 
+    @property
+    def age_s(self) -> float:
+        """Seconds since it was started."""
+        return time.monotonic() - self.started_at
+
+    def is_ready(self) -> bool:
+        """Asks once. Raises ServiceAway, naming the log, where the program ended or did not come up in time."""
+        try:
+            self.check()
+        except NotReady as error:
+            if self.age_s > self.ready_within_s or not self.running:
+                raise ServiceAway(f"{self.name} did not come up: {self.log} says why") from error
+            return False
+        return True
+
     def await_ready(self) -> None:
         """Raises ServiceAway, naming the log, where the program ends or does not come up in time."""
-        while True:
-            try:
-                return self.check()
-            except NotReady as error:
-                late = time.monotonic() - self.started_at > self.ready_within_s
-                if late or not self.running:
-                    raise ServiceAway(f"{self.name} did not come up: {self.log} says why") from error
-            time.sleep(0.02)
+        while not self.is_ready():
+            time.sleep(ASK_EVERY_S)
 
     def stop(self) -> None:
         """Asks the program to end, and ends it where it does not."""

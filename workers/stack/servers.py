@@ -13,7 +13,7 @@ import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Literal, TypeAlias
@@ -41,16 +41,22 @@ ROOM_FOR_PARALLEL_QUERIES = 256_000_000
 class EmbeddedServers:
     """A database, a broker and a cache that live as long as the ``with`` block.
 
-    ``data`` keeps what must outlast it; ``which`` names those to start; ``postgres_settings`` are name=value.
-    Raises Misconfigured for a folder that
-    cannot be used, ServiceAway for a server that does not come up; the message names its log.
+    ``data`` keeps what must outlast it; ``which`` names those to start; ``postgres_settings`` are name=value;
+    ``on_ready`` is told of each that came up. Raises Misconfigured for a folder that cannot be used, ServiceAway
+    for a server that does not come up; the message names its log.
     """
 
     def __init__(
-        self, data: Path, which: Collection[ServerName] = ALL, *, postgres_settings: Sequence[str] = ()
+        self,
+        data: Path,
+        which: Collection[ServerName] = ALL,
+        *,
+        postgres_settings: Sequence[str] = (),
+        on_ready: Callable[[Process], None] = lambda _: None,
     ) -> None:
         self.data = data.absolute()
         self.which = which
+        self._on_ready = on_ready
         self._postgres_settings = [part for each in postgres_settings for part in ("-c", each)]
         self.processes: list[Process] = []
         self._sockets = self.data / "sockets"
@@ -110,6 +116,7 @@ class EmbeddedServers:
         self.processes.append(process)
         process.spawn()
         process.await_ready()
+        self._on_ready(process)
 
     def _postgres(self, account: Account | None) -> Process:
         programs = places.postgres_programs(account)

@@ -5,7 +5,7 @@ One foreground process without threads starts everything, starts again what dies
 
 from __future__ import annotations
 
-import fcntl
+import hashlib
 import json
 import os
 import secrets
@@ -18,24 +18,28 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
+from urllib.parse import urlsplit
 
 import httpx
 import redis
-from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 from db.engine import make_engine
+from db.fleet import seen
 from db.migrations import upgrade
 from db.stages import RoleName
-from docmill.errors import Misconfigured, ServiceAway
+from docmill.errors import ServiceAway
 from docmill.settings import Settings
 from tasks.celery import broker
-from workers.roles import ROLES, worker_command
-from workers.stack.addresses import READY, Addresses
-from workers.stack.process import NotReady, Process
+from workers.roles import ROLES, worker_command, worker_environment
+from workers.stack.addresses import READY, URLS, Addresses, environment_of
+from workers.stack.lock import locked
+from workers.stack.places import make_folder
+from workers.stack.ports import Ports
+from workers.stack.process import ASK_EVERY_S, NotReady, Process
 from workers.stack.servers import EmbeddedServers, ServerName
 
-__all__ = ["Stack", "check_cache", "free_port"]
+__all__ = ["Stack", "check_cache"]
 
 FLOWER_PASSWORD = "flower-password"  # noqa: S105 - the name of a file
 """A file of the data folder."""
@@ -50,13 +54,26 @@ STOPPING_S = 30.0
 class Stack:
     """Everything that runs on one data folder.
 
-    ``with Stack(settings, data) as stack: stack.watch()``. Raises Misconfigured and ServiceAway with what to do.
+    ``with Stack(settings, data) as stack: stack.watch()``. ``tell`` is given a line for each thing that happens.
+    Raises Misconfigured and ServiceAway with what to do.
     """
 
-    def __init__(self, settings: Settings, data: Path, *, io_workers: int = 1, cpu_workers: int = 1) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        data: Path,
+        *,
+        io_workers: int = 1,
+        cpu_workers: int = 1,
+        tell: Callable[[str], None] = lambda _: None,
+    ) -> None:
         self.data = data.absolute()
         self.addresses: Addresses
         self._settings = settings
+        self._say = tell
+        self._instance = hashlib.sha256(os.fsencode(self.data)).hexdigest()[:6]
+        self._ports = Ports(self.data)
+        self._ready: set[str] = set()
         self._replicas: dict[RoleName, int] = {"io": io_workers, "cpu": cpu_workers, "quarantine": 1}
         self._stack = ExitStack()
         self._servers: EmbeddedServers
@@ -76,13 +93,13 @@ class Stack:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    def watch(self, on_event: Callable[[str], None]) -> None:
+    def watch(self) -> None:
         """Until SIGINT or SIGTERM: starts again what dies. Raises ServiceAway for what will not live."""
         with _signals(self._ask_to_stop):
             while not self._stopping:
                 for process in self._processes:
                     if not process.running:
-                        self._again(process, on_event)
+                        self._again(process)
                 time.sleep(WATCH_EVERY_S)
 
     def stop(self) -> None:
@@ -95,6 +112,7 @@ class Stack:
         for process in reversed(self._programs):
             process.stop()
         self._programs.clear()
+        self._ports.close()
         self._stack.close()
 
     @property
@@ -102,10 +120,12 @@ class Stack:
         return [*self._servers.processes, *self._programs]
 
     def _start(self) -> None:
-        self._stack.enter_context(_locked(self.data))
+        self._stack.enter_context(locked(self.data))
         self._owns_data = True
         self._start_servers()
+        make_folder(self.data / "spool")
         upgrade(self.addresses.database_url, timezone=self._settings.timezone)
+        self._say("the database has its schema")
         self._start_simulator()
         for name in ROLES:
             for number in range(1, self._replicas[name] + 1):
@@ -118,8 +138,16 @@ class Stack:
         self._tell()
 
     def _await_ready(self) -> None:
-        for process in self._programs:
-            process.await_ready()
+        """Tells of each program as it comes up: they do so side by side."""
+        while waiting := [process for process in self._programs if process.name not in self._ready]:
+            for process in waiting:
+                if process.is_ready():
+                    self._came_up(process)
+            time.sleep(ASK_EVERY_S)
+
+    def _came_up(self, process: Process) -> None:
+        self._ready.add(process.name)
+        self._say(f"{process.name} is up after {process.age_s:.1f} s")
 
     def _start_servers(self) -> None:
         settings = self._settings
@@ -129,7 +157,7 @@ class Stack:
             "cache": settings.cache_url,
         }
         which = [name for name, url in given.items() if url is None]
-        self._servers = self._stack.enter_context(EmbeddedServers(self.data, which))
+        self._servers = self._stack.enter_context(EmbeddedServers(self.data, which, on_ready=self._came_up))
         self.addresses = Addresses(
             database_url=settings.database_url or self._servers.database_url,
             broker_url=settings.broker_url or self._servers.broker_url,
@@ -151,20 +179,13 @@ class Stack:
             if not ready.exists():
                 raise NotReady
 
-        port = free_port()
-        command = [
-            sys.executable,
-            "-m",
-            "docmill",
-            "simulate",
-            "--port",
-            str(port),
-            "--ready-file",
-            str(ready),
-        ]
+        command = [sys.executable, "-m", "docmill", "simulate", "--ready-file", str(ready)]
         simulator = self._add(Process(name="simulator", command=command, log=self._log("simulator"), check=check))
         simulator.await_ready()
+        self._came_up(simulator)
         url = json.loads(ready.read_text(encoding="utf-8"))["url"]
+        # It found a free port by itself; when it is started again, the others still know that one.
+        simulator.command = [*command, "--port", str(urlsplit(url).port)]
         self.addresses = replace(self.addresses, simulator=url, llm_url=url)
 
     def _start_worker(self, role: RoleName, number: int) -> None:
@@ -172,16 +193,21 @@ class Stack:
         self._add(
             Process(
                 name=name,
-                command=worker_command(role, self._settings, name=name),
-                env=self._env(),
+                command=worker_command(role, self._settings, name=self._node(name)),
+                env=worker_environment(role, self._settings, self._env()),
                 log=self._log(name),
                 check=lambda: self._check_worker(name),
                 stop_within_s=self._settings.call_deadline_s + STOPPING_S,
             )
         )
 
+    def _node(self, name: str) -> str:
+        """Sets a worker apart from those of other stacks on this host, which may serve the same database."""
+        return f"{name}-{self._instance}"
+
     def _start_beat(self) -> None:
-        schedule = self.data / "beat-schedule"
+        make_folder(self.data / "beat")
+        schedule = self.data / "beat" / "schedule"
         command = [sys.executable, "-m", "celery", "-A", "workers.app", "beat", "--schedule", str(schedule)]
         self._add(
             Process(
@@ -194,8 +220,9 @@ class Stack:
         )
 
     def _start_api(self) -> None:
-        host, port = self._settings.api_host, self._settings.api_port or free_port()
-        url = f"http://{host}:{port}"
+        host = self._settings.api_host
+        port = self._ports.take("api", host=host, given=self._settings.api_port)
+        url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
         command = [sys.executable, "-m", "web", "--host", host, "--port", str(port)]
         self._add(
             Process(
@@ -210,7 +237,7 @@ class Stack:
 
     def _start_flower(self) -> None:
         """Flower shows arguments of tasks and can end them, so it asks for a password, on loopback too."""
-        port = self._settings.flower_port or free_port()
+        port = self._ports.take("flower", host="127.0.0.1", given=self._settings.flower_port)
         url = f"http://127.0.0.1:{port}"
         # Flower would switch the workers' events on by itself, whatever their settings say.
         events = f"--enable_events={self._settings.task_events}"
@@ -218,7 +245,7 @@ class Stack:
         self._add(
             Process(
                 name="flower",
-                command=[*command, "--address=127.0.0.1", f"--port={port}", "--purge_offline_workers=60"],
+                command=[*command, "--address=127.0.0.1", f"--port={port}"],
                 env={**self._env(), "DOCMILL_FLOWER_PASSWORD": self._flower_password()},
                 log=self._log("flower"),
                 check=lambda: _check_http(f"{url}/healthcheck"),
@@ -243,10 +270,8 @@ class Stack:
         return process
 
     def _env(self) -> dict[str, str]:
-        urls = ("database_url", "broker_url", "cache_url", "llm_url")
-        found = {f"DOCMILL_{name.upper()}": getattr(self.addresses, name) for name in urls}
-        spool = self._settings.spool or self.data / "spool"
-        return {**os.environ, **{key: url for key, url in found.items() if url}, "DOCMILL_SPOOL": str(spool)}
+        found = self._settings.model_copy(update={name: getattr(self.addresses, name) for name in URLS})
+        return environment_of(found, self.data)
 
     def _check_worker(self, name: str) -> None:
         """A worker is ready once the fleet has seen it since its start."""
@@ -254,29 +279,20 @@ class Stack:
         engine = make_engine(self.addresses.database_url, pool_size=1, probe=False)
         try:
             with engine.connect() as connection:
-                seen = connection.execute(
-                    text(
-                        "select 1 from workers where name = :name"
-                        " and seen_at > clock_timestamp() - make_interval(secs => :since)"
-                    ),
-                    {
-                        "name": f"{name}@{socket.gethostname()}",
-                        "since": time.monotonic() - process.started_at,
-                    },
-                ).first()
+                names = {worker for worker, _, _ in seen(connection, within_s=process.age_s)}
         except SQLAlchemyError as error:
             raise NotReady from error
         finally:
             engine.dispose()
-        if seen is None:
+        if f"{self._node(name)}@{socket.gethostname()}" not in names:
             raise NotReady
 
-    def _again(self, process: Process, on_event: Callable[[str], None]) -> None:
-        short = time.monotonic() - process.started_at < SHORT_LIFE_S
+    def _again(self, process: Process) -> None:
+        short = process.age_s < SHORT_LIFE_S
         deaths = self._deaths[process.name] = self._deaths.get(process.name, 0) + 1 if short else 1
         if deaths > MOST_SHORT_LIVES:
             raise ServiceAway(f"{process.name} died {deaths} times in a row: {process.log} says why")
-        on_event(f"{process.name} died; started again (its log: {process.log})")
+        self._say(f"{process.name} died; started again (its log: {process.log})")
         time.sleep(min(0.1 * 2**deaths, 2.0))
         process.spawn()
         self._tell()
@@ -291,29 +307,6 @@ class Stack:
 
     def _ask_to_stop(self) -> None:
         self._stopping = True
-
-
-@contextmanager
-def _locked(data: Path) -> Iterator[None]:
-    """The data folder is this process's alone. Raises Misconfigured where it is another's."""
-    try:
-        data.mkdir(parents=True, exist_ok=True)
-        lock = (data / "lock").open("a+")
-    except OSError as error:
-        raise Misconfigured(f"{data} cannot be used ({error.strerror}): give another folder as --data") from error
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            lock.seek(0)
-            raise Misconfigured(
-                f"{data} is in use by another `docmill up` (process {lock.read().strip() or 'unknown'}): "
-                f"stop that one, or give another folder as --data"
-            ) from error
-        lock.truncate(0)
-        lock.write(str(os.getpid()))
-        lock.flush()
-        yield
 
 
 @contextmanager
@@ -348,9 +341,3 @@ def _check_http(url: str) -> None:
         raise NotReady from error
     if answer.status_code != httpx.codes.OK:
         raise NotReady
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
