@@ -8,11 +8,11 @@ from email.message import EmailMessage
 from pathlib import Path
 
 from docx import Document
-from odfdo import Document as OdfDocument
-from odfdo import Paragraph
 from openpyxl import Workbook
 from PIL import Image
 from pptx import Presentation
+
+from tests import packages
 
 __all__ = ["SAMPLES", "WORDS", "pdf"]
 
@@ -64,9 +64,7 @@ def pptx() -> bytes:
 
 
 def odt() -> bytes:
-    document = OdfDocument("text")
-    document.body.append(Paragraph(WORDS))
-    return saved(document.save)
+    return packages.odt(f"<text:p>{WORDS}</text:p>")
 
 
 def mail() -> bytes:

@@ -30,12 +30,12 @@ _MODULES = {
     media.ODT: "docmill.reading.odt",
     media.RTF: "docmill.reading.rtf",
     media.OUTLOOK: "docmill.reading.outlook",
+    media.XML: "docmill.reading.xml",
     **dict.fromkeys(media.PICTURES, "docmill.reading.image"),
 }
 
 _NAMES = {
     media.OLE: "an Office file of the old binary kind, or an encrypted one",
-    media.XML: "XML",
     media.ZIP: "a zip archive",
     "application/msword": "a Word document (doc)",
     "application/vnd.ms-excel": "an Excel workbook (xls)",
@@ -47,7 +47,7 @@ _NAMES = {
 }
 
 SUPPORTED = (
-    "PDF, HTML, docx, xlsx, pptx, odt, rtf, e-mail (eml, msg), plain text (txt, md, csv, tsv, json) "
+    "PDF, HTML, docx, xlsx, pptx, odt, rtf, e-mail (eml, msg), XML, plain text (txt, md, csv, tsv, json) "
     "and, with OCR, pictures"
 )
 

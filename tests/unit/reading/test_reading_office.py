@@ -11,7 +11,7 @@ from docmill.reading import docx as word
 from docmill.reading import odt as opendocument
 from docmill.reading import pptx as powerpoint
 from docmill.reading.values import DEFAULT_LIMITS, Reading
-from tests.unit.reading.packages import NAMESPACES, docx, odt, package, pptx
+from tests.packages import NAMESPACES, docx, odt, package, pptx
 
 
 def read_word(body: str, **parts: str) -> Reading:

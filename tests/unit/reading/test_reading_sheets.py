@@ -12,7 +12,7 @@ from docmill.errors import Unreadable
 from docmill.reading.cellformats import Formats
 from docmill.reading.values import DEFAULT_LIMITS, Reading
 from docmill.reading.xlsx import read_body
-from tests.unit.reading.packages import xlsx
+from tests.packages import xlsx
 
 STYLES = (
     '<styleSheet><numFmts><numFmt numFmtId="164" formatCode="{}"/></numFmts>'

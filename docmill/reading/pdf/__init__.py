@@ -1,0 +1,261 @@
+"""PDF to text with PDFium: what each page shows, what was filled in or written onto it, and attached files."""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import pypdfium2
+import pypdfium2.raw as pdfium
+
+from docmill.errors import Unreadable
+from docmill.reading import ocr
+from docmill.reading.archives import MAX_UNPACKED
+from docmill.reading.cleaning import clean, tidy
+from docmill.reading.media import PDF
+from docmill.reading.pdf.beside import annotation_lines, attached_files, choices, form_data
+from docmill.reading.pdf.composing import compose
+from docmill.reading.pdf.layout import lines_of
+from docmill.reading.pdf.unseen import unseen
+from docmill.reading.pdf.words import Page, Word, page_of
+from docmill.reading.values import (
+    MEGABYTE,
+    Limits,
+    Reading,
+    ReadingWarning,
+    WarningKind,
+    reading_of,
+    require_length,
+    warned,
+    warnings_of,
+)
+
+SEPARATOR = "\n\n"
+"""Between two pages; ``Reading.pages`` tells the pages apart."""
+
+GARBLED = 0.3
+"""Of a page's words: so many of unknown characters make its text worthless."""
+_ENCRYPTED = frozenset({pdfium.FPDF_ERR_PASSWORD, pdfium.FPDF_ERR_SECURITY})
+_STREAM = re.compile(rb"\bstream\r?\n")
+_DOTS_AN_INCH = 300
+_MOST_DOTS = 25_000_000
+"""Of a page as it is given to OCR."""
+
+
+def read_body(body: bytes, *, charset: str | None, limits: Limits) -> Reading:  # noqa: ARG001 - a PDF has none
+    """The text of all pages.
+
+    Raises Unreadable: encrypted (it needs a password), corrupt, too_large (pages, or characters).
+    """
+    document = _open(body)
+    try:
+        count = len(document)
+        if count > limits.max_pages:
+            raise Unreadable("too_large", f"the PDF has {count:,} pages; at most {limits.max_pages:,} are read")
+        return _read_pages(document, count, body, limits)
+    finally:
+        document.close()
+
+
+def _open(body: bytes) -> Any:
+    try:
+        document = pypdfium2.PdfDocument(body)
+    except pypdfium2.PdfiumError as error:
+        if error.err_code in _ENCRYPTED:
+            raise Unreadable("encrypted", "the PDF is encrypted and needs a password") from error
+        raise Unreadable("corrupt", f"the PDF is broken: {error}") from error
+    if document.get_formtype() != pdfium.FORMTYPE_NONE:
+        document.init_forms()
+    return document
+
+
+def _read_pages(document: Any, count: int, body: bytes, limits: Limits) -> Reading:
+    deadline = ocr.deadline_of(limits)
+    pages = _Pages(document=document, limits=limits)
+    texts = [pages.text(number) for number in range(count)]
+    if len(pages.broken) == count:
+        raise Unreadable("corrupt", "the PDF is broken: none of its pages can be loaded")
+    guessed = _guess_scans(document, texts, pages.garbled, deadline) if limits.ocr else []
+    text, starts = _joined([*texts, *pages.beside()])
+    require_length(len(text), limits)
+    if not text.strip():
+        _require_no_bomb(body)
+    warnings = [*_warnings(document, texts, pages, guessed, ocr_done=limits.ocr), *warnings_of(pages.unread)]
+    return reading_of(text, PDF, pages=starts[:count], warnings=warnings)
+
+
+@dataclass(kw_only=True)
+class _Pages:
+    """A document's pages, one after the other, and what was met on them; they are counted from 1."""
+
+    document: Any
+    limits: Limits
+    broken: list[int] = field(default_factory=list)
+    garbled: list[int] = field(default_factory=list)
+    """Pages whose fonts do not say which characters they draw."""
+    unread: Counter[WarningKind] = field(default_factory=Counter)
+    _chars: int = 0
+    _beside: list[str] = field(default_factory=list)
+
+    def text(self, number: int) -> str:
+        """Returns a page's text; empty where the page cannot be loaded, or where its text is garbage."""
+        try:
+            page = self.document[number]
+            notes = list(annotation_lines(page, self.limits, self.unread))
+            ticked = choices(page)
+            with _printed(self.document, page, number) as printed:
+                text = self._text(printed, number, ticked.signs)
+        except pypdfium2.PdfiumError:
+            self.broken.append(number + 1)
+            return ""
+        text = "\n".join(filter(None, (text, *map(clean, (*ticked.lines, *notes)))))
+        self._chars += len(text)
+        require_length(self._chars, self.limits)
+        return text
+
+    def beside(self) -> list[str]:
+        """Returns what the document holds beside its pages: a form's data, and files."""
+        found = [*form_data(self.document), *attached_files(self.document, self.limits, self.unread)]
+        return ["\n".join(found)] if found else []
+
+    def _text(self, page: Any, number: int, signs: Sequence[Word]) -> str:
+        text_page = page.get_textpage()
+        try:
+            if text_page.count_chars() > 2 * (self.limits.max_text_chars - self._chars) + 1000:
+                raise Unreadable("too_large", f"page {number + 1} holds more text than is read")
+            shown = page_of(page, text_page)
+        finally:
+            text_page.close()
+        self.unread["hidden"] += shown.outside
+        if shown.unmapped > GARBLED * max(len(shown.words), 1):
+            self.garbled.append(number + 1)
+            return ""
+        return compose(lines_of([*self._seen(page, shown), *signs])).text
+
+    def _seen(self, page: Any, shown: Page) -> Sequence[Word]:
+        """The words without those that nobody sees."""
+        doubtful = [word for word in shown.words if word.doubtful]
+        if not doubtful:
+            return shown.words
+        hidden = unseen(page, shown, doubtful)
+        self.unread["hidden"] += len(hidden)
+        return [word for word in shown.words if word not in hidden]
+
+
+@contextmanager
+def _printed(document: Any, page: Any, number: int) -> Iterator[Any]:
+    """A page with its form fields and annotations printed onto it: they are no part of its text otherwise."""
+    if pdfium.FPDFPage_GetAnnotCount(page.raw) and pdfium.FPDFPage_Flatten(page.raw, 0) == pdfium.FLATTEN_SUCCESS:
+        page.close()
+        page = document[number]
+    try:
+        yield page
+    finally:
+        page.close()
+
+
+def _guess_scans(document: Any, texts: list[str], garbled: Sequence[int], deadline: float) -> list[int]:
+    """Puts what OCR finds on pages without a text, or with a garbled one, into ``texts``; their numbers, from 1.
+
+    Raises Unreadable: unsupported (no tesseract), timeout.
+    """
+    guessed = []
+    for at, text in enumerate(texts):
+        if not text.strip() and (at + 1 in garbled or _has_image(document, at)):
+            texts[at] = tidy(ocr.text_in(_picture(document, at), deadline=deadline))
+            if texts[at].strip():
+                guessed.append(at + 1)
+    return guessed
+
+
+def _picture(document: Any, number: int) -> bytes:
+    """The page in grey, as a PGM file: https://netpbm.sourceforge.net/doc/pgm.html."""
+    page = document[number]
+    try:
+        width, height = page.get_size()
+        dots = width * height * (_DOTS_AN_INCH / 72) ** 2
+        scale = _DOTS_AN_INCH / 72 * min(1.0, (_MOST_DOTS / max(dots, 1.0)) ** 0.5)
+        bitmap = page.render(scale=scale, grayscale=True)
+        rows = memoryview(bitmap.buffer).cast("B")
+        lines = (rows[at * bitmap.stride :][: bitmap.width] for at in range(bitmap.height))
+        return b"P5 %d %d 255\n" % (bitmap.width, bitmap.height) + b"".join(lines)
+    finally:
+        page.close()
+
+
+def _require_no_bomb(body: bytes) -> None:
+    """PDFium shows nothing of a page whose content unpacks to more than it bears, and does not say so.
+
+    Raises Unreadable (too_large).
+    """
+    for start in _STREAM.finditer(body):
+        if _unpacked(body, start.end()) > MAX_UNPACKED:
+            raise Unreadable("too_large", f"a part of the PDF unpacks to more than {MAX_UNPACKED // MEGABYTE} MB")
+
+
+def _unpacked(body: bytes, start: int) -> int:
+    """How many bytes a stream unpacks to, counted up to a little above what is allowed."""
+    unpacker, size, rest = zlib.decompressobj(), 0, body[start:]
+    try:
+        while size <= MAX_UNPACKED and not unpacker.eof:
+            part = unpacker.decompress(rest, MEGABYTE)
+            size += len(part)
+            rest = unpacker.unconsumed_tail
+            if not part:
+                break
+    except zlib.error:
+        return size  # packed in another way, or damaged: PDFium's to judge
+    return size
+
+
+def _joined(texts: list[str]) -> tuple[str, tuple[int, ...]]:
+    """The pages' texts as one, and where each starts in it."""
+    starts, at = [], 0
+    for text in texts:
+        starts.append(at)
+        at += len(text) + len(SEPARATOR)
+    return SEPARATOR.join(texts), tuple(starts)
+
+
+def _warnings(
+    document: Any, texts: list[str], pages: _Pages, guessed: list[int], *, ocr_done: bool
+) -> Iterator[ReadingWarning]:
+    if pages.broken:
+        yield warned("page_broken", _named(pages.broken))
+    garbled = [number for number in pages.garbled if number not in guessed]
+    if garbled:
+        yield warned("garbled", _named(garbled))
+    if guessed:
+        yield warned("ocr_guessed", _named(guessed))
+    blank = [
+        number
+        for number, text in enumerate(texts, 1)
+        if not text.strip() and number not in (*pages.broken, *garbled)
+    ]
+    scanned = [number for number in blank if _has_image(document, number - 1)]
+    if scanned:
+        yield warned("ocr_empty" if ocr_done else "ocr_off", _named(scanned))
+    elif len(blank) == len(texts) and not garbled:
+        yield warned("no_text")
+
+
+def _named(pages: list[int]) -> list[str]:
+    return [f"page {number}" for number in pages]
+
+
+def _has_image(document: Any, number: int) -> bool:
+    page = document[number]
+    try:
+        return next(_images(page), None) is not None
+    finally:
+        page.close()
+
+
+def _images(page: Any) -> Iterator[Any]:
+    objects: Iterator[Any] = page.get_objects(filter=[pdfium.FPDF_PAGEOBJ_IMAGE], max_depth=3)
+    return objects
