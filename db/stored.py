@@ -20,7 +20,7 @@ TOO_DEEP = f"(not shown: nested deeper than {MOST_DEPTH} levels)"
 LONG_NUMBER = re.compile(r"(?<!\d)\d{300}")
 LONGEST_INTEGER = 4000
 """Digits; Python reads no integer of 4,300."""
-TOKEN = re.compile(r'"(?:[^"\\]|\\.)*+"|[\[\]{}]')
+TOKEN = re.compile(r'(?<!\\)"(?:[^"\\]|\\.)*+"|[\[\]{}]')
 
 
 def loads(written: str | bytes) -> Any:

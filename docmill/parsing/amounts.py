@@ -7,7 +7,7 @@ import re
 __all__ = ["amount"]
 
 CURRENCY = r"(?:[$€£¥₹₩₽]|[A-Z]{2,3}[$€£]?|Rs\.?|kr\.?|Fr\.)"
-AROUND = re.compile(rf"^{CURRENCY}?\s*([+-]?)\s*{CURRENCY}?\s*(\d[\d.,\s'’]*|\.\d+)\s*{CURRENCY}?$")
+AROUND = re.compile(rf"^{CURRENCY}?\s*+([+-]?)\s*+{CURRENCY}?\s*+(\d[\d.,\s'’]*+|\.\d++)\s*+{CURRENCY}?$")
 JSON_LIKE = re.compile(r"[+-]?(?:\d+(?:\.\d+)?|\.\d+)(?:[eE][+-]?\d{1,3})?")
 FORMS = (
     # (form, what parts its groups, what parts its fraction)

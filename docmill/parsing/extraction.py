@@ -29,7 +29,7 @@ MOST_VALUES = 5_000
 FAILED_READINGS = 20
 """How often a reply is read leniently in vain: each attempt may look at all of it."""
 
-FENCE = re.compile(r"```[ \t]*(?:json5?|JSON)?[ \t]*\r?\n(.*?)```", re.DOTALL)
+FENCE = re.compile(r"```[ \t]*+(?:json5?|JSON)?[ \t]*+\r?\n(.*?)```", re.DOTALL)
 THOUGHTS = re.compile(r"\s*(?:<(think|thinking|thought|reasoning|reflection)>|\[(THINK)\])", re.IGNORECASE)
 END_OF_THOUGHTS = re.compile(r"</(?:think|thinking|thought|reasoning)>", re.IGNORECASE)
 FINAL_CHANNEL = "<|channel|>final<|message|>"
@@ -40,7 +40,7 @@ REMARK = re.compile(r"\[[\w\s.,;:'’-]*\]")
 BARE_WORD = re.compile(r"[\w.@/+-]+(?: [\w.@/+-]+)*")
 NO_TEXTS = frozenset({"undefined", "NaN", "Infinity", "-Infinity", "...", "…"})
 QUOTES = (('"', '"'), ("'", "'"), ("“", "”"), ("‘", "’"), ("`", "`"), ("´", "´"))
-QUOTED = re.compile(r""""(?:[^"\\]|\\.)*+"|'(?:[^'\\]|\\.)*+'""", re.DOTALL)
+QUOTED = re.compile(r"""(?<!\\)(?:"(?:[^"\\]|\\.)*+"|'(?:[^'\\]|\\.)*+')""", re.DOTALL)
 HALF_CHARACTER = re.compile(r"[\ud800-\udfff]")
 UNESCAPED_QUOTE = re.compile(r'(?<!\\)"')
 NUMERIC = re.compile(r"[-+]?(?:\d[\d_]*\.?[\d_]*|\.\d[\d_]*)(?:[eE][-+]?\d+)?")
@@ -228,7 +228,7 @@ def _says(span: str, value: Any) -> bool:
 
 def _names(span: str, key: str) -> bool:
     """Whether a key stands in the reply as one: quoted, or a bare word at a key's place."""
-    if re.search(rf"(?:^|[{{,\n/])\s*{re.escape(key)}\s*[:=]", span):
+    if re.search(rf"(?:^|[{{,\n/])[^\S\n]*+{re.escape(key)}\s*[:=]", span):
         return True
     return '"' not in key and _says(span, key) and not re.search(rf"\w\s+{re.escape(key)}\s*:", span)
 

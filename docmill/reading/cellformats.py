@@ -46,7 +46,7 @@ BUILT_IN: Mapping[int, str] = {
     49: "@",
 }
 LONGEST_CODE = 255
-_QUOTED = re.compile(r"\"[^\"]*\"|\\.|_.|\*.|\[[^\]]*\]")
+_QUOTED = re.compile(r"\"[^\"]*\"|\\.|_.|\*.|\[[^\[\]]*\]")
 _DATED = re.compile(r"[dyj]|m{1,5}(?=[^a-z]|$)", re.IGNORECASE)
 _TIMED = re.compile(r"[hs]", re.IGNORECASE)
 _ELAPSED = re.compile(r"\[[hms]+\]", re.IGNORECASE)

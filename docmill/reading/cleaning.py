@@ -14,14 +14,21 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 _UNSEEN = re.compile(
     "[\x01-\x08\x0e-\x1f\x7f\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff\U000e0000-\U000e007f]"
 )
-_STRAY_JOINER = re.compile("(?<=[\x00-\u024f])[\u200c\u200d]+|[\u200c\u200d]+(?=[\x00-\u024f])")
+_JOINERS = re.compile("[\u200c\u200d]+")
+_LAST_LATIN = "\u024f"
 _BLANK_LINES = re.compile(r"\n{4,}")
 
 
 def clean(text: str) -> str:
     """``text`` with ``\\n`` as its only line end, without NUL, lone surrogates, and what nobody sees."""
     text = text.replace("\r\n", "\n").replace("\r", "\n")
-    return _SURROGATE.sub("\ufffd", _STRAY_JOINER.sub("", _UNSEEN.sub("", _UNKEEPABLE.sub("", text))))
+    return _SURROGATE.sub("\ufffd", _JOINERS.sub(_joining, _UNSEEN.sub("", _UNKEEPABLE.sub("", text))))
+
+
+def _joining(found: re.Match[str]) -> str:
+    """The joiners where they stand between letters that join; nothing beside Latin."""
+    beside = found.string[found.start() - 1 : found.start()] + found.string[found.end() : found.end() + 1]
+    return "" if any(char <= _LAST_LATIN for char in beside) else found[0]
 
 
 def tidy(text: str) -> str:

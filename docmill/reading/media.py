@@ -127,8 +127,12 @@ _ALIASES = {
     "application/x-yaml": "application/yaml",
 }
 
-_MARKUP = re.compile(rb"(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html|head|body)\b", re.IGNORECASE | re.DOTALL)
-_HEADER = re.compile(rb"([A-Za-z][A-Za-z0-9-]{0,60})[ \t]*:[^\r\n]*(?:\r?\n[ \t]+[^\r\n]+)*\r?\n")
+_MARKUP = re.compile(
+    rb"(?:<!--(?:(?!-->).)*+-->\s*+)*+<(?:!doctype\s+html|html|head|body)\b", re.IGNORECASE | re.DOTALL
+)
+_HTML = re.compile(rb"<html\b", re.IGNORECASE)
+_HEADER = re.compile(rb"([A-Za-z][A-Za-z0-9-]{0,60})[ \t]*+:[^\r\n]*+(?:\r?\n[ \t][^\r\n]++)*\r?\n")
+_CHARSET = re.compile(r";\s*+charset\s*+=\s*+[\"']?([^\s\"';]+)", re.IGNORECASE)
 _FIRST_HEADERS = frozenset(
     b"received return-path delivered-to from date message-id mime-version x-mozilla-status".split()
 )
@@ -168,7 +172,7 @@ def is_text(kind: str) -> bool:
 
 def charset(declared: str | None) -> str | None:
     """The charset parameter of a declared media type."""
-    match = re.search(r";\s*charset\s*=\s*[\"']?([^\s\"';]+)", declared or "", re.IGNORECASE)
+    match = _CHARSET.search(declared or "")
     return match[1] if match else None
 
 
@@ -202,7 +206,7 @@ def _by_markup(head: bytes, said: str | None) -> str | None:
         return HTML
     if probe[:5].lower() != b"<?xml":
         return None
-    if said == HTML or re.search(rb"<html\b", probe, re.IGNORECASE):
+    if said == HTML or _HTML.search(probe):
         return HTML
     return said if said == "image/svg+xml" else XML
 

@@ -33,7 +33,7 @@ PAGE_BREAK = "\n\n"
 MOST_COLUMNS = 16_384
 """Of a sheet, by the standard."""
 _REFERENCE = re.compile(r"([A-Z]{1,3})[0-9]")
-_BREAKS = re.compile(r"\s*[\t\r\n]+\s*")
+_BREAKS = re.compile(r"(?<!\s)[^\S\t\r\n]*+[\t\r\n]\s*+")
 _PRINTED = re.compile(r"&(?:\"[^\"]*\"|[0-9]+|K[0-9A-F]{6}|[A-Za-z+&-])", re.IGNORECASE)
 """Codes in the text of a printed header: fonts, sizes, colours, page numbers."""
 

@@ -38,7 +38,7 @@ _UNSUPPORTED_WORDS = re.compile(
     re.IGNORECASE,
 )
 _NAMED = re.compile(
-    r"(?:property|parameter|argument(?: supplied)?:?|unknown name|field|value)\s*:?\s*"
+    r"(?:property|parameter|argument(?: supplied)?:?|unknown name|field|value)\s*+:?\s*+"
     r"[\"'`]?([A-Za-z_][\w.]{1,60})[\"'`]?",
     re.IGNORECASE,
 )

@@ -16,7 +16,7 @@ from docmill.simulator.rules.citations import passages_in
 
 __all__ = ["answer", "document_in", "passages_in", "schema_in"]
 
-FENCED_DOCUMENT = re.compile(r"<document-([0-9a-f]{12})>\n(.*)\n</document-\1>", re.DOTALL)
+DOCUMENT_BEGINS = re.compile(r"<document-([0-9a-f]{12})>\n")
 FENCED_SCHEMA = re.compile(r"JSON Schema, and nothing else:\n```json\n(.*?)\n```", re.DOTALL)
 LINE_FIELDS = frozenset({"name", "description", "quantity", "line_total"})
 
@@ -24,9 +24,11 @@ LINE_FIELDS = frozenset({"name", "description", "quantity", "line_total"})
 def document_in(messages: Sequence[Mapping[str, Any]]) -> str:
     """The document between its two lines; the last message where there are none."""
     for message in messages:
-        found = FENCED_DOCUMENT.search(str(message.get("content")))
-        if found:
-            return found[2]
+        content = str(message.get("content"))
+        begins = DOCUMENT_BEGINS.search(content)
+        ends = content.rfind(f"\n</document-{begins[1]}>") if begins else -1
+        if begins and ends >= begins.end():
+            return content[begins.end() : ends]
     return str(messages[-1].get("content")) if messages else ""
 
 

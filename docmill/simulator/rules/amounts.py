@@ -8,7 +8,7 @@ from typing import Any
 
 __all__ = ["lines", "named"]
 
-AMOUNT = re.compile(r"(?<![\d.,/-])(-?(?:\d{1,3}(?:[.,'’ \u00a0]\d{3})+|\d+)[.,]\d{2})(?![\d/-]|[.,]\d)")
+AMOUNT = re.compile(r"(?<![\d.,/-])(-?(?:\d{1,3}(?:[.,'’ \u00a0]\d{3}){1,6}|\d+)[.,]\d{2})(?![\d/-]|[.,]\d)")
 NUMBER = re.compile(r"(?<![\w.,])(\d{1,6}(?:[.,]\d{1,4})?)(?![\w.,]*\d)")
 NOT_THE_TOTAL = re.compile(
     r"sub\s?-?total|total\s+(?:qty|quantity|item|gst|tax|disc|saving|no|paid)|qty|items?\b|excl|before|change|tender"
@@ -22,7 +22,7 @@ TOTALS = tuple(
         r"total\s+(?:amount\s+)?due|amount\s+due|due\s+payable|somme\s+à\s+payer|net\s+à\s+payer",
         r"r\w{2,3}n?\s?d?(?:ed|d)?\.?\s+total|total\s+(?:after\s+)?r(?:oun|ou)d|total\s+payable|amount\s+payable",
         r"bruttosumme|bruttobetrag|grand\s+total|gesamtbetrag(?!\s+der)|total\s+ttc|montant\s+ttc|gross\s+(?:total|amount)",
-        r"nett?\s+total|total\s+\(?(?:incl|inclusive)|total\s+sales?\s*\(?\s*incl",
+        r"nett?\s+total|total\s+\(?(?:incl|inclusive)|total\s+sales?\s*+\(?\s*+incl",
         r"total\s+\(?(?:rm|myr|usd|eur|gbp|\$|€|£)|total\s+amount|amount\s+total|bill\s+total|invoice\s+total",
         r"\btotal\b|\bsumme\b|\bgesamt\b|endbetrag|\bt0tal\b",
         r"zahlbetrag|rechnungsbetrag|\bsub\s?-?total\b|\bcash\b|\bvisa\b|\bmaster|\bamount\b",

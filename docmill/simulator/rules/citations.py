@@ -10,7 +10,7 @@ from typing import Any
 
 __all__ = ["answer", "passages_in"]
 
-FENCED_PASSAGE = re.compile(r'<passage-([0-9a-f]{12}) number="(\d+)">\n(.*?)\n</passage-\1>', re.DOTALL)
+PASSAGE_BEGINS = re.compile(r'<passage-([0-9a-f]{12}) number="\d+">\n')
 SENTENCE = re.compile(r"[^\s.!?][^.!?\n]*(?:[.!?](?=\s|$)|$|\n)", re.MULTILINE)
 SMALL = frozenset(
     re.findall(
@@ -28,7 +28,19 @@ ENOUGH = 0.5
 
 def passages_in(messages: Sequence[Mapping[str, Any]]) -> list[str]:
     """The passages of a request, in the order of their numbers."""
-    return [each[3] for message in messages for each in FENCED_PASSAGE.finditer(str(message.get("content")))]
+    return [passage for message in messages for passage in _fenced(str(message.get("content")))]
+
+
+def _fenced(content: str) -> Iterator[str]:
+    """What stands between the fences of a request; they have all the same mark, and a passage may hold others."""
+    begins = PASSAGE_BEGINS.search(content)
+    fence = f"\n</passage-{begins[1]}>" if begins else ""
+    while begins:
+        ends = content.find(fence, begins.end())
+        if ends < 0:
+            return
+        yield content[begins.end() : ends]
+        begins = PASSAGE_BEGINS.search(content, ends)
 
 
 def answer(question: str, passages: Sequence[str]) -> dict[str, Any]:

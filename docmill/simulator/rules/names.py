@@ -23,11 +23,13 @@ NOT_A_NAME = re.compile(
     re.IGNORECASE,
 )
 NUMBER_LABEL = re.compile(
-    r"(?:invoice|inv|rechnungs?|facture|bill|receipt|document|credit\s+note|gutschrift)[\s-]*"
-    r"(?:number|nummer|num[ée]ro|no|nr|n°|id|#)?\s*[.:#°]*\s*([A-Z0-9][\w./-]*\d[\w./-]*)",
+    r"(?:invoice|inv|rechnungs?|facture|bill|receipt|document|credit\s+note|gutschrift)[\s-]*+"
+    r"(?:number|nummer|num[ée]ro|no|nr|n°|id|#)?\s*+[.:#°]*+\s*+([A-Z0-9][\w./-]{0,40}\d[\w./-]{0,40})",
     re.IGNORECASE,
 )
-ANY_NUMBER_LABEL = re.compile(r"(?:number|nummer|no\.?|nr\.?)\s*:?\s+([A-Z]{0,4}[-/]?\d[\w/-]{2,})", re.IGNORECASE)
+ANY_NUMBER_LABEL = re.compile(
+    r"(?:number|nummer|no\.?|nr\.?)(?:\s*+:)?\s++([A-Z]{0,4}[-/]?\d[\w/-]{2,})", re.IGNORECASE
+)
 BUYER = re.compile(
     r"(?:bill(?:ed)?\s+to|sold\s+to|customer|buyer|invoice\s+to|käufer|kunde|client|ship\s+to)[^\S\n]*:?[^\S\n]*"
     r"(?:\n\s*)?([^\n:]{3,80})",
@@ -44,9 +46,9 @@ CURRENCIES = {
     "$": "USD",
     "chf": "CHF",
 }
-SELLER_SECTION = re.compile(r"^\s*(?:seller|verkäufer|vendeur|supplier)\b", re.IGNORECASE | re.MULTILINE)
-BUYER_SECTION = re.compile(r"^\s*(?:buyer|käufer|acheteur)", re.IGNORECASE | re.MULTILINE)
-SECTION_NAME = re.compile(r"^\s*(?:name|nom)\s*:\s*(\S[^\n]*)", re.IGNORECASE | re.MULTILINE)
+SELLER_SECTION = re.compile(r"^[^\S\n]*+(?:seller|verkäufer|vendeur|supplier)\b", re.IGNORECASE | re.MULTILINE)
+BUYER_SECTION = re.compile(r"^[^\S\n]*+(?:buyer|käufer|acheteur)", re.IGNORECASE | re.MULTILINE)
+SECTION_NAME = re.compile(r"^[^\S\n]*+(?:name|nom)\s*+:\s*+(\S[^\n]*)", re.IGNORECASE | re.MULTILINE)
 NEXT_LINE_OF_A_NAME = re.compile(
     r"\W*(?:co\.?\s*\(?m\)?\.?\s*)?(?:sdn\.?\s*bhd|s/b|ltd|limited|inc)\b.*", re.IGNORECASE
 )
@@ -55,11 +57,11 @@ LAW = re.compile(
     r"([A-Z][\w’'-]*(?:\s+(?:and\s+)?[A-Z][\w’'-]*){0,3})"
 )
 GOVERNED = re.compile(r"govern|constru|interpret", re.IGNORECASE)
-COUNTED = r"(?:[\w-]+\s+)?\(?\d{0,3}\)?\s*(?:years?|months?|days?)"
+COUNTED = r"(?:[\w-]{1,40}+\s++)?\(?\d{0,3}\)?\s*+(?:years?|months?|days?)"
 TERM = (
-    re.compile(rf"(?:period|term)\s+of\s+({COUNTED})", re.IGNORECASE),
+    re.compile(rf"(?:period|term)\s++of\s++({COUNTED})", re.IGNORECASE),
     re.compile(
-        rf"(?:expire|terminate|remain\s+in\s+(?:full\s+)?(?:force|effect)|continue)[^.]{{0,120}}?\b({COUNTED})\b",
+        rf"(?:expire|terminate|remain\s+in\s+(?:full\s+)?(?:force|effect)|continue)[^.]{{0,120}}?(?<!\w)({COUNTED})\b",
         re.IGNORECASE,
     ),
 )
@@ -68,8 +70,12 @@ SUFFIX = (
     r"|N\.?V|S\.?A|B\.?V)"
 )
 BETWEEN = re.compile(r"\b(?:by\s+and\s+)?(?:between|among|amongst)\b[\s:]*", re.IGNORECASE)
-COMPANY_NAME = re.compile(rf"\b((?:[A-Z][\w&’'.-]*)(?:\s+(?:[A-Z][\w&’'.-]*|&|of|de))*,?\s+{SUFFIX}\b\.?)")
-PARTY_END = re.compile(r"\s*(?:[(\[“\"]|,\s*(?:an?|the|with|having|whose|located|its|on|as|residing|duly)\b|;)")
+COMPANY_NAME = re.compile(
+    rf"\b([A-Z][\w&’'.-]{{0,60}}+(?:\s++(?:[A-Z][\w&’'.-]{{0,60}}+|&|of|de)){{0,9}},?\s++{SUFFIX}\b\.?)"
+)
+PARTY_END = re.compile(
+    r"(?<!\s)\s*+(?:[(\[“\"]|,\s*+(?:an?|the|with|having|whose|located|its|on|as|residing|duly)\b|;)"
+)
 
 
 def named(name: str, document: str) -> str:
@@ -96,7 +102,8 @@ def parties(document: str) -> list[str]:
     start = BETWEEN.search(head)
     if start:
         found = [
-            _party(part) for part in re.split(r",?\s+and\s+(?:between\s+)?|;\s*", head[start.end() :][:700])[:4]
+            _party(part)
+            for part in re.split(r",?(?<!\s)\s++and\s++(?:between\s++)?|;\s*+", head[start.end() :][:700])[:4]
         ]
     found = [name for name in found if name]
     found += [match[1].strip() for match in COMPANY_NAME.finditer(head[:2500])]
@@ -148,7 +155,7 @@ def _whole_name(rows: list[str], row: str) -> str:
         row = f"{rows[at - 1]} {row}"
     elif at + 1 < len(rows) and NEXT_LINE_OF_A_NAME.fullmatch(rows[at + 1]):
         row = f"{row} {rows[at + 1]}"
-    return re.sub(r"\s*\([\dA-Z -]*\d[\dA-Z -]*\)?$", "", row).strip()
+    return re.sub(r"(?<!\s)\s*+\((?=[A-Z -]*+\d)[\dA-Z -]*+\)?$", "", row).strip()
 
 
 def _address(document: str) -> str:
@@ -166,9 +173,7 @@ def _number(document: str) -> str:
     found = NUMBER_LABEL.search(document)
     if found:
         return found[1].rstrip(".,")
-    labelled = re.search(
-        r"(?:number|nummer|no\.?|nr\.?)\s*:?\s+([A-Z]{0,4}[-/]?\d[\w/-]{2,})", document, re.IGNORECASE
-    )
+    labelled = ANY_NUMBER_LABEL.search(document)
     digits = re.search(r"\b[A-Z0-9-]*\d{4,}\b", document)
     return labelled[1] if labelled else digits[0] if digits else ""
 
@@ -195,7 +200,7 @@ def _law(document: str) -> str:
         match for match in LAW.finditer(text) if GOVERNED.search(text[max(0, match.start() - 160) : match.start()])
     ]
     chosen = near or list(LAW.finditer(text))
-    return re.sub(r"\s+(?:without|and|the|applicable)$", "", chosen[-1][1]) if chosen else ""
+    return re.sub(r"(?<!\s)\s++(?:without|and|the|applicable)$", "", chosen[-1][1]) if chosen else ""
 
 
 def _term(document: str) -> str:

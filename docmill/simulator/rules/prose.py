@@ -6,7 +6,7 @@ import re
 
 __all__ = ["first_lines", "summary"]
 
-SENTENCE = re.compile(r"[^\n.!?][^.!?]{20,400}[.!?](?=\s|$)")
+SENTENCE = re.compile(r"[^\n.!?][^.!?]{20,400}+[.!?](?=\s|$)")
 
 
 def summary(document: str, most: int) -> list[dict[str, str]]:

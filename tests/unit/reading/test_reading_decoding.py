@@ -121,3 +121,10 @@ def test_line_ends_become_one_kind() -> None:
 
 def test_tidy_text_has_no_trailing_spaces_or_gaps() -> None:
     assert tidy("\n\na  \n\n\n\n\n\nb\t\r\n") == "a\n\n\nb"
+
+
+def test_joiners_are_taken_out_in_linear_time() -> None:
+    joiners = "\u200c\u200d" * 500_000
+    assert clean(f"a{joiners}") == "a"
+    assert clean(f"{joiners}a") == "a"
+    assert clean(joiners) == joiners
