@@ -13,17 +13,26 @@ from psycopg import Connection
 from psycopg.types.json import set_json_loads
 from sqlalchemy import Connection as SqlConnection
 from sqlalchemy import Engine, create_engine, event, make_url, text
-from sqlalchemy.exc import ArgumentError, InterfaceError, InvalidatePoolError, OperationalError
+from sqlalchemy.exc import (
+    ArgumentError,
+    DBAPIError,
+    DisconnectionError,
+    InterfaceError,
+    InvalidatePoolError,
+    OperationalError,
+)
 from sqlalchemy.exc import TimeoutError as NoConnectionFree
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from db import stored
 from docmill.errors import Misconfigured, ServiceAway
 
-__all__ = ["DATABASE_AWAY", "make_engine", "without_lock_timeout"]
+__all__ = ["is_away", "is_passing", "make_engine", "without_lock_timeout"]
 
-DATABASE_AWAY = (OperationalError, InterfaceError, NoConnectionFree)
-"""What is raised where the database does not answer. Trying again later helps."""
+GONE = ("08", "57P01", "57P02", "57P03", "57P05", "53300", "25P03", "25P04")
+"""SQLSTATEs, or their classes, of a connection that broke, and of a server that ends, starts or has no more."""
+PASSING = ("40", "53", "55006", "55P03", "57014", "58", "25006")
+"""Those of what another try may not meet: deadlocks, timeouts, a full disk, a server that only reads."""
 
 CONNECT_TIMEOUT_S = 5
 TRUSTED_S = 0.1
@@ -86,6 +95,36 @@ def make_engine(
             f"({_first_line(error)}): start it, or mend DOCMILL_DATABASE_URL"
         ) from error
     return engine
+
+
+def is_away(error: BaseException) -> bool:
+    """Whether an error says that the database does not answer, and nothing of what it was asked.
+
+    The class alone does not tell: psycopg has one for a broken connection and for a statement that nests too deep.
+    """
+    if isinstance(error, NoConnectionFree | DisconnectionError):
+        return True
+    if not isinstance(error, DBAPIError):
+        return False
+    state = _state(error)
+    if error.connection_invalidated or (state or "").startswith(GONE):
+        return True
+    # What the driver says itself, of a connection that it did not get or has no more, has no state.
+    return state is None and isinstance(error, OperationalError | InterfaceError)
+
+
+def is_passing(error: BaseException) -> bool:
+    """Whether the same statement may well succeed a little later: the database is away, or others were in its way.
+
+    Of an error that is not, another try makes the same: what was asked cannot be done.
+    """
+    return is_away(error) or (isinstance(error, DBAPIError) and (_state(error) or "").startswith(PASSING))
+
+
+def _state(error: DBAPIError) -> str | None:
+    """SQLSTATE, as the server told it."""
+    state = getattr(error.orig, "sqlstate", None)
+    return state if isinstance(state, str) else None
 
 
 def _set_up(

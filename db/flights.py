@@ -6,7 +6,6 @@ of this needs the cache server; recovery keeps the leader alive, so a flight nee
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -18,6 +17,7 @@ from db.jobs import Job
 from db.ledger import note_cached
 from db.model_state import ModelState, Named, names_of, state_from
 from db.statements import statements_of
+from docmill.storable import dump_json
 
 __all__ = [
     "LATELY_S",
@@ -117,7 +117,7 @@ def hand_over(connection: Connection, leader: Job, key: bytes) -> SharedAnswer:
 
 
 def _hand_over(connection: Connection, leader_id: int, key: bytes, value: Mapping[str, Any]) -> SharedAnswer:
-    values = {"job": leader_id, "key": key, "value": json.dumps(value)}
+    values = {"job": leader_id, "key": key, "value": dump_json(value)}
     given = TRANSITIONS["hand_over"].one(connection, values)
     answer = SharedAnswer(value=value, model=given.model or "unknown", cost_usd=given.usd)
     if given.followers:

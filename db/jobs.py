@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,6 +13,7 @@ from sqlalchemy import Connection
 from db.stages import STAGES, Chain, Stage
 from db.statements import statements_of
 from docmill.remedies import Purpose
+from docmill.storable import dump_json
 
 __all__ = ["Answer", "Document", "Drive", "Job", "as_json", "job_of", "job_values", "load"]
 
@@ -124,8 +124,8 @@ def job_of(row: Any | None) -> Job | None:
 
 
 def as_json(value: Any) -> str | None:
-    """For a jsonb column: None is null."""
-    return None if value is None else json.dumps(value, ensure_ascii=False, default=_plain)
+    """For a jsonb column, of what can be stored of it: None is null."""
+    return None if value is None else dump_json(value, default=_plain)
 
 
 def _plain(value: object) -> str:

@@ -6,7 +6,6 @@ No intent, no call. A reply is stored whoever asked for it still waits or not; w
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -21,6 +20,7 @@ from db.budgets import Payer
 from db.jobs import Job
 from db.statements import statements_of
 from docmill.errors import DocmillError
+from docmill.storable import dump_json, storable_count, storable_text, storable_usd
 
 __all__ = [
     "AnsweredMeanwhile",
@@ -32,6 +32,7 @@ __all__ = [
     "Opening",
     "Settlement",
     "close_call",
+    "doubt",
     "expire_intents",
     "mark_surplus",
     "note_cached",
@@ -42,6 +43,9 @@ __all__ = [
 ]
 
 SQL, TRANSITIONS = statements_of("ledger"), statements_of("transitions")
+
+LONGEST_NAME = 200
+"""Of what a provider calls a model or a request, in characters."""
 
 Ending: TypeAlias = Literal["answered", "surplus", "failed"]
 Opening: TypeAlias = Literal["opened", "answered", "stale"]
@@ -83,7 +87,7 @@ class Settlement:
     failure_kind: str | None
     http_status: int | None
     possibly_billed: bool
-    latency_ms: int
+    latency_ms: int | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,7 +127,7 @@ def open_call(
     Raises BudgetsUnasked where there are budgets all the same. Raises CallTaken where another delivery is calling,
     or has called. After either a transaction is lost.
     """
-    request = json.dumps(intent.request, ensure_ascii=False)
+    request = dump_json(intent.request)
     values = _opening(intent, job, lease_s, budgets or ()) | {"purpose": job.purpose, "attempt": job.attempt}
     values |= {**job.fence, "key": work, "prompt": job.prompt, "version": job.version, "request": request}
     values |= {"asked": budgets is not None, "lately_s": answered_within_s}
@@ -195,14 +199,30 @@ def close_unbudgeted(
 def _close(
     connection: Connection, settlement: Settlement, job: Job | None, message_s: float | None, *, settles: bool
 ) -> Any | None:
-    reply = None if settlement.reply is None else json.dumps(settlement.reply, ensure_ascii=False)
-    values = {**vars(settlement), "call_id": settlement.id, "ending": _ending(settlement), "reply": reply}
+    values = {**_storable(settlement), "call_id": settlement.id, "ending": _ending(settlement)}
     values |= job.fence if job is not None else {"id": None, "epoch": None, "stage": None}
     values |= {"to": None if job is None else "parse", "message_s": message_s, "settles": settles}
     try:
         return TRANSITIONS["close_call"].first(connection, values)
     except IntegrityError as error:  # calls_answered
         raise AnsweredMeanwhile from error
+
+
+def _storable(settlement: Settlement) -> dict[str, object]:
+    """What of it the ledger has a place for; a figure that no call comes to is unknown."""
+    told = vars(settlement)
+    return {
+        "answered": bool(settlement.answered),
+        "possibly_billed": bool(settlement.possibly_billed),
+        "reply": None if settlement.reply is None else dump_json(settlement.reply),
+        "cost_usd": storable_usd(settlement.cost_usd),
+        **{name: storable_count(told[name]) for name in COUNTS},
+        **{name: None if told[name] is None else storable_text(str(told[name]), LONGEST_NAME) for name in NAMES},
+    }
+
+
+COUNTS = ("input_tokens", "cached_tokens", "output_tokens", "reasoning_tokens", "http_status", "latency_ms")
+NAMES = ("model_echoed", "request_id", "price_source", "failure_kind")
 
 
 def _ending(settlement: Settlement) -> Ending:
@@ -233,6 +253,11 @@ def expire_intents(connection: Connection) -> int:
     The outcome of such a call is unknown, so it may be billed.
     """
     return TRANSITIONS["expire_intents"].count(connection)
+
+
+def doubt(connection: Connection, call_id: UUID) -> None:
+    """Closes an intent whose reply is known to be lost, before its lease runs out; its job is looked at soon."""
+    TRANSITIONS["doubt_intent"].count(connection, {"call_id": call_id})
 
 
 def previous_reply(connection: Connection, job: Job) -> str | None:

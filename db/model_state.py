@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -10,6 +9,7 @@ from typing import Any, Protocol
 from sqlalchemy import Connection
 
 from db.statements import statements_of
+from docmill.storable import dump_json
 
 __all__ = [
     "ModelState",
@@ -75,7 +75,7 @@ def learn(connection: Connection, model: Named, change: Callable[[Mapping[str, A
     """Changes what is known about the model; two workers that learn at once take turns."""
     SQL["add"].count(connection, names_of(model))
     learned = change(SQL["lock"].scalar(connection, names_of(model)))
-    SQL["learn"].count(connection, {**names_of(model), "learned": json.dumps(dict(learned))})
+    SQL["learn"].count(connection, {**names_of(model), "learned": dump_json(dict(learned))})
 
 
 def names_of(model: Named) -> dict[str, str]:

@@ -132,7 +132,15 @@ TRANSITIONS: Mapping[str, Transition] = {
     "retry": Transition(leaves=("failed",), to=("unsent",)),  # from complete, where that is given
 }
 """By the name of the statement. What a statement leaves, it leaves for no other position."""
-STAYS = ("note", "wake_soon", "wake_released", "look_again_for_budgets", "spare_claims", "expire_intents")
+STAYS = (
+    "note",
+    "wake_soon",
+    "wake_released",
+    "look_again_for_budgets",
+    "spare_claims",
+    "expire_intents",
+    "doubt_intent",
+)
 """Statements that change a job's row, and leave it where it is."""
 
 SQL = statements_of("transitions")

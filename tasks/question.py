@@ -25,12 +25,15 @@ from docmill.errors import EmbeddingAway, Failure, Misconfigured
 from docmill.llm.limits import Limits
 from docmill.llm.tokens import counter_for
 from docmill.retrieval import offline
+from docmill.retrieval.embedding import Embedding
 from docmill.retrieval.languages import searchable
 from docmill.settings import Model
 from prompts import PromptVersion
 from tasks.calls import admission
+from tasks.calls.closing import Closure, close
 from tasks.calls.embedding import ask, worst_case
-from tasks.calls.settlement import cost_of, settlement_of
+from tasks.calls.settlement import settlement_of
+from tasks.calls.spool import settle_or_spool
 from tasks.services import Services
 
 __all__ = ["Asker", "passages_for", "submission_of", "vector_for"]
@@ -202,17 +205,32 @@ def _call(services: Services, call: QuestionCall) -> list[float] | None:
         return None
     answer = ask(services, call.model, [call.words], call.intent.id, opened_at=opened_at)
     admission.tell(services, call, answer.outcome)
-    settlement = settlement_of(call.intent.id, answer.outcome, cost_of(call.model, answer.outcome))
-    with services.engine.begin() as connection:
-        if answer.vectors is not None:
-            embeddings.keep(connection, call.model.name, {digest(call.words): answer.vectors[0]})
-        embeddings.release(connection, call.intent.id)
-        ledger.close_call(connection, settlement)
+    _store(services, call, answer)
     if answer.vectors is None:
         raise EmbeddingAway(call.model.name, answer.outcome.failure or Failure(kind="server_error"))
     with services.autocommit.connect() as connection:
         collections.model_id(connection, call.model.name, len(answer.vectors[0]))
     return answer.vectors[0]
+
+
+def _store(services: Services, call: QuestionCall, answer: Embedding) -> None:
+    """Keeps what was paid for; in the spool, where the database went away meanwhile. Raises EmbeddingAway."""
+    closure = Closure(
+        job_id=None,
+        epoch=0,
+        settlement=settlement_of(call.intent.id, call.model, answer.outcome),
+        embedding_model=call.model.name,
+        vectors={digest(call.words).hex(): answer.vectors[0]} if answer.vectors else {},
+    )
+
+    def settle() -> None:
+        close(services.engine, closure, message_s=services.message_s)
+
+    try:
+        settle_or_spool(services, settle, lambda: closure, held_s=0)
+    except OSError as error:  # neither takes it: it is in doubt from now on, and the ledger will say so
+        failure = Failure(kind="connection", message="the database and the spool's disk are away")
+        raise EmbeddingAway(call.model.name, failure) from error
 
 
 def _open(services: Services, call: QuestionCall) -> bool:

@@ -373,13 +373,25 @@ moved as (
   where {fence} and :to::text is not null and exists (select from closed where state <> 'surplus') returning id)
 select state, budgets, reserved_usd, cost_usd, unknown, exists (select from moved) as moved from closed
 
+-- fragment: in_doubt
+state = 'in_doubt', possibly_billed = true, failure_kind = 'in_doubt', lease_until = null,
+  finished_at = clock_timestamp()
+
+-- fragment: history_of_doubted
+history || jsonb_build_array(jsonb_build_object('kind', 'in_doubt',
+  'purpose', doubted.purpose, 'attempt', doubted.attempt, 'model', jobs.model, 'remedy', 'retry',
+  'message', 'the worker was lost while the call was open'))
+
 -- name: expire_intents
 -- Intents whose lease ran out, whatever their job's state; their jobs' histories say so.
-with expired as (
-  update calls set state = 'in_doubt', possibly_billed = true, failure_kind = 'in_doubt', lease_until = null,
-    finished_at = clock_timestamp()
+with doubted as (
+  update calls set {in_doubt}
   where state = 'intent' and lease_until < clock_timestamp() returning job_id, purpose, attempt)
-update jobs set history = history || jsonb_build_array(jsonb_build_object('kind', 'in_doubt',
-  'purpose', expired.purpose, 'attempt', expired.attempt, 'model', jobs.model, 'remedy', 'retry',
-  'message', 'the worker was lost while the call was open'))
-from expired where jobs.id = expired.job_id
+update jobs set history = {history_of_doubted} from doubted where jobs.id = doubted.job_id
+
+-- name: doubt_intent
+-- One whose reply is known to be lost, before its lease runs out; its job is looked at soon.
+with doubted as (
+  update calls set {in_doubt} where id = :call_id and state = 'intent' returning job_id, purpose, attempt)
+update jobs set history = {history_of_doubted}, wake_at = least(wake_at, clock_timestamp())
+from doubted where jobs.id = doubted.job_id

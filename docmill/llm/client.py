@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
+import structlog
+
 from docmill.errors import Failure
+from docmill.llm.bounds import bounded_failure, bounded_limits, bounded_name, bounded_reply
 from docmill.llm.classification import classify
 from docmill.llm.limits import Limits, told_left, told_limits
 from docmill.llm.transport import NOT_SENT, Response, Transport
@@ -18,9 +21,15 @@ from docmill.llm.wire import wire_for
 from docmill.llm.wire.replies import read_reply
 from docmill.llm.wire.request_ids import request_id
 
-__all__ = ["Endpoint", "Outcome", "ask"]
+__all__ = ["Endpoint", "Outcome", "ask", "classified", "outcome_of"]
+
+log = structlog.get_logger()
 
 DEADLINE_S = 60.0
+UNREAD: Failure | None = Failure(kind="server_error", message="the answer could not be read: see the log")
+UNWRITTEN = Failure(kind="bad_request", message="the request could not be written: see the log", code=NOT_SENT)
+UNTOLD = Limits()
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,9 +69,14 @@ class Outcome:
 
     @property
     def possibly_billed(self) -> bool:
-        """Whether the provider may have answered, and so charge, without our having the answer."""
+        """Whether the provider may have answered, and so charge, without our having the answer.
+
+        A response that says it is good, and holds nothing that can be read, may have been one.
+        """
         if self.failure is None or self.answered:
             return False
+        if self.status is not None and self.status < 300:
+            return self.failure.kind in ("server_error", "timeout")
         lost = self.failure.kind == "connection" and self.failure.code != NOT_SENT
         return lost or (self.failure.kind == "timeout" and self.status is None)
 
@@ -75,40 +89,78 @@ async def ask(
     Raises Misconfigured for a provider without a wire.
     """
     wire = wire_for(endpoint.provider)
+    body = _guarded("request", lambda: wire.body(request, endpoint.learned), None)
+    if body is None:
+        return outcome_of(endpoint.provider, UNWRITTEN, latency_ms=0)
     started = time.monotonic()
     response = await transport.post(
         wire.url(endpoint.base_url, request.model),
         headers={**wire.headers(endpoint.key), "x-client-request-id": str(call_id)},
-        body=wire.body(request, endpoint.learned),
+        body=body,
         deadline_s=deadline_s,
     )
     latency_ms = round((time.monotonic() - started) * 1000)
     if isinstance(response, Failure):
-        return Outcome(reply=None, failure=response, status=response.status, latency_ms=latency_ms)
-    failure = classify(
-        provider=endpoint.provider,
-        status=response.status,
-        headers=response.headers,
-        body=response.body,
-        now=datetime.now(UTC),
-    )
-    reply = _reply(endpoint, response) if _may_hold_a_reply(response, failure) else None
+        return outcome_of(endpoint.provider, response, latency_ms=latency_ms)
+    failure = classified(endpoint.provider, response)
+    may_hold_one = failure is None or response.status < 400
+    reply = _read(endpoint.provider, response) if may_hold_one else None
+    if reply is None and failure is None:
+        failure = UNREAD
+    return outcome_of(endpoint.provider, response, reply=reply, failure=failure, latency_ms=latency_ms)
+
+
+def classified(provider: str, response: Response) -> Failure | None:
+    """What is wrong with the response; None for a good one. Never raises."""
+
+    def read() -> Failure | None:
+        return classify(
+            provider=provider,
+            status=response.status,
+            headers=response.headers,
+            body=response.body,
+            now=datetime.now(UTC),
+        )
+
+    return _guarded("failure", read, UNREAD)
+
+
+def outcome_of(
+    provider: str,
+    response: Response | Failure,
+    *,
+    reply: Reply | None = None,
+    failure: Failure | None = None,
+    latency_ms: int,
+) -> Outcome:
+    """All that a response tells, within bounds. Never raises: by now it may be paid for."""
+    if isinstance(response, Failure):
+        told = bounded_failure(response)
+        return Outcome(reply=None, failure=told, status=response.status, latency_ms=latency_ms)
+    headers, body = response.headers, response.body
+    named = _guarded("request id", lambda: request_id(headers, body), None)
     return Outcome(
-        reply=reply,
-        failure=failure,
+        reply=None if reply is None else bounded_reply(reply),
+        failure=None if failure is None else bounded_failure(failure),
         status=response.status,
         latency_ms=latency_ms,
-        limits=told_limits(endpoint.provider, response.headers),
-        left=told_left(endpoint.provider, response.headers),
-        request_id=request_id(response.headers, response.body) or (reply.request_id if reply else None),
+        limits=bounded_limits(_guarded("limits", lambda: told_limits(provider, headers), UNTOLD)),
+        left=bounded_limits(_guarded("limits", lambda: told_left(provider, headers), UNTOLD), least=0.0),
+        request_id=bounded_name(named or (reply.request_id if reply else None)),
     )
 
 
-def _reply(endpoint: Endpoint, response: Response) -> Reply:
-    return read_reply(
-        provider=endpoint.provider, status=response.status, headers=response.headers, body=response.body
-    )
+def _read(provider: str, response: Response) -> Reply | None:
+    def read() -> Reply | None:
+        return read_reply(provider=provider, status=response.status, headers=response.headers, body=response.body)
+
+    return _guarded("reply", read, None)
 
 
-def _may_hold_a_reply(response: Response, failure: Failure | None) -> bool:
-    return failure is None or response.status < 400
+def _guarded(what: str, read: Callable[[], T], otherwise: T) -> T:
+    """What our own code makes of a request or a response; a defect of it is told, and costs nobody the rest."""
+    try:
+        return read()
+    except Exception:
+        log.exception("call_not_understood", part=what)
+        return otherwise

@@ -9,13 +9,15 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+import zlib
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Protocol
 
 import httpx
+import structlog
 
 from docmill.errors import Failure, Misconfigured
 
@@ -24,9 +26,16 @@ __all__ = ["NOT_SENT", "HttpTransport", "Response", "Transport"]
 NOT_SENT = "not_sent"
 """The failure's code where the request never left, so that nobody can have billed it."""
 
+log = structlog.get_logger()
+
 IDLE_S = 30.0
-LARGEST_BODY = 32_000_000
-"""Bytes; no answer of a model comes near."""
+LARGEST_BODY = 16_000_000
+"""Bytes, as they come and after each decoding; no answer of a model comes near, and of vectors hardly one."""
+MOST_VALUES = 1_000_000
+"""Of a body: Python takes a hundred bytes for what is two in JSON."""
+MOST_CODINGS = 2
+WINDOWS: Mapping[str, tuple[int, ...]] = {"gzip": (31,), "x-gzip": (31,), "deflate": (15, -15)}
+"""zlib's names of each coding that is taken: servers mean two things by deflate."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,6 +119,10 @@ class HttpTransport:
             return Failure(
                 kind="bad_request", message=f"{_origin(url)} is no address ({error}): mend DOCMILL_LLM_URL"
             )
+        except Exception as error:
+            # Nobody knows how far it got, and so whether it was answered.
+            log.exception("call_broke")
+            return Failure(kind="connection", message=f"the call broke: {type(error).__name__}")
         finally:
             self._idle.append(Idle(client=client, since=time.monotonic()))
 
@@ -126,16 +139,63 @@ class HttpTransport:
 async def _post(
     client: httpx.AsyncClient, url: str, headers: Mapping[str, str], body: Mapping[str, Any]
 ) -> Response | Failure:
-    async with client.stream("POST", url, headers=dict(headers), json=dict(body)) as response:
-        content = bytearray()
-        async for part in response.aiter_bytes():
-            content += part
-            if len(content) > LARGEST_BODY:
-                return Failure(kind="server_error", message=f"the answer has more than {LARGEST_BODY} bytes")
-        return Response(status=response.status_code, headers=dict(response.headers), body=_decoded(bytes(content)))
+    # httpx would decode without a bound: three kilobytes of gzip in gzip are four gigabytes.
+    asked = {**headers, "accept-encoding": "gzip"}
+    async with client.stream("POST", url, headers=asked, json=dict(body)) as response:
+        try:
+            content = _opened(await _received(response), response.headers.get("content-encoding", ""))
+            told = _decoded(content)
+        except Unfit as unfit:
+            return Failure(kind="server_error", message=f"the answer {unfit}", status=response.status_code)
+        return Response(status=response.status_code, headers=dict(response.headers), body=told)
+
+
+class Unfit(Exception):
+    """A body that nobody can read, and why."""
+
+
+TOO_LARGE = f"has more than {LARGEST_BODY} bytes"
+
+
+async def _received(response: httpx.Response) -> bytes:
+    """The body as it comes. Raises Unfit for one that is too large."""
+    content = bytearray()
+    async for part in response.aiter_raw():
+        content += part
+        if len(content) > LARGEST_BODY:
+            raise Unfit(TOO_LARGE)
+    return bytes(content)
+
+
+def _opened(content: bytes, codings: str) -> bytes:
+    """The body without its codings, of which the last was put on last. Raises Unfit."""
+    names = [name.strip().lower() for name in codings.split(",")]
+    named = [name for name in names if name not in ("", "identity")]
+    if len(named) > MOST_CODINGS or not all(name in WINDOWS for name in named):
+        raise Unfit("is coded in a way that nobody asked for")
+    for name in reversed(named):
+        content = _inflated(content, WINDOWS[name])
+    return content
+
+
+def _inflated(content: bytes, windows: Sequence[int]) -> bytes:
+    for window in windows:
+        inflater = zlib.decompressobj(window)
+        try:
+            opened = inflater.decompress(content, LARGEST_BODY + 1)
+        except zlib.error:
+            continue
+        if len(opened) > LARGEST_BODY:
+            raise Unfit(TOO_LARGE)
+        if inflater.eof:
+            return opened
+    raise Unfit("is not coded as it says, or cut off")
 
 
 def _decoded(content: bytes) -> object:
+    """JSON, or the text where it is none. Raises Unfit for one that takes more memory than an answer is worth."""
+    if sum(content.count(sign) for sign in (b",", b"[", b"{")) > MOST_VALUES:
+        raise Unfit(f"has more than {MOST_VALUES} values")
     try:
         return json.loads(content)
     except (ValueError, RecursionError):

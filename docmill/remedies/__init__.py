@@ -3,6 +3,27 @@
 from __future__ import annotations
 
 from docmill.remedies.decide import decide
-from docmill.remedies.policy import Action, Policy, Purpose, Remedy, Tried, most_answers, most_calls
+from docmill.remedies.policy import (
+    LONGEST_HOLD_S,
+    Action,
+    Policy,
+    Purpose,
+    Remedy,
+    Tried,
+    believable_wait_s,
+    most_answers,
+    most_calls,
+)
 
-__all__ = ["Action", "Policy", "Purpose", "Remedy", "Tried", "decide", "most_answers", "most_calls"]
+__all__ = [
+    "LONGEST_HOLD_S",
+    "Action",
+    "Policy",
+    "Purpose",
+    "Remedy",
+    "Tried",
+    "believable_wait_s",
+    "decide",
+    "most_answers",
+    "most_calls",
+]

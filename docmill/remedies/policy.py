@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from docmill.errors import FailureKind, Repair
 
-__all__ = ["Action", "Policy", "Purpose", "Remedy", "Tried", "most_answers", "most_calls"]
+__all__ = [
+    "LONGEST_HOLD_S",
+    "Action",
+    "Policy",
+    "Purpose",
+    "Remedy",
+    "Tried",
+    "believable_wait_s",
+    "most_answers",
+    "most_calls",
+]
+
+LONGEST_WAIT_S = 86_400.0
+"""No provider means a longer one: what says so is a date, a mistake, or malice."""
+LONGEST_HOLD_S = 3600.0
+"""After so long it is tried whether the wait is over, whatever was told: one call too early harms nobody."""
 
 Purpose: TypeAlias = Literal["first", "correction", "json_mode", "overflow", "truncation", "escalation"]
 """Why an attempt is made."""
@@ -94,6 +110,13 @@ class Policy:
             raise ValueError("a ladder needs at least one model: name it under `ladder` in prompt.toml")
         # A list is as good: what is frozen must not change under its holder.
         object.__setattr__(self, "ladder", tuple(self.ladder))
+
+
+def believable_wait_s(told_s: float | None) -> float | None:
+    """The wait in seconds as a provider told it; None, as if it had told nothing, where it cannot be meant."""
+    if told_s is None or not math.isfinite(told_s) or told_s > LONGEST_WAIT_S:
+        return None
+    return max(0.0, float(told_s))
 
 
 def most_answers(policy: Policy) -> int:

@@ -5,16 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from uuid import UUID
 
 from docmill.errors import Failure
-from docmill.llm.classification import classify
-from docmill.llm.client import Endpoint, Outcome
-from docmill.llm.limits import told_left, told_limits
+from docmill.llm.client import Endpoint, Outcome, classified, outcome_of
 from docmill.llm.transport import Response, Transport
 from docmill.llm.wire import embeddings, wire_for
-from docmill.llm.wire.request_ids import request_id
 
 __all__ = ["MOST_TEXTS", "MOST_TOKENS", "Embedding", "batch", "embed"]
 
@@ -64,33 +60,17 @@ async def embed(
     )
     latency_ms = round((time.monotonic() - started) * 1000)
     if isinstance(response, Failure):
-        failed = Outcome(reply=None, failure=response, status=response.status, latency_ms=latency_ms)
-        return Embedding(outcome=failed, vectors=None)
+        return Embedding(outcome=outcome_of(endpoint.provider, response, latency_ms=latency_ms), vectors=None)
     return _told(endpoint.provider, response, len(texts), latency_ms)
 
 
 def _told(provider: str, response: Response, count: int, latency_ms: int) -> Embedding:
-    failure = classify(
-        provider=provider,
-        status=response.status,
-        headers=response.headers,
-        body=response.body,
-        now=datetime.now(UTC),
-    )
     good = response.status < 400
     vectors = embeddings.vectors(response.body, count) if good else None
-    if vectors is not None:
-        failure = None  # what has all its vectors is an answer, whatever a chat's reply would look like
-    elif failure is None:
+    # What has all its vectors is an answer, whatever a chat's reply would look like.
+    failure = None if vectors is not None else classified(provider, response)
+    if vectors is None and failure is None:
         failure = Failure(kind="server_error", message=f"the answer has not one vector for each of {count} texts")
     reply = embeddings.reply(response.body) if good else None
-    outcome = Outcome(
-        reply=reply,
-        failure=failure,
-        status=response.status,
-        latency_ms=latency_ms,
-        limits=told_limits(provider, response.headers),
-        left=told_left(provider, response.headers),
-        request_id=request_id(response.headers, response.body) or (reply.request_id if reply else None),
-    )
+    outcome = outcome_of(provider, response, reply=reply, failure=failure, latency_ms=latency_ms)
     return Embedding(outcome=outcome, vectors=vectors)

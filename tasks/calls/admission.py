@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Protocol
+
+import structlog
 
 from db import transitions
 from db.jobs import Job
@@ -18,6 +21,8 @@ from tasks.services import Services
 from tasks.stages.step import Step, Stop
 
 __all__ = ["at_the_door", "give_back", "tell", "wait_for"]
+
+log = structlog.get_logger()
 
 
 class Asker(Protocol):
@@ -92,7 +97,12 @@ def wait_for(services: Services, call: JobsCall) -> Step | None:
 
 
 def give_back(services: Services, call: Call) -> None:
-    """The slot of a call that was not made."""
+    """The slot of a call that was not made. Never raises."""
+    with _told_only("slot_not_given_back"):
+        _give_back(services, call)
+
+
+def _give_back(services: Services, call: Call) -> None:
     services.limiter.answered(
         call.model.limit_key,
         call.tokens,
@@ -106,7 +116,24 @@ def give_back(services: Services, call: Call) -> None:
 
 
 def tell(services: Services, call: Call, outcome: Outcome) -> None:
-    """Gives back what the call did not use, and passes on what the provider told."""
+    """Gives back what the call did not use, and passes on what the provider told.
+
+    Never raises: what was paid for is still to be stored.
+    """
+    with _told_only("limits_not_told"):
+        _tell(services, call, outcome)
+
+
+@contextmanager
+def _told_only(event: str) -> Iterator[None]:
+    """A defect in here is told, and stops nothing."""
+    try:
+        yield
+    except Exception:
+        log.exception(event)
+
+
+def _tell(services: Services, call: Call, outcome: Outcome) -> None:
     failure = outcome.failure
     limited = failure is not None and failure.kind == "rate_limited"
     services.limiter.answered(

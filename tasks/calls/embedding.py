@@ -33,8 +33,9 @@ from docmill.retrieval.embedding import Embedding, batch, embed
 from docmill.settings import Model
 from tasks import remedy as remedies
 from tasks.calls import admission
-from tasks.calls.settlement import cost_of, settlement_of
-from tasks.calls.spool import Spooled, settle_or_spool
+from tasks.calls.closing import Closure
+from tasks.calls.settlement import settlement_of
+from tasks.calls.spool import settle_or_spool
 from tasks.services import Services
 from tasks.stages.step import Step, Stop, fail
 
@@ -179,11 +180,11 @@ def _not_sent(kind: FailureKind, message: str) -> Embedding:
 
 def _store(services: Services, call: EmbeddingCall, answer: Embedding) -> Step | None:
     """The vectors were paid for, and are kept somewhere."""
-    settlement = settlement_of(call.intent.id, answer.outcome, cost_of(call.model, answer.outcome))
+    settlement = settlement_of(call.intent.id, call.model, answer.outcome)
     vectors = dict(zip(call.texts, answer.vectors or (), strict=False))
 
-    def spooled() -> Spooled:
-        return Spooled(
+    def closure() -> Closure:
+        return Closure(
             job_id=call.job.id,
             epoch=call.job.epoch,
             settlement=settlement,
@@ -192,7 +193,7 @@ def _store(services: Services, call: EmbeddingCall, answer: Embedding) -> Step |
         )
 
     failure = answer.outcome.failure
-    return settle_or_spool(services, lambda: _settle(services, call, settlement, vectors, failure), spooled)
+    return settle_or_spool(services, lambda: _settle(services, call, settlement, vectors, failure), closure)
 
 
 def _settle(

@@ -6,18 +6,26 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+import structlog
+
 from db.ledger import Settlement
 from docmill import money
 from docmill.llm.client import Outcome
 from docmill.llm.types import Reply, Usage
 from docmill.settings import Model
 
-__all__ = ["cost_of", "settlement_of"]
+__all__ = ["settlement_of"]
+
+log = structlog.get_logger()
+
+UNKNOWN = money.Cost(usd=None, source="unknown")
 
 
-def settlement_of(call_id: UUID, outcome: Outcome, cost: money.Cost | None) -> Settlement:
+def settlement_of(call_id: UUID, model: Model, outcome: Outcome) -> Settlement:
+    """Puts together what is kept of a call, with what it cost. Never raises: it may be paid for by now."""
     reply = outcome.reply
     usage = reply.usage if reply else Usage()
+    cost = _cost_of(model, outcome)
     return Settlement(
         id=call_id,
         answered=outcome.answered,
@@ -43,16 +51,20 @@ def _kept(reply: Reply) -> dict[str, Any]:
     return {"text": reply.text, "finish_reason": reply.finish_reason, **doubts}
 
 
-def cost_of(model: Model, outcome: Outcome) -> money.Cost | None:
+def _cost_of(model: Model, outcome: Outcome) -> money.Cost | None:
     """What an answer cost; None where nothing was answered."""
     if outcome.reply is None or not outcome.answered:
         return None
-    return money.cost(
-        outcome.reply.usage,
-        provider=model.provider,
-        model=model.model,
-        model_echoed=outcome.reply.model_echoed,
-        prices=model.prices,
-        at=datetime.now(UTC),
-        reported_usd=outcome.reply.cost_usd,
-    )
+    try:
+        return money.cost(
+            outcome.reply.usage,
+            provider=model.provider,
+            model=model.model,
+            model_echoed=outcome.reply.model_echoed,
+            prices=model.prices,
+            at=datetime.now(UTC),
+            reported_usd=outcome.reply.cost_usd,
+        )
+    except Exception:
+        log.exception("cost_not_known", model=model.model)
+        return UNKNOWN

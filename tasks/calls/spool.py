@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -17,75 +17,72 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 import structlog
-from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from db import embeddings, ledger, transitions
-from db.jobs import Drive, Job
-from db.stages import Stage
+from db import ledger
+from db.engine import is_away, is_passing
+from db.jobs import Drive
+from docmill.storable import dump_json, storable_count
+from tasks.calls.closing import Closure, close, close_with_what_can_be_kept
 from tasks.services import Services
 from tasks.stages.step import Stop
 
-__all__ = ["Spooled", "drain", "settle_or_spool", "spool"]
+__all__ = ["SET_ASIDE", "Drain", "set_aside", "settle_or_spool", "spool"]
 
 log = structlog.get_logger()
 
 HELD_S = 300.0
 AGAIN_S = 1.0
+LARGEST_FILE = 64_000_000
+"""Bytes; a reply has a quarter at most."""
+LARGEST_ID = 2**63 - 1
+SET_ASIDE = "set-aside"
+"""A folder in the spool's: files that nothing more can be done with, for a person."""
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 60.0
+"""After a file could not be closed for now, until it is looked at again."""
 Settled = TypeVar("Settled")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Spooled:
-    """A settlement, and the drive that its call belongs to."""
-
-    job_id: int
-    epoch: int
-    settlement: ledger.Settlement
-    embedding_model: str | None = None
-    """Of an embedding call; its vectors by the hex digests of their texts."""
-    vectors: Mapping[str, Sequence[float]] = field(default_factory=dict)
-
-    @classmethod
-    def of(cls, job: Job, settlement: ledger.Settlement) -> Spooled:
-        return cls(job_id=job.id, epoch=job.epoch, settlement=settlement)
-
-
-def spool(folder: Path, owner: str, spooled: Spooled) -> None:
-    """Writes the settlement under its call's id. Raises OSError where the disk does not take it."""
+def spool(folder: Path, owner: str, closure: Closure) -> None:
+    """Writes what closes a call under the call's id. Raises OSError where the disk does not take it."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    draft = folder / f".{owner}-{spooled.settlement.id}"
+    draft = folder / f".{owner}-{closure.settlement.id}"
     try:
         with draft.open("w", encoding="utf-8") as file:
-            json.dump(_plain(spooled), file)
+            file.write(dump_json(_plain(closure)))
             file.flush()
             os.fsync(file.fileno())
-        draft.rename(folder / f"{spooled.settlement.id}.json")
+        draft.rename(folder / f"{closure.settlement.id}.json")
     except OSError:
         draft.unlink(missing_ok=True)
         raise
 
 
 def settle_or_spool(
-    services: Services, settle: Callable[[], Settled], spooled: Callable[[], Spooled]
+    services: Services,
+    settle: Callable[[], Settled],
+    closure: Callable[[], Closure],
+    *,
+    held_s: float | None = None,
 ) -> Settled | Stop:
     """Settles a call; where the database is away, what was paid for goes to the spool.
 
-    Where the spool's disk is full too, it stays in memory, and both are tried again and again. Raises OSError
-    after five minutes of that: the call is in doubt by then, and its thread has other work to do.
+    Where settling breaks over something else, which another try would meet again, the call is closed with what can
+    be kept. Where the spool's disk is full too, it stays in memory, and both are tried again and again. Raises
+    OSError after ``held_s`` of that, or five minutes: the call is in doubt by then, and its thread has other work.
     """
-    give_up_at = time.monotonic() + HELD_S
+    give_up_at = time.monotonic() + (HELD_S if held_s is None else held_s)
     while True:
         try:
-            return settle()
+            return _settled(services, settle, closure)
         except SQLAlchemyError as error:
             log.warning("not_settled", error=type(error).__name__)
-        kept = spooled()
+        kept = closure()
         try:
             spool(services.spool, services.owner, kept)
         except OSError as error:
             log.error("spool_refused", call=str(kept.settlement.id), error=error.strerror)
-            if time.monotonic() > give_up_at:
+            if time.monotonic() >= give_up_at:
                 raise
             time.sleep(AGAIN_S)
         else:
@@ -93,63 +90,140 @@ def settle_or_spool(
             return Stop("spooled")
 
 
-def drain(folder: Path, engine: Engine, *, message_s: float) -> Iterator[Drive]:
-    """Closes the calls of all spooled replies. What it yields is committed, and still to be published.
+def _settled(services: Services, settle: Callable[[], Settled], closure: Callable[[], Closure]) -> Settled | Stop:
+    """Raises SQLAlchemyError for what passes, and for nothing else."""
+    try:
+        return settle()
+    except Exception as error:
+        if is_passing(error):
+            raise
+        drive = close_with_what_can_be_kept(services.engine, closure(), error, message_s=services.message_s)
+        return Stop("not settled", () if drive is None else (drive,))
 
-    Whoever spooled a reply may be gone, so each worker drains them all; two at once do the same thing.
+
+@dataclass(frozen=True)
+class Later:
+    """A file that is left alone for a while, by ``time.monotonic``."""
+
+    pause_s: float
+    until: float
+
+
+@dataclass(kw_only=True)
+class Drain:
+    """Closes the calls of all spooled replies.
+
+    Whoever spooled one may be gone, so each worker drains them all; two at once do the same thing.
     """
-    for file, spooled in _spooled(folder):
-        with engine.begin() as connection:
-            if spooled.embedding_model is not None:
-                vectors = {bytes.fromhex(digest): vector for digest, vector in spooled.vectors.items()}
-                embeddings.keep(connection, spooled.embedding_model, vectors)
-            ledger.close_call(connection, spooled.settlement)
-            drive = _move_on(connection, spooled, message_s)
-        file.unlink(missing_ok=True)
-        if drive is not None:
-            yield drive
 
+    services: Services
+    _later: dict[Path, Later] = field(default_factory=dict, init=False)
 
-def _move_on(connection: Any, spooled: Spooled, message_s: float) -> Drive | None:
-    """The job that still waits for the reply goes to parse; where there was no answer, the call is made again.
+    def drives(self) -> Iterator[Drive]:
+        """What follows from each file is committed, and still to be published.
 
-    An index job goes on with the texts that have no vector yet.
-    """
-    stage: Stage = "complete" if spooled.embedding_model is None else "embed"
-    answered: Stage = "parse" if spooled.embedding_model is None else "embed"
-    move = transitions.Move(
-        id=spooled.job_id,
-        epoch=spooled.epoch,
-        stage=stage,
-        to=answered if spooled.settlement.answered else stage,
-        cause="spooled",
-    )
-    return transitions.start_drive(connection, move, message_s=message_s)
+        Whatever is in a file keeps nothing else from its place. Raises where the database is away.
+        """
+        self._later = {file: later for file, later in self._later.items() if file.exists()}
+        for file in sorted(self.services.spool.glob("*.json")):
+            later = self._later.get(file)
+            if later is not None and time.monotonic() < later.until:
+                continue
+            try:
+                drive = self._close(file)
+            except Exception as error:
+                if is_away(error):
+                    raise
+                self._leave(file, error)
+                continue
+            if drive is not None:
+                yield drive
 
-
-def _spooled(folder: Path) -> Iterator[tuple[Path, Spooled]]:
-    for file in sorted(folder.glob("*.json")):
+    def _close(self, file: Path) -> Drive | None:
         try:
-            spooled = _read(json.loads(file.read_text(encoding="utf-8")))
+            closure = _read(file)
         except FileNotFoundError:
-            continue  # another worker was faster
-        except (ValueError, KeyError, TypeError, ArithmeticError) as error:
-            # Not ours, or damaged: it stays for a person, and keeps nothing else from its place.
-            log.error("spool_unreadable", file=str(file), error=type(error).__name__)
-            file.rename(file.with_suffix(".unreadable"))
-            continue
-        yield file, spooled
+            return None  # another worker was faster
+        except (ValueError, KeyError, TypeError, ArithmeticError, RecursionError) as error:
+            log.error("spool_unreadable", file=file.name, error=type(error).__name__)
+            self._give_up(file)
+            return None
+        return self._settle(file, closure)
+
+    def _settle(self, file: Path, closure: Closure) -> Drive | None:
+        engine, message_s = self.services.engine, self.services.message_s
+        try:
+            drive = close(engine, closure, message_s=message_s)
+        except Exception as error:
+            if is_passing(error):
+                raise
+            drive = close_with_what_can_be_kept(engine, closure, error, message_s=message_s)
+            _set_aside(file)
+        else:
+            file.unlink(missing_ok=True)
+        return drive
+
+    def _give_up(self, file: Path) -> None:
+        """Nothing is known of the call but its id, the file's name: it is in doubt, and its job goes on."""
+        try:
+            call_id = UUID(file.stem)
+        except ValueError:
+            pass  # no file of ours
+        else:
+            with self.services.engine.begin() as connection:
+                ledger.doubt(connection, call_id)
+        _set_aside(file)
+
+    def _leave(self, file: Path, error: Exception) -> None:
+        before = self._later.get(file)
+        pause_s = min(2 * before.pause_s, LONGEST_PAUSE_S) if before else FIRST_PAUSE_S
+        self._later[file] = Later(pause_s, time.monotonic() + pause_s)
+        log.warning("spool_waits", file=file.name, error=type(error).__name__, pause_s=pause_s)
 
 
-def _plain(spooled: Spooled) -> dict[str, Any]:
-    settlement = dict(vars(spooled.settlement))
+def set_aside(folder: Path) -> int:
+    """How many files wait for a person."""
+    return sum(1 for _ in (folder / SET_ASIDE).glob("*"))
+
+
+def _set_aside(file: Path) -> None:
+    """Two workers may do so at once. Raises OSError where the disk does not allow it."""
+    folder = file.parent / SET_ASIDE
+    folder.mkdir(mode=0o700, exist_ok=True)
+    try:
+        file.rename(folder / file.name)
+    except FileNotFoundError:
+        return
+    log.error("spool_set_aside", file=file.name)
+
+
+def _plain(closure: Closure) -> dict[str, Any]:
+    settlement = dict(vars(closure.settlement))
     cost = settlement["cost_usd"]
     settlement |= {"id": str(settlement["id"]), "cost_usd": None if cost is None else str(cost)}
-    return {**vars(spooled), "vectors": dict(spooled.vectors), "settlement": settlement}
+    return {**vars(closure), "vectors": dict(closure.vectors), "settlement": settlement}
 
 
-def _read(plain: dict[str, Any]) -> Spooled:
-    settlement = plain["settlement"]
-    cost = settlement["cost_usd"]
-    settlement |= {"id": UUID(settlement["id"]), "cost_usd": None if cost is None else Decimal(cost)}
-    return Spooled(**{**plain, "settlement": ledger.Settlement(**settlement)})
+def _read(file: Path) -> Closure:
+    """What a file holds. Raises OSError, and ValueError, KeyError, TypeError or ArithmeticError for what none of
+    ours holds.
+    """
+    if file.stat().st_size > LARGEST_FILE:
+        raise ValueError("too large for a reply")
+    plain = json.loads(file.read_text(encoding="utf-8"))
+    told = plain["settlement"]
+    cost, reply = told["cost_usd"], told["reply"]
+    told |= {"id": UUID(told["id"]), "cost_usd": None if cost is None else Decimal(cost)}
+    if not isinstance(reply, Mapping | None) or (told["answered"] and not _has_words(reply)):
+        raise TypeError("no reply")
+    job_id = plain["job_id"]
+    if storable_count(plain["epoch"]) is None or not (job_id is None or storable_count(job_id, LARGEST_ID)):
+        raise TypeError("no job")
+    return Closure(**{**plain, "settlement": ledger.Settlement(**told)})
+
+
+def _has_words(reply: object) -> bool:
+    """As every reply has them that is read again."""
+    return isinstance(reply, Mapping) and all(
+        isinstance(reply.get(name), str) for name in ("text", "finish_reason")
+    )

@@ -9,9 +9,10 @@ from typing import TypeAlias
 import structlog
 from celery import Task, shared_task
 from sqlalchemy import Connection
+from sqlalchemy.exc import SQLAlchemyError
 
 from db import jobs, transitions
-from db.engine import DATABASE_AWAY
+from db.engine import is_passing
 from db.jobs import Job
 from db.stages import STAGES, Stage
 from docmill.errors import Failure, PromptError
@@ -70,9 +71,9 @@ class Handler:
         """
         try:
             return self._step(services, job_id, epoch)
-        except DATABASE_AWAY as error:
-            return Again(f"database away: {type(error).__name__}", DATABASE_BACK_S)
         except Exception as error:  # noqa: BLE001 - the boundary: told, counted, and raised again
+            if isinstance(error, SQLAlchemyError) and is_passing(error):
+                return Again(f"database away: {type(error).__name__}", DATABASE_BACK_S)
             place = where(error)
             _broke(services, self.name, job_id, epoch, place)
             raise StageBroke(place) from None

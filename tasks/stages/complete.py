@@ -14,28 +14,29 @@ from uuid import uuid4
 
 import structlog
 from sqlalchemy import Connection
+from sqlalchemy.exc import SQLAlchemyError
 
 from db import flights, ledger, model_state, transitions
 from db.budgets import Reservation
-from db.engine import DATABASE_AWAY
+from db.engine import is_passing
 from db.jobs import Job
 from db.model_state import ModelState
-from docmill import money
 from docmill.errors import Failure, Misconfigured
 from docmill.llm.cache import Hit
 from docmill.llm.client import Endpoint, Outcome, ask
 from docmill.llm.limits import Limits
 from docmill.llm.transport import NOT_SENT
-from docmill.llm.types import Request, Usage
+from docmill.llm.types import Request
 from docmill.remedies import decide
 from docmill.settings import Model
 from prompts import PromptVersion
 from tasks import remedy as remedies
 from tasks.calls import admission
+from tasks.calls.closing import Closure
 from tasks.calls.request import as_json, compose, input_hash
 from tasks.calls.reserve import reserve, short_of_money, worst_case
-from tasks.calls.settlement import cost_of, settlement_of
-from tasks.calls.spool import Spooled, settle_or_spool, spool
+from tasks.calls.settlement import settlement_of
+from tasks.calls.spool import settle_or_spool, spool
 from tasks.celery.drive import drive_to_store
 from tasks.remedy import Setback
 from tasks.services import Caller, Services
@@ -121,19 +122,19 @@ def _make(services: Services, call: Call) -> Step:
 
 def settle(services: Services, call: Call, outcome: Outcome) -> Step:
     """Stores what the call came to, and moves the job on, in one commit."""
-    cost = cost_of(call.model, outcome)
+    settlement = settlement_of(call.intent.id, call.model, outcome)
     try:
-        ending, step = _settle(services, call, outcome, cost)
+        ending, step = _settle(services, call, outcome, settlement)
     except ledger.AnsweredMeanwhile:
-        ending, step = _settle(services, call, outcome, cost)
-    _log(call, outcome, cost, ending)
+        ending, step = _settle(services, call, outcome, settlement)
+    _log(call, settlement, ending)
     return step
 
 
 def _settle(
-    services: Services, call: Call, outcome: Outcome, cost: money.Cost | None
+    services: Services, call: Call, outcome: Outcome, settlement: ledger.Settlement
 ) -> tuple[ledger.Ending, Step]:
-    settlement, failure = settlement_of(call.intent.id, outcome, cost), outcome.failure
+    failure = outcome.failure
     if failure is None or _left_to_parse(failure):
         closed = _close_and_parse(services, call, settlement)
         _calibrate(services, call, outcome)
@@ -170,8 +171,8 @@ def _calibrate(services: Services, call: Call, outcome: Outcome) -> None:
     try:
         with services.engine.begin() as connection:
             remedies.learn_tokens(connection, call.model, call.state.learned, estimated=estimated, counted=counted)
-    except DATABASE_AWAY as error:
-        log.warning("not_calibrated", error=type(error).__name__)
+    except Exception:
+        log.exception("not_calibrated", model=call.model.model)
 
 
 def _prepare(services: Services, job: Job) -> Call | Step:
@@ -278,8 +279,8 @@ def _open(services: Services, call: Call) -> Call | Step:
             opening = _open_in(connection, services, ready, budgeted=budgeted)
             if opening != "opened":
                 connection.rollback()  # and with it what was reserved
-    except DATABASE_AWAY:
-        if asked:
+    except SQLAlchemyError as error:
+        if asked and is_passing(error):
             _tell_unsent(services, call)
         raise
     except ledger.CallTaken:
@@ -297,7 +298,8 @@ def _tell_unsent(services: Services, call: Call) -> None:
     failure = Failure(kind="connection", message="the database went away before the call", code=NOT_SENT)
     outcome = Outcome(reply=None, failure=failure, status=None, latency_ms=0)
     try:
-        spool(services.spool, services.owner, Spooled.of(call.job, settlement_of(call.intent.id, outcome, None)))
+        settlement = settlement_of(call.intent.id, call.model, outcome)
+        spool(services.spool, services.owner, Closure.of(call.job, settlement))
     except OSError as error:
         log.error("spool_refused", call=str(call.intent.id), error=error.strerror)
 
@@ -369,9 +371,12 @@ def _ask(services: Services, call: Call, opened_at: float) -> Outcome:
         learned=call.state.learned,
     )
     caller = _caller(services)
-    return caller.loop.run(
-        ask(endpoint, call.request, call_id=call.intent.id, transport=caller.transport, deadline_s=left_s)
-    )
+    request = ask(endpoint, call.request, call_id=call.intent.id, transport=caller.transport, deadline_s=left_s)
+    try:
+        return caller.loop.run(request)
+    except Misconfigured as error:
+        failure = Failure(kind="bad_request", message=str(error), code=NOT_SENT)
+        return Outcome(reply=None, failure=failure, status=None, latency_ms=0)
 
 
 def _caller(services: Services) -> Caller:
@@ -383,10 +388,10 @@ def _caller(services: Services) -> Caller:
 def _store(services: Services, call: Call, outcome: Outcome) -> Step:
     """A reply was paid for, and is kept somewhere."""
 
-    def spooled() -> Spooled:
-        return Spooled.of(call.job, settlement_of(call.intent.id, outcome, cost_of(call.model, outcome)))
+    def closure() -> Closure:
+        return Closure.of(call.job, settlement_of(call.intent.id, call.model, outcome))
 
-    return settle_or_spool(services, lambda: settle(services, call, outcome), spooled)
+    return settle_or_spool(services, lambda: settle(services, call, outcome), closure)
 
 
 def _left_to_parse(failure: Failure) -> bool:
@@ -420,9 +425,8 @@ def _fail(services: Services, job: Job, failure: Failure) -> Step:
         return fail(connection, job, failure)
 
 
-def _log(call: Call, outcome: Outcome, cost: money.Cost | None, ending: str) -> None:
+def _log(call: Call, settlement: ledger.Settlement, ending: str) -> None:
     """One event a call, without a word of the document or the reply."""
-    usage = outcome.reply.usage if outcome.reply else Usage()
     log.info(
         "llm_call",
         call=str(call.intent.id),
@@ -433,11 +437,11 @@ def _log(call: Call, outcome: Outcome, cost: money.Cost | None, ending: str) -> 
         purpose=call.job.purpose,
         attempt=call.job.attempt,
         state=ending,
-        failure=outcome.failure.kind if outcome.failure else None,
-        input_tokens=usage.input_tokens,
-        cached_tokens=usage.cached_tokens,
-        output_tokens=usage.output_tokens,
-        latency_ms=outcome.latency_ms,
-        cost_usd=str(cost.usd) if cost and cost.usd is not None else None,
+        failure=settlement.failure_kind,
+        input_tokens=settlement.input_tokens,
+        cached_tokens=settlement.cached_tokens,
+        output_tokens=settlement.output_tokens,
+        latency_ms=settlement.latency_ms,
+        cost_usd=None if settlement.cost_usd is None else str(settlement.cost_usd),
         cache_layer=None,
     )

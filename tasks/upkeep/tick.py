@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 
 import structlog
 from sqlalchemy import Connection
+from sqlalchemy.exc import SQLAlchemyError
 
 from db import budgets, costs, dispatch, fleet
-from db.engine import DATABASE_AWAY
+from db.engine import is_away
 from db.jobs import Drive
-from tasks.calls.spool import drain
+from tasks.calls.spool import Drain
 from tasks.celery.drive import publish_all
 from tasks.services import Services
 from tasks.upkeep.alerts import Alarm
@@ -61,6 +62,7 @@ class Upkeep:
         self._meet_at = self.clock()
         # Those who were here before know better whether the database was away, and go first.
         self._sweep_at = self.clock() + AFTER_FAILURE_S
+        self._spool = Drain(services=self.services)
         self._alarm = Alarm(services=self.services)
         self._librarian = Librarian(services=self.services)
 
@@ -77,7 +79,9 @@ class Upkeep:
             if sweeps:
                 self._keep_accounts()
                 self._librarian.look_after_collections()
-        except DATABASE_AWAY as error:
+        except SQLAlchemyError as error:
+            if not is_away(error):
+                raise
             log.warning("database_away", error=type(error).__name__)
             self._was_away = True
             return AFTER_FAILURE_S
@@ -87,9 +91,7 @@ class Upkeep:
 
     def _drain(self) -> bool:
         """Whether the broker took what follows from the spooled replies; each is told once it is committed."""
-        services = self.services
-        drained = drain(services.spool, services.engine, message_s=services.message_s)
-        return all(publish_all(services, [drive]) for drive in drained)
+        return all(publish_all(self.services, [drive]) for drive in self._spool.drives())
 
     def _replace_messages(self) -> bool:
         """Drives again what was under way in a broker that has started anew; whether it took that.

@@ -7,7 +7,7 @@ from sqlalchemy import Engine, text
 from sqlalchemy.exc import DataError, IntegrityError, OperationalError
 
 import db.engine
-from db.engine import DATABASE_AWAY, make_engine
+from db.engine import is_away, make_engine
 from db.statements import Statement
 from tests.hearing import hear
 from workers.stack.servers import EmbeddedServers
@@ -81,7 +81,7 @@ def test_a_server_that_goes_away_is_away_and_the_next_one_is_served(engine: Engi
         with pytest.raises(OperationalError) as caught:
             pid.one(connection, {})
         assert connection.invalidated
-    assert isinstance(caught.value, DATABASE_AWAY)
+    assert is_away(caught.value)
     assert caught.value.connection_invalidated
     with engine.connect() as connection:
         assert pid.one(connection, {}).pid != ours

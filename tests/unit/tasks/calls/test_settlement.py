@@ -12,7 +12,7 @@ from docmill.llm.client import Endpoint, Outcome, ask
 from docmill.llm.transport import Response
 from docmill.llm.types import Message, Request
 from docmill.settings import Model
-from tasks.calls.settlement import cost_of, settlement_of
+from tasks.calls.settlement import settlement_of
 
 CALL = UUID(int=7)
 REQUEST = Request(model="gpt-4o-mini", messages=(Message(role="user", content="U"),), max_output_tokens=64)
@@ -48,7 +48,7 @@ def answer(usage: object, finish: str = "stop") -> dict[str, Any]:
 
 def test_a_reply_is_kept_with_what_made_no_sense_in_it() -> None:
     outcome = outcome_of(answer({"prompt_tokens": 10**400, "completion_tokens": 20}))
-    kept = settlement_of(CALL, outcome, cost_of(model(), outcome))
+    kept = settlement_of(CALL, model(), outcome)
     assert kept.reply == {
         "text": '{"total": 1}',
         "finish_reason": "stop",
@@ -61,12 +61,12 @@ def test_a_reply_is_kept_with_what_made_no_sense_in_it() -> None:
 
 def test_a_reply_whose_figures_make_sense_has_no_more_than_its_text_and_end() -> None:
     outcome = outcome_of(answer({"prompt_tokens": 1000, "completion_tokens": 100}))
-    kept = settlement_of(CALL, outcome, cost_of(model(), outcome))
+    kept = settlement_of(CALL, model(), outcome)
     assert kept.reply == {"text": '{"total": 1}', "finish_reason": "stop"}
     assert kept.cost_usd == Decimal("0.00021")
 
 
 def test_an_answer_that_was_cut_is_paid_for_though_nobody_can_say_how_much() -> None:
     outcome = outcome_of(answer({"prompt_tokens": -1, "completion_tokens": "many"}, finish="length"))
-    kept = settlement_of(CALL, outcome, cost_of(model(), outcome))
+    kept = settlement_of(CALL, model(), outcome)
     assert (kept.failure_kind, kept.answered, kept.cost_usd) == ("truncated", True, None)

@@ -16,7 +16,8 @@ from db.ledger import Settlement
 from docmill.settings import Settings
 from prompts import Registry
 from tasks.calls import spool
-from tasks.calls.spool import Spooled, settle_or_spool
+from tasks.calls.closing import Closure
+from tasks.calls.spool import settle_or_spool
 from tasks.services import Services
 from tasks.stages.step import Onward, Stop
 
@@ -36,13 +37,13 @@ def services(folder: Path) -> Services:
     )
 
 
-def spooled() -> Spooled:
+def spooled() -> Closure:
     settlement = Settlement(
         id=uuid4(), answered=True, reply={"text": "{}", "finish_reason": "stop"}, model_echoed="m", request_id=None,
         input_tokens=1, cached_tokens=0, output_tokens=1, reasoning_tokens=0, cost_usd=Decimal("0.1"),
         price_source="test", failure_kind=None, http_status=200, possibly_billed=False, latency_ms=1,
     )  # fmt: skip
-    return Spooled(job_id=1, epoch=1, settlement=settlement)
+    return Closure(job_id=1, epoch=1, settlement=settlement)
 
 
 class Database:

@@ -1,0 +1,134 @@
+"""Closing a call that was made: as it should be, or else with what can be kept of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import structlog
+from sqlalchemy import Connection, Engine
+
+from db import embeddings, jobs, ledger, transitions
+from db.engine import is_passing
+from db.jobs import Drive, Job
+from db.ledger import Settlement
+from db.stages import Stage
+from docmill.errors import Failure
+from docmill.logs import where
+
+__all__ = ["Closure", "close", "close_with_what_can_be_kept"]
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Closure:
+    """What closes a call: its settlement, and the drive that it belongs to."""
+
+    job_id: int | None
+    """None for a question's call, which belongs to none."""
+    epoch: int
+    settlement: Settlement
+    embedding_model: str | None = None
+    """Of an embedding call; its vectors by the hex digests of their texts."""
+    vectors: Mapping[str, Sequence[float]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, job: Job, settlement: Settlement) -> Closure:
+        return cls(job_id=job.id, epoch=job.epoch, settlement=settlement)
+
+    @property
+    def stage(self) -> Stage:
+        return "complete" if self.embedding_model is None else "embed"
+
+
+def close(engine: Engine, closure: Closure, *, message_s: float) -> Drive | None:
+    """Closes the call and moves its job on, in one commit; what it gives is still to be published.
+
+    A call that is closed already stays as it was.
+    """
+    try:
+        return _close(engine, closure, message_s)
+    except ledger.AnsweredMeanwhile:
+        return _close(engine, closure, message_s)
+
+
+def _close(engine: Engine, closure: Closure, message_s: float) -> Drive | None:
+    with engine.begin() as connection:
+        if closure.embedding_model is not None:
+            vectors = {bytes.fromhex(digest): vector for digest, vector in closure.vectors.items()}
+            embeddings.keep(connection, closure.embedding_model, vectors)
+            embeddings.release(connection, closure.settlement.id)
+        ledger.close_call(connection, closure.settlement)
+        return _move_on(connection, closure, message_s)
+
+
+def _move_on(connection: Connection, closure: Closure, message_s: float) -> Drive | None:
+    """The job that still waits for the reply goes to parse; where there was no answer, the call is made again.
+
+    An index job goes on with the texts that have no vector yet.
+    """
+    answered: Stage = "parse" if closure.stage == "complete" else "embed"
+    if closure.job_id is None:
+        return None
+    move = transitions.Move(
+        id=closure.job_id,
+        epoch=closure.epoch,
+        stage=closure.stage,
+        to=answered if closure.settlement.answered else closure.stage,
+        cause="spooled",
+    )
+    return transitions.start_drive(connection, move, message_s=message_s)
+
+
+def close_with_what_can_be_kept(
+    engine: Engine, closure: Closure, error: Exception, *, message_s: float
+) -> Drive | None:
+    """Closes a call whose settling broke over ``error``; each step stands alone, so that none takes another along.
+
+    An answer that is stored goes on to parse; without one the job ends, and says why. Raises what passes.
+    """
+    place = where(error)
+    log.error("call_not_settled", call=str(closure.settlement.id), job=closure.job_id, where=place)
+    stored = _close_somehow(engine, closure)
+    if stored and closure.settlement.answered and closure.stage == "complete":
+        try:
+            with engine.begin() as connection:
+                return _move_on(connection, closure, message_s)
+        except Exception as second:
+            _raise_passing(second)
+            log.exception("job_not_moved", job=closure.job_id)
+    _end(engine, closure, place)
+    return None
+
+
+def _close_somehow(engine: Engine, closure: Closure) -> bool:
+    """Whether the reply is stored. What is in the ledger at last has the figures at least."""
+    bare = replace(closure.settlement, answered=False, reply=None, model_echoed=None, request_id=None)
+    bare = replace(bare, possibly_billed=True, failure_kind=bare.failure_kind or "internal")
+    for settlement in (closure.settlement, bare):
+        try:
+            with engine.begin() as connection:
+                embeddings.release(connection, settlement.id)
+                ledger.close_call(connection, settlement)
+        except Exception as error:
+            _raise_passing(error)
+            log.exception("call_not_closed", call=str(settlement.id))
+        else:
+            return settlement is closure.settlement
+    return False  # its lease runs out, and the ledger says then that it is in doubt
+
+
+def _end(engine: Engine, closure: Closure, place: str) -> None:
+    if closure.job_id is None:
+        return
+    message = f"what came of its call could not be stored ({place}): see the log, then `docmill retry`"
+    with engine.begin() as connection:
+        job = jobs.load(connection, closure.job_id, closure.epoch, closure.stage)
+        if job is not None:
+            transitions.end(connection, job, "failed", failure=Failure(kind="internal", message=message))
+
+
+def _raise_passing(error: Exception) -> None:
+    if is_passing(error):
+        raise error
