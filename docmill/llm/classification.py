@@ -18,7 +18,7 @@ from docmill.llm.wire.envelopes import Complaint, complaint_in, unwrap
 from docmill.llm.wire.repairs import repair_for
 from docmill.llm.wire.replies import failure_in, found_in, is_no_reply
 from docmill.llm.wire.rows import answer_in_row
-from docmill.llm.wire.shapes import label, mappings, whole
+from docmill.llm.wire.shapes import label, mappings, text, whole
 from docmill.storable import storable_text
 
 __all__ = ["classify"]
@@ -97,6 +97,8 @@ class Case:
     @property
     def is_challenged(self) -> bool:
         """Whether a proxy, and not the provider, refused the request: its page is no verdict on the key."""
+        if self.status == 401:
+            return self.complaint.is_page and not self.says(_AUTHORISATION)
         return self.status == 403 and (self.complaint.is_page or self.says(_CHALLENGE))
 
     @property
@@ -149,9 +151,12 @@ LONGEST_MESSAGE = 500
 
 
 _OUTPUT_LIMIT = re.compile(
-    r"could not finish the message|(?:max_(?:completion_|output_)?tokens|output (?:token )?limit|output length)"
-    r"(?: or model output limit)? (?:was|were|is|has been) (?:reached|hit)"
-    r"|(?:reached|hit) (?:the |its )?(?:max(?:imum)? )?(?:output|completion) (?:token |length )?limit",
+    r"could not finish the message"
+    r"|max(?:imum)?[_ ](?:(?:completion|output|new)[_ ])?tokens?(?: limit)?(?: or model output limit)?"
+    r" (?:(?:was|were|is|has been|have been) )?(?:reached|hit|exhausted)"
+    r"|output (?:token |length )?limit (?:(?:was|is|has been) )?(?:reached|hit|exhausted|exceeded)"
+    r"|(?:reached|hit|exceeded) (?:the |its )?(?:max(?:imum)? )?(?:output|completion) (?:tokens? |length )?limit"
+    r"|(?:output|completion|response|answer|generation) (?:was|is|has been) (?:truncated|cut off)",
     re.IGNORECASE,
 )
 OUTPUT_LIMIT_CODES = frozenset({"max_output_tokens_reached", "output_limit_reached", "max_tokens_reached"})
@@ -159,7 +164,11 @@ OUTPUT_LIMIT_CODES = frozenset({"max_output_tokens_reached", "output_limit_reach
 
 def _is_truncated(case: Case) -> bool:
     """Some count an answer that was cut off as an error of the request (OpenAI's reasoning models)."""
-    return bool(case.codes & OUTPUT_LIMIT_CODES) or case.says(_OUTPUT_LIMIT)
+    generated = text(case.complaint.fields.get("failed_generation"))[:LONGEST_MESSAGE]
+    if case.codes & OUTPUT_LIMIT_CODES or case.says(_OUTPUT_LIMIT):
+        return True
+    # Groq says it in the place of what the model wrote.
+    return "json_validate_failed" in case.codes and bool(_OUTPUT_LIMIT.search(generated))
 
 
 def _is_overflow(case: Case) -> bool:
@@ -295,6 +304,7 @@ _CHALLENGE = re.compile(
     r"|enable javascript and cookies|web application firewall|unusual traffic|incapsula|akamai",
     re.IGNORECASE,
 )
+_AUTHORISATION = re.compile(r"authori[sz]|authenticat|api[ _-]?key", re.IGNORECASE)
 _AUTH = re.compile(
     r"user location is not supported|(?:incorrect|invalid) api[ _]key"
     r"|api key (?:not valid|expired|is invalid)",

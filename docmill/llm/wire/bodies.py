@@ -73,13 +73,17 @@ def _from_text(body: str) -> object:
     if isinstance(value, list):
         return _from_list(value)
     lines = _lines(body)
-    values, whole = _values("\n".join(lines.data))
-    if not whole:
-        values = mappings([decoded(line) for line in lines.data]) or values
+    values, rest = _values("\n".join(lines.data))
+    damaged = False
+    if rest:
+        by_line = [_values(line) for line in lines.data]
+        values = [value for found, _ in by_line for value in found] or values
+        # A value that begins and does not end is a piece that was lost; what else stands there was never one.
+        damaged = any(rest.startswith("{") for _, rest in by_line)
     if not values:
         return body
-    damaged = not whole and any(line.startswith("{") and decoded(line) is None for line in lines.data)
-    return merged(values, "damaged" if damaged else "told" if lines.ended else "open")
+    whole = merged(values, "damaged" if damaged else "told" if lines.ended else "open")
+    return {**whole, "error": lines.error} if lines.error and not whole.get("error") else whole
 
 
 def _from_list(value: list[Any]) -> object:
@@ -99,32 +103,38 @@ class Lines:
     data: list[str]
     ended: bool
     """Whether the stream says that it has ended."""
+    error: object
+    """The data of an event that is called ``error``; None where there is none."""
 
 
 def _lines(body: str) -> Lines:
-    data, ended = [], False
+    data, ended, event, error = [], False, "", None
     for line in map(str.strip, _LINE_END.split(body.removeprefix("\ufeff"))):
         if line.startswith(FIELDS):
+            event = line.removeprefix("event:").strip() if line.startswith("event:") else event
             continue
         told = line.removeprefix("data:").strip()
         ended = ended or told in END_MARKS
         if told and told not in END_MARKS:
             data.append(told)
-    return Lines(data=data, ended=ended)
+            error = error or (event == "error" and (decoded(told) or {"message": told})) or None
+        elif not told:
+            event = ""
+    return Lines(data=data, ended=ended, error=error)
 
 
-def _values(written: str) -> tuple[list[Mapping[str, Any]], bool]:
-    """The JSON objects that a text begins with, one after another, and whether nothing else stands in it."""
+def _values(written: str) -> tuple[list[Mapping[str, Any]], str]:
+    """The JSON objects that a text begins with, one after another, and what follows them and is none."""
     values: list[Mapping[str, Any]] = []
     place = 0
     while place < len(written):
         try:
-            value, place = _DECODER.raw_decode(written, place)
+            value, end = _DECODER.raw_decode(written, place)
         except (ValueError, RecursionError):
-            return values, False
+            return values, written[place:]
         if not isinstance(value, dict):
-            return values, False
+            return values, written[place:]
         values.append(value)
-        space = _SPACE.match(written, place)
-        place = space.end() if space else place
-    return values, True
+        space = _SPACE.match(written, end)
+        place = space.end() if space else end
+    return values, ""

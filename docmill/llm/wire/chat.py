@@ -13,7 +13,7 @@ from typing import Any, Literal
 from docmill.llm.types import FinishReason, Request
 from docmill.llm.wire.addresses import joined
 from docmill.llm.wire.answers import Draft
-from docmill.llm.wire.messages import Said, said_in, said_of
+from docmill.llm.wire.messages import Said, combined, said_in, said_of
 from docmill.llm.wire.repairs import json_allowed, native_schema, with_repairs
 from docmill.llm.wire.schemas import closed
 from docmill.llm.wire.shapes import at, label, listed, mapping, text
@@ -137,7 +137,12 @@ def _said(choice: Mapping[str, Any]) -> Said:
     message = choice.get("message") or choice.get("delta")
     if isinstance(message, dict):
         return said_in(message)
-    return said_of(message or choice.get("text"))
+    # Completions of old have a text, MiniMax's a list of messages, and some the content without a message.
+    content = message or choice.get("text") or choice.get("content")
+    if content:
+        return said_of(content)
+    told = listed(choice.get("messages"))
+    return combined(said_in({**each, "content": each.get("content") or each.get("text")}) for each in told)
 
 
 def _first_that_says(said: Sequence[Said]) -> int:
@@ -158,4 +163,5 @@ def _is_filtered(holder: Mapping[str, Any]) -> bool:
     """Whether one of Azure's filters says that it withheld the question or the answer."""
     told = [mapping(each.get("content_filter_results")) for key in FILTERS for each in listed(holder.get(key))]
     told += [mapping(holder.get(key)) for key in FILTERS]
-    return any(mapping(verdict).get("filtered") is True for results in told for verdict in results.values())
+    verdicts = (verdict for results in told for each in results.values() for verdict in listed(each))
+    return any(verdict.get("filtered") is True for verdict in verdicts)

@@ -14,7 +14,7 @@ from docmill.llm.wire.answers import Draft
 from docmill.llm.wire.bodies import decoded
 from docmill.llm.wire.chat import read_chat
 from docmill.llm.wire.messages import Said, arguments, said_in
-from docmill.llm.wire.shapes import first, listed, mapping, sequence
+from docmill.llm.wire.shapes import first, listed, mapping
 from docmill.llm.wire.usage import INPUT, OUTPUT, TOTAL
 
 __all__ = ["inner_body", "read_message", "read_output", "read_single"]
@@ -33,7 +33,7 @@ ENDS = (
 )
 TEXTS = (
     *("generated_text", "outputText", "output_text", "completion", "generation", "response", "reply", "answer"),
-    *("text", "content", "result"),
+    *("text", "content", "result", "output"),
 )
 SIGNS = (
     *ENDS,
@@ -62,33 +62,31 @@ def read_message(body: Mapping[str, Any]) -> Draft | None:
 
 
 def read_output(body: Mapping[str, Any]) -> Draft | None:
-    """Reads what stands under ``output``: a message (Bedrock), choices or text (DashScope), texts (Replicate)."""
-    output = body.get("output")
-    if isinstance(output, dict):
-        if isinstance(output.get("message"), dict):
-            return _draft(said_in(output["message"]), body)
-        chat = read_chat(output)
-        if chat is not None:
-            return replace(chat, id=body.get("request_id"), may_overflow=False)
-        told = output.get("text")
-        return _draft(Said(content=told), {**body, **output}) if isinstance(told, str) else None
-    texts = [output] if isinstance(output, str) else sequence(output)
-    if not texts or not all(isinstance(each, str) for each in texts):
-        return None
-    draft = _draft(Said(content="".join(texts)), body)
-    return replace(draft, words=(body.get("status"),)) if "status" in body else draft
+    """Reads what stands under ``output``: a message (Bedrock), choices or a text (DashScope)."""
+    output = mapping(body.get("output"))
+    if isinstance(output.get("message"), dict):
+        return _draft(said_in(output["message"]), body)
+    chat = read_chat(output)
+    if chat is not None:
+        return replace(chat, id=body.get("request_id"), may_overflow=False)
+    told = output.get("text")
+    return _draft(Said(content=told), {**body, **output}) if isinstance(told, str) else None
 
 
 def read_single(body: Mapping[str, Any]) -> Draft | None:
     """Reads one text beside its figures; None where nothing but the text would say that a model wrote it."""
     holder = {**body, **next((found[0] for name in LISTS if (found := listed(body.get(name)))), {})}
-    told = first(holder, TEXTS)
+    name = next((name for name in TEXTS if holder.get(name) is not None), "")
+    told = holder.get(name)
     is_answer = isinstance(told, str) and isinstance(decoded(told), dict | list)
     if not is_answer and not any(first(holder, (sign,)) is not None for sign in SIGNS):
         return None
-    content = told if isinstance(told, str) else arguments(told) if _is_bare(told) else ""
+    content = told if isinstance(told, str | list) else arguments(told) if _is_bare(told) else ""
     said = said_in({**holder, "content": content})
-    return None if said == Said() and not isinstance(told, str) else _draft(said, holder)
+    if said == Said() and not isinstance(told, str):
+        return None
+    # Replicate's end is the status of what it ran.
+    return _draft(said, {"finish_reason": body.get("status"), **holder} if name == "output" else holder)
 
 
 def _is_bare(told: object) -> bool:

@@ -74,6 +74,9 @@ def read_gemini(body: Mapping[str, Any]) -> Draft | None:
     said = said_of(candidate.get("content"))
     word = candidate.get("finishReason")
     is_empty = said == Said() and finish_of(word) == "stop"
+    rated = [candidate.get("safetyRatings"), at(body, "promptFeedback.safetyRatings")]
+    if is_empty and any(rating.get("blocked") is True for ratings in rated for rating in listed(ratings)):
+        blocked = "SAFETY"
     return Draft(
         said=said,
         words=(blocked or word,),

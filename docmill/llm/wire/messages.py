@@ -13,7 +13,7 @@ from typing import Any
 from docmill.llm.wire.shapes import at, first, listed, mapping, sequence, text
 from docmill.storable import MOST_DEPTH, deeper_than, dump_json
 
-__all__ = ["Said", "arguments", "joined", "said_in", "said_of"]
+__all__ = ["Said", "arguments", "combined", "said_in", "said_of"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,10 +90,10 @@ def said_of(content: object) -> Said:
     items = sequence(mapping(content).get("parts", content))
     if items and all(isinstance(item, dict) and "type" not in item and not _is_part(item) for item in items):
         return Said(content=arguments(content))
-    return joined(_part(item) if isinstance(item, dict) else Said(content=text(item)) for item in items)
+    return combined(_part(item) if isinstance(item, dict) else Said(content=text(item)) for item in items)
 
 
-def joined(all_said: Iterable[Said]) -> Said:
+def combined(all_said: Iterable[Said]) -> Said:
     """Puts the parts of a message together."""
     parts = list(all_said)
     return Said(

@@ -6,7 +6,7 @@ the status least of all.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -47,9 +47,9 @@ READERS: tuple[Reader, ...] = (
     read_ollama,
     read_output,
     read_message,
-    read_single,
 )
 DEEPEST_WRAPPING = 3
+GUARDRAIL = "amazon-bedrock-guardrailAction"
 
 KINDS: Mapping[FinishReason, tuple[FailureKind, str]] = {
     "length": ("truncated", "the answer reached the output limit and was cut off"),
@@ -89,15 +89,30 @@ def read_reply(*, provider: str, status: int, headers: Mapping[str, str], body: 
 
 def found_in(body: object) -> Found | None:
     """Finds the reply in an opened body, or in what the body wraps; None where it is no model's reply."""
-    told: Mapping[str, Any] | None = mapping(body)
-    for _ in range(DEEPEST_WRAPPING):
-        if not told:
-            break
+    levels = list(_levels(body))
+    for told in levels:
         draft = next((draft for read in READERS if (draft := read(told)) is not None), None)
         if draft is not None:
-            return Found(draft=draft, body=told)
-        told = inner_body(told)
-    return None
+            return Found(draft=_guarded(draft, told), body=told)
+    # A text of which nothing but its neighbours says that a model wrote it: the innermost has the nearest ones.
+    singles = ((told, read_single(told)) for told in reversed(levels))
+    return next(
+        (Found(draft=_guarded(draft, told), body=told) for told, draft in singles if draft is not None), None
+    )
+
+
+def _levels(body: object) -> Iterator[Mapping[str, Any]]:
+    """The body, and what it wraps."""
+    told: Mapping[str, Any] | None = mapping(body)
+    for _ in range(DEEPEST_WRAPPING):
+        if told:
+            yield told
+            told = inner_body(told)
+
+
+def _guarded(draft: Draft, body: Mapping[str, Any]) -> Draft:
+    """The draft, withheld where Bedrock says beside it that a guardrail put its own words there."""
+    return replace(draft, finish="content_filter") if body.get(GUARDRAIL) == "INTERVENED" else draft
 
 
 def failure_in(found: Found, *, provider: str, status: int) -> Failure | None:

@@ -9,7 +9,7 @@ from typing import Any
 from docmill.llm.types import FinishReason
 from docmill.llm.wire.answers import Draft
 from docmill.llm.wire.finish import finish_of
-from docmill.llm.wire.messages import Said, arguments, joined, said_of
+from docmill.llm.wire.messages import Said, arguments, combined, said_of
 from docmill.llm.wire.shapes import at, mappings, text
 from docmill.llm.wire.streams import UNFINISHED
 
@@ -23,7 +23,7 @@ def read_responses(body: Mapping[str, Any]) -> Draft | None:
     items = mappings(body.get("output"))
     if body.get("object") != "response" and not any(text(item.get("type")) in ITEMS for item in items):
         return None
-    said = joined(map(_item, items))
+    said = combined(map(_item, items))
     if said == Said():
         said = said_of(body.get("output_text"))
     word, finish = _ended(text(body.get("status")), at(body, "incomplete_details.reason"))
@@ -45,7 +45,7 @@ def _item(item: Mapping[str, Any]) -> Said:
         case "function_call" | "custom_tool_call" | "tool_call":
             return Said(calls=tuple(filter(None, [arguments(item.get("arguments") or item.get("input"))])))
         case "reasoning":
-            thought = joined(said_of(item.get(name)) for name in ("summary", "content"))
+            thought = combined(said_of(item.get(name)) for name in ("summary", "content"))
             return Said(thoughts=thought.thoughts + thought.content)
         case "output_text" | "refusal":
             return said_of([item])

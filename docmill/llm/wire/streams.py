@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, TypeAlias
 
-from docmill.llm.wire.messages import arguments, joined, said_in
+from docmill.llm.wire.messages import arguments, combined, said_in
 from docmill.llm.wire.shapes import at, first, label, mapping, mappings, text
 
 __all__ = ["UNFINISHED", "Ending", "is_event", "merged"]
@@ -117,7 +117,7 @@ def _is_whole(message: object) -> bool:
 
 def _chat_message(choices: Sequence[Event]) -> dict[str, Any]:
     deltas = [mapping(choice.get("delta")) or mapping(choice.get("message")) for choice in choices]
-    said = joined(said_in({**delta, "tool_calls": None, "function_call": None}) for delta in deltas)
+    said = combined(said_in({**delta, "tool_calls": None, "function_call": None}) for delta in deltas)
     called = _joined(_piece(at(delta, "function_call.arguments")) for delta in deltas)
     calls = _calls([call for delta in deltas for call in mappings(delta.get("tool_calls"))])
     return {

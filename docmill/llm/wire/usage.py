@@ -149,7 +149,7 @@ def _counted(told: Mapping[str, Any], provider: str) -> Counted:
     given = _outputs(figures, beside=_reasons_beside(told, provider))
     usage, mismatch = _held_against_total(figures, asked, given)
     senseless = [f"{name} makes no sense: unknown" for name in _senseless(told, figures)]
-    return Counted(usage=usage, warnings=(*senseless, *mismatch))
+    return Counted(usage=usage, warnings=(*senseless, *_beside_by_need(figures, told, provider), *mismatch))
 
 
 def _figure(told: Mapping[str, Any], paths: Sequence[str], most: int | None = None) -> int | None:
@@ -186,6 +186,15 @@ def _reasons_beside(told: Mapping[str, Any], provider: str) -> bool:
     return provider in REASON_BESIDE_PROVIDERS or any(name in told for name in REASONING_BESIDE)
 
 
+def _beside_by_need(figures: Figures, told: Mapping[str, Any], provider: str) -> Iterator[str]:
+    """What says that a part is larger than its whole, in a shape that counts it within."""
+    if figures.input is not None and figures.input < figures.from_cache and not _cached_beside(told):
+        yield "more tokens are cached than the input has: they are taken to be counted beside it"
+    reasoning = figures.reasoning or 0
+    if figures.output is not None and figures.output < reasoning and not _reasons_beside(told, provider):
+        yield "more tokens are reasoning than the output has: they are taken to be counted beside it"
+
+
 def _inputs(figures: Figures, *, beside: bool) -> list[int]:
     """What the input may be, the likeliest first; none where nobody knows."""
     if figures.input is None:
@@ -210,7 +219,13 @@ def _held_against_total(
 ) -> tuple[Usage, tuple[str, ...]]:
     """The usage for which the total is right; a difference that no figure explains is thoughts nobody counted."""
     total = figures.total
-    fits = [(one, other) for one, other in product(asked, given) if total in (None, one + other)]
+    fits = [(one, other) for one, other in product(asked, given) if total is None or total == one + other]
+    # Some totals count what is fresh, or what is seen, alone.
+    fits += [
+        (one, other)
+        for one, other in product(asked, given)
+        if total in (one + other - figures.from_cache, one + other - (figures.reasoning or 0))
+    ]
     if fits:
         return _usage(figures, *fits[0]), ()
     known_input, known_output = next(iter(asked), None), next(iter(given), None)
@@ -233,13 +248,16 @@ def _with_untold_output(figures: Figures, known_input: int, output: int) -> tupl
 def _contradicted(
     figures: Figures, known_input: int | None, known_output: int | None
 ) -> tuple[Usage, tuple[str, ...]]:
-    """A total below its parts counts for nothing, unless a part is larger than its whole as well."""
-    warnings = ("the total is less than its parts: it is not counted on",)
-    if figures.input is not None and figures.input < figures.from_cache:
-        known_input, warnings = None, ("more tokens are cached than the input has: the input is unknown",)
-    if figures.output is not None and figures.output < (figures.reasoning or 0):
-        known_output, warnings = None, ("more tokens are reasoning than the output has: the output is unknown",)
-    return _usage(figures, known_input, known_output), warnings
+    """A total below its parts denies each that alone is more, and each that makes sense only as a sum."""
+    total = figures.total or 0
+    denies_input = known_input is not None and (known_input > total or (figures.input or 0) < figures.from_cache)
+    denies_output = known_output is not None and (
+        known_output > total or (figures.output or 0) < (figures.reasoning or 0)
+    )
+    warnings = ("the total is less than its parts: what it denies is unknown",)
+    return _usage(
+        figures, None if denies_input else known_input, None if denies_output else known_output
+    ), warnings
 
 
 def _usage(figures: Figures, known_input: int | None, known_output: int | None) -> Usage:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from docmill.errors import Failure
-from docmill.llm import classify
+from docmill.llm import classify, read_reply
 
 REAL_ERRORS = Path(__file__).parents[4] / "shared" / "data" / "provider_errors.json"
 
@@ -381,12 +383,74 @@ def test_no_response_whatever_it_holds_raises(status: int, headers: dict[str, st
         assert failure is not None
 
 
-def test_a_hostile_text_takes_no_time() -> None:
-    for text in (
-        "a " * 200_000,
-        "[" * 100_000,
-        "{" * 100_000,
-        "1m" * 100_000,
-        "maximum context length is " * 20_000,
-    ):
-        assert classified(400, text).kind in ("bad_request", "context_overflow")
+def chat(content: object, **message: object) -> dict[str, Any]:
+    return {"choices": [{"message": {"content": content, **message}, "finish_reason": "stop"}]}
+
+
+HOSTILE: dict[str, Callable[[int], object]] = {
+    "words": lambda size: "a " * size,
+    "brackets": lambda size: "[" * size,
+    "braces": lambda size: "{" * size,
+    "objects": lambda size: '{"a":' * size,
+    "durations": lambda size: "1m" * size,
+    "overflow": lambda size: "maximum context length is " * size,
+    "stars": lambda size: {"error": {"message": "*" * size}},
+    "models": lambda size: {"error": {"message": "model " * size}},
+    "titles": lambda size: "<html>" + "<title" * size,
+    "spaces": lambda size: " " * size + "x",
+    "broken events": lambda size: "data: {\n" * size,
+    "nested events": lambda size: 'data: {"a":\n' * size,
+    "events": lambda size: 'data: {"choices":[{"delta":{"content":"a"}}]}\n\n' * (size // 10),
+    "objects in a row": lambda size: '{"choices":[{"delta":{"content":"a"}}]}' * (size // 10),
+    "strings": lambda size: json.dumps(json.dumps("[" * size)),
+    "digits": lambda size: '{"usage":{"prompt_tokens":' + "9" * size + '},"choices":[]}',
+    "content of brackets": lambda size: chat("[" * size),
+    "content of surrogates": lambda size: chat("\ud800" * size),
+    "content of NUL": lambda size: chat("\0" * size + "x" + "\0" * size),
+    "a fence": lambda size: chat("", reasoning="```" + " " * size),
+    "ends of thoughts": lambda size: chat("", reasoning="</think>" * size),
+    "calls": lambda size: chat(None, tool_calls=[{"function": {"arguments": "{"}}] * (size // 10)),
+    "details": lambda size: {"error": {"details": [{"loc": ["a"], "msg": "x"}] * (size // 10)}},
+    "finish": lambda size: {"choices": [{"message": {"content": "a"}, "finish_reason": "max_" * size}]},
+}
+
+
+def cpu_s(body: object, size: int) -> float:
+    began = time.process_time()
+    for status in (200, 400):
+        headers = {"retry-after": "9" * size, "date": "x" * size}
+        classify(provider="any", status=status, headers=headers, body=body)
+        read_reply(provider="any", status=status, headers=headers, body=body)
+    return time.process_time() - began
+
+
+@pytest.mark.parametrize("make", HOSTILE.values(), ids=HOSTILE.keys())
+def test_a_hostile_body_takes_time_that_grows_with_it_alone(make: Callable[[int], object]) -> None:
+    size = 25_000
+    one, four = (cpu_s(make(each), each) for each in (size, 4 * size))
+    # Four times the body takes four times as long, and with a pattern that looks at pairs sixteen times.
+    assert four < max(10 * one, 1.0)
+
+
+@pytest.mark.parametrize("depth", [90, 110, 300, 900, 5000])
+def test_nesting_of_any_depth_is_read_or_left(depth: int) -> None:
+    value: object = 1
+    objects: object = {"a": 1}
+    for _ in range(depth):
+        value, objects = [value], {"error": objects}
+    bodies: tuple[object, ...] = (
+        value,
+        objects,
+        chat(value),
+        chat(objects),
+        chat(None, tool_calls=[{"function": {"arguments": objects}}]),
+        chat("", reasoning=value, thinking=objects),
+        {"error": {"details": [{"loc": [value]}], "metadata": {"headers": {"a": value}, "raw": objects}}},
+        {"detail": objects},
+        {"usage": objects, "choices": value},
+    )
+    for body in bodies:
+        for status in (200, 400):
+            classify(provider="any", status=status, headers={}, body=body)
+            reply = read_reply(provider="any", status=status, headers={}, body=body)
+            assert len(reply.text) < 10 * 100

@@ -86,6 +86,11 @@ ERRORS: tuple[tuple[Any, str], ...] = (
         {"id": "", "choices": [], "prompt_filter_results": [{"content_filter_results": {"hate": {"filtered": True}}}]},
         "content_filtered",
     ),
+    (
+        {"choices": [], "prompt_filter_results": [{"content_filter_results": {"lists": [{"filtered": True}]}}]},
+        "content_filtered",
+    ),
+    ({"candidates": [{"finishReason": "STOP", "safetyRatings": [{"blocked": True}]}]}, "content_filtered"),
     ({"choices": [], "prompt_annotations": [{"content_filter_results": {"x": {"filtered": True}}}]}, "content_filtered"),
     (
         {
@@ -206,6 +211,8 @@ def test_what_is_good_and_no_models_reply_stays_good(body: Any) -> None:
         (403, {"error": {"message": "You do not have access"}}, "auth"),
         (403, "", "auth"),
         (401, "<html><head><title>401 Authorization Required</title></head></html>", "auth"),
+        (401, "<html><head><title>Sign in to the guest network</title></head></html>", "server_error"),
+        (401, "", "auth"),
         (403, {"message": "API rate limit exceeded for user"}, "rate_limited"),
         (429, "<html><title>429 Too Many Requests</title></html>", "rate_limited"),
         (503, "<html><title>Service Unavailable</title></html>", "overloaded"),
@@ -217,6 +224,21 @@ def test_what_is_good_and_no_models_reply_stays_good(body: Any) -> None:
         (400, {"__type": "ThrottlingException", "message": "…"}, "rate_limited"),
         (400, {"error": {"message": "The answer's output limit was reached", "code": None}}, "truncated"),
         (400, {"error": {"message": "max_tokens must be at most 4096"}}, "bad_request"),
+        (400, {"error": {"message": "Max completion tokens reached before the document was valid"}}, "truncated"),
+        (400, {"error": {"message": "The response was truncated"}}, "truncated"),
+        (429, {"error": {"message": "Tokens per minute limit reached"}}, "rate_limited"),
+        (
+            400,
+            {
+                "error": {
+                    "message": "Failed to generate JSON. Please adjust your prompt.",
+                    "code": "json_validate_failed",
+                    "failed_generation": "max completion tokens reached before generating a valid document",
+                }
+            },
+            "truncated",
+        ),
+        (400, {"error": {"code": "json_validate_failed", "failed_generation": '{"a": '}}, "bad_request"),
         (
             400,
             {

@@ -27,6 +27,7 @@ KINDS = {
     "content_filter": ("content_filtered",),
     "error": ("server_error", "overloaded"),
 }
+CHUNK = json.dumps({"choices": [{"delta": {"content": ANSWER}, "finish_reason": "stop"}]})
 UNCOUNTED_INPUT = frozenset({"tgi"})
 
 
@@ -167,6 +168,52 @@ def test_words_in_one_choice_and_the_call_in_the_next_are_one_message() -> None:
         {"message": {"content": None, "tool_calls": [call]}, "finish_reason": "tool_calls"},
     ]
     assert read("openai-compatible", {"choices": choices}).text == ANSWER
+
+
+@pytest.mark.parametrize(
+    "choice",
+    [
+        {"delta": {"content": ANSWER}},
+        {"text": ANSWER},
+        {"content": ANSWER},
+        {"message": ANSWER},
+        {"messages": [{"sender_type": "BOT", "text": ANSWER}]},
+    ],
+)
+def test_a_choice_without_a_message_is_read(choice: dict[str, Any]) -> None:
+    body = {"choices": [choice | {"finish_reason": "stop"}]}
+    assert read("openai-compatible", body).text == ANSWER
+
+
+def test_a_whole_reply_written_into_a_text_is_read_and_is_not_the_answer() -> None:
+    whole = SHAPES["chat"].build({"content": ANSWER}, "stop")
+    for name in ("response", "result", "output", "completion", "data", "body"):
+        assert read("openai-compatible", {"id": "x", "model": "m", name: json.dumps(whole)}).text == ANSWER
+
+
+def test_the_words_that_a_guardrail_puts_there_are_no_answer() -> None:
+    body = {"generation": ANSWER, "stop_reason": "stop", "amazon-bedrock-guardrailAction": "INTERVENED"}
+    assert kind_of("openai-compatible", body) == "content_filtered"
+    assert kind_of("openai-compatible", body | {"amazon-bedrock-guardrailAction": "NONE"}) is None
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        f"event: error\ndata: {json.dumps({'detail': 'upstream is overloaded'})}\n\n",
+        "event: error\ndata: upstream is overloaded\n\n",
+        f"data: {CHUNK}\n\nevent: error\ndata: {json.dumps({'detail': 'upstream is overloaded'})}\n\n",
+    ],
+)
+def test_an_event_that_is_called_an_error_is_one(body: str) -> None:
+    assert kind_of("openai-compatible", body) == "overloaded"
+
+
+@pytest.mark.parametrize("behind", ["\0\0", "\n<html></html>", " trailing", "\n[DONE]", "]"])
+def test_what_stands_behind_a_whole_answer_takes_nothing_away(behind: str) -> None:
+    body = json.dumps(SHAPES["chat"].build({"content": ANSWER}, "stop")) + behind
+    assert kind_of("openai-compatible", body) is None
+    assert read("openai-compatible", body).text == ANSWER
 
 
 @pytest.mark.parametrize("name", SHAPES)

@@ -60,13 +60,22 @@ PARTS = {"cached": "cached_tokens", "written": "cache_write_tokens"}
                 input_tokens=4108, output_tokens=102, cached_tokens=4000, cache_write_tokens=96, reasoning_tokens=93
             ),
         ),
-        # a total that denies the only way in which the parts make sense
-        (chat(12, 20, 32, cached=4096), "openai", Usage(output_tokens=20, cached_tokens=4096)),
-        (chat(32, 9, 41, reasoning=94), "openai", Usage(input_tokens=32, reasoning_tokens=94)),
+        # a total that a gateway made of the same parts
+        (chat(12, 20, 32, cached=4096), "openai", Usage(input_tokens=4108, output_tokens=20, cached_tokens=4096)),
+        (chat(32, 9, 41, reasoning=94), "openai", Usage(input_tokens=32, output_tokens=103, reasoning_tokens=94)),
+        # one that denies the only way in which the parts make sense
+        (chat(12, 20, 40, cached=4096), "openai", Usage(output_tokens=20, cached_tokens=4096)),
+        (chat(32, 9, 45, reasoning=94), "openai", Usage(input_tokens=32, reasoning_tokens=94)),
         # a total that is none, or below its parts, counts for nothing
         (chat(100, 20, 0), "openai", Usage(input_tokens=100, output_tokens=20)),
         (chat(100, 20, -1), "openai", Usage(input_tokens=100, output_tokens=20)),
-        (chat(100, 20, 50), "openai", Usage(input_tokens=100, output_tokens=20)),
+        (chat(100, 20, 110), "openai", Usage(input_tokens=100, output_tokens=20)),
+        # a part that alone is more than the total
+        (chat(100, 20, 50), "openai", Usage(output_tokens=20)),
+        (chat(100, 5000, 120), "openai", Usage(input_tokens=100)),
+        # a total of what is fresh, or of what is seen
+        (chat(4108, 20, 32, cached=4096), "openai", Usage(input_tokens=4108, output_tokens=20, cached_tokens=4096)),
+        (chat(32, 103, 41, reasoning=94), "openai", Usage(input_tokens=32, output_tokens=103, reasoning_tokens=94)),
         (chat(100, 20, "many"), "openai", Usage(input_tokens=100, output_tokens=20)),
         # one beyond all answers
         (chat(100, 20, 15_000_000), "openai", Usage(input_tokens=100)),
