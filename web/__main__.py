@@ -26,6 +26,7 @@ from tasks.chain import publish
 from tasks.services import Caller, Services
 from tasks.upkeep.tick import start_waiting
 from web.app import make_app
+from web.connections import BoundedProtocol, raise_file_limit
 from web.fleet import Fleet, Starter, running
 
 # Whoever asks is told after seconds that the database is busy: what waits holds a thread and a connection.
@@ -40,6 +41,7 @@ def main() -> None:
     try:
         settings = load_settings()
         configure_logs(settings)
+        raise_file_limit()
         redis_transport.register()
         celery = broker.connect(settings)
         made = ExitStack()
@@ -50,7 +52,15 @@ def main() -> None:
         fleet = Fleet(start=starter.wake, check=partial(broker.check, celery))
         app = make_app(services, host=arguments.host, fleet=fleet)
         uvicorn.run(
-            app, host=arguments.host, port=arguments.port, log_config=None, log_level="warning", access_log=False
+            app,
+            host=arguments.host,
+            port=arguments.port,
+            http=BoundedProtocol,
+            ws="none",
+            log_config=None,
+            log_level="warning",
+            access_log=False,
+            server_header=False,
         )
 
 

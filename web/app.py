@@ -19,7 +19,7 @@ from web import collections, cost_page, costs, health, jobs, problems
 from web.access import BEARER, is_loopback
 from web.fleet import Fleet
 from web.health import Watches
-from web.limits import BodyLimit
+from web.limits import BodyLimit, Bounds
 from web.problems import ProblemDetails
 from web.queries import refuse_unknown
 from web.schemas import FileToIndex, FileWanted, JobWanted, TextToIndex
@@ -32,7 +32,7 @@ STATIC = Path(__file__).parent / "static"
 """Styles and pictures of the pages; they need no key."""
 
 
-def make_app(services: Services, *, host: str, fleet: Fleet) -> FastAPI:
+def make_app(services: Services, *, host: str, fleet: Fleet, bounds: Bounds = Bounds()) -> FastAPI:  # noqa: B008 - frozen
     """The application as it listens on ``host``: beyond loopback every caller needs a key."""
     # The documentation's scripts ship with the package: nothing is fetched from elsewhere.
     app: FastAPI = FastAPIOffline(
@@ -48,7 +48,7 @@ def make_app(services: Services, *, host: str, fleet: Fleet) -> FastAPI:
     app.state.fleet = fleet
     app.state.watches = Watches.of(services.engine, fleet)
     app.state.keys_needed = not is_loopback(host)
-    app.add_middleware(BodyLimit)
+    app.add_middleware(BodyLimit, bounds=bounds)
     problems.install(app)
     app.include_router(jobs.router, dependencies=[Depends(BEARER)])
     app.include_router(collections.router, dependencies=[Depends(BEARER)])

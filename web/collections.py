@@ -50,7 +50,7 @@ def list_collections(engine: Database, tenant: Tenant) -> dict[str, Any]:
     status_code=202,
     response_model=JobShown,
     summary="Put a document into a collection",
-    responses=documented(400, 413, 415),
+    responses=documented(400, 408, 413, 415),
     openapi_extra={"requestBody": submission.INDEX_BODY},
 )
 async def index_document(
@@ -167,7 +167,7 @@ def search_collection(
     status_code=202,
     response_model=JobShown,
     summary="Ask a collection",
-    responses=documented(404, 409),
+    responses=documented(404, 408, 409),
 )
 def ask_collection(
     collection: CollectionName,

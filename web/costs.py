@@ -178,7 +178,7 @@ class ForecastShown(BaseModel):
 
 
 @router.post(
-    "/forecast", response_model=ForecastShown, summary="What a load will cost", responses=documented(400, 413)
+    "/forecast", response_model=ForecastShown, summary="What a load will cost", responses=documented(400, 408, 413)
 )
 def forecast(load: LoadWanted, _: Tenant) -> dict[str, Any]:
     """At most `p50` half of the times, at most `p95` 95 times in a hundred, in USD."""

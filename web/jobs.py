@@ -48,7 +48,7 @@ JobId = Annotated[int, Path(ge=1, le=LARGEST_ID)]
     status_code=202,
     response_model=JobShown,
     summary="Submit a document",
-    responses=documented(400, 409, 413, 415),
+    responses=documented(400, 408, 409, 413, 415),
     openapi_extra={"requestBody": submission.SUBMIT_BODY},
 )
 async def submit_job(

@@ -77,6 +77,7 @@ MEANING = {
     400: "The form, or the request itself, cannot be read",
     401: "No key, or not a valid one",
     404: "No such thing, or another tenant's",
+    408: "The body came too slowly",
     409: "The job's state, or its idempotency key, does not allow it",
     413: "Too large",
     415: "Neither JSON nor a form",

@@ -26,7 +26,7 @@ from tasks.services import Services
 from tasks.upkeep.tick import start_waiting
 from web.app import make_app
 from web.fleet import Fleet
-from web.limits import FORM_BYTES, MOST_BYTES
+from web.limits import FORM_BYTES, MOST_BYTES, Bounds
 from workers.stack.servers import EmbeddedServers
 
 IDLE = Fleet(start=lambda: None, check=lambda: None)
@@ -35,12 +35,17 @@ JSON = {"content-type": "application/json"}
 
 
 def app_of(
-    engine: Engine, *, host: str = "127.0.0.1", fleet: Fleet = IDLE, services: Services | None = None
+    engine: Engine,
+    *,
+    host: str = "127.0.0.1",
+    fleet: Fleet = IDLE,
+    services: Services | None = None,
+    bounds: Bounds = Bounds(),  # noqa: B008 - it is frozen
 ) -> FastAPI:
     made = services or Services(
         settings=Settings(), engine=engine, registry=Registry(), publish=lambda _: None, owner="api"
     )
-    return make_app(made, host=host, fleet=fleet)
+    return make_app(made, host=host, fleet=fleet, bounds=bounds)
 
 
 def asked(
