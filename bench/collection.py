@@ -40,7 +40,7 @@ def _postgres(data: Path, settings: Sequence[str]) -> EmbeddedServers:
 
 def filled(connection: Connection, name: str, documents: Sequence[tuple[str, str]]) -> Collection:
     """A collection of these (name, text) documents, chunked, embedded and counted as in production."""
-    collection = collections.made(connection, "bench", name, NAME)
+    collection = collections.ensure(connection, "bench", name, NAME)
     collections.model_id(connection, NAME, DIMENSIONS)
     for document, body in documents:
         _index(connection, collection, document, body)

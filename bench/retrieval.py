@@ -82,7 +82,7 @@ def _vectors(path: Path, texts: Sequence[str]) -> np.ndarray[Any, Any]:
 
 def _index(engine: Engine, texts: Sequence[str], vectors: np.ndarray[Any, Any]) -> None:
     with engine.begin() as connection:
-        collection = collections.made(connection, "bench", "million", NAME)
+        collection = collections.ensure(connection, "bench", "million", NAME)
         model = collections.model_id(connection, NAME, DIMENSIONS)
         known = connection.execute(text("select count(*) from vectors")).scalar_one()
     if known < len(texts):

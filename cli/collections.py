@@ -177,11 +177,11 @@ def remove(
 
 def _made(engine: Engine, settings: Settings, collection: str, model: str | None) -> None:
     """The collection is there, with that model where one is named. Raises Misconfigured."""
-    from db.collections import made
+    from db.collections import ensure
 
     wanted = _embedding(settings.models, model or settings.embedding)
     with engine.begin() as connection:
-        found = made(connection, "default", collection, wanted)
+        found = ensure(connection, "default", collection, wanted)
     if model is not None and model not in (found.model, found.next_model):
         raise Misconfigured(
             f"collection {collection} has vectors of {found.model}: "

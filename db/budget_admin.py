@@ -9,11 +9,13 @@ from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, exists, func, select, true
 
-from db import budgets
+from db import budgets, tables
 from db.budgets import Policy, Scope, Span
 from db.costs import plain_usd, spent_in
+from db.statements import statements_of
+from db.tables import jobs
 from docmill.errors import Misconfigured
 
 __all__ = [
@@ -27,6 +29,9 @@ __all__ = [
     "remove",
     "take_untold",
 ]
+
+
+SQL = statements_of("budgets")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,18 +72,25 @@ class Budget:
         return {**plain, "since": self.since.isoformat()}
 
 
-LISTED = text(
-    "select distinct on (scope, subject, span) coalesce(series, id) as id, scope, subject, span, policy, cap_usd,"
-    " spent_usd, reserved_usd, window_start as since, held.waiting, held.least_need_usd"
-    " from budgets cross join lateral (select count(*)::int as waiting, min(need_usd) as least_need_usd from jobs"
-    " where wait = 'budget' and budget_id = coalesce(series, budgets.id)) held"
-    " order by scope, subject, span, window_start desc"
-)
-
-
 def listed(connection: Connection) -> list[Budget]:
     """Every budget; the figures of one whose window is over are that window's, until the next call."""
-    return [Budget(**row) for row in connection.execute(LISTED).mappings()]
+    each, later = tables.budgets.c, tables.budgets.alias("later").c
+    series = func.coalesce(each.series, each.id)
+    held = (
+        select(func.count().label("waiting"), func.min(jobs.c.need_usd).label("least_need_usd"))
+        .where(jobs.c.wait == "budget", jobs.c.budget_id == series)
+        .lateral("held")
+    )
+    same = (later.scope == each.scope, later.subject == each.subject, later.span == each.span)
+    key = (each.scope, each.subject, each.span)
+    figures = (each.policy, each.cap_usd, each.spent_usd, each.reserved_usd, each.window_start.label("since"))
+    rows = connection.execute(
+        select(series.label("id"), *key, *figures, held)
+        .join_from(tables.budgets, held, true())
+        .where(~exists().where(*same, later.window_start > each.window_start))
+        .order_by(*key)
+    )
+    return [Budget(**row) for row in rows.mappings()]
 
 
 def put(connection: Connection, wanted: Wanted, *, timezone: str) -> Budget:
@@ -87,48 +99,27 @@ def put(connection: Connection, wanted: Wanted, *, timezone: str) -> Budget:
     A new budget of a day or a month counts what this day or month has cost already, and reserves what its open
     calls may cost; one in total counts from now on.
     """
-    found = connection.execute(LATEST, vars(wanted)).scalar()
+    found = SQL["latest"].scalar(connection, vars(wanted))
     if found is None:
         _make(connection, wanted, timezone)
     else:
         budgets.lock(connection, [found])
-        connection.execute(CHANGE, {**vars(wanted), "id": found})
+        SQL["change"].count(connection, {**vars(wanted), "id": found})
         budgets.admit(connection, [found])
     return _one(connection, wanted)
 
 
-LATEST = text(
-    "select id from budgets where scope = :scope and subject = :subject and span = :span"
-    " order by window_start desc limit 1"
-)
-CHANGE = text("update budgets set cap_usd = :cap_usd, policy = :policy, warned = 0, told = 0 where id = :id")
-
-
 def _make(connection: Connection, wanted: Wanted, timezone: str) -> None:
     """The ledger stands still for a moment, so that each call is either counted here or sees the budget."""
-    connection.execute(text("lock table calls in share row exclusive mode"))
-    made = connection.execute(MAKE, {**vars(wanted), "timezone": timezone}).one()
+    SQL["lock_calls"].count(connection)
+    made = SQL["add"].one(connection, {**vars(wanted), "timezone": timezone})
     if wanted.span == "total":
         return
     since = made.window_start.astimezone(ZoneInfo(timezone)).date()
     spent = spent_in(connection, wanted.scope, wanted.subject, since, timezone=timezone)
     values = {"id": made.id, "scope": wanted.scope, "subject": wanted.subject, "since": made.window_start}
-    reserved = sum(connection.execute(ADOPT, values).scalars(), Decimal(0))
-    connection.execute(BEGIN, {"id": made.id, "spent": spent, "reserved": reserved})
-
-
-MAKE = text(
-    "insert into budgets (scope, subject, span, policy, cap_usd, window_start)"
-    " values (:scope, :subject, :span, :policy, :cap_usd, case when :span = 'total' then clock_timestamp()"
-    " else docmill_window_start(:span, clock_timestamp(), :timezone) end) returning id, window_start"
-)
-ADOPT = text(
-    "update calls set budgets = budgets || cast(:id as bigint)"
-    " where (state = 'intent' or possibly_billed) and reserved_usd is not null and started_at >= :since"
-    " and case :scope when 'all' then true when 'tenant' then tenant = :subject"
-    " when 'feature' then feature = :subject else usr = :subject end returning reserved_usd"
-)
-BEGIN = text("update budgets set spent_usd = :spent, reserved_usd = :reserved where id = :id")
+    reserved = sum((row.reserved_usd for row in SQL["adopt_calls"].rows(connection, values)), Decimal(0))
+    SQL["begin"].count(connection, {"id": made.id, "spent_usd": spent, "reserved_usd": reserved})
 
 
 def raise_cap(connection: Connection, budget_id: int, cap_usd: Decimal) -> Budget:
@@ -142,9 +133,9 @@ def raise_cap(connection: Connection, budget_id: int, cap_usd: Decimal) -> Budge
             f"budget {found.id} has a cap of {plain_usd(found.cap_usd)} USD already: name a higher one, "
             f"or lower it with `docmill budgets set`"
         )
-    latest = connection.execute(LATEST, vars(found)).scalar_one()
+    latest = SQL["latest"].scalar(connection, vars(found))
     budgets.lock(connection, [latest])
-    connection.execute(CHANGE, {**vars(found), "cap_usd": cap_usd, "id": latest})
+    SQL["change"].count(connection, {**vars(found), "cap_usd": cap_usd, "id": latest})
     budgets.admit(connection, [latest])
     return _known(connection, budget_id)
 
@@ -152,7 +143,7 @@ def raise_cap(connection: Connection, budget_id: int, cap_usd: Decimal) -> Budge
 def remove(connection: Connection, budget_id: int) -> Budget:
     """Ends a budget, with all its windows, and sets free who waits for it. Raises Misconfigured."""
     found = _known(connection, budget_id)
-    connection.execute(text("delete from budgets where coalesce(series, id) = :id"), {"id": found.id})
+    SQL["remove"].count(connection, {"series": found.id})
     budgets.free(connection, found.id)
     return found
 
@@ -192,29 +183,11 @@ class Warned:
     reserved_usd: Decimal
 
 
-# Whoever takes one has a minute to tell it; then it is another's. What nobody took within a day is no news.
-UNTOLD = text(
-    "update budgets set tell_at = clock_timestamp() + interval '1 minute'"
-    " where warned > told and tell_at <= clock_timestamp()"
-    " and (span <> 'day' or window_start > clock_timestamp() - interval '2 days')"
-    " returning id, coalesce(series, id) as series, scope, subject, span, policy, warned as percent,"
-    " window_start as since, cap_usd, spent_usd, reserved_usd"
-)
-
-
 def take_untold(connection: Connection) -> list[Warned]:
     """What the webhook is to be told now, by this process alone."""
-    if not connection.execute(text("select exists (select from budgets where warned > told)")).scalar():
-        return []
-    return [Warned(**row) for row in connection.execute(UNTOLD).mappings()]
+    return SQL["take_untold"].rows(connection, of=Warned) if SQL["any_untold"].scalar(connection) else []
 
 
 def note_told(connection: Connection, warned: Warned) -> None:
     """The webhook knows of it, and may be told of the next threshold."""
-    connection.execute(
-        text(
-            "update budgets set told = greatest(told, :percent), tell_at = clock_timestamp() where id = :id"
-            " and warned >= :percent"
-        ),
-        {"id": warned.id, "percent": warned.percent},
-    )
+    SQL["note_told"].count(connection, {"id": warned.id, "percent": warned.percent})

@@ -8,9 +8,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
+
+from db.statements import statements_of
 
 __all__ = ["Indexed", "Passage", "Place", "digest", "texts_at", "write"]
+
+
+SQL = statements_of("chunks")
 
 
 def digest(passage: str) -> bytes:
@@ -40,21 +45,12 @@ class Place:
 
 def texts_at(connection: Connection, tenant: str, places: Sequence[Place]) -> list[str]:
     """The words at these places of the tenant's documents; none where a document was deleted."""
-    rows = connection.execute(
-        text(
-            "select coalesce(substr(d.text, start_at + 1, end_at - start_at), '') as words"
-            " from unnest(cast(:ids as bigint[]), cast(:starts as int[]), cast(:ends as int[]))"
-            " with ordinality as places (document_id, start_at, end_at, at)"
-            " left join documents d on d.id = places.document_id and d.tenant = :tenant order by at"
-        ),
-        {
-            "tenant": tenant,
-            "ids": [place.document_id for place in places],
-            "starts": [place.start for place in places],
-            "ends": [place.end for place in places],
-        },
-    )
-    return [row.words for row in rows]
+    columns = {
+        "ids": [place.document_id for place in places],
+        "starts": [place.start for place in places],
+        "ends": [place.end for place in places],
+    }
+    return [row.words for row in SQL["texts_at"].rows(connection, {"tenant": tenant, **columns})]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,22 +75,21 @@ def write(connection: Connection, document: Indexed, passages: Sequence[Passage]
     if not _ready(connection, document, passages, models):
         return False
     common = {**vars(document), "meta": json.dumps(dict(document.meta))}
-    connection.execute(ENROLL, {**common, "models": list(models)})
-    connection.execute(LANGUAGE, common)
-    connection.execute(CHUNKS, {**common, **_columns(passages)})
-    connection.execute(SURPLUS, {**common, "kept": len(passages)})
+    SQL["enroll"].count(connection, {**common, "models": list(models)})
+    SQL["note_language"].count(connection, common)
+    SQL["keep"].count(connection, {**common, **_columns(passages)})
+    SQL["drop_surplus"].count(connection, {**common, "kept": len(passages)})
     for model in models:
-        connection.execute(VECTORS, {**common, "model": model})
+        SQL["keep_vectors"].count(connection, {**common, "model": model})
     return True
 
 
 def _ready(connection: Connection, document: Indexed, passages: Sequence[Passage], models: Sequence[str]) -> bool:
-    if connection.execute(LOCK, {"id": document.document_id}).one_or_none() is None:
+    if SQL["lock_document"].first(connection, {"id": document.document_id}) is None:
         return False
-    wanted = list({digest(passage.text) for passage in passages})
+    digests = list({digest(passage.text) for passage in passages})
     return all(
-        connection.execute(KNOWN, {"model": model, "wanted": wanted}).scalar_one() == len(wanted)
-        for model in models
+        SQL["known"].scalar(connection, {"model": model, "digests": digests}) == len(digests) for model in models
     )
 
 
@@ -106,56 +101,3 @@ def _columns(passages: Sequence[Passage]) -> dict[str, list[Any]]:
         "texts": [passage.text for passage in passages],
         "searchables": [passage.searchable for passage in passages],
     }
-
-
-# Two jobs that index one document take turns.
-LOCK = text("select id from documents where id = :id for no key update")
-
-KNOWN = text(
-    "select count(*) from embeddings where model = :model and v is not null"
-    " and sha256 = any(cast(:wanted as bytea[]))"
-)
-
-ENROLL = text(
-    "insert into collection_documents (collection_id, document_id, language, meta, models)"
-    " values (:collection_id, :document_id, :language, cast(:meta as jsonb), cast(:models as text[]))"
-    " on conflict (collection_id, document_id) do update set language = excluded.language, meta = excluded.meta,"
-    " models = excluded.models, indexed_at = clock_timestamp()"
-)
-
-# The collection's row is changed by its first documents, and seldom afterwards: else all would queue for it.
-LANGUAGE = text(
-    "update collections set changed_at = clock_timestamp(), languages = case when :language = any(languages)"
-    " then languages else languages || cast(:language as text) end"
-    " where id = :collection_id and (not :language = any(languages)"
-    " or changed_at < clock_timestamp() - interval '1 s' and counted_at >= changed_at)"
-)
-
-CHUNKS = text(
-    "insert into chunks (tenant, collection, collection_id, document_id, position, start_at, end_at, sha256, text,"
-    " language, meta, keys, terms)"
-    " select :tenant, :collection, :collection_id, :document_id, place - 1, start_at, end_at, sha256, passage,"
-    " :language, cast(:meta as jsonb), words.keys, words.terms"
-    " from unnest(cast(:starts as int[]), cast(:ends as int[]), cast(:digests as bytea[]), cast(:texts as text[]),"
-    " cast(:searchables as text[])) with ordinality"
-    " as passages (start_at, end_at, sha256, passage, searchable, place)"
-    " cross join lateral docmill_weights(:collection_id, :language, searchable) as words"
-    " on conflict (collection, document_id, position) do update set start_at = excluded.start_at,"
-    " end_at = excluded.end_at, sha256 = excluded.sha256, text = excluded.text, language = excluded.language,"
-    " meta = excluded.meta, keys = excluded.keys, terms = excluded.terms"
-)
-
-SURPLUS = text(
-    "delete from chunks where collection_id = :collection_id and document_id = :document_id and position >= :kept"
-)
-
-# A text without a word has a vector of length zero, which has no angle to any other.
-VECTORS = text(
-    "insert into vectors (chunk_id, model_id, collection_id, meta, v)"
-    " select chunks.id, model.id, chunks.collection_id, chunks.meta, embeddings.v"
-    " from chunks join embeddings on embeddings.sha256 = chunks.sha256 and embeddings.model = :model"
-    " join embedding_models model on model.name = :model"
-    " where chunks.collection_id = :collection_id and chunks.document_id = :document_id"
-    " and l2_norm(embeddings.v) > 0"
-    " on conflict (chunk_id, model_id) do update set v = excluded.v, meta = excluded.meta"
-)

@@ -10,10 +10,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import date
 from decimal import Decimal
+from operator import eq, ge, le
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row, text
+from sqlalchemy import BigInteger, ColumnElement, Connection, Row, Subquery, cast, desc, func, select, text
 
+from db.statements import statements_of
+from db.tables import costs_daily
 from docmill.errors import Misconfigured
 
 __all__ = [
@@ -27,6 +30,8 @@ __all__ = [
     "roll_up",
     "spent_in",
 ]
+
+SQL = statements_of("costs")
 
 COST_GROUPS: Mapping[str, str] = {
     "feature": "feature",
@@ -90,16 +95,13 @@ class CostRow(NamedTuple):
         amounts = {name: getattr(self, name) for name in (*AMOUNTS, "wasted_usd", "usd_per_accepted")}
         if not self.known:
             amounts["cost_usd"] = None
-        told = {name: None if usd is None else plain_usd(usd) for name, usd in amounts.items()}
-        return {**self.group, **{name: getattr(self, name) for name in COUNTS}, **told}
+        shown = {name: None if usd is None else plain_usd(usd) for name, usd in amounts.items()}
+        return {**self.group, **{name: getattr(self, name) for name in COUNTS}, **shown}
 
 
-KEY = "day, tenant, feature, usr, model, prompt, version, remedy"
 FIELDS = CostRow._fields[1:]
 AMOUNTS = tuple(name for name in FIELDS if name.endswith("_usd"))
 COUNTS = tuple(name for name in FIELDS if name not in AMOUNTS)
-SUMS = ", ".join(f"sum({name}){'' if name in AMOUNTS else '::bigint'} as {name}" for name in FIELDS)
-FIGURES = ", ".join(FIELDS)
 
 
 def plain_usd(amount: Decimal) -> str:
@@ -125,47 +127,41 @@ def costs(
         raise Misconfigured(f"costs are not known by {unknown!r}: use some of {', '.join(COST_GROUPS)}")
     if since is not None and until is not None and until < since:
         raise Misconfigured(f"the costs until {until} begin at {since}, which is later: exchange them")
-    source = ROLLED if _rolled_in(connection, timezone) else CALLED
-    groups = [COST_GROUPS[name] for name in by]
-    columns = "".join(f"{group}, " for group in groups)
-    grouping = f"group by {', '.join(groups)}" if groups else "having count(*) > 0"
-    connection.execute(text("set local work_mem = '64MB'"))  # so that groups are hashed, and not sorted on disk
-    rows = connection.execute(
-        text(f"select {columns}{SUMS} from ({source}) changes {WHERE} {grouping} order by cost_usd desc"),
-        {"timezone": timezone, "tenant": tenant, "since": since, "until": until},
+    changes = _changes(connection, timezone)
+    groups = [changes.c[COST_GROUPS[name]] for name in by]
+    wanted = ((changes.c.tenant, eq, tenant), (changes.c.day, ge, since), (changes.c.day, le, until))
+    sums = [_sum(changes, name).label(name) for name in FIELDS]
+    summed = (
+        select(*groups, *sums)
+        .where(*(compare(each, value) for each, compare, value in wanted if value is not None))
+        .order_by(desc("cost_usd"))
     )
+    summed = summed.group_by(*groups) if groups else summed.having(func.count() > 0)
+    SQL["large_groups"].count(connection)
+    rows = connection.execute(summed, {"timezone": timezone})
     found = [CostRow(_group(by, row), *row[len(by) :]) for row in rows]
     # A change that was taken back leaves nothing to tell.
     return [row for row in found if row.calls or row.accepted]
+
+
+def _changes(connection: Connection, timezone: str) -> Subquery:
+    """What calls changed of the sums, and when: rolled up, where the roll-up's days are those of ``timezone``."""
+    which = "rolled" if _rolled_in(connection, timezone) else "called"
+    columns = [costs_daily.c[name] for name in (*COST_GROUPS.values(), *FIELDS)]
+    return text(SQL[which].text).columns(*columns).subquery("changes")
+
+
+def _sum(changes: Subquery, name: str) -> ColumnElement[Any]:
+    summed = func.sum(changes.c[name])
+    return summed if name in AMOUNTS else cast(summed, BigInteger)
 
 
 def _group(by: Sequence[str], row: Row[Any]) -> dict[str, str]:
     return {name: str(value) for name, value in zip(by, row, strict=False)}
 
 
-WHERE = (
-    "where (cast(:tenant as text) is null or tenant = :tenant)"
-    " and (cast(:since as date) is null or day >= :since) and (cast(:until as date) is null or day <= :until)"
-)
-A_DAY = "(started_at at time zone :timezone)::date as day"
-REST = "tenant, feature, usr, model, prompt, version, remedy"
-
-ROLLED = (
-    f"select {KEY}, {FIGURES} from costs_daily"
-    f" union all select {A_DAY}, {REST}, {FIGURES} from costs_changes where cast(:timezone as text) is not null"
-)
-# The same from the rows themselves, where days begin elsewhere than in the roll-up.
-CALLED = (
-    f"select {A_DAY}, {REST}, {FIGURES} from (select found.* from calls"
-    " cross join lateral docmill_costs_of(calls, 1) found"
-    " union all select found.* from jobs cross join lateral docmill_acceptance_of(jobs, 1) found"
-    " where jobs.state = 'done') found"
-)
-
-
 def _rolled_in(connection: Connection, timezone: str) -> bool:
-    zone = connection.execute(text("select timezone from costs_zone")).scalar()
-    return zone in (None, timezone)
+    return SQL["zone"].scalar(connection) in (None, timezone)
 
 
 def fold(connection: Connection, *, timezone: str) -> int:
@@ -173,55 +169,29 @@ def fold(connection: Connection, *, timezone: str) -> int:
 
     The days are those of the first fold; :func:`keep_days` changes them.
     """
-    connection.execute(ZONE, {"timezone": timezone})
-    return int(connection.execute(FOLD, {"limit": FOLDED_AT_ONCE}).scalar_one())
-
-
-ZONE = text("insert into costs_zone (timezone) select :timezone where not exists (select from costs_zone)")
-
-ADD = f"""
-insert into costs_daily ({KEY}, {FIGURES})
-  select {KEY}, {SUMS} from taken group by {KEY} order by {KEY}
-  on conflict ({KEY}) do update set
-  {", ".join(f"{name} = costs_daily.{name} + excluded.{name}" for name in FIELDS)}
-"""
-FOLD = text(
-    f"""
-with changes as (
-  delete from costs_changes where ctid = any(array(select ctid from costs_changes limit :limit)) returning *),
-taken as (
-  select (started_at at time zone (select timezone from costs_zone))::date as day, changes.* from changes),
-added as ({ADD})
-select count(*) from changes
-"""
-)
+    SQL["keep_zone"].count(connection, {"timezone": timezone})
+    return int(SQL["fold"].scalar(connection, {"limit": FOLDED_AT_ONCE}))
 
 
 def keep_days(connection: Connection, *, timezone: str) -> None:
     """Sees to it that the roll-up's days begin in ``timezone``; where they began elsewhere, it is made anew."""
-    connection.execute(ZONE, {"timezone": timezone})
+    SQL["keep_zone"].count(connection, {"timezone": timezone})
     if not _rolled_in(connection, timezone):
         roll_up(connection, timezone=timezone)
 
 
 def roll_up(connection: Connection, *, timezone: str) -> None:
     """Makes the roll-up anew from the rows, with days that begin in ``timezone``; the ledger stands still."""
-    connection.execute(text("lock table calls, jobs, costs_changes in share row exclusive mode"))
-    connection.execute(text("delete from costs_changes"))
-    connection.execute(text("delete from costs_daily"))
-    connection.execute(text("delete from costs_zone"))
-    connection.execute(ZONE, {"timezone": timezone})
-    connection.execute(text(f"with taken as ({CALLED}) {ADD}"), {"timezone": timezone})
+    SQL["lock_ledger"].count(connection)
+    SQL["forget_roll_up"].count(connection)
+    SQL["keep_zone"].count(connection, {"timezone": timezone})
+    SQL["roll_up"].count(connection, {"timezone": timezone})
 
 
 def spent_in(connection: Connection, scope: str, subject: str, since: date, *, timezone: str) -> Decimal:
     """What a tenant, feature or user, or everybody, has spent since a day began, as far as it is known."""
-    source = ROLLED if _rolled_in(connection, timezone) else CALLED
-    column = {"all": "''", "tenant": "tenant", "feature": "feature", "user": "usr"}[scope]
-    spent = connection.execute(
-        text(
-            f"select coalesce(sum(cost_usd), 0) from ({source}) found where day >= :since and {column} = :subject"
-        ),
-        {"timezone": timezone, "since": since, "subject": subject},
-    ).scalar_one()
-    return Decimal(spent)
+    changes = _changes(connection, timezone)
+    spent = select(func.coalesce(func.sum(changes.c.cost_usd), 0)).where(changes.c.day >= since)
+    if scope != "all":
+        spent = spent.where(changes.c[COST_GROUPS[scope]] == subject)
+    return Decimal(connection.execute(spent, {"timezone": timezone}).scalar_one())

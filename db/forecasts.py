@@ -10,12 +10,16 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, select
 
 from db.costs import CostRow, costs
+from db.statements import statements_of
+from db.tables import calls, jobs
 from docmill.money import DAYS_A_MONTH, Forecast
 
 __all__ = ["Measured", "Score", "keep", "measured", "score"]
+
+SQL = statements_of("forecasts")
 
 SAMPLED_JOBS = 3000
 
@@ -91,52 +95,31 @@ def _asked(row: CostRow) -> int:
 
 
 def _sample(connection: Connection) -> list[tuple[int, int]]:
+    newest = select(jobs.c.id).order_by(jobs.c.id.desc()).limit(SAMPLED_JOBS).subquery("newest")
+    asked = calls.c.input_tokens, calls.c.output_tokens
     rows = connection.execute(
-        text(
-            "select calls.input_tokens, calls.output_tokens"
-            " from (select id from jobs order by id desc limit :jobs) newest"
-            " join calls on calls.job_id = newest.id"
-            " where calls.purpose = 'first' and calls.state = 'answered'"
-            " and calls.input_tokens is not null and calls.output_tokens is not null"
-        ),
-        {"jobs": SAMPLED_JOBS},
+        select(*asked)
+        .join_from(newest, calls, calls.c.job_id == newest.c.id)
+        .where(calls.c.purpose == "first", calls.c.state == "answered", *(each.is_not(None) for each in asked))
     )
     return [(row.input_tokens, row.output_tokens) for row in rows]
 
 
 def keep(connection: Connection, found: Forecast, load: Mapping[str, Any]) -> int:
     """Keeps a forecast for its score; its number."""
-    return int(
-        connection.execute(
-            text(
-                "insert into forecasts (load, formula, day_p50_usd, day_p95_usd, month_p50_usd, month_p95_usd)"
-                " values (cast(:load as jsonb), :formula, :day_p50, :day_p95, :month_p50, :month_p95) returning id"
-            ),
-            {
-                "load": json.dumps(dict(load), default=str),
-                "formula": found.formula,
-                "day_p50": found.day.p50,
-                "day_p95": found.day.p95,
-                "month_p50": found.month.p50,
-                "month_p95": found.month.p95,
-            },
-        ).scalar_one()
-    )
+    amounts = {
+        "day_p50_usd": found.day.p50,
+        "day_p95_usd": found.day.p95,
+        "month_p50_usd": found.month.p50,
+        "month_p95_usd": found.month.p95,
+    }
+    values = {"load": json.dumps(dict(load), default=str), "formula": found.formula, **amounts}
+    return int(SQL["keep"].scalar(connection, values))
 
 
 def score(connection: Connection) -> Score | None:
     """The last forecast against the ledger since then; None where none was made."""
-    row = connection.execute(
-        text(
-            "select forecasts.*, least(:month, extract(epoch from clock_timestamp() - made_at) / 86400) as days,"
-            " spent.usd, spent.unpriced from (select * from forecasts order by id desc limit 1) forecasts"
-            " cross join lateral (select coalesce(sum(cost_usd), 0) as usd,"
-            " count(*) filter (where cost_usd is null) as unpriced from calls"
-            " where state in ('answered', 'surplus') and started_at >= made_at"
-            " and started_at < made_at + make_interval(days => :month)) spent"
-        ),
-        {"month": DAYS_A_MONTH},
-    ).first()
+    row = SQL["score"].first(connection, {"days_a_month": DAYS_A_MONTH})
     if row is None:
         return None
     share = Decimal(row.days) / DAYS_A_MONTH

@@ -7,11 +7,15 @@ import secrets
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, select
 
+from db.statements import statements_of
+from db.tables import api_keys
 from docmill.errors import Misconfigured
 
 __all__ = ["Key", "add", "listed", "revoke", "tenant_of"]
+
+SQL = statements_of("keys")
 
 PREFIX = "dm"
 
@@ -29,10 +33,7 @@ class Key:
 def add(connection: Connection, tenant: str) -> str:
     """A new key, which is shown this once."""
     name, secret = secrets.token_hex(6), secrets.token_urlsafe(32)
-    connection.execute(
-        text("insert into api_keys (id, hash, tenant, scopes) values (:id, :hash, :tenant, '{jobs}')"),
-        {"id": name, "hash": _hash(secret), "tenant": tenant},
-    )
+    SQL["add"].count(connection, {"id": name, "hash": _hash(secret), "tenant": tenant})
     return f"{PREFIX}_{name}_{secret}"
 
 
@@ -42,26 +43,24 @@ def tenant_of(connection: Connection, key: str) -> str | None:
         return None
     prefix, _, rest = key.partition("_")
     name, _, secret = rest.partition("_")
-    row = connection.execute(
-        text("select hash, tenant from api_keys where id = :id and revoked_at is null"), {"id": name}
-    ).first()
-    if prefix != PREFIX or row is None or not secrets.compare_digest(bytes(row.hash), _hash(secret)):
+    row = SQL["valid"].first(connection, {"id": name})
+    if prefix != PREFIX or row is None or not secrets.compare_digest(row.hash, _hash(secret)):
         return None
     return str(row.tenant)
 
 
 def listed(connection: Connection) -> list[Key]:
-    rows = connection.execute(text("select id, tenant, created_at, revoked_at from api_keys order by created_at"))
+    """Every key, the oldest first."""
+    columns = api_keys.c
+    rows = connection.execute(
+        select(columns.id, columns.tenant, columns.created_at, columns.revoked_at).order_by(columns.created_at)
+    )
     return [Key(**row) for row in rows.mappings()]
 
 
 def revoke(connection: Connection, name: str) -> None:
-    """Raises Misconfigured where no valid key has that id."""
-    changed = connection.execute(
-        text("update api_keys set revoked_at = clock_timestamp() where id = :id and revoked_at is null"),
-        {"id": name},
-    )
-    if not changed.rowcount:
+    """Ends a key. Raises Misconfigured where no valid one has that id."""
+    if not SQL["revoke"].count(connection, {"id": name}):
         raise Misconfigured(f"there is no valid key {name}: `docmill keys list` shows them")
 
 

@@ -3,13 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from datetime import date, datetime
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, text
+from sqlalchemy import (
+    TIMESTAMP,
+    ColumnElement,
+    Connection,
+    Date,
+    Float,
+    Integer,
+    RowMapping,
+    Select,
+    case,
+    cast,
+    exists,
+    func,
+    select,
+    true,
+)  # fmt: skip
 
+from db import tables
+from db.tables import calls, documents, jobs, one_of, results
 from docmill.errors import JobUnknown
 
 __all__ = ["Days", "JobReport", "drives", "ended", "job_report", "recent", "saved_by_layer", "timeline"]
@@ -53,36 +70,57 @@ class JobReport:
         return plain
 
 
-REPORT = """
-select j.id, d.name, j.prompt, j.version, j.feature, j.usr, j.state, j.stage, j.wait, j.failure, j.created_at,
-  r.value, r.evidence, c.model, coalesce(c.input_tokens, 0)::int as input_tokens,
-  coalesce(c.output_tokens, 0)::int as output_tokens,
-  coalesce(c.calls, 0)::int as calls,
-  case when coalesce(c.unknown, 0) = 0 then coalesce(c.cost_usd, 0) end as cost_usd,
-  extract(epoch from j.finished_at - j.created_at)::float as seconds
-from jobs j
-left join documents d on d.id = j.document_id
-left join lateral (
-  select value, evidence from results where job_id = j.id order by revision desc limit 1) r on true
-left join lateral (
-  select count(*) as calls, sum(input_tokens) as input_tokens, sum(output_tokens) as output_tokens,
-    sum(cost_usd) as cost_usd,
-    count(*) filter (where possibly_billed or (state in ('answered', 'surplus') and cost_usd is null)) as unknown,
-    (array_agg(model order by started_at desc) filter (where state = 'answered'))[1] as model
-  from calls where job_id = j.id) c on true
-"""
+def _reports() -> Select[Any]:
+    """What a :class:`JobReport` has, of every job."""
+    of_job = calls.c.job_id == jobs.c.id
+    paid = calls.c.state.in_(("answered", "surplus"))
+    found = (
+        select(results.c.value, results.c.evidence)
+        .where(results.c.job_id == jobs.c.id)
+        .order_by(results.c.revision.desc())
+        .limit(1)
+        .lateral("found")
+    )
+    spent = (
+        select(
+            func.count().label("calls"),
+            func.coalesce(cast(func.sum(calls.c.input_tokens), Integer), 0).label("input_tokens"),
+            func.coalesce(cast(func.sum(calls.c.output_tokens), Integer), 0).label("output_tokens"),
+            func.coalesce(func.sum(calls.c.cost_usd), 0).label("usd"),
+            func.bool_or(calls.c.possibly_billed | (paid & calls.c.cost_usd.is_(None))).label("unknown"),
+        )
+        .where(of_job)
+        .lateral("spent")
+    )
+    answered = (
+        select(calls.c.model)
+        .where(of_job, calls.c.state == "answered")
+        .order_by(calls.c.started_at.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
+    of_row = ("id", "prompt", "version", "feature", "usr", "state", "stage", "wait", "failure", "created_at")
+    return select(
+        *(jobs.c[name] for name in of_row),
+        documents.c.name,
+        found,
+        answered.label("model"),
+        *(spent.c[name] for name in ("calls", "input_tokens", "output_tokens")),
+        case((func.coalesce(spent.c.unknown, False), None), else_=spent.c.usd).label("cost_usd"),
+        cast(func.extract("epoch", jobs.c.finished_at - jobs.c.created_at), Float).label("seconds"),
+    ).select_from(
+        jobs.outerjoin(documents, documents.c.id == jobs.c.document_id)
+        .outerjoin(found, true())
+        .join(spent, true())
+    )
 
 
 def job_report(connection: Connection, job_id: int, *, tenant: str | None = None) -> JobReport:
     """Raises JobUnknown, also for another tenant's job."""
-    row = (
-        connection.execute(
-            text(f"{REPORT} where j.id = :id and (cast(:tenant as text) is null or j.tenant = :tenant)"),
-            {"id": job_id, "tenant": tenant},
-        )
-        .mappings()
-        .one_or_none()
-    )
+    wanted = _reports().where(jobs.c.id == job_id)
+    if tenant is not None:
+        wanted = wanted.where(jobs.c.tenant == tenant)
+    row = connection.execute(wanted).mappings().one_or_none()
     if row is None:
         raise JobUnknown(job_id)
     return _report(row)
@@ -94,12 +132,13 @@ def drives(connection: Connection, job_id: int) -> list[dict[str, Any]]:
     ``late_s`` is for a job that got stuck: seconds from when somebody had to look at it until it was driven again.
     Raises JobUnknown.
     """
+    published = tables.drives.c
+    late_s = cast(func.extract("epoch", published.at - published.due_at), Float).label("late_s")
     rows = connection.execute(
-        text(
-            "select d.epoch, d.stage, cause, at, extract(epoch from at - due_at)::float as late_s"
-            " from jobs j left join drives d on d.job_id = j.id where j.id = :id order by d.epoch"
-        ),
-        {"id": job_id},
+        select(published.epoch, published.stage, published.cause, published.at, late_s)
+        .select_from(jobs.outerjoin(tables.drives, published.job_id == jobs.c.id))
+        .where(jobs.c.id == job_id)
+        .order_by(published.epoch)
     )
     found = [dict(row) for row in rows.mappings()]
     if not found:
@@ -107,19 +146,20 @@ def drives(connection: Connection, job_id: int) -> list[dict[str, Any]]:
     return [row for row in found if row["epoch"] is not None]
 
 
+SHOWN_OF_CALLS = (
+    "id", "purpose", "attempt", "try", "state", "provider", "model", "input_tokens", "cached_tokens",
+    "output_tokens", "cost_usd", "cache_layer", "remedy", "failure_kind", "http_status", "possibly_billed",
+    "latency_ms", "started_at",
+)  # fmt: skip
+
+
 def timeline(connection: Connection, job_id: int) -> dict[str, list[dict[str, Any]]]:
     """How a job came to its end: ``stages`` (each publication of its chain) and ``attempts`` (each call)."""
-    calls = connection.execute(
-        text(
-            "select id, purpose, attempt, try, state, provider, model, input_tokens, cached_tokens, output_tokens,"
-            " cost_usd, cache_layer, remedy, failure_kind, http_status, possibly_billed, latency_ms, started_at"
-            " from calls where job_id = :id order by started_at"
-        ),
-        {"id": job_id},
-    )
+    shown = [calls.c[name] for name in SHOWN_OF_CALLS]
+    made = connection.execute(select(*shown).where(calls.c.job_id == job_id).order_by(calls.c.started_at))
     return {
         "stages": drives(connection, job_id),
-        "attempts": [_plain(row) for row in calls.mappings()],
+        "attempts": [_plain(row) for row in made.mappings()],
     }
 
 
@@ -129,9 +169,8 @@ def _plain(row: RowMapping) -> dict[str, Any]:
 
 def ended(connection: Connection, job_ids: Sequence[int]) -> list[JobReport]:
     """Those of the jobs that have ended."""
-    rows = connection.execute(
-        text(f"{REPORT} where j.id = any(:ids) and j.wait is null order by j.finished_at"), {"ids": list(job_ids)}
-    )
+    those = _reports().where(one_of(jobs.c.id, job_ids), jobs.c.wait.is_(None))
+    rows = connection.execute(those.order_by(jobs.c.finished_at))
     return [_report(row) for row in rows.mappings()]
 
 
@@ -161,39 +200,37 @@ def recent(
     ``stuck`` are those that somebody should have looked at, or that broke workers; ``called`` are the days on one
     of which a call was made for them.
     """
-    conditions = [
-        f"j.{column} {sign} :{name}"
-        for name, column, sign, value in (
-            ("state", "state", "=", state),
-            ("tenant", "tenant", "=", tenant),
-            ("feature", "feature", "=", feature),
-            ("user", "usr", "=", user),
-            ("before", "id", "<", before),
-        )
-        if value is not None
-    ]
+    asked = ((jobs.c.state, state), (jobs.c.tenant, tenant), (jobs.c.feature, feature), (jobs.c.usr, user))
+    found = _reports().where(*(column == value for column, value in asked if value is not None))
+    if before is not None:
+        found = found.where(jobs.c.id < before)
     if stuck:
-        conditions.append(STUCK)
+        found = found.where(_stuck())
     if called is not None and (called.since or called.until):
-        conditions.append(CALLED)
-    where = f"where {' and '.join(conditions)}" if conditions else ""
-    values = {"state": state, "tenant": tenant, "feature": feature, "user": user, "before": before, "limit": limit}
-    values |= asdict(called) if called else {}
-    rows = connection.execute(text(f"{REPORT} {where} order by j.id desc limit :limit"), values)
+        found = found.where(_called(called))
+    rows = connection.execute(found.order_by(jobs.c.id.desc()).limit(limit))
     return [_report(row) for row in rows.mappings()]
 
 
-CALLED = (
-    "exists (select from calls where calls.job_id = j.id"
-    " and (cast(:since as date) is null"
-    " or started_at >= cast(:since as date)::timestamp at time zone :timezone)"
-    " and (cast(:until as date) is null"
-    " or started_at < (cast(:until as date) + 1)::timestamp at time zone :timezone))"
-)
-STUCK = (
-    "j.wait is not null and (j.crashes > 0 or j.redrives > 2"
-    " or (j.wait <> 'unsent' and j.wake_at < clock_timestamp() - interval '30 s'))"
-)
+def _stuck() -> ColumnElement[bool]:
+    late = jobs.c.wake_at < func.clock_timestamp() - timedelta(seconds=30)
+    return jobs.c.wait.is_not(None) & (
+        (jobs.c.crashes > 0) | (jobs.c.redrives > 2) | ((jobs.c.wait != "unsent") & late)
+    )
+
+
+def _called(days: Days) -> ColumnElement[bool]:
+    made = exists().where(calls.c.job_id == jobs.c.id)
+    if days.since is not None:
+        made = made.where(calls.c.started_at >= _begin(cast(days.since, Date), days.timezone))
+    if days.until is not None:
+        made = made.where(calls.c.started_at < _begin(cast(days.until, Date) + 1, days.timezone))
+    return made
+
+
+def _begin(day: ColumnElement[Any], timezone: str) -> ColumnElement[Any]:
+    """When a day begins in a time zone: as Postgres says, where the clocks change at midnight."""
+    return func.timezone(timezone, cast(day, TIMESTAMP))
 
 
 def _report(row: RowMapping) -> JobReport:
@@ -203,9 +240,9 @@ def _report(row: RowMapping) -> JobReport:
 def saved_by_layer(connection: Connection) -> dict[str, tuple[int, Decimal | None]]:
     """Calls that were not made because a layer knew their answer, and the USD that they saved; None is unknown."""
     rows = connection.execute(
-        text(
-            "select cache_layer, count(*) as calls, sum(saved_usd) as usd from calls"
-            " where state = 'cached' group by cache_layer order by cache_layer"
-        )
+        select(calls.c.cache_layer, func.count().label("calls"), func.sum(calls.c.saved_usd).label("usd"))
+        .where(calls.c.state == "cached")
+        .group_by(calls.c.cache_layer)
+        .order_by(calls.c.cache_layer)
     )
     return {row.cache_layer: (row.calls, row.usd) for row in rows}

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, TypeAlias
 
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, Engine, select, true
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
+from db.statements import statements_of
+from db.tables import schedules, slots
 from docmill.cron import Cron
 from docmill.errors import DocmillError, Misconfigured
 
@@ -28,6 +30,8 @@ __all__ = [
     "run_now",
     "tick",
 ]
+
+SQL = statements_of("schedules")
 
 CatchUp: TypeAlias = Literal["all", "last", "none"]
 
@@ -89,33 +93,31 @@ def add(
 ) -> datetime:
     """The first slot. Raises Misconfigured for a cron expression, a time zone or a name that cannot be."""
     first = Cron(cron, time_zone).first_after(datetime.now(UTC))
-    made = connection.execute(
-        text(
-            "insert into schedules (name, cron, time_zone, submit, catch_up, next_at)"
-            " values (:name, :cron, :time_zone, cast(:submit as jsonb), :catch_up, :next_at)"
-            " on conflict (name) do nothing"
-        ),
-        {
-            "name": name,
-            "cron": cron,
-            "time_zone": time_zone,
-            "submit": json.dumps(dict(submit)),
-            "catch_up": catch_up,
-            "next_at": first,
-        },
-    )
-    if not made.rowcount:
+    timing = {"cron": cron, "time_zone": time_zone, "catch_up": catch_up, "next_at": first}
+    if not SQL["add"].count(connection, {"name": name, "submit": json.dumps(dict(submit)), **timing}):
         raise Misconfigured(f"there is a schedule {name} already: choose another name, or remove that one")
     return first
 
 
 def listed(connection: Connection) -> list[tuple[Schedule, Ran | None]]:
     """Every schedule, and what came of its last slot."""
-    last = connection.execute(
-        text("select distinct on (name) name, slot, jobs, failure from slots order by name, at desc")
+    last = (
+        select(slots.c.slot, slots.c.jobs, slots.c.failure)
+        .where(slots.c.name == schedules.c.name)
+        .order_by(slots.c.at.desc())
+        .limit(1)
+        .lateral("last")
     )
-    ran = {row["name"]: Ran(**row) for row in last.mappings()}
-    return [(schedule, ran.get(schedule.name)) for schedule in _schedules(connection, "order by name")]
+    rows = connection.execute(select(schedules, last).outerjoin(last, true()).order_by(schedules.c.name))
+    return [(_schedule(row), None if row.slot is None else _ran(row)) for row in rows]
+
+
+def _schedule(row: Any) -> Schedule:
+    return Schedule(**{each.name: getattr(row, each.name) for each in fields(Schedule)})
+
+
+def _ran(row: Any) -> Ran:
+    return Ran(name=row.name, slot=row.slot, jobs=row.jobs, failure=row.failure)
 
 
 def pause(connection: Connection, name: str, *, paused: bool) -> None:
@@ -127,16 +129,13 @@ def pause(connection: Connection, name: str, *, paused: bool) -> None:
     next_at = (
         schedule.next_at if paused else Cron(schedule.cron, schedule.time_zone).first_after(datetime.now(UTC))
     )
-    connection.execute(
-        text("update schedules set paused = :paused, next_at = :next_at where name = :name"),
-        {"name": name, "paused": paused, "next_at": next_at},
-    )
+    SQL["put_off"].count(connection, {"name": name, "paused": paused, "next_at": next_at})
 
 
 def remove(connection: Connection, name: str) -> None:
     """Its jobs stay. Raises Misconfigured for an unknown name."""
     _one(connection, name)
-    connection.execute(text("delete from schedules where name = :name"), {"name": name})
+    SQL["remove"].count(connection, {"name": name})
 
 
 def run_now(connection: Connection, name: str, submit: Submit) -> Ran:
@@ -152,10 +151,7 @@ def tick(engine: Engine, now: datetime, submit: Submit) -> Iterator[Ran]:
     """
     broken: DBAPIError | None = None
     with engine.connect() as connection:
-        due = connection.execute(
-            text("select name from schedules where not paused and next_at <= :now order by next_at"), {"now": now}
-        ).scalars()
-        names = list(due)
+        names = [row.name for row in SQL["due"].rows(connection, {"now": now})]
     for name in names:
         try:
             yield from _run_due(engine, name, now, submit)
@@ -169,12 +165,7 @@ def _run_due(engine: Engine, name: str, now: datetime, submit: Submit) -> Iterat
     """The schedule's slots up to now, one commit each."""
     while True:
         with engine.begin() as connection:
-            found = _schedules(
-                connection,
-                "where name = :name and not paused and next_at <= :now for update skip locked",
-                name=name,
-                now=now,
-            )
+            found = SQL["lock_due"].rows(connection, {"name": name, "now": now}, of=Schedule)
             if not found:
                 return
             ran = _run_next(connection, found[0], now, submit)
@@ -187,32 +178,23 @@ def _run_next(connection: Connection, schedule: Schedule, now: datetime, submit:
         slot, following = next_due(schedule, now)
     except Misconfigured as error:
         return _set_aside(connection, schedule, error)
-    connection.execute(
-        text("update schedules set next_at = :next_at where name = :name"),
-        {"name": schedule.name, "next_at": following},
-    )
+    SQL["put_off"].count(connection, {"name": schedule.name, "paused": None, "next_at": following})
     return None if slot is None else _run(connection, schedule, slot, submit)
 
 
 def _set_aside(connection: Connection, schedule: Schedule, error: Misconfigured) -> Ran:
     """A schedule whose next slot nobody can tell is paused, and its slot says why."""
-    connection.execute(text("update schedules set paused = true where name = :name"), {"name": schedule.name})
-    told = Submitted(jobs=0, failure=f"paused: {error}")
-    return _run(connection, schedule, schedule.next_at, lambda *_: told)
+    SQL["put_off"].count(connection, {"name": schedule.name, "paused": True, "next_at": None})
+    nothing = Submitted(jobs=0, failure=f"paused: {error}")
+    return _run(connection, schedule, schedule.next_at, lambda *_: nothing)
 
 
 def _run(connection: Connection, schedule: Schedule, slot: datetime, submit: Submit) -> Ran:
-    taken = connection.execute(
-        text("insert into slots (name, slot) values (:name, :slot) on conflict do nothing"),
-        {"name": schedule.name, "slot": slot},
-    )
-    if not taken.rowcount:
+    if not SQL["take_slot"].count(connection, {"name": schedule.name, "slot": slot}):
         return Ran(name=schedule.name, slot=slot, jobs=0, failure=None)
     submitted = _submitted(connection, schedule, slot, submit)
     ran = Ran(name=schedule.name, slot=slot, jobs=submitted.jobs, failure=submitted.failure)
-    connection.execute(
-        text("update slots set jobs = :jobs, failure = :failure where name = :name and slot = :slot"), vars(ran)
-    )
+    SQL["note_slot"].count(connection, vars(ran))
     return ran
 
 
@@ -229,14 +211,7 @@ def _submitted(connection: Connection, schedule: Schedule, slot: datetime, submi
 
 
 def _one(connection: Connection, name: str) -> Schedule:
-    found = _schedules(connection, "where name = :name", name=name)
-    if not found:
+    found = connection.execute(select(schedules).where(schedules.c.name == name)).first()
+    if found is None:
         raise Misconfigured(f"there is no schedule {name}: `docmill schedules list` shows them")
-    return found[0]
-
-
-def _schedules(connection: Connection, which: str, **values: object) -> list[Schedule]:
-    rows = connection.execute(
-        text(f"select name, cron, time_zone, submit, paused, catch_up, next_at from schedules {which}"), values
-    )
-    return [Schedule(**row) for row in rows.mappings()]
+    return _schedule(found)

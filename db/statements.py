@@ -83,6 +83,8 @@ class Statement:
         self, connection: Connection, values: Mapping[str, object], of: type[Any] | None = None
     ) -> psycopg.Cursor[Any]:
         driver = cast("psycopg.Connection[Any]", connection.connection.driver_connection)
+        if not driver.autocommit and not connection.in_transaction():
+            connection.begin()  # as SQLAlchemy does at a first statement, so that a commit or a rollback is one
         cursor = driver.cursor(row_factory=namedtuple_row if of is None else class_row(of))
         try:
             return cursor.execute(self._sql, values)

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
-from psycopg import Cursor
+import psycopg
 from psycopg.errors import InvalidParameterValue, UniqueViolation
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from db import fleet
@@ -70,12 +70,6 @@ class Indexing:
     """A text search configuration of Postgres; None: found out."""
 
 
-SUBMIT = text(
-    "select docmill_submit_file(:prompt, :body, :media_type, :name, :version, :tenant, :feature, :usr, :lane,"
-    " :deadline_at, :idem_key, cast(:params as jsonb))"
-)
-
-
 def submit(connection: Connection, submission: Submission) -> int:
     """The id of the job, which is kept once the caller commits.
 
@@ -83,7 +77,7 @@ def submit(connection: Connection, submission: Submission) -> int:
     Raises SubmitRefused for what no worker could take.
     """
     with _refusals():
-        return int(connection.execute(SUBMIT, _row(submission)).scalar_one())
+        return int(SQL["submit"].scalar(connection, _row(submission)))
 
 
 def check_answerable(connection: Connection, prompt: str, version: str) -> None:
@@ -107,27 +101,7 @@ COLUMNS = {
     "idem_key": "text",
     "params": "text",
 }
-COPIED = f"create temp table copied (at serial, {', '.join(f'{name} {kind}' for name, kind in COLUMNS.items())})"
-COPY = f"copy copied ({', '.join(COLUMNS)}) from stdin (format binary)"
-SUBMIT_KEYED = text(
-    f"select docmill_submit_file({', '.join(COLUMNS)}::jsonb) as id"
-    " from (select * from copied where idem_key is not null order by at) c"
-)
-# What the function does for one job, for all that have no key and so nothing to compare: twice as many a second.
-# Documents are locked in one order, so that two who submit the same ones do not wait for each other; ids are given
-# out in the order of the last select.
-SUBMIT_UNKEYED = text(
-    "with given as materialized (select *, sha256(body) as digest from copied where idem_key is null),"
-    " kept as (insert into documents (tenant, sha256, name, media_type, body)"
-    " select distinct on (tenant, digest) tenant, digest, name, media_type, body from given"
-    " order by tenant, digest, at"
-    " on conflict (tenant, sha256) do update set body = coalesce(documents.body, excluded.body)"
-    " returning id, tenant, sha256),"
-    " made as (insert into jobs (tenant, feature, usr, lane, document_id, prompt, version, params, deadline_at)"
-    " select g.tenant, g.feature, g.usr, g.lane, k.id, g.prompt, g.version, g.params::jsonb, g.deadline_at"
-    " from given g join kept k on k.tenant = g.tenant and k.sha256 = g.digest order by g.at returning id)"
-    " select id from made order by id"
-)
+"""Of a row that is copied, and their types."""
 
 
 def submit_many(connection: Connection, submissions: Iterable[Submission]) -> list[int]:
@@ -135,10 +109,10 @@ def submit_many(connection: Connection, submissions: Iterable[Submission]) -> li
 
     Raises SubmitRefused, as :func:`submit` does, and then none is kept.
     """
-    connection.execute(text(COPIED))
+    SQL["make_copied"].count(connection)
     keyed: list[bool] = []
-    driver: Cursor[Any] = connection.connection.cursor()  # type: ignore[assignment] # psycopg's, with its COPY
-    with driver, driver.copy(COPY) as copy:
+    driver = cast("psycopg.Connection[Any]", connection.connection.driver_connection)
+    with driver.cursor() as cursor, cursor.copy(SQL["copy"].text) as copy:
         copy.set_types(list(COLUMNS.values()))
         for submission in submissions:
             row = _row(submission)
@@ -146,10 +120,10 @@ def submit_many(connection: Connection, submissions: Iterable[Submission]) -> li
             keyed.append(submission.idem_key is not None)
     with _refusals():
         by_key, others = (
-            iter([int(job) for job in connection.execute(statement).scalars()])
-            for statement in (SUBMIT_KEYED, SUBMIT_UNKEYED)
+            iter([int(row.id) for row in SQL[name].rows(connection)])
+            for name in ("submit_keyed", "submit_unkeyed")
         )
-    connection.execute(text("drop table copied"))
+    SQL["drop_copied"].count(connection)
     return [next(by_key if has_key else others) for has_key in keyed]
 
 
@@ -198,34 +172,13 @@ def submit_index(connection: Connection, indexing: Indexing) -> int:
     meta = bounds.params_as_json(indexing.meta, field="meta")
     params = {"meta": json.loads(meta)} | ({"language": indexing.language} if indexing.language else {})
     values = {**vars(indexing), "name": bounds.file_name(indexing.name), "params": json.dumps(params)}
-    return int(connection.execute(SUBMIT_INDEX, values).scalar_one())
-
-
-# A document that is there already keeps its text, and gets its body back if that was erased.
-SUBMIT_INDEX = text(
-    "with document as (insert into documents (tenant, sha256, name, media_type, body)"
-    " values (:tenant, sha256(:body), :name, :media_type, :body)"
-    " on conflict (tenant, sha256) do update set body = coalesce(documents.body, excluded.body) returning id)"
-    " insert into jobs (tenant, feature, usr, lane, chain, document_id, collection, params)"
-    " select :tenant, :feature, :usr, :lane, 'index', id, :collection, cast(:params as jsonb) from document"
-    " returning id"
-)
+    return int(SQL["submit_index"].scalar(connection, values))
 
 
 def index_again(connection: Connection, tenant: str, collection: str, documents: Sequence[int]) -> list[int]:
     """The ids of jobs that index documents of a collection once more, as they were indexed before."""
-    rows = connection.execute(
-        text(
-            "insert into jobs (tenant, feature, lane, chain, document_id, collection, params)"
-            " select :tenant, 'default', 'bulk', 'index', d.document_id, :collection,"
-            " jsonb_build_object('meta', d.meta, 'language', d.language)"
-            " from collection_documents d join collections c on c.id = d.collection_id"
-            " where c.tenant = :tenant and c.name = :collection"
-            " and d.document_id = any(cast(:documents as bigint[])) order by d.document_id returning id"
-        ),
-        {"tenant": tenant, "collection": collection, "documents": list(documents)},
-    )
-    return [row.id for row in rows]
+    values = {"tenant": tenant, "collection": collection, "documents": list(documents)}
+    return [row.id for row in SQL["index_again"].rows(connection, values)]
 
 
 def submit_fresh(connection: Connection, job_id: int, *, deadline_at: datetime | None = None) -> int:

@@ -77,7 +77,7 @@ async def index_document(
 
     def accept() -> dict[str, Any]:
         with engine.begin() as connection:
-            collections.made(connection, tenant, collection, request.app.state.settings.embedding)
+            collections.ensure(connection, tenant, collection, request.app.state.settings.embedding)
             return reports.job_report(connection, submit_index(connection, indexing)).as_json()
 
     background.add_task(request.app.state.fleet.start)

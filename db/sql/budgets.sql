@@ -63,3 +63,48 @@ where awaited.budget_id is not null
 
 -- name: lock
 select from budgets where id = any(:ids) order by id for update
+
+
+-- name: latest
+select id from budgets where scope = :scope and subject = :subject and span = :span
+order by window_start desc limit 1
+
+-- name: change
+update budgets set cap_usd = :cap_usd, policy = :policy, warned = 0, told = 0 where id = :id
+
+-- name: lock_calls
+-- So that each call is either counted in a new budget or sees it.
+lock table calls in share row exclusive mode
+
+-- name: add
+insert into budgets (scope, subject, span, policy, cap_usd, window_start)
+values (:scope, :subject, :span, :policy, :cap_usd, case when :span = 'total' then clock_timestamp()
+  else docmill_window_start(:span, clock_timestamp(), :timezone) end) returning id, window_start
+
+-- name: adopt_calls
+-- What open calls may cost.
+update calls set budgets = budgets || :id::bigint
+where (state = 'intent' or possibly_billed) and reserved_usd is not null and started_at >= :since
+  and case :scope when 'all' then true when 'tenant' then tenant = :subject
+      when 'feature' then feature = :subject else usr = :subject end
+returning reserved_usd
+
+-- name: begin
+update budgets set spent_usd = :spent_usd, reserved_usd = :reserved_usd where id = :id
+
+-- name: remove
+delete from budgets where coalesce(series, id) = :series
+
+-- name: any_untold
+select exists (select from budgets where warned > told)
+
+-- name: take_untold
+-- Whoever takes one has a minute to tell it; then it is another's. What nobody took within a day is no news.
+update budgets set tell_at = clock_timestamp() + interval '1 minute'
+where warned > told and tell_at <= clock_timestamp()
+  and (span <> 'day' or window_start > clock_timestamp() - interval '2 days')
+returning id, coalesce(series, id) as series, scope, subject, span, policy, warned as percent, window_start as since,
+  cap_usd, spent_usd, reserved_usd
+
+-- name: note_told
+update budgets set told = greatest(told, :percent), tell_at = clock_timestamp() where id = :id and warned >= :percent

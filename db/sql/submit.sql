@@ -1,5 +1,58 @@
--- Accepting documents as jobs.
+-- Accepting documents as jobs. A document that is there already keeps its text, and gets its body back if that was
+-- erased.
 
+
+-- name: submit
+select docmill_submit_file(:prompt, :body, :media_type, :name, :version, :tenant, :feature, :usr, :lane, :deadline_at,
+  :idem_key, :params::jsonb)
+
+-- name: make_copied
+create temp table copied (at serial, prompt text, body bytea, media_type text, name text, version text, tenant text,
+  feature text, usr text, lane text, deadline_at timestamptz, idem_key text, params text)
+
+-- name: copy
+copy copied (prompt, body, media_type, name, version, tenant, feature, usr, lane, deadline_at, idem_key, params)
+from stdin (format binary)
+
+-- name: submit_keyed
+select docmill_submit_file(prompt, body, media_type, name, version, tenant, feature, usr, lane, deadline_at, idem_key,
+  params::jsonb) as id
+from (select * from copied where idem_key is not null order by at) c
+
+-- name: submit_unkeyed
+-- What the function does for one job, for all that have no key and so nothing to compare: twice as many a second.
+-- Documents are locked in one order, so that two who submit the same ones do not wait for each other; ids are given
+-- out in the order of the last select.
+with given as materialized (select *, sha256(body) as digest from copied where idem_key is null),
+kept as (
+  insert into documents (tenant, sha256, name, media_type, body)
+  select distinct on (tenant, digest) tenant, digest, name, media_type, body from given order by tenant, digest, at
+  on conflict (tenant, sha256) do update set body = coalesce(documents.body, excluded.body)
+  returning id, tenant, sha256),
+made as (
+  insert into jobs (tenant, feature, usr, lane, document_id, prompt, version, params, deadline_at)
+  select g.tenant, g.feature, g.usr, g.lane, k.id, g.prompt, g.version, g.params::jsonb, g.deadline_at
+  from given g join kept k on k.tenant = g.tenant and k.sha256 = g.digest order by g.at returning id)
+select id from made order by id
+
+-- name: drop_copied
+drop table copied
+
+-- name: submit_index
+with document as (
+  insert into documents (tenant, sha256, name, media_type, body)
+  values (:tenant, sha256(:body), :name, :media_type, :body)
+  on conflict (tenant, sha256) do update set body = coalesce(documents.body, excluded.body) returning id)
+insert into jobs (tenant, feature, usr, lane, chain, document_id, collection, params)
+select :tenant, :feature, :usr, :lane, 'index', id, :collection, :params::jsonb from document returning id
+
+-- name: index_again
+insert into jobs (tenant, feature, lane, chain, document_id, collection, params)
+select :tenant, 'default', 'bulk', 'index', d.document_id, :collection,
+  jsonb_build_object('meta', d.meta, 'language', d.language)
+from collection_documents d join collections c on c.id = d.collection_id
+where c.tenant = :tenant and c.name = :collection and d.document_id = any(:documents::bigint[])
+order by d.document_id returning id
 
 -- name: submit_fresh
 insert into jobs (tenant, feature, usr, lane, chain, document_id, collection, prompt, version, params, deadline_at,

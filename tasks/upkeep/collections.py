@@ -11,7 +11,7 @@ import threading
 from dataclasses import dataclass, field
 
 import structlog
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from db import embeddings, statistics
@@ -22,7 +22,6 @@ __all__ = ["Librarian"]
 
 log = structlog.get_logger()
 
-LOCK = 0x6C696272
 QUESTIONS_KEPT_DAYS = 7
 
 
@@ -49,11 +48,8 @@ class Librarian:
 
     def work(self) -> None:
         """Does what is due; nothing where another process is at it."""
-        # A session's lock would be lost, and stay for ever, behind a pooler in transaction mode. This transaction
-        # does nothing else, so that it sees nothing, and no index waits for it; it may be idle for long.
         with self.services.engine.begin() as guard:
-            guard.execute(text("select set_config('idle_in_transaction_session_timeout', '0', true)"))
-            if guard.execute(text("select pg_try_advisory_xact_lock(:key)"), {"key": LOCK}).scalar():
+            if statistics.try_lead(guard):
                 self._look_after()
 
     def _look_after(self) -> None:

@@ -32,7 +32,7 @@ def letter(number: int) -> str:
 
 def index(stack: RunningStack, letters: Sequence[str]) -> None:
     with stack.engine.begin() as connection:
-        collections.made(connection, "default", "letters", "sim-embed")
+        collections.ensure(connection, "default", "letters", "sim-embed")
         for body in letters:
             indexing = Indexing(collection="letters", body=body.encode(), name="a.txt")
             stack.jobs.append(submit_index(connection, indexing))

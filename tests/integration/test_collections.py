@@ -113,7 +113,7 @@ def test_a_mistake_is_one_line_that_says_what_to_do(
 
 def test_a_failed_index_job_goes_on_where_it_failed(engine: Engine) -> None:
     with engine.begin() as connection:
-        collections.made(connection, "default", "retried", "sim-embed")
+        collections.ensure(connection, "default", "retried", "sim-embed")
         job = submit_index(connection, Indexing(collection="retried", body=uuid4().bytes, name="a.txt"))
         connection.execute(
             text(

@@ -7,10 +7,11 @@ from sqlalchemy import Engine, text
 
 from db import statistics
 from db.search import SLICES
+from db.statistics import LOCK
 from docmill.settings import Settings
 from prompts import Registry
 from tasks.services import Services
-from tasks.upkeep.collections import LOCK, Librarian
+from tasks.upkeep.collections import Librarian
 
 
 def test_one_process_looks_after_collections(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -126,7 +126,7 @@ def test_a_large_collection_beside_many_small_ones_is_searched_by_its_indexes(co
     """The statement is planned once for all questions; a plan for a collection of the usual size would sort it all."""
     connection.execute(text("set local session_replication_role = replica"))  # vectors without chunks will do
     model = collections.model_id(connection, f"m-{uuid4()}", 8)
-    large = replace(collections.made(connection, "bench", f"c-{uuid4()}", "any"), chunks=40_000)
+    large = replace(collections.ensure(connection, "bench", f"c-{uuid4()}", "any"), chunks=40_000)
     many = {"model": model, "large": large.id}
     connection.execute(
         text(
@@ -227,7 +227,7 @@ def test_a_model_that_changes_its_length_is_refused(connection: Connection) -> N
 @pytest.mark.parametrize("name", ["", "a b", "ä", "x" * 101, "../up"])
 def test_a_collections_name_is_plain(connection: Connection, name: str) -> None:
     with pytest.raises(Misconfigured, match="a collection's name"):
-        collections.made(connection, "bench", name, "wordllama")
+        collections.ensure(connection, "bench", name, "wordllama")
 
 
 def test_an_index_is_wanted_once_a_model_has_enough_vectors(

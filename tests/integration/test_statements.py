@@ -46,6 +46,18 @@ def test_it_belongs_to_the_transaction_around_it(engine: Engine) -> None:
         connection.execute(text("delete from model_state where account = 'statements'"))
 
 
+def test_it_begins_a_transaction_that_nobody_has_begun(engine: Engine) -> None:
+    written = Statement("insert into model_state (account, model) values ('begun', :model)")
+    with engine.connect() as connection:
+        written.count(connection, {"model": "rolled back"})
+        connection.rollback()
+        written.count(connection, {"model": "kept"})
+        connection.commit()
+        gone = Statement("delete from model_state where account = 'begun' returning model")
+        assert [row.model for row in gone.rows(connection)] == ["kept"]
+        connection.commit()
+
+
 def test_errors_are_sqlalchemys_and_show_no_values(engine: Engine) -> None:
     """Postgres itself tells values only in the DETAIL of a few errors."""
     named = Statement("insert into model_state (account, model) values (:account, :model)")
