@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from sqlalchemy import Connection
 
 from db import flights, ledger
-from db.fleet import LANES, Room
+from db.fleet import AT_CPU, LANES, Room
 from db.jobs import Drive
 from db.stages import STAGES, stages_where
 from db.statements import statements_of
@@ -22,7 +22,8 @@ __all__ = ["dispatch", "free_for_room", "send_again", "spare_leases", "sweep"]
 TRANSITIONS = statements_of("transitions")
 
 SWEPT_AT_ONCE = 500
-RULES = {
+RULES: dict[str, object] = {
+    "at_cpu": AT_CPU,
     "claimed": CLAIMED,
     "redriven": REDRIVEN,
     "calling": stages_where(lambda rules: rules.calls),
@@ -48,8 +49,16 @@ def dispatch(connection: Connection, available: Room, *, message_s: float) -> li
         # Jobs that come back from a hold were begun before, and go first.
         limit = available.all - kept - len(drives)
         drives += _start(connection, "start_begun", lane, limit, message_s)
-        limit = min(available.all - kept - len(drives), available.cpu - _at_cpu(drives))
-        drives += _start(connection, "start_new", lane, limit, message_s)
+        free = available.cpu - _at_cpu(drives)
+        limit = min(available.all - kept - len(drives), free)
+        drives += _start(connection, "start_new", lane, limit, message_s, free=free)
+    return drives + _start_apart(connection, available.apart, message_s)
+
+
+def _start_apart(connection: Connection, room: int, message_s: float) -> list[Drive]:
+    drives: list[Drive] = []
+    for lane in LANES:
+        drives += _start(connection, "start_apart", lane, room - len(drives), message_s)
     return drives
 
 
@@ -57,10 +66,12 @@ def _at_cpu(drives: Sequence[Drive]) -> int:
     return sum(STAGES[drive.stage].role == "cpu" for drive in drives)
 
 
-def _start(connection: Connection, statement: str, lane: str, limit: int, message_s: float) -> list[Drive]:
+def _start(
+    connection: Connection, statement: str, lane: str, limit: int, message_s: float, *, free: int | None = None
+) -> list[Drive]:
     if limit <= 0:
         return []
-    values = {**RULES, "lane": lane, "limit": limit, "message_s": message_s}
+    values = {**RULES, "lane": lane, "limit": limit, "message_s": message_s, "free": free}
     return TRANSITIONS[statement].rows(connection, values, of=Drive)
 
 

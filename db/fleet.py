@@ -31,8 +31,11 @@ SQL = statements_of("fleet")
 
 UPKEEP_LOCK = 0x75706B70
 SEEN_WITHIN_S = 30.0
-CPU_AHEAD = 32
-"""Jobs in hand for each slot that reads or parses: most take milliseconds, and upkeep looks ten times a second."""
+CPU_AHEAD = 64
+"""Jobs in hand for each slot that reads or parses: most take milliseconds, and upkeep looks ten times a second. A
+tenant that is alone gets half of them."""
+QUARANTINE_AHEAD = 2
+"""Jobs in hand for each slot of quarantine: they may take half a minute, and whose turn it is is told here."""
 LANES = ("interactive", "bulk")
 """The first goes first."""
 AT_CPU = stages_where(lambda rules: rules.role == "cpu")
@@ -44,6 +47,8 @@ class Room:
 
     cpu: int
     """At stages that compute."""
+    apart: int
+    """In quarantine, where jobs wait for it."""
     all: int
     kept: int
     """Of ``all``, what only interactive jobs may use."""
@@ -92,6 +97,7 @@ def room(connection: Connection) -> Room:
     io = 2 * found.io
     return Room(
         cpu=CPU_AHEAD * found.cpu - found.at_cpu,
+        apart=QUARANTINE_AHEAD * found.quarantine - found.apart if found.wanted_apart else 0,
         all=io - found.out,
         kept=io // 10,
         wanted=frozenset(found.wanted),

@@ -39,12 +39,14 @@ __all__ = [
     "claim",
     "count_down",
     "end",
+    "give_back",
     "hold",
     "keep_value",
     "name_work",
     "note_failure",
     "release_crashed",
     "retry",
+    "set_apart",
     "start_drive",
     "store",
     "take_back",
@@ -106,11 +108,13 @@ TRANSITIONS: Mapping[str, Transition] = {
     "lead_or_follow": Transition(leaves=("sent", "countdown"), to=("flight",)),
     "follow": Transition(leaves=WAITS, to=("flight",)),
     "release_crashed": Transition(leaves=WAITS, to=("unsent",)),
+    "set_apart": Transition(leaves=WAITS, to=("unsent",)),
     "end": Transition(leaves=WAITS, to=ENDS),
     "store": Transition(leaves=WAITS, to=("done", "needs_review")),
     # A publisher.
     "start_new": Transition(leaves=("unsent",), to=("sent",), at=NEW),
     "start_begun": Transition(leaves=("unsent",), to=("sent",), at=BEGUN),
+    "start_apart": Transition(leaves=("unsent",), to=("sent",)),
     "send_again": Transition(leaves=("sent",), to=("sent",)),
     "take_back": Transition(leaves=("sent",), to=("unsent",)),
     # The sweep.
@@ -145,7 +149,7 @@ STAYS = (
 
 SQL = statements_of("transitions")
 
-QUARANTINED_AT = 2
+QUARANTINED_AT = 2  # and in db/sql/transitions.sql
 """Crashes of a stage, or one more redrive of a stage without a claim, before it runs apart from all others."""
 MOST_CRASHES = 5
 MOST_REDRIVES = 10
@@ -333,6 +337,11 @@ def release_crashed(connection: Connection, job: Job, error: str) -> bool:
     return bool(SQL["release_crashed"].count(connection, job.fence))
 
 
+def set_apart(connection: Connection, job: Job) -> bool:
+    """Ends a claim that held up others; the next one is in quarantine. It counts as the crashes that it spares."""
+    return bool(SQL["set_apart"].count(connection, job.fence))
+
+
 def _poisoned(stage: str, error: str) -> str:
     return (
         f"{stage} broke {MOST_CRASHES} times, alone in quarantine at last ({error}): "
@@ -354,14 +363,17 @@ def start_drive(connection: Connection, move: Move, *, message_s: float) -> Driv
 
 def take_back(connection: Connection, drives: Sequence[Drive]) -> None:
     """Lets what may not have been published wait in Postgres again, where nothing else has happened since."""
-    SQL["take_back"].count(
-        connection,
-        {
-            "ids": [drive.id for drive in drives],
-            "epochs": [drive.epoch for drive in drives],
-            "stages": [drive.stage for drive in drives],
-        },
-    )
+    _take_back(connection, [(drive.id, drive.epoch, drive.stage) for drive in drives])
+
+
+def give_back(connection: Connection, job_id: int, epoch: int, stage: Stage) -> bool:
+    """Lets a job wait in Postgres again whose message came and found that it is another's turn."""
+    return bool(_take_back(connection, [(job_id, epoch, stage)]))
+
+
+def _take_back(connection: Connection, sent: Sequence[tuple[int, int, Stage]]) -> int:
+    ids, epochs, stages = (list(column) for column in zip(*sent, strict=True))
+    return SQL["take_back"].count(connection, {"ids": ids, "epochs": epochs, "stages": stages})
 
 
 def _failure(failure: Failure | None, detail: str = "") -> str | None:

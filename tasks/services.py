@@ -18,6 +18,7 @@ from docmill.llm.transport import Transport
 from docmill.reading import Reader
 from docmill.settings import Settings
 from prompts import Registry
+from tasks.turns import Turns
 
 __all__ = ["BudgetsSeen", "Caller", "Publisher", "Services"]
 
@@ -60,6 +61,8 @@ class Services:
     """Whether the broker started since the fleet asked last (:func:`tasks.broker.began_anew`)."""
     reader: Reader | None = None
     """Where files are read (cpu)."""
+    turns: Turns = field(default_factory=Turns)
+    """Whose turn it is (cpu)."""
     cache: Cache = field(default_factory=NoCache)
     limiter: Limiter = field(default_factory=NoLimiter)
     budgets: BudgetsSeen = field(default_factory=BudgetsSeen)

@@ -1,5 +1,7 @@
 -- Every statement that changes a job's row. db/transitions.py says which leaves what, and where it leads. A statement
 -- changes nothing where somebody was faster. Locks are taken in one order: flight, budgets by id, calls, jobs by id.
+-- A job that has crashed twice, or took too long, runs apart from all others; that is the number 2 here, and no value,
+-- because indexes are for it.
 
 
 -- fragment: fence
@@ -13,7 +15,7 @@ set_config('synchronous_commit', 'off', true) = 'off'
 
 -- fragment: onward
 -- What the broker is about to be told of is under way. (least() passes over a deadline that is null.)
-stage = :to, wait = 'sent', state = 'running', owner = null, crashes = 0, redrives = 0,
+stage = :to, wait = 'sent', state = 'running', owner = null, crashes = 0, redrives = 0, since = clock_timestamp(),
   wake_at = least(deadline_at, clock_timestamp() + make_interval(secs => :message_s))
 
 -- fragment: waits_again
@@ -29,7 +31,7 @@ wait = null, epoch = epoch + 1, owner = null, finished_at = clock_timestamp()
 
 -- name: claim
 with claimed as (
-  update jobs set wait = 'running', state = 'running', owner = :owner,
+  update jobs set wait = 'running', state = 'running', owner = :owner, since = clock_timestamp(),
     wake_at = least(deadline_at, clock_timestamp() + make_interval(secs => :lease_s))
   where {fence} and wait in ('sent', 'countdown') and {unflushed} returning *)
 select {job_row} from claimed j {job_joins}
@@ -67,6 +69,10 @@ where {fence}
 -- name: release_crashed
 -- The claim ends at once, and counts as a crash.
 update jobs set {waits_again}, crashes = crashes + 1 where {fence}
+
+-- name: set_apart
+-- The claim ends, and its next one is in quarantine.
+update jobs set {waits_again}, crashes = greatest(crashes, 2) where {fence}
 
 -- name: wake_soon
 -- The sweep drives it again in a few seconds, later each time.
@@ -141,7 +147,11 @@ where id in (
 
 -- fragment: tenants_in_turn
 -- Of the `candidates`, a view of jobs, as many as there is room for. Their tenants are found by a walk along the
--- index, one step a tenant; of each only as many rows are looked at as could be taken.
+-- index, one step a tenant; of each only as many rows are looked at as could be taken. Where there is a bound for
+-- what is `free`, nobody gets so much in hand that less than that is left: there is room for who comes next.
+in_hand as (
+  select tenant, count(*) as n from jobs
+  where wait in ('sent', 'running', 'countdown') and stage = any(:at_cpu) and crashes < 2 group by tenant),
 tenants as (
   (select tenant from candidates order by lane, tenant limit 1)
   union all
@@ -151,7 +161,9 @@ waiting as (
   select candidate.id, candidate.place
   from tenants cross join lateral (
     select id, row_number() over (order by id) as place from (
-      select id from candidates where tenant = tenants.tenant order by id limit :limit) first) candidate
+      select id from candidates where tenant = tenants.tenant order by id
+      limit least(:limit, case when :free::int is not null then greatest(0, ceil((:free
+        - coalesce((select n from in_hand where in_hand.tenant = tenants.tenant), 0)) / 2.0)) end)) first) candidate
   where tenants.tenant is not null
   order by candidate.place, candidate.id limit :limit),
 picked as (
@@ -162,7 +174,7 @@ picked as (
 -- Drives the `picked` jobs, which were `due` then, for a `cause` that counts as so many redrives `again`.
 moved as (
   update jobs set wait = 'sent', state = 'running', owner = null, epoch = epoch + 1, redrives = redrives + again,
-    crashes = crashes + (wait = 'running' and stage = any(:claimed))::int,
+    since = clock_timestamp(), crashes = crashes + (wait = 'running' and stage = any(:claimed))::int,
     wake_at = least(deadline_at,
       clock_timestamp() + make_interval(secs => :message_s * 2 ^ least(redrives + again, 5)))
   from picked where jobs.id = picked.id
@@ -176,13 +188,20 @@ from moved
 -- name: start_begun
 -- Jobs that come back from a hold, or from a crash.
 with recursive candidates as not materialized (
-  select id, lane, tenant from jobs where wait = 'unsent' and stage <> 'validate' and lane = :lane),
+  select id, lane, tenant from jobs where wait = 'unsent' and stage <> 'validate' and crashes < 2 and lane = :lane),
 {tenants_in_turn},
 {driven}
 
 -- name: start_new
 with recursive candidates as not materialized (
-  select id, lane, tenant from jobs where wait = 'unsent' and stage = 'validate' and lane = :lane),
+  select id, lane, tenant from jobs where wait = 'unsent' and stage = 'validate' and crashes < 2 and lane = :lane),
+{tenants_in_turn},
+{driven}
+
+-- name: start_apart
+-- Jobs for quarantine.
+with recursive candidates as not materialized (
+  select id, lane, tenant from jobs where wait = 'unsent' and crashes >= 2 and lane = :lane),
 {tenants_in_turn},
 {driven}
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import atexit
 from pathlib import Path
 
+from docmill.reading.process import GaveWay
 from docmill.reading.reader import Reader
 from docmill.reading.values import DEFAULT_LIMITS, Limits, Reading, ReadingWarning
 
-__all__ = ["DEFAULT_LIMITS", "Limits", "Reader", "Reading", "ReadingWarning", "read"]
+__all__ = ["DEFAULT_LIMITS", "GaveWay", "Limits", "Reader", "Reading", "ReadingWarning", "read"]
 
 _shared = Reader()
 atexit.register(_shared.close)

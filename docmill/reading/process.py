@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import select
 import signal
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import docmill
@@ -21,6 +23,9 @@ COMMAND = (sys.executable, "-P", "-B", "-m", "docmill.reading.child")
 """The child's; its parent's process id follows."""
 START_TIMEOUT_S = 60.0
 END_TIMEOUT_S = 10.0
+UNDISTURBED_S = 1.0
+"""A document has so long before it is asked whether others wait."""
+ASK_EVERY_S = 0.25
 EXIT_TIMEOUT_S = 2.0
 """From the end of its pipe to its own."""
 MAX_BYTES_A_CHAR = 4
@@ -41,6 +46,10 @@ class ProcessEnded(Exception):
         self.exit_code = exit_code
         self.expired = expired
         self.out_of_memory = exit_code in _OUT_OF_MEMORY
+
+
+class GaveWay(Exception):
+    """A document was put off because others waited, and not because of what it is."""
 
 
 class ReadingProcess:
@@ -76,13 +85,16 @@ class ReadingProcess:
             self._greeting = self._first_frame()
         return self._greeting
 
-    def ask(self, request: Request, document: bytes) -> tuple[Answer, bytes]:
+    def ask(
+        self, request: Request, document: bytes, give_way: Callable[[], bool] | None = None
+    ) -> tuple[Answer, bytes]:
         """The child's answer about one document, and its text.
 
-        Raises ProcessEnded, after which this process is of no more use; Misconfigured where it never was.
+        Raises ProcessEnded and GaveWay, after which this process is of no more use, and Misconfigured where it
+        never was.
         """
         self.greet()
-        patience = _Patience(request.limits.timeout_s)
+        patience = _Patience(request.limits.timeout_s, give_way)
         took_it = False
         try:
             frames.send(self._input, encode(request), document, wait=patience.wait)
@@ -179,14 +191,22 @@ class _Expired(Exception):
 class _Patience:
     """How long is waited for the child, from now on."""
 
-    def __init__(self, timeout_s: float) -> None:
+    def __init__(self, timeout_s: float, give_way: Callable[[], bool] | None = None) -> None:
         self._until = time.monotonic() + timeout_s
+        self._give_way = give_way
+        self._ask_at = math.inf if give_way is None else time.monotonic() + UNDISTURBED_S
 
     def wait(self, fd: int, event: int) -> None:
+        """Returns when the child is ready. Raises _Expired and GaveWay."""
         poll = select.poll()
         poll.register(fd, event)
-        if not poll.poll(max(0.0, self._until - time.monotonic()) * 1000):
-            raise _Expired
+        while not poll.poll(max(0.0, min(self._until, self._ask_at) - time.monotonic()) * 1000):
+            if time.monotonic() >= self._until:
+                raise _Expired
+            if self._give_way is not None and time.monotonic() >= self._ask_at:
+                if self._give_way():
+                    raise GaveWay
+                self._ask_at = time.monotonic() + ASK_EVERY_S
 
 
 def _start() -> subprocess.Popen[bytes]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import threading
 import weakref
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from docmill.errors import Misconfigured, Unreadable
 from docmill.reading.messages import Answer, Garbled, Greeting, Request
-from docmill.reading.process import ProcessEnded, ReadingProcess
+from docmill.reading.process import GaveWay, ProcessEnded, ReadingProcess
 from docmill.reading.values import DEFAULT_LIMITS, Limits, Reading
 from docmill.storable import storable_text
 
@@ -55,15 +56,24 @@ class Reader:
         return self.read_bytes(_load(path, limits), path.name, media_type, limits=limits)
 
     def read_bytes(
-        self, body: bytes, name: str | None = None, media_type: str | None = None, *, limits: Limits | None = None
+        self,
+        body: bytes,
+        name: str | None = None,
+        media_type: str | None = None,
+        *,
+        limits: Limits | None = None,
+        give_way: Callable[[], bool] | None = None,
     ) -> Reading:
-        """The text of a document that is in memory; as ``read`` otherwise. ``name`` helps to tell its kind."""
+        """The text of a document that is in memory; as ``read`` otherwise. ``name`` helps to tell its kind.
+
+        A document that takes long is given up, and GaveWay raised, as soon as ``give_way`` says that others wait.
+        """
         limits = limits or self.limits
         _require_size(len(body), limits)
         told = (_words((name or "")[-LONGEST_NAME:]), _words((media_type or "")[:LONGEST_NAME]))
         request = Request(name=told[0], media_type=told[1], limits=limits)
         with self._turn:
-            answer, text = self._ask(request, body)
+            answer, text = self._ask(request, body, give_way)
             if answer.missing is not None:
                 raise Misconfigured(f"reading it needs the package {answer.missing}: install docmill[app]")
             if answer.unreadable is not None:
@@ -92,15 +102,20 @@ class Reader:
     ) -> None:
         self.close()
 
-    def _ask(self, request: Request, document: bytes, *, again: bool = True) -> tuple[Answer, bytes]:
+    def _ask(
+        self, request: Request, document: bytes, give_way: Callable[[], bool] | None, *, again: bool = True
+    ) -> tuple[Answer, bytes]:
         process = self._running()
         try:
-            answer, text = process.ask(request, document)
+            answer, text = process.ask(request, document, give_way)
         except ProcessEnded as end:
             self._replace()
             if again and not end.took_it:
-                return self._ask(request, document, again=False)  # it ended between two documents
+                return self._ask(request, document, give_way, again=False)  # it ended between two documents
             raise _explained(end, request.limits) from end
+        except GaveWay:
+            self._replace()
+            raise
         except BaseException:
             # An answer that nobody took, as after a time limit's exception, must not meet the next question.
             self._retire()

@@ -15,6 +15,7 @@ from db import jobs, transitions
 from db.engine import is_passing
 from db.jobs import Job
 from db.stages import STAGES, Stage
+from db.turns import waiting
 from docmill.errors import Failure, PromptError
 from docmill.logs import where
 from tasks.celery.broker import countdown_of
@@ -80,17 +81,31 @@ class Handler:
 
     def _step(self, services: Services, job_id: int, epoch: int) -> Step:
         with services.autocommit.connect() as connection:
+            if self._is_anothers_turn(connection, services, job_id, epoch):
+                return Stop("another's turn")
             job = self._take(connection, services.owner, job_id, epoch)
             if job is not None and job.overdue:
                 return fail(connection, job, Failure(kind="deadline", message="its deadline passed"))
         if job is None:
             return Stop("stale")
+        began = services.turns.clock()
         try:
             return self.function(services, job)
         except PromptError as error:
             # Its files are gone or broken, and no try changes that. A retry uses what is paid for.
             with services.autocommit.connect() as connection:
                 return fail(connection, job, Failure(kind="internal", message=str(error)))
+        finally:
+            if STAGES[self.name].claimed:
+                services.turns.note(job.tenant, began)
+
+    def _is_anothers_turn(self, connection: Connection, services: Services, job_id: int, epoch: int) -> bool:
+        """Whether the job waits in Postgres again, because another tenant waits for this process."""
+        if not STAGES[self.name].claimed or not services.turns.matter:
+            return False
+        seen = waiting(connection, job_id, epoch)
+        due = seen is None or services.turns.is_due(seen)
+        return not due and transitions.give_back(connection, job_id, epoch, self.name)
 
     def _take(self, connection: Connection, owner: str, job_id: int, epoch: int) -> Job | None:
         if STAGES[self.name].claimed:

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from functools import partial
+
+from sqlalchemy.exc import SQLAlchemyError
+
 from db import transitions
+from db.engine import is_passing
 from db.jobs import Document, Job
 from db.stages import Stage
+from db.transitions import QUARANTINED_AT
+from db.turns import must_give_way
 from docmill.bounds import params_as_json
 from docmill.errors import Failure, Misconfigured, PromptError, SubmitRefused, Unreadable
-from docmill.reading import Reading
+from docmill.reading import GaveWay, Reading
 from prompts import Excerpt
 from prompts.readiness import problems
 from tasks.services import Services
@@ -29,7 +36,9 @@ def validate(services: Services, job: Job) -> Step:
     if document is None:
         return _failed(services, job, Failure(kind="unreadable", message="the document was deleted"), "empty")
     try:
-        reading = _read(services, document)
+        reading = _read(services, job, document)
+    except GaveWay:
+        return _set_apart(services, job)
     except Unreadable as error:
         return _failed(services, job, Failure(kind="unreadable", message=str(error)), error.kind)
     return _onward(services, job, version, reading)
@@ -45,7 +54,7 @@ def _prompt(services: Services, job: Job) -> tuple[str | None, list[str]]:
     return prompt.version, problems(prompt, services.settings.models, with_keys=False)
 
 
-def _read(services: Services, document: Document) -> Reading | None:
+def _read(services: Services, job: Job, document: Document) -> Reading | None:
     """The reading; None where the document's text is known from an earlier job."""
     if document.text is not None:
         return None
@@ -53,10 +62,27 @@ def _read(services: Services, document: Document) -> Reading | None:
         raise Unreadable("empty", "its content was erased: submit it again")
     if services.reader is None:
         raise RuntimeError("this worker reads no files: validate belongs to the cpu queues")
-    reading = services.reader.read_bytes(bytes(document.body), name=document.name)
+    give_way = None if job.crashes >= QUARANTINED_AT else partial(_must_give_way, services, job)
+    reading = services.reader.read_bytes(bytes(document.body), name=document.name, give_way=give_way)
     if reading.empty:
         raise Unreadable("empty", reading.warning or "there is no text in it")
     return reading
+
+
+def _must_give_way(services: Services, job: Job) -> bool:
+    try:
+        with services.autocommit.connect() as connection:
+            return must_give_way(connection, job)
+    except SQLAlchemyError as error:
+        if is_passing(error):
+            return False  # nobody else could go on either
+        raise
+
+
+def _set_apart(services: Services, job: Job) -> Step:
+    with services.autocommit.connect() as connection:
+        moved = transitions.set_apart(connection, job)
+    return Stop("set apart" if moved else "stale")
 
 
 def _onward(services: Services, job: Job, version: str | None, reading: Reading | None) -> Step:

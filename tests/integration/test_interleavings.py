@@ -11,7 +11,7 @@ import asyncio
 import os
 import shutil
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeAlias
@@ -102,7 +102,13 @@ class PlainReader(Reader):
     """Every document is a text."""
 
     def read_bytes(
-        self, body: bytes, name: str | None = None, media_type: str | None = None, *, limits: Limits | None = None
+        self,
+        body: bytes,
+        name: str | None = None,
+        media_type: str | None = None,
+        *,
+        limits: Limits | None = None,
+        give_way: Callable[[], bool] | None = None,
     ) -> Reading:
         return Reading(text=body.decode(), media_type="text/plain", empty=False)
 

@@ -35,9 +35,21 @@ def test_a_job_that_was_begun_is_found_among_all_that_were_not(waiting: Engine) 
     assert "jobs_unsent_again" in plan, plan
 
 
+def test_a_job_that_is_set_apart_is_found_among_all_that_were_not(waiting: Engine) -> None:
+    plan = plan_of(waiting, "start_apart")
+    assert "jobs_apart" in plan, plan
+
+
+def test_those_that_are_set_apart_are_not_looked_at_for_a_first_turn(waiting: Engine) -> None:
+    with waiting.begin() as connection:
+        connection.execute(text("update jobs set crashes = 2 where id % 2 = 0"))
+    plan = plan_of(waiting, "start_new")
+    assert "jobs_new" in plan, plan
+
+
 def plan_of(engine: Engine, name: str) -> str:
     explained = Statement(f"explain {statements_of('transitions')[name].text}")
     with engine.connect() as connection:
-        rows = explained.rows(connection, {**dispatch.RULES, "message_s": 60, "lane": "bulk"})
+        rows = explained.rows(connection, {**dispatch.RULES, "message_s": 60, "lane": "bulk", "free": 60})
         connection.rollback()
     return "\n".join(row[0] for row in rows)

@@ -21,7 +21,7 @@ NEW_JOB = """
 insert into jobs (tenant, feature, lane, chain, prompt, state, stage, wait, epoch, flight_key, budget_id, need_usd,
   held_for, wake_at, deadline_at, crashes, redrives, owner, finished_at)
 values (:tenant, 'f', 'bulk', 'document', 'receipt', :state, :stage, :wait, :epoch, :key, :series, 0,
-  'model', '-infinity', '2001-01-01', 9, 99, 'owner', case when cast(:wait as text) is null then clock_timestamp() end)
+  'model', '-infinity', '2001-01-01', :crashes, 99, 'owner', case when cast(:wait as text) is null then clock_timestamp() end)
 returning id
 """
 NEW_CALL = """
@@ -113,12 +113,13 @@ def new_job(connection: Connection, place: Place, **values: Any) -> int:
     state = place.position if ended else STATE_OF[place.position]  # type: ignore[index]
     wait = None if ended else place.position
     where = {"state": state, "stage": place.stage, "wait": wait, "epoch": EPOCH, "key": KEY}
-    return int(connection.execute(text(NEW_JOB), {"tenant": "t", **where, **values}).scalar_one())
+    return int(connection.execute(text(NEW_JOB), {"tenant": "t", "crashes": 9, **where, **values}).scalar_one())
 
 
 def taken(connection: Connection, name: str, place: Place, others: Mapping[str, Any]) -> Place:
     """Where the statement takes a job, when all is there that it may wait for."""
-    job, call = new_job(connection, place, series=others["series"]), uuid4()
+    never_broke = {"crashes": 0} if name in ("start_new", "start_begun") else {}
+    job, call = new_job(connection, place, series=others["series"], **never_broke), uuid4()
     connection.execute(text(NEW_CALL), {"id": call, "job": job}) if name in (
         "close_call",
         "expire_intents",
@@ -139,7 +140,7 @@ def values_for(name: str) -> dict[str, Any]:
         ("version", "context", "value", "evidence", "entry", "document", "failure", "model", "need_usd", "deadline_at",
          "lately_s", "request", "remedy", "reserved_usd", "reply", "model_echoed", "request_id", "input_tokens",
          "cached_tokens", "output_tokens", "reasoning_tokens", "cost_usd", "price_source", "failure_kind",
-         "http_status"), None)  # fmt: skip
+         "http_status", "free"), None)  # fmt: skip
     call = {"tenant": "t", "feature": "f", "usr": "", "prompt": "receipt", "content_hash": b"", "input_hash": b"",
             "provider": "p", "account": "a", "model": "m", "budgets": [], "attempt": 0, "latency_ms": 1,
             "possibly_billed": False, "answered": True, "ending": "answered"}  # fmt: skip

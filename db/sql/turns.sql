@@ -1,0 +1,27 @@
+-- Whose turn it is at workers that compute, where jobs of several tenants wait in the broker.
+
+
+-- name: waiting
+-- The tenant of a job whose message came, and each other tenant with a job that waits at least as urgently: for how
+-- long already. What waits for longer than `most_s` has lost its message.
+select mine.tenant as mine, other.tenant,
+  extract(epoch from clock_timestamp() - min(other.since))::float as waited_s
+from jobs mine left join jobs other
+  on other.wait = 'sent' and other.stage = any(:at_cpu) and other.crashes < 2 and other.tenant <> mine.tenant
+  and (other.lane = 'interactive' or mine.lane = 'bulk')
+  and other.since < clock_timestamp() - make_interval(secs => :patience_s)
+  and other.since > clock_timestamp() - make_interval(secs => :most_s)
+where mine.id = :id and mine.epoch = :epoch and mine.crashes < 2
+group by mine.tenant, other.tenant
+
+-- name: gives_way
+-- Whether a job that has run for a while holds up another tenant, or a more urgent lane: one of theirs waits, and
+-- half of the slots are held already by jobs that have run for longer.
+select exists (
+    select from jobs other where other.wait = 'sent' and other.stage = any(:at_cpu) and other.crashes < 2
+      and (other.tenant <> :tenant or (other.lane = 'interactive' and :lane = 'bulk'))
+      and other.since < clock_timestamp() - make_interval(secs => :patience_s))
+  and (select count(*) from jobs older where older.wait = 'running' and older.stage = any(:at_cpu)
+         and older.crashes < 2 and older.since < (select since from jobs where id = :id))
+    >= (select coalesce(sum(slots), 0)::int / 2 from workers
+        where queue = 'cpu' and seen_at > clock_timestamp() - make_interval(secs => :within_s))

@@ -1,0 +1,45 @@
+"""Whose turn it is at workers that compute, where jobs of several tenants wait in the broker."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+
+from db.fleet import AT_CPU, SEEN_WITHIN_S
+from db.jobs import Job
+from db.statements import statements_of
+
+__all__ = ["PATIENCE_S", "Waiting", "must_give_way", "waiting"]
+
+SQL = statements_of("turns")
+
+PATIENCE_S = 0.5
+"""Nobody is told to let another pass who has waited for less."""
+LOST_S = 30.0
+"""Who waits for longer has lost its message, as a rule, and upkeep looks for it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Waiting:
+    """The tenant of a job, and for how many seconds each other tenant waits."""
+
+    tenant: str
+    others: Mapping[str, float]
+
+
+def waiting(connection: Connection, job_id: int, epoch: int) -> Waiting | None:
+    """Who else waits, when a job's message came; None for a stale one, and for a job in quarantine."""
+    values = {"id": job_id, "epoch": epoch, "at_cpu": AT_CPU, "patience_s": PATIENCE_S, "most_s": LOST_S}
+    rows = SQL["waiting"].rows(connection, values)
+    others = {row.tenant: row.waited_s for row in rows if row.tenant is not None}
+    return Waiting(tenant=rows[0].mine, others=others) if rows else None
+
+
+def must_give_way(connection: Connection, job: Job) -> bool:
+    """Whether a job that has run for a while holds up others, and is not among the half that may."""
+    values = {"id": job.id, "tenant": job.tenant, "lane": job.lane, "at_cpu": AT_CPU}
+    return bool(
+        SQL["gives_way"].scalar(connection, {**values, "patience_s": PATIENCE_S, "within_s": SEEN_WITHIN_S})
+    )

@@ -1,0 +1,156 @@
+"""One tenant's documents that take long, and another's that wait behind them."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import Connection, Engine, text
+
+from db import dispatch, fleet, jobs, transitions
+from db.jobs import Job
+from db.submit import Submission, submit
+from db.transitions import QUARANTINED_AT
+from db.turns import must_give_way, waiting
+from docmill.reading import GaveWay, Reader
+
+SLOTS = 2
+
+
+@pytest.fixture
+def connection(engine: Engine) -> Iterator[Connection]:
+    """A fleet of two cpu slots and one of quarantine, without any work."""
+    with engine.connect() as opened:
+        opened.execute(text("truncate jobs, drives, workers cascade"))
+        fleet.see_worker(opened, "io@here", "io", 100)
+        fleet.see_worker(opened, "cpu@here", "cpu", SLOTS)
+        fleet.see_worker(opened, "quarantine@here", "quarantine", 1)
+        yield opened
+        opened.rollback()
+
+
+def given(connection: Connection, tenant: str, number: int = 1, *, lane: str = "bulk") -> list[int]:
+    return [
+        submit(connection, Submission(prompt="receipt", body=uuid4().bytes, tenant=tenant, lane=lane))  # type: ignore[arg-type]
+        for _ in range(number)
+    ]
+
+
+def started(connection: Connection) -> list[int]:
+    return [drive.id for drive in dispatch.dispatch(connection, fleet.room(connection), message_s=60)]
+
+
+def ago(connection: Connection, ids: list[int], seconds: float) -> None:
+    connection.execute(
+        text("update jobs set since = clock_timestamp() - make_interval(secs => :seconds) where id = any(:ids)"),
+        {"ids": ids, "seconds": seconds},
+    )
+
+
+def claimed(connection: Connection, job_id: int, *, since_s: float) -> Job:
+    epoch = connection.execute(text("select epoch from jobs where id = :id"), {"id": job_id}).scalar_one()
+    job = transitions.claim(connection, job_id, epoch, "validate", owner="here", lease_s=50)
+    assert job is not None
+    ago(connection, [job_id], since_s)
+    return job
+
+
+def crashes(connection: Connection, job_id: int) -> int:
+    return int(connection.execute(text("select crashes from jobs where id = :id"), {"id": job_id}).scalar_one())
+
+
+def test_a_tenant_that_is_alone_gets_half_of_the_room_and_the_next_one_finds_some(connection: Connection) -> None:
+    room = SLOTS * fleet.CPU_AHEAD
+    given(connection, "greedy", room + 50)
+    assert len(started(connection)) == room // 2
+    assert started(connection) == []
+    late = given(connection, "late", 3)
+    assert set(started(connection)) == set(late)
+
+
+def test_a_job_that_is_set_apart_takes_no_room_from_others(connection: Connection) -> None:
+    ids = given(connection, "greedy", 10)
+    started(connection)
+    for job_id in ids:
+        assert transitions.set_apart(connection, claimed(connection, job_id, since_s=2))
+    room = fleet.room(connection)
+    assert (room.cpu, room.apart) == (SLOTS * fleet.CPU_AHEAD, fleet.QUARANTINE_AHEAD)
+    drives = dispatch.dispatch(connection, room, message_s=60)
+    assert [(drive.id, drive.quarantined) for drive in drives] == [(ids[0], True), (ids[1], True)]
+    assert started(connection) == []
+    room = fleet.room(connection)
+    assert (room.cpu, room.apart, room.wanted) == (SLOTS * fleet.CPU_AHEAD, 0, frozenset())
+
+
+def test_tenants_take_turns_in_quarantine(connection: Connection) -> None:
+    greedy, other = given(connection, "greedy", 5), given(connection, "other", 1)
+    started(connection)
+    for job_id in (*greedy, *other):
+        transitions.set_apart(connection, claimed(connection, job_id, since_s=2))
+    assert set(started(connection)) == {greedy[0], other[0]}
+
+
+def test_the_number_that_statements_know_is_the_one_of_the_rules() -> None:
+    assert QUARANTINED_AT == 2
+
+
+def test_a_message_finds_who_else_waits(connection: Connection) -> None:
+    mine, other, quick, urgent = (given(connection, tenant)[0] for tenant in ("mine", "other", "quick", "urgent"))
+    connection.execute(text("update jobs set lane = 'interactive' where id = :id"), {"id": urgent})
+    started(connection)
+    ago(connection, [other, urgent], 5)
+    seen = waiting(connection, mine, 1)
+    assert seen is not None
+    assert (seen.tenant, {name: round(waited) for name, waited in seen.others.items()}) == (
+        "mine",
+        {"other": 5, "urgent": 5},
+    )
+    seen = waiting(connection, urgent, 1)
+    assert seen is not None
+    assert seen.others == {}, "bulk never goes before interactive"
+    assert waiting(connection, quick, 7) is None
+
+
+def test_a_job_that_takes_long_gives_way_where_others_wait_and_half_of_the_slots_are_held(
+    connection: Connection,
+) -> None:
+    first, second, other = *given(connection, "greedy", 2), *given(connection, "other")
+    started(connection)
+    oldest, newer = claimed(connection, first, since_s=20), claimed(connection, second, since_s=2)
+    assert not must_give_way(connection, newer), "nobody waits for long"
+    ago(connection, [other], 1)
+    assert must_give_way(connection, newer)
+    assert not must_give_way(connection, oldest), "one of two slots may be held"
+
+
+def test_bulk_gives_way_to_interactive_of_the_same_tenant(connection: Connection) -> None:
+    first, second = given(connection, "mine", 2)
+    urgent = given(connection, "mine", lane="interactive")
+    started(connection)
+    claimed(connection, first, since_s=20)
+    newer = claimed(connection, second, since_s=2)
+    ago(connection, urgent, 1)
+    assert must_give_way(connection, newer)
+
+
+def test_a_job_is_given_back_where_its_message_came_too_early(connection: Connection) -> None:
+    (job_id,) = given(connection, "mine")
+    started(connection)
+    assert transitions.give_back(connection, job_id, 1, "validate")
+    assert jobs.load(connection, job_id, 1, "validate") is not None
+    assert started(connection) == [job_id]
+    assert crashes(connection, job_id) == 0
+
+
+def test_a_document_is_put_off_as_soon_as_others_wait() -> None:
+    answers = iter([False, False, True])
+    with Reader() as reader:
+        reader.confinement()
+        assert reader._process is not None
+        os.kill(reader._process.pid, signal.SIGSTOP)
+        with pytest.raises(GaveWay):
+            reader.read_bytes(b"a text", give_way=lambda: next(answers))
+        assert reader.read_bytes(b"a text", give_way=lambda: True).text == "a text"
