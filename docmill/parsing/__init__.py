@@ -15,10 +15,10 @@ from docmill.errors import ReplyInvalid, ReplyNotJson, ReplyRejected, ReplyTrunc
 from docmill.parsing.citing import Citation
 from docmill.parsing.extraction import answer_of, candidates, fenced, strict
 from docmill.parsing.fitting import fitted, is_foreign, label_in, word_in
-from docmill.parsing.grounding import Document, Grounded
+from docmill.parsing.grounding import Document, Grounded, holds
 from docmill.parsing.schema import SCALARS, kinds, labels, problems
 
-__all__ = ["Citation", "Grounded", "accept", "correction_problems", "parse"]
+__all__ = ["Citation", "Grounded", "accept", "correction_problems", "holds", "parse"]
 
 T = TypeVar("T")
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import date
+from datetime import date, datetime, time
 from types import UnionType
 from typing import Annotated, Any, TypeAlias, Union, get_args, get_origin
 
@@ -13,7 +14,7 @@ from docmill.parsing.grounding import Document, Grounded
 
 __all__ = ["Evidence", "evidence"]
 
-DATE = TypeAdapter(date)
+MOMENTS: dict[object, TypeAdapter[Any]] = {each: TypeAdapter(each) for each in (date, datetime, time)}
 Evidence: TypeAlias = dict[str, dict[str, int]]
 """Place in the answer (``lines.0.name``) to ``start`` and ``end`` in the document's text, in characters."""
 
@@ -92,11 +93,11 @@ def _unwrapped(annotation: Any) -> tuple[Any, bool]:
 
 
 def _as_read(value: object, annotation: Any) -> object:
-    """A date is a string in JSON, and stands in documents in its own ways."""
-    if annotation is not date or not isinstance(value, str):
+    """A date or a time is a string in JSON, and stands in documents in its own ways."""
+    if annotation not in MOMENTS or not isinstance(value, str):
         return value
     try:
-        return DATE.validate_json(f'"{value}"')
+        return MOMENTS[annotation].validate_json(json.dumps(value))
     except ValueError:
         return value
 

@@ -1,30 +1,49 @@
-"""Whether a value occurs in the document.
+"""Whether a value occurs in the document, and where.
 
 ``Annotated[str, Grounded()]`` demands it. A check of this kind catches what a model made up; a wrong value that
 does occur in the document it cannot catch.
+
+The text is read once, into indexes: a value is looked up, and never searched for.
 """
 
 from __future__ import annotations
 
 import re
-import unicodedata
-from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime, time
 from decimal import Decimal
+from enum import Enum
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, TypeVar
 
-from pydantic import GetCoreSchemaHandler, ValidationInfo
+from pydantic import BaseModel, GetCoreSchemaHandler, ValidationInfo
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
-__all__ = ["Document", "Grounded"]
+from docmill.parsing.renderings.characters import Plain
+from docmill.parsing.renderings.dates import numeric_dates, times
+from docmill.parsing.renderings.names import names
+from docmill.parsing.renderings.numbers import Numbers, written_number
+from docmill.parsing.renderings.spelled import spelled_dates
+from docmill.parsing.renderings.words import BROKEN, TOGETHER, Words
 
-# Digits with points and commas; and, for itself, digits in groups of three that spaces or apostrophes part.
-NUMBER = re.compile(r"\d[\d.,]*")
-GROUPED = re.compile(r"\d{1,3}(?:[ \u00a0\u202f'’]\d{3})+(?!\d)(?:[.,]\d+)?")
-MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
-LOOKALIKES = str.maketrans({"‘": "'", "’": "'", "“": '"', "”": '"', "–": "-", "—": "-", "‐": "-", "‑": "-"})
+__all__ = ["Document", "Grounded", "Span", "holds"]
+
+K = TypeVar("K")
+Span = tuple[int, int]
+"""Where something begins and ends, as offsets in the text."""
+SIGNS = re.compile("[%‰+#$\u00a2-\u00a5\u20a0-\u20c0\u0e3f]")
+"""Signs that change what the words beside them mean."""
+ISO_DATE = re.compile(r"\d{4}-\d\d-\d\d")
+CODE = re.compile(r"[A-Z]{3}")
+LEADING_ZERO = re.compile(r"[-+]?0\d+$")
+TIME_BEHIND = 30
+"""Characters between a date and the time that belongs to it."""
+
+
+def holds(text: str, value: object) -> bool:
+    """Whether the value occurs in the text, in any of its usual renderings."""
+    return Document(text).holds(value)
 
 
 class Document:
@@ -32,137 +51,134 @@ class Document:
 
     def __init__(self, text: str) -> None:
         self.text = text
-        self.words = _plain(text)
-        self.amounts = frozenset(
-            amount for shape in (NUMBER, GROUPED) for found in shape.findall(text) for amount in _readings(found)
-        )
+        self._plain = Plain(text)
 
     def holds(self, value: object) -> bool:
-        """Whether the value occurs, in any of its usual renderings."""
-        if isinstance(value, bool) or value is None:
-            return True
-        if isinstance(value, date):
-            return any(re.search(pattern, self.words) for pattern in _renderings(value))
-        if isinstance(value, int | float | Decimal):
-            return _amount(value) in self.amounts
-        plain = _plain(str(value))
-        # A name over two lines is written with a comma, and a form's ruling gets lost: the words decide.
-        return plain in self.words or (bool(run := _run(plain)) and run in self._run)
+        """Whether the value occurs, each part of it where it has some. What says nothing holds."""
+        parts = _parts(value)
+        if parts is not None:
+            return all(map(self.holds, parts))
+        return _says_nothing(value) or any(self._kinds(value))
 
-    def find(self, value: object) -> tuple[int, int] | None:
-        """Where the value first occurs, as offsets in the text; None where it does not, or is no value."""
-        if isinstance(value, bool) or value is None:
+    def find(self, value: object) -> Span | None:
+        """Where the value first occurs; None where it does not, or says nothing."""
+        if _says_nothing(value):
             return None
-        if isinstance(value, int | float | Decimal):
-            return self._find_amount(_amount(value))
-        patterns = _renderings(value) if isinstance(value, date) else _wordings(_plain(str(value)))
-        return next(filter(None, map(self._find, patterns)), None)
+        return next((self._source(min(places)) for places in self._kinds(value) if places), None)
 
-    def _find_amount(self, amount: Decimal) -> tuple[int, int] | None:
-        spans = (found.span() for shape in (GROUPED, NUMBER) for found in shape.finditer(self.text))
-        return next((span for span in spans if amount in _readings(self.text[slice(*span)])), None)
+    def places(self, value: object) -> list[Span]:
+        """Everywhere the value occurs, in order."""
+        if _says_nothing(value):
+            return []
+        return [self._source(span) for span in sorted({span for places in self._kinds(value) for span in places})]
 
-    def _find(self, pattern: str) -> tuple[int, int] | None:
-        found = re.search(pattern, self.words)
-        if found is None or found.start() == found.end() or not self._atoms:
-            return None
-        return self._span(found.start())[0], self._span(found.end() - 1)[1]
+    def _source(self, span: Span) -> Span:
+        return self._plain.span(*span)
 
-    def _span(self, at: int) -> tuple[int, int]:
-        """The part of the text that a character of ``words`` stands for."""
-        atom = self._atoms[bisect_right(self._atoms, at, key=_begins) - 1]
-        if atom.each:
-            start = atom.start + at - atom.at
-            return start, start + 1
-        return atom.start, atom.end
+    def _kinds(self, value: object) -> Iterator[Sequence[Span]]:
+        """Where the value stands in each kind of its renderings; the cheaper to look up come first."""
+        if isinstance(value, Enum):
+            yield from self._kinds(value.value)
+        elif isinstance(value, datetime):
+            yield from (self._with_time(places, value.time()) for places in self._dated(value.date()))
+        elif isinstance(value, date):
+            yield from self._dated(value)
+        elif isinstance(value, time):
+            yield self._times.get(value.replace(microsecond=0, tzinfo=None), [])
+        elif isinstance(value, int | float | Decimal):
+            yield self._numbers.places(value)
+        else:
+            yield from self._written(Plain(str(value)).text)
+
+    def _written(self, value: str) -> Iterator[Sequence[Span]]:
+        """A text: by its words, and as numbers, dates and currencies are written where it is one."""
+        plain = value.strip()
+        number = written_number(plain)
+        if not number or plain[0].isdigit():
+            yield self._worded(value, number)
+        if number and not LEADING_ZERO.match(plain):
+            yield self._numbers.meaning(number)
+        if ISO_DATE.fullmatch(plain):
+            yield from self._dated(_date_of(plain))
+        if CODE.fullmatch(plain):
+            yield self._signed(plain)
+
+    def _worded(self, value: str, number: Sequence[str]) -> Sequence[Span]:
+        """Its words in their order, whatever stands between them: a form's ruling gets lost, a line is broken."""
+        wanted = Words(value)
+        if not wanted.words:
+            return self._exactly(value.strip())
+        found = [span for span in self._runs(self._words, wanted, value) if self._numbers.allows(span, number)]
+        if not found and self._has_broken_words:
+            found = list(self._runs(self._together, Words(value, TOGETHER), value))
+        return [self._with_ends(span, value, wanted) for span in found]
+
+    def _runs(self, words: Words, wanted: Words, value: str) -> Iterator[Span]:
+        signs = set(SIGNS.findall(value))
+        for first, after in words.runs(wanted.words):
+            if not signs or signs <= set(words.around(self._plain.text, first, after)):
+                yield words.starts[first], words.ends[after - 1]
+
+    def _with_ends(self, span: Span, value: str, wanted: Words) -> Span:
+        """With what stands before the first word and behind the last in the value, if it does in the text."""
+        (start, end), text = span, self._plain.text
+        before, behind = value[: wanted.starts[0]].lstrip(), value[wanted.ends[-1] :].rstrip()
+        if before and text.endswith(before, 0, start):
+            start -= len(before)
+        return start, end + len(behind) if text.startswith(behind, end) else end
+
+    def _exactly(self, value: str) -> Sequence[Span]:
+        if not value:
+            return []
+        return [found.span() for found in re.finditer(re.escape(value), self._plain.text)]
+
+    def _signed(self, code: str) -> Sequence[Span]:
+        """The signs of a currency; the dollar's alone, which many have, is that of the United States."""
+        signs = names().symbols.get(code, set()) - (set() if code == "USD" else {"$"})
+        patterns = [rf"(?<![^\W\d]){re.escape(sign)}(?![^\W\d])" for sign in signs]
+        return [found.span() for pattern in patterns for found in re.finditer(pattern, self._plain.text)]
+
+    def _dated(self, day: date | None) -> Iterator[Sequence[Span]]:
+        yield self._numeric_dates.get(day, [])
+        yield self._spelled_dates.get(day, [])
+
+    def _with_time(self, dates: Sequence[Span], at: time) -> Sequence[Span]:
+        """Dates with the time behind them; midnight need not be written, and another may stand elsewhere."""
+        clocks = self._times.get(at.replace(microsecond=0, tzinfo=None), [])
+        joined = [
+            (start, clock[1]) for start, end in dates for clock in clocks if 0 <= clock[0] - end <= TIME_BEHIND
+        ]
+        return joined or (dates if clocks or at == time(0) else [])
 
     @cached_property
-    def _run(self) -> str:
-        return _run(self.words)
+    def _words(self) -> Words:
+        return Words(self._plain.text)
 
     @cached_property
-    def _atoms(self) -> list[_Atom]:
-        """What ``words`` is made of, in order.
+    def _has_broken_words(self) -> bool:
+        return BROKEN.search(self._plain.text) is not None
 
-        Empty where characters make others across what is taken for one here: no place is better than a wrong one.
-        """
-        atoms, words, last = list[_Atom](), list[str](), " "
-        at = 0
-        for found in ATOMS.finditer(self.text):
-            piece = _folded(found.group(), found.lastgroup)
-            if last == " " and piece.startswith(" "):
-                piece = piece[1:]
-            if piece:
-                atoms.append(_Atom(at, *found.span(), found.lastgroup == "ascii"))
-                words.append(piece)
-                at, last = at + len(piece), piece[-1]
-        return atoms if "".join(words).rstrip(" ") == self.words else []
+    @cached_property
+    def _together(self) -> Words:
+        """The words with those whole that a hyphen parts, at a line's end and elsewhere."""
+        return Words(self._plain.text, TOGETHER)
 
+    @cached_property
+    def _numbers(self) -> Numbers:
+        return Numbers(self._plain.text)
 
-class _Atom(NamedTuple):
-    """Where one thing begins in the plain text, and what it is in the text itself."""
+    @cached_property
+    def _numeric_dates(self) -> dict[date | None, list[Span]]:
+        return _by_first((day, (start, end)) for day, start, end in numeric_dates(self._plain.text))
 
-    at: int
-    start: int
-    end: int
-    each: bool
-    """Whether each of its characters stands for itself."""
+    @cached_property
+    def _spelled_dates(self) -> dict[date | None, list[Span]]:
+        found = spelled_dates(self._words, self._plain.text, names())
+        return _by_first((day, (start, end)) for day, start, end in found)
 
-
-def _begins(atom: _Atom) -> int:
-    return atom.at
-
-
-# Whatever is one thing in the plain text: a hyphen at a line's end, white space, a letter with its accents; and
-# the most of most documents, letters and digits of ASCII, each of which stands for itself.
-ATOMS = re.compile(
-    r"(?P<ascii>[A-Za-z0-9]+(?![\u0300-\u036f]))"
-    r"|(?P<hyphen>(?<=\w)-\n(?=\w))|(?P<space>\s+)|(?P<letter>.[\u0300-\u036f]*)",
-    re.DOTALL,
-)
-
-
-def _folded(piece: str, kind: str | None) -> str:
-    if kind == "ascii":
-        return piece.lower()
-    if kind == "hyphen":
-        return ""
-    if kind == "space":
-        return " "
-    folded = unicodedata.normalize("NFKC", piece).translate(LOOKALIKES).casefold()
-    return re.sub(r"\s+", " ", folded)
-
-
-def _amount(value: float | Decimal) -> Decimal:
-    return abs(Decimal(str(value))).normalize()
-
-
-def _run(plain: str) -> str:
-    """The words alone, each between spaces; empty where there are none."""
-    words = re.findall(r"\w+", plain)
-    return f" {' '.join(words)} " if words else ""
-
-
-def _wordings(plain: str) -> tuple[str, ...]:
-    """Patterns for a text: as it stands, and by its words whatever stands between them."""
-    words = re.findall(r"\w+", plain)
-    by_words = (r"\b" + r"\W+".join(words) + r"\b",) if words else ()
-    return (re.escape(plain), *by_words)
-
-
-def _renderings(day: date) -> tuple[str, ...]:
-    """Patterns for the ways in which documents write a date."""
-    month = rf"{MONTHS[day.month - 1]}[a-z]*\.?"
-    year = rf"(?:{day.year}|'?{day:%y})"
-    number = rf"0?{day.day}(?:st|nd|rd|th)?"
-    return (
-        rf"\b0?{day.day}\W0?{day.month}\W(?:{day.year}|{day:%y})\b",
-        rf"\b0?{day.month}\W0?{day.day}\W(?:{day.year}|{day:%y})\b",
-        rf"\b(?:{day.year}|{day:%y})\W?0?{day.month}\W?0?{day.day}(?!\d)",
-        rf"\b{day:%d%m%Y}\b",
-        rf"\b{number}\W{{0,3}}(?:day of )?{month}\W{{0,3}}{year}\b",
-        rf"\b{month}\W{{0,3}}{number}\W{{1,3}}{year}\b",
-    )
+    @cached_property
+    def _times(self) -> dict[time, list[Span]]:
+        return _by_first((at, (start, end)) for at, start, end in times(self._plain.text))
 
 
 @dataclass(frozen=True)
@@ -182,18 +198,28 @@ def _check(value: Any, info: ValidationInfo) -> Any:
     return value
 
 
-def _plain(text: str) -> str:
-    joined = re.sub(r"(?<=\w)-\n(?=\w)", "", unicodedata.normalize("NFKC", text))
-    return re.sub(r"\s+", " ", joined.translate(LOOKALIKES)).strip().casefold()
+def _says_nothing(value: object) -> bool:
+    return value is None or isinstance(value, bool) or (isinstance(value, str) and not value.strip())
 
 
-def _readings(written: str) -> set[Decimal]:
-    """A written number as it may be meant: 1.234 is a thousand and more in one country, and less in another."""
-    digits = re.sub(r"[^\d.,]", "", written).strip(".,")
-    whole = re.sub(r"[.,]", "", digits)
-    readings = {Decimal(whole).normalize()} if whole else set()
-    last = re.search(r"[.,](\d+)$", digits)
-    if last:
-        before = re.sub(r"[.,]", "", digits[: last.start()]) or "0"
-        readings.add(Decimal(f"{before}.{last[1]}").normalize())
-    return readings
+def _parts(value: object) -> Iterable[object] | None:
+    """What a value is made of; None where it is one thing."""
+    if isinstance(value, BaseModel):
+        return [member for _, member in value]
+    if isinstance(value, Mapping):
+        return list(value.values())
+    return value if isinstance(value, list | tuple | set | frozenset) else None
+
+
+def _date_of(written: str) -> date | None:
+    try:
+        return date.fromisoformat(written)
+    except ValueError:
+        return None
+
+
+def _by_first(pairs: Iterable[tuple[K, Span]]) -> dict[K, list[Span]]:
+    found: dict[K, list[Span]] = {}
+    for key, span in pairs:
+        found.setdefault(key, []).append(span)
+    return found

@@ -1,0 +1,105 @@
+"""The words of a text, and where a run of them stands in it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+
+from docmill.parsing.renderings.characters import folded
+
+__all__ = ["APART", "BROKEN", "TOGETHER", "Words", "words_of"]
+
+# Marks that belong to the letter before them, which `\w` leaves out; of India's scripts the whole blocks.
+MARKS = (
+    "\u0300-\u036f\u0483-\u0489\u0591-\u05bd\u05bf\u05c1-\u05c7\u0610-\u061a\u064b-\u065f\u0670\u06d6-\u06ed"
+    "\u0900-\u0963\u0970-\u0df3\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\u3099\u309a\ufe20-\ufe2f"
+)
+UNSPACED = (
+    "\u0e01-\u0eff\u1000-\u109f\u1100-\u11ff\u1780-\u17ff\u3005-\u3007\u3041-\u3098\u309d-\u30ff\u3400-\u4dbf"
+    "\u4e00-\u9fff\uac00-\ud7a3\uf900-\ufaff\uff66-\uff9d\U00020000-\U0003ffff"
+)
+"""Scripts that part no words, or whose words have endings glued on: each of their letters counts as a word."""
+UNSPACED_MARKS = (
+    "\u0e31\u0e34-\u0e3a\u0e47-\u0e4e\u0eb1\u0eb4-\u0ebc\u0ec8-\u0ece"
+    "\u102b-\u103e\u1160-\u11ff\u17b4-\u17d3\u3099\u309a\uff9e\uff9f"
+)
+RAISED = "\u00b2\u00b3\u00b9\u2070-\u209c\u2460-\u24ff"
+"""Digits of footnotes and powers, which are no part of the word or number before them."""
+
+LETTER = rf"[^\W\d_{UNSPACED}{RAISED}]"
+LINE_END = r"[-¬][^\S\n]{0,40}\n\s{0,80}"
+HYPHEN = rf"(?:{LINE_END}|[-¬])"
+
+
+def _tokens(within: str) -> re.Pattern[str]:
+    """Whatever counts as a word; ``within`` may part the letters of one."""
+    return re.compile(
+        rf"(?P<digits>\d+)|(?P<letters>{LETTER}(?:{within}(?:{LETTER}|[{MARKS}]))*)"
+        rf"|(?P<single>[{UNSPACED}][{UNSPACED_MARKS}]*)|(?P<raised>[{RAISED}])"
+    )
+
+
+APART = _tokens("")
+TOGETHER = _tokens(f"{HYPHEN}?")
+BROKEN = re.compile(rf"(?<={LETTER}){LINE_END}(?={LETTER})")
+PARTS = re.compile(r"[-¬\s]+")
+ADJOINING = frozenset({"digits", "letters"})
+
+
+class Words:
+    """The words of a text, numbered, with where each stands; looked up by an index, not by a search."""
+
+    def __init__(self, text: str, pattern: re.Pattern[str] = APART) -> None:
+        self.words: list[str] = []
+        self.starts: list[int] = []
+        self.ends: list[int] = []
+        self._adjoined: set[int] = set()
+        """Words that begin where another ends, as in ``A4``: they are the inside of something."""
+        known: dict[str, str] = {}
+        last, end = "", -1
+        for at, found in enumerate(pattern.finditer(text)):
+            written, kind = found.group(), found.lastgroup or ""
+            start = found.start()
+            if start == end and kind in ADJOINING and last in ADJOINING:
+                self._adjoined.add(at)
+            last, end = kind, found.end()
+            word = known.get(written)
+            if word is None:
+                word = known[written] = folded(PARTS.sub("", written))
+            self.words.append(word)
+            self.starts.append(start)
+            self.ends.append(end)
+
+    @cached_property
+    def index(self) -> dict[str, list[int]]:
+        """Each word's numbers."""
+        index: dict[str, list[int]] = {}
+        for at, word in enumerate(self.words):
+            index.setdefault(word, []).append(at)
+        return index
+
+    def runs(self, wanted: Sequence[str]) -> Iterator[tuple[int, int]]:
+        """Where these words follow one another: the number of the first, and of the one after the last.
+
+        Nothing may be cut: what begins or ends with half of ``A4`` is another thing.
+        """
+        if not wanted:
+            return
+        wanted = list(wanted)
+        rarest = min(range(len(wanted)), key=lambda at: len(self.index.get(wanted[at], ())))
+        for at in self.index.get(wanted[rarest], ()):
+            first = at - rarest
+            after = first + len(wanted)
+            if first >= 0 and self.words[first:after] == wanted and not {first, after} & self._adjoined:
+                yield first, after
+
+    def around(self, text: str, first: int, after: int) -> str:
+        """A run of words with all that stands beside it, up to the words before and behind."""
+        start = self.ends[first - 1] if first else 0
+        end = self.starts[after] if after < len(self.starts) else len(text)
+        return text[max(start, self.starts[first] - 8) : min(end, self.ends[after - 1] + 8)]
+
+
+def words_of(text: str, pattern: re.Pattern[str] = APART) -> list[str]:
+    return Words(text, pattern).words
