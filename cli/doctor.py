@@ -123,12 +123,14 @@ def _reading(_: Settings) -> str:
 
 
 def _ocr(settings: Settings) -> str:
-    from docmill.reading import ocr
+    from docmill.reading.engines import installed
+    from docmill.reading.ocr import tesseract
 
-    where = ocr.found()
-    if settings.ocr == "on" and where is None:
-        raise Misconfigured(f"DOCMILL_OCR is on, and {ocr.MISSING}, or set DOCMILL_OCR=off")
-    return f"{settings.ocr}; {where or 'tesseract is not installed'}"
+    if settings.ocr == "tesseract" and tesseract.found() is None:
+        raise Misconfigured(f"DOCMILL_OCR is tesseract, and {tesseract.MISSING}")
+    if settings.ocr == "on" and not installed():
+        raise Misconfigured("DOCMILL_OCR is on, and RapidOCR is not installed: install docmill[app]")
+    return settings.ocr
 
 
 def _schedules(settings: Settings) -> str:

@@ -1,10 +1,11 @@
-"""Files to text: PDF, HTML, e-mail and plain text, each parser confined to a process that may die of a file."""
+"""Files to text, each parser confined to a process that may die of a file; pictures and scans by OCR."""
 
 from __future__ import annotations
 
 import atexit
 from pathlib import Path
 
+from docmill.reading.engines import installed
 from docmill.reading.process import GaveWay
 from docmill.reading.reader import Reader
 from docmill.reading.values import DEFAULT_LIMITS, Limits, Reading, ReadingWarning
@@ -15,11 +16,12 @@ _shared = Reader()
 atexit.register(_shared.close)
 
 
-def read(path: Path | str, *, limits: Limits = DEFAULT_LIMITS) -> Reading:
+def read(path: Path | str, *, limits: Limits | None = None) -> Reading:
     """The text of a file, read by a child process that this process shares and starts when first needed.
 
-    A file without text is no error: the reading is ``empty``, with a ``warning`` for a scan. Raises Unreadable
-    with ``kind`` encrypted, corrupt, unsupported, too_large or timeout; FileNotFoundError and other OSErrors
-    where there is no such file; Misconfigured where a parser is not installed.
+    Without ``limits`` pictures and scanned pages are read by OCR, where its engine is installed. A file without
+    text is no error: the reading is ``empty``, with a ``warning`` for a scan that was not read. Raises Unreadable
+    with ``kind`` encrypted, corrupt, unsupported, too_large or timeout; FileNotFoundError and other OSErrors where
+    there is no such file; Misconfigured where a parser is not installed.
     """
-    return _shared.read(path, limits=limits)
+    return _shared.read(path, limits=limits or Limits(ocr=installed()))

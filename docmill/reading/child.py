@@ -1,4 +1,4 @@
-"""The process that parses: ``python -m docmill.reading.child PARENT_PID``, started by docmill.reading.process.
+"""The process that parses: ``python -m docmill.reading.child PARENT WORK``, started by docmill.reading.process.
 
 It imports the parsers, gives up its rights, and greets its parent. Then it reads a frame with a document from
 its standard input, answers with a frame that holds the text or the reason why there is none, and waits for the
@@ -17,6 +17,8 @@ from docmill.reading import frames
 from docmill.reading.confinement import confine, die_with, memory_limit, resident_bytes
 from docmill.reading.formats import preload, read_document
 from docmill.reading.messages import Answer, Greeting, Request, decode, encode
+from docmill.reading.scans import preload as preload_ocr
+from docmill.reading.scans import read_scan
 from docmill.reading.values import Reading
 
 # The frame's length was checked by the parent against its own limit; this is only a bound.
@@ -28,7 +30,8 @@ def main() -> None:
     parent = int(sys.argv[1])
     die_with(parent)
     incoming, outgoing = _take_pipes()
-    preload()
+    # What does OCR holds the engine's models, which who only parses has no use for.
+    (preload_ocr if sys.argv[2] == "ocr" else preload)()
     network = confine()
     die_with(parent)
     frames.send(outgoing, encode(Greeting(uid=os.getuid(), network=network)))
@@ -61,8 +64,8 @@ def serve(incoming: int, outgoing: int) -> None:
 def _answer(request: Request, document: bytes) -> tuple[Answer, bytes]:
     limits = request.limits
     try:
-        with memory_limit(limits.memory_bytes):
-            return _told(read_document(document, name=request.name, media_type=request.media_type, limits=limits))
+        with memory_limit(limits.memory_bytes if request.page is None else limits.ocr_memory_bytes):
+            return _read(request, document)
     except Unreadable as error:
         return Answer(unreadable=error.kind, message=str(error)[:10_000]), b""
     except ImportError as error:
@@ -75,8 +78,17 @@ def _answer(request: Request, document: bytes) -> tuple[Answer, bytes]:
         return Answer(unreadable="too_large", message=message, last=True), b""
 
 
+def _read(request: Request, document: bytes) -> tuple[Answer, bytes]:
+    name, kind, limits = request.name, request.media_type, request.limits
+    if request.page is None:
+        return _told(read_document(document, name=name, media_type=kind, limits=limits))
+    return Answer(), read_scan(document, request.page, name=name, media_type=kind, limits=limits).encode()
+
+
 def _told(reading: Reading) -> tuple[Answer, bytes]:
-    answer = Answer(media_type=reading.media_type, pages=reading.pages, warnings=reading.warnings)
+    answer = Answer(
+        media_type=reading.media_type, pages=reading.pages, warnings=reading.warnings, scans=reading.scans
+    )
     return answer, reading.text.encode()
 
 

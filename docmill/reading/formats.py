@@ -31,7 +31,7 @@ _MODULES = {
     media.RTF: "docmill.reading.rtf",
     media.OUTLOOK: "docmill.reading.outlook",
     media.XML: "docmill.reading.xml",
-    **dict.fromkeys(media.PICTURES, "docmill.reading.image"),
+    **dict.fromkeys(media.PICTURES, "docmill.reading.ocr.pictures"),
 }
 
 _NAMES = {

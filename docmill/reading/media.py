@@ -188,6 +188,8 @@ def _by_signature(head: bytes, said: str | None) -> str | None:
             return _inside(kind, said)
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return "image/webp"
+    if head[:2] == b"BM" and head[6:10] == b"\0\0\0\0":
+        return "image/bmp"
     # Readers of PDF accept junk before the header (ISO 32000-2, annex I); a text may speak of it, though.
     return PDF if said == PDF and b"%PDF-" in head[:1024] else None
 

@@ -45,6 +45,8 @@ class Request:
     media_type: str
     """As somebody declared it; empty where nobody did."""
     limits: Limits
+    page: _Count | None = None
+    """The page, counted from 0, that OCR is to read; None is the whole document, without OCR."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +56,7 @@ class Answer:
     media_type: _Word = ""
     pages: tuple[_Count, ...] = ()
     warnings: Annotated[tuple[ReadingWarning, ...], Field(max_length=_MOST_WARNINGS)] = ()
+    scans: tuple[_Count, ...] = ()
     unreadable: UnreadableKind | None = None
     message: Annotated[str, Field(max_length=10_000)] = ""
     """Why it is unreadable."""
@@ -74,8 +77,11 @@ class Answer:
             raise Garbled("the text cannot be stored")
         if list(self.pages) != sorted(self.pages) or max(self.pages, default=0) > len(text):
             raise Garbled("the pages are no places in the text")
+        if list(self.scans) != sorted(set(self.scans)) or max(self.scans, default=-1) >= max(len(self.pages), 1):
+            raise Garbled("the scans are no pages")
         warnings = [warned(each.kind, each.where, count=each.count) for each in self.warnings]
-        return reading_of(text, storable_text(self.media_type), pages=self.pages, warnings=warnings)
+        kind = storable_text(self.media_type)
+        return reading_of(text, kind, pages=self.pages, warnings=warnings, scans=self.scans)
 
 
 _ADAPTERS: dict[type, TypeAdapter[Any]] = {each: TypeAdapter(each) for each in (Greeting, Request, Answer)}

@@ -13,14 +13,17 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal, TypeAlias
 
 import docmill
 from docmill.errors import Misconfigured
 from docmill.reading import frames
 from docmill.reading.messages import Answer, Garbled, Greeting, Request, decode, encode
 
+Work: TypeAlias = Literal["parse", "ocr"]
+"""What a child is for: to parse whole documents, or to read pictures of pages."""
 COMMAND = (sys.executable, "-P", "-B", "-m", "docmill.reading.child")
-"""The child's; its parent's process id follows."""
+"""The child's; its parent's process id and its work follow."""
 START_TIMEOUT_S = 60.0
 END_TIMEOUT_S = 10.0
 UNDISTURBED_S = 1.0
@@ -59,7 +62,8 @@ class ReadingProcess:
     your parent" means the *thread* that started the child, and a web server's threads come and go.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, work: Work = "parse") -> None:
+        self._work = work
         self._popen: subprocess.Popen[bytes] | None = None
         self._failure: OSError | None = None
         self._started = threading.Event()
@@ -94,12 +98,13 @@ class ReadingProcess:
         never was.
         """
         self.greet()
-        patience = _Patience(request.limits.timeout_s, give_way)
+        limits = request.limits
+        patience = _Patience(limits.timeout_s if request.page is None else limits.ocr_timeout_s, give_way)
         took_it = False
         try:
             frames.send(self._input, encode(request), document, wait=patience.wait)
             took_it = True
-            most = request.limits.max_text_chars * MAX_BYTES_A_CHAR
+            most = limits.max_text_chars * MAX_BYTES_A_CHAR
             header, text = frames.receive(self._output, max_body=most, wait=patience.wait)
             return decode(Answer, header), text
         except _Expired as error:
@@ -152,7 +157,7 @@ class ReadingProcess:
 
     def _keep(self) -> None:
         try:
-            self._popen = _start()
+            self._popen = _start(self._work)
         except OSError as error:
             self._failure = error
             self._ended.set()
@@ -175,7 +180,7 @@ class ReadingProcess:
             self.kill()
             message = f"the reading process ended at its start with {self._process.returncode}"
             raise Misconfigured(
-                f"{message}: `{sys.executable} -m docmill.reading.child {os.getpid()}` says why"
+                f"{message}: `{sys.executable} -m docmill.reading.child {os.getpid()} {self._work}` says why"
             ) from error
 
     def _close_pipes(self) -> None:
@@ -209,10 +214,10 @@ class _Patience:
                 self._ask_at = time.monotonic() + ASK_EVERY_S
 
 
-def _start() -> subprocess.Popen[bytes]:
+def _start(work: Work) -> subprocess.Popen[bytes]:
     # Neither the folder it starts in nor the environment of the parent, with its keys, reach the child.
     popen = subprocess.Popen(
-        [*COMMAND, str(os.getpid())],
+        [*COMMAND, str(os.getpid()), work],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         bufsize=0,

@@ -6,26 +6,29 @@ import os
 import threading
 import weakref
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from docmill.errors import Misconfigured, Unreadable
 from docmill.reading.messages import Answer, Garbled, Greeting, Request
-from docmill.reading.process import GaveWay, ProcessEnded, ReadingProcess
-from docmill.reading.values import DEFAULT_LIMITS, Limits, Reading
+from docmill.reading.process import GaveWay, ProcessEnded, ReadingProcess, Work
+from docmill.reading.values import DEFAULT_LIMITS, Limits, Reading, with_scans
 from docmill.storable import storable_text
 
 _MEGABYTE = 2**20
 LONGEST_NAME = 255
+MOST_RSS_OF_OCR = 900 * _MEGABYTE
 
 
 class Reader:
-    """Reads documents one after another, in one long-lived child process that is started when first needed.
+    """Reads documents one after another, in a long-lived child process that is started when first needed.
 
-    The child is replaced when it dies, after ``max_documents``, and when it holds ``max_rss_bytes`` after a
-    document. Threads may share a reader (they take turns). A process that forks may go on using it on both
-    sides: the forked one starts a child of its own.
+    Pages that only OCR can read have another child, which holds the engine's models. A child is replaced when it
+    dies, after ``max_documents``, and when it holds ``max_rss_bytes`` after a document. Threads may share a reader
+    (they take turns). A process that forks may go on using it on both sides: the forked one starts children of its
+    own.
     """
 
     def __init__(
@@ -36,10 +39,8 @@ class Reader:
         max_rss_bytes: int = 400 * _MEGABYTE,
     ) -> None:
         self.limits = limits
-        self._max_documents = max_documents
-        self._max_rss_bytes = max_rss_bytes
-        self._process: ReadingProcess | None = None
-        self._documents = 0
+        self._parser = _Child(work="parse", max_documents=max_documents, max_rss_bytes=max_rss_bytes)
+        self._ocr = _Child(work="ocr", max_documents=max_documents, max_rss_bytes=MOST_RSS_OF_OCR)
         self._turn = threading.Lock()
         _readers.add(self)
 
@@ -70,29 +71,50 @@ class Reader:
         """
         limits = limits or self.limits
         _require_size(len(body), limits)
-        told = (_words((name or "")[-LONGEST_NAME:]), _words((media_type or "")[:LONGEST_NAME]))
-        request = Request(name=told[0], media_type=told[1], limits=limits)
+        request = _request(name, media_type, limits)
         with self._turn:
-            answer, text = self._ask(request, body, give_way)
-            if answer.missing is not None:
-                raise Misconfigured(f"reading it needs the package {answer.missing}: install docmill[app]")
-            if answer.unreadable is not None:
-                raise Unreadable(answer.unreadable, storable_text(answer.message))
+            answer, text = self._parser.ask(request, body, give_way)
+            reading = _believed(self._parser, answer, text)
+        return self._with_scans(reading, request, body) if limits.ocr and reading.scans else reading
+
+    def read_scan(
+        self,
+        body: bytes,
+        page: int,
+        name: str | None = None,
+        media_type: str | None = None,
+        *,
+        limits: Limits | None = None,
+    ) -> str:
+        """What OCR finds on one page, counted from 0, of ``Reading.scans``. Raises as ``read`` does."""
+        request = replace(_request(name, media_type, limits or self.limits), page=page)
+        with self._turn:
+            answer, text = self._ocr.ask(request, body)
+            return _believed(self._ocr, answer, text).text
+
+    def _with_scans(self, reading: Reading, request: Request, body: bytes) -> Reading:
+        """Reads the scanned pages; those that cannot be read are told, unless it is all of them."""
+        texts: dict[int, str] = {}
+        failed: Unreadable | None = None
+        for page in reading.scans:
             try:
-                return answer.reading(text)
-            except Garbled as error:
-                self._replace()
-                raise Unreadable("corrupt", f"the parser broke on it ({error})") from error
+                texts[page] = self.read_scan(body, page, request.name, request.media_type, limits=request.limits)
+            except Unreadable as error:
+                failed = failed or error
+        if failed is not None and not texts and reading.empty:
+            raise failed
+        return with_scans(reading, texts)
 
     def confinement(self) -> Greeting:
         """What the child may do. Raises Misconfigured where it cannot be started."""
         with self._turn:
-            return self._running().greet()
+            return self._parser.running().greet()
 
     def close(self) -> None:
-        """Ends the child process. The next document would start another."""
+        """Ends the child processes. The next document would start others."""
         with self._turn:
-            self._retire()
+            self._parser.retire()
+            self._ocr.retire()
 
     def __enter__(self) -> Self:
         return self
@@ -102,55 +124,94 @@ class Reader:
     ) -> None:
         self.close()
 
-    def _ask(
-        self, request: Request, document: bytes, give_way: Callable[[], bool] | None, *, again: bool = True
+    def forget_parent(self) -> None:
+        """In a process that was just forked: its parent keeps the children; a lock that a thread held is void."""
+        self._turn = threading.Lock()
+        self._parser.abandon()
+        self._ocr.abandon()
+
+
+@dataclass(kw_only=True)
+class _Child:
+    """A child process of a reader's, and its successors."""
+
+    work: Work
+    max_documents: int
+    max_rss_bytes: int
+    _process: ReadingProcess | None = None
+    _documents: int = 0
+
+    def ask(
+        self,
+        request: Request,
+        document: bytes,
+        give_way: Callable[[], bool] | None = None,
+        *,
+        again: bool = True,
     ) -> tuple[Answer, bytes]:
-        process = self._running()
+        """Returns the answer about one document, and the text. Raises Unreadable where the child ends of it."""
+        process = self.running()
         try:
             answer, text = process.ask(request, document, give_way)
         except ProcessEnded as end:
-            self._replace()
+            self.replace()
             if again and not end.took_it:
-                return self._ask(request, document, give_way, again=False)  # it ended between two documents
-            raise _explained(end, request.limits) from end
+                return self.ask(request, document, give_way, again=False)  # it ended between two documents
+            raise _explained(end, request) from end
         except GaveWay:
-            self._replace()
+            self.replace()
             raise
         except BaseException:
             # An answer that nobody took, as after a time limit's exception, must not meet the next question.
-            self._retire()
+            self.retire()
             raise
         self._documents += 1
-        if self._is_worn(answer):
-            self._replace()
+        if answer.last or self._documents >= self.max_documents or answer.rss_bytes > self.max_rss_bytes:
+            self.replace()
         return answer, text
 
-    def _running(self) -> ReadingProcess:
+    def running(self) -> ReadingProcess:
+        """Returns the process, started if need be."""
         if self._process is None or not self._process.alive:
-            self._replace()
+            self.replace()
         assert self._process is not None  # noqa: S101 - it was just made; mypy cannot know
         return self._process
 
-    def _replace(self) -> None:
-        """Starts another child at once, so that it is ready when the next document comes."""
-        self._retire()
-        self._process = ReadingProcess()
+    def replace(self) -> None:
+        """Starts another process at once, so that it is ready when the next document comes."""
+        self.retire()
+        self._process = ReadingProcess(self.work)
         self._documents = 0
 
-    def _is_worn(self, answer: Answer) -> bool:
-        return answer.last or self._documents >= self._max_documents or answer.rss_bytes > self._max_rss_bytes
-
-    def _retire(self) -> None:
+    def retire(self) -> None:
+        """Ends the process, if there is one."""
         if self._process is not None:
             self._process.close()
             self._process = None
 
-    def _forget_parent(self) -> None:
-        """In a process that was just forked: its parent keeps the child, and a lock that a thread held is void."""
-        self._turn = threading.Lock()
+    def abandon(self) -> None:
+        """Lets go of the process after a fork."""
         if self._process is not None:
             self._process.abandon()
             self._process = None
+
+
+def _believed(child: _Child, answer: Answer, text: bytes) -> Reading:
+    """The reading that a child's answer is. Raises Unreadable, Misconfigured."""
+    if answer.missing is not None:
+        raise Misconfigured(f"reading it needs the package {answer.missing}: install docmill[app]")
+    if answer.unreadable is not None:
+        raise Unreadable(answer.unreadable, storable_text(answer.message))
+    try:
+        return answer.reading(text)
+    except Garbled as error:
+        child.replace()
+        raise Unreadable("corrupt", f"the parser broke on it ({error})") from error
+
+
+def _request(name: str | None, media_type: str | None, limits: Limits) -> Request:
+    told = (_words((name or "")[-LONGEST_NAME:]), _words((media_type or "")[:LONGEST_NAME]))
+    return Request(name=told[0], media_type=told[1], limits=limits)
 
 
 _readers: weakref.WeakSet[Reader] = weakref.WeakSet()
@@ -158,7 +219,7 @@ _readers: weakref.WeakSet[Reader] = weakref.WeakSet()
 
 def _forget_parents() -> None:
     for reader in list(_readers):
-        reader._forget_parent()  # noqa: SLF001 - this module's own class
+        reader.forget_parent()
 
 
 os.register_at_fork(after_in_child=_forget_parents)
@@ -185,12 +246,14 @@ def _require_size(size: int, limits: Limits) -> None:
         raise Unreadable("too_large", f"the file has {size / _MEGABYTE:,.1f} MB; at most {allowed:,.1f} are read")
 
 
-def _explained(end: ProcessEnded, limits: Limits) -> Unreadable:
+def _explained(end: ProcessEnded, request: Request) -> Unreadable:
+    limits = request.limits
+    timeout_s, memory_bytes = limits.timeout_s, limits.memory_bytes
+    if request.page is not None:
+        timeout_s, memory_bytes = limits.ocr_timeout_s, limits.ocr_memory_bytes
     if end.expired:
-        return Unreadable("timeout", f"reading it took longer than {limits.timeout_s:g} s")
+        return Unreadable("timeout", f"reading it took longer than {timeout_s:g} s")
     if end.out_of_memory:
-        return Unreadable(
-            "too_large", f"reading it takes more than {limits.memory_bytes // _MEGABYTE} MB of memory"
-        )
+        return Unreadable("too_large", f"reading it takes more than {memory_bytes // _MEGABYTE} MB of memory")
     how = "gave no answer" if end.exit_code is None else f"ended with exit code {end.exit_code}"
     return Unreadable("corrupt", f"the parser crashed on it, and {how}: save it again")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal, TypeAlias
 
 from docmill.errors import Unreadable
@@ -14,6 +15,11 @@ MOST_PLACES = 100
 """That one warning names; its count has them all."""
 LONGEST_PLACE = 200
 """In characters: a sheet or an attachment may be called anything."""
+
+
+OcrEngine: TypeAlias = Literal["rapidocr", "tesseract"]
+SEPARATOR = "\n\n"
+"""Between two pages; ``Reading.pages`` tells them apart."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +36,14 @@ class Limits:
     timeout_s: float = 30.0
     """Wall clock for one document, after which its process is killed."""
     ocr: bool = False
-    """Whether tesseract may guess the text of pictures and of scanned pages."""
+    """Whether the text of pictures and of scanned pages is guessed."""
+    ocr_engine: OcrEngine = "rapidocr"
+    leave_scans: bool = False
+    """Whether pages that OCR has to read are named, and left to be read one by one."""
+    ocr_timeout_s: float = 60.0
+    """Wall clock for one page that OCR reads, after which its process is killed."""
+    ocr_memory_bytes: int = 1024 * MEGABYTE
+    """As ``memory_bytes``, for such a page."""
     memory_bytes: int = 512 * MEGABYTE
     """Of address space, beyond what the reading process held before the document."""
 
@@ -47,6 +60,7 @@ WarningKind: TypeAlias = Literal[
     "ocr_off",
     "ocr_guessed",
     "ocr_empty",
+    "ocr_unfinished",
     "hidden",
     "hidden_sheet",
     "formula",
@@ -62,9 +76,10 @@ WORDS: dict[WarningKind, str] = {
     "no_text": "there is no text in it",
     "page_broken": "broken, and left out",
     "garbled": "a font that does not say which characters it draws; left out",
-    "ocr_off": "an image without text, and OCR is off: set DOCMILL_OCR=on where tesseract is installed",
+    "ocr_off": "an image without text, and OCR is off: set DOCMILL_OCR=on",
     "ocr_guessed": "text that OCR guessed from a picture",
     "ocr_empty": "a picture in which OCR finds no text",
+    "ocr_unfinished": "not read, because OCR of it took too long, too much memory, or failed",
     "hidden": "words that nobody sees, left out",
     "hidden_sheet": "hidden, and left out",
     "formula": "a formula without a computed result, shown as the formula",
@@ -116,6 +131,8 @@ class Reading:
     empty: bool
     """True where nothing can be read in it: no bytes, white space only, a blank page, or a scan."""
     warnings: tuple[ReadingWarning, ...] = ()
+    scans: tuple[int, ...] = ()
+    """Pages, counted from 0, that have no text to be trusted, and that OCR has not read."""
 
     @property
     def warning(self) -> str | None:
@@ -124,11 +141,42 @@ class Reading:
 
 
 def reading_of(
-    text: str, media_type: str, *, pages: tuple[int, ...] = (), warnings: Iterable[ReadingWarning] = ()
+    text: str,
+    media_type: str,
+    *,
+    pages: tuple[int, ...] = (),
+    warnings: Iterable[ReadingWarning] = (),
+    scans: Iterable[int] = (),
 ) -> Reading:
     """A reading whose emptiness is seen from its text."""
-    empty = not text.strip()
-    return Reading(text=text, pages=pages, media_type=media_type, empty=empty, warnings=tuple(warnings))
+    return Reading(
+        text=text,
+        pages=pages,
+        media_type=media_type,
+        empty=not text.strip(),
+        warnings=tuple(warnings),
+        scans=tuple(scans),
+    )
+
+
+def with_scans(reading: Reading, texts: Mapping[int, str]) -> Reading:
+    """Returns the reading with what OCR found on its scanned pages; those that are missing were not read."""
+    edges = [*reading.pages, len(reading.text)]
+    parts = [reading.text[: edges[0]]]
+    starts, length = [], len(parts[0])
+    for page, (start, end) in enumerate(pairwise(edges)):
+        starts.append(length)
+        # An empty page is the break behind it, or nothing; what follows the last page stays behind it.
+        parts.append(texts.get(page, "") + reading.text[start:end])
+        length += len(parts[-1])
+    kept = [warning for warning in reading.warnings if warning.kind not in ("ocr_off", "no_text", "garbled")]
+    found: list[tuple[WarningKind, list[int]]] = [
+        ("ocr_guessed", [page for page in texts if texts[page].strip()]),
+        ("ocr_empty", [page for page in texts if not texts[page].strip()]),
+        ("ocr_unfinished", [page for page in reading.scans if page not in texts]),
+    ]
+    warnings = [*kept, *(warned(kind, [f"page {page + 1}" for page in pages]) for kind, pages in found if pages)]
+    return reading_of("".join(parts), reading.media_type, pages=tuple(starts), warnings=warnings)
 
 
 def require_length(chars: int, limits: Limits) -> None:

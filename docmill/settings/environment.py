@@ -15,6 +15,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from docmill.errors import Misconfigured
 from docmill.net.webhook import check_address
 from docmill.reading.values import Limits as ReadingLimits
+from docmill.reading.values import OcrEngine
 from docmill.settings.explain import explain
 from docmill.settings.models import Models, read_config
 
@@ -36,8 +37,8 @@ class Settings(BaseSettings):
     """Folders of prompts beside the built-in ones, parted as in PATH."""
     embedding: str = "wordllama"
     """The embedding model of new collections: `wordllama` needs no network; else a name as in ladders."""
-    ocr: Literal["on", "off"] = "off"
-    """Whether tesseract guesses the text of pictures and scanned pages."""
+    ocr: Literal["on", "off", "tesseract"] = "off"
+    """Whether the text of pictures and scanned pages is guessed: by RapidOCR, or by tesseract, if installed."""
     fetch_hosts: str = ""
     """Hosts, parted by commas, that documents may be fetched from although they are not public."""
     timezone: str = "UTC"
@@ -104,7 +105,8 @@ class Settings(BaseSettings):
 
     @property
     def reading_limits(self) -> ReadingLimits:
-        return ReadingLimits(ocr=self.ocr == "on")
+        engine: OcrEngine = "tesseract" if self.ocr == "tesseract" else "rapidocr"
+        return ReadingLimits(ocr=self.ocr != "off", ocr_engine=engine)
 
     @property
     def private_webhook_hosts(self) -> frozenset[str]:

@@ -32,8 +32,7 @@ def child(reader: Reader) -> psutil.Process:
 
 
 def process_of(reader: Reader) -> psutil.Process:
-    assert reader._process is not None
-    return psutil.Process(reader._process.pid)
+    return psutil.Process(reader._parser.running().pid)
 
 
 def status(child: psutil.Process) -> dict[str, str]:

@@ -17,7 +17,9 @@ import pytest
 from PIL import Image, ImageDraw, ImageFont
 
 from docmill.errors import Unreadable
-from docmill.reading import Limits, Reader, image, ocr, read
+from docmill.reading import Limits, Reader, read
+from docmill.reading.ocr import tesseract
+from docmill.reading.values import OcrEngine, reading_of, with_scans
 from tests.documents import pdf
 
 DATA = Path(__file__).parents[3] / "shared/data/3_formats/dev"
@@ -150,7 +152,10 @@ def test_no_child_outlives_its_reader() -> None:
     assert not psutil.pid_exists(pid)
 
 
-needs_tesseract = pytest.mark.skipif(ocr.found() is None and "CI" not in os.environ, reason=ocr.MISSING)
+needs_tesseract = pytest.mark.skipif(
+    tesseract.found() is None and "CI" not in os.environ, reason=tesseract.MISSING
+)
+ENGINES = ["rapidocr", pytest.param("tesseract", marks=needs_tesseract)]
 
 
 def picture(*lines: str) -> Image.Image:
@@ -162,39 +167,92 @@ def picture(*lines: str) -> Image.Image:
     return made
 
 
-def saved(image: Image.Image, kind: str) -> bytes:
+def saved(image: Image.Image, kind: str, **options: object) -> bytes:
     file = io.BytesIO()
-    image.save(file, kind)
+    image.save(file, kind, **options)
     return file.getvalue()
 
 
-@needs_tesseract
-@pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF", "GIF"])
-def test_pictures_are_read_by_ocr_where_it_is_allowed(reader: Reader, kind: str) -> None:
-    found = reader.read_bytes(saved(picture("INVOICE 4711", "TOTAL 12.50"), kind), limits=Limits(ocr=True))
-    assert found.text.split("\n") == ["INVOICE 4711", "TOTAL 12.50"]
-    assert found.warning == "text that OCR guessed from a picture"
-    assert found.media_type == f"image/{kind.lower()}"
+@pytest.fixture(scope="module")
+def ocr_reader() -> Iterator[Reader]:
+    """Its engine loads for seconds."""
+    with Reader(Limits(ocr=True)) as made:
+        yield made
 
 
-@needs_tesseract
-def test_a_scan_is_read_page_by_page_and_says_so(reader: Reader) -> None:
-    file = io.BytesIO()
-    picture("FIRST 1").save(file, "PDF", resolution=150, save_all=True, append_images=[picture("SECOND 2")])
-    found = reader.read_bytes(file.getvalue(), limits=Limits(ocr=True))
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_table_on_a_picture_is_read_in_rows(ocr_reader: Reader, engine: OcrEngine) -> None:
+    image = picture("INVOICE 4711", "Chair", "Desk")
+    draw = ImageDraw.Draw(image)
+    for y, amount in ((130, "310.40"), (210, "12.50")):
+        draw.text((800, y), amount, fill=0, font=ImageFont.load_default(48))
+    found = ocr_reader.read_bytes(saved(image, "PNG"), limits=Limits(ocr=True, ocr_engine=engine))
+    assert [line.split("\t") for line in found.text.split("\n") if line] == [
+        ["INVOICE 4711"],
+        ["Chair", "310.40"],
+        ["Desk", "12.50"],
+    ]
+    assert (found.warning, found.media_type) == ("text that OCR guessed from a picture: page 1", "image/png")
+
+
+def turned(image: Image.Image) -> bytes:
+    """A photograph that says how it was held."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    return saved(image.rotate(90, expand=True), "JPEG", exif=exif)
+
+
+CLEAR = Image.new("RGBA", (1200, 260), (0, 0, 0, 0))
+CLEAR.paste((0, 0, 0, 255), mask=picture("TOTAL 12.50", "").point(lambda dot: 255 - dot))
+PICTURES = {
+    "jpeg": saved(picture("TOTAL 12.50"), "JPEG"),
+    "tiff": saved(picture("TOTAL 12.50"), "TIFF"),
+    "gif": saved(picture("TOTAL 12.50"), "GIF"),
+    "webp": saved(picture("TOTAL 12.50"), "WEBP"),
+    "bmp": saved(picture("TOTAL 12.50"), "BMP"),
+    "cmyk": saved(picture("TOTAL 12.50").convert("CMYK"), "JPEG"),
+    "16 bits": saved(picture("TOTAL 12.50").convert("I").point(lambda dot: dot * 257).convert("I;16"), "PNG"),
+    "clear": saved(CLEAR, "PNG"),
+    "turned": turned(picture("TOTAL 12.50")),
+}
+
+
+@pytest.mark.parametrize("body", PICTURES.values(), ids=list(PICTURES))
+def test_pictures_of_every_kind_are_read(ocr_reader: Reader, body: bytes) -> None:
+    assert ocr_reader.read_bytes(body).text == "TOTAL 12.50"
+
+
+def test_each_picture_of_a_file_is_a_page(ocr_reader: Reader) -> None:
+    body = saved(picture("FIRST 1"), "TIFF", save_all=True, append_images=[picture("SECOND 2"), picture("")])
+    found = ocr_reader.read_bytes(body)
+    assert [found.text[start:].split("\n")[0] for start in found.pages] == ["FIRST 1", "SECOND 2", ""]
+    assert [(warning.kind, warning.where) for warning in found.warnings] == [
+        ("ocr_guessed", ("page 1", "page 2")),
+        ("ocr_empty", ("page 3",)),
+    ]
+
+
+def test_a_scan_is_read_page_by_page_and_says_so(ocr_reader: Reader) -> None:
+    body = saved(picture("FIRST 1"), "PDF", resolution=150, save_all=True, append_images=[picture("SECOND 2")])
+    found = ocr_reader.read_bytes(body)
     assert [found.text[start:].split("\n")[0] for start in found.pages] == ["FIRST 1", "SECOND 2"]
     assert found.warning == "text that OCR guessed from a picture: page 1, page 2"
+    assert found.scans == ()
 
 
-@needs_tesseract
-def test_ocr_keeps_to_the_time_limit(reader: Reader) -> None:
-    pages = [picture(f"PAGE {number}") for number in range(60)]
-    file = io.BytesIO()
-    pages[0].save(file, "PDF", resolution=100, save_all=True, append_images=pages[1:])
-    with pytest.raises(Unreadable, match="OCR of it takes too long: split it") as caught:
-        reader.read_bytes(file.getvalue(), limits=Limits(ocr=True, timeout_s=3))
+def test_a_page_that_takes_too_long_is_told_and_the_others_are_kept(ocr_reader: Reader) -> None:
+    body = saved(picture("FIRST 1"), "PDF", resolution=150)
+    with pytest.raises(Unreadable) as caught:
+        ocr_reader.read_bytes(body, limits=Limits(ocr=True, ocr_timeout_s=0.01))
     assert caught.value.kind == "timeout"
-    assert reader.read_bytes(pdf("next")).text == "next"
+    reading = reading_of("one\n\n\n\n", "application/pdf", pages=(0, 5, 7), scans=(1, 2))
+    kept = with_scans(reading, {1: "two"})
+    assert [kept.text[start:].split("\n")[0] for start in kept.pages] == ["one", "two", ""]
+    assert [(warning.kind, warning.where) for warning in kept.warnings] == [
+        ("ocr_guessed", ("page 2",)),
+        ("ocr_unfinished", ("page 3",)),
+    ]
+    assert ocr_reader.read_bytes(pdf("next")).text == "next"
 
 
 def test_without_ocr_a_picture_is_not_read_and_a_scan_is_empty(reader: Reader) -> None:
@@ -202,29 +260,31 @@ def test_without_ocr_a_picture_is_not_read_and_a_scan_is_empty(reader: Reader) -
         reader.read_bytes(saved(picture("INVOICE"), "PNG"))
     assert caught.value.kind == "unsupported"
     found = reader.read_bytes(saved(picture("INVOICE"), "PDF"))
-    assert found.empty
-    assert found.warning == (
-        "an image without text, and OCR is off: set DOCMILL_OCR=on where tesseract is installed: page 1"
-    )
+    assert (found.empty, found.scans) == (True, (0,))
+    assert found.warning == "an image without text, and OCR is off: set DOCMILL_OCR=on: page 1"
+
+
+def test_scans_may_be_left_to_be_read_one_by_one(reader: Reader) -> None:
+    found = reader.read_bytes(saved(picture("INVOICE"), "PNG"), limits=Limits(leave_scans=True))
+    assert (found.empty, found.pages, found.scans) == (True, (0,), (0,))
 
 
 def test_where_tesseract_is_missing_it_is_said_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    ocr.found.cache_clear()
-    monkeypatch.setattr(ocr, "PLACES", "/nowhere")
+    tesseract.found.cache_clear()
+    monkeypatch.setattr(tesseract, "PLACES", "/nowhere")
     with pytest.raises(Unreadable, match="apt-get install tesseract-ocr") as caught:
-        image.read_body(saved(picture("INVOICE"), "PNG"), charset=None, limits=Limits(ocr=True))
-    ocr.found.cache_clear()
+        tesseract.words_in(picture("INVOICE"), within_s=1)
+    tesseract.found.cache_clear()
     assert caught.value.kind == "unsupported"
 
 
-@needs_tesseract
-def test_a_picture_that_is_broken_or_a_bomb_is_refused_by_name(reader: Reader) -> None:
+def test_a_picture_that_is_broken_or_a_bomb_is_refused_by_name(ocr_reader: Reader) -> None:
     whole = saved(picture("INVOICE"), "PNG")
     header = whole[12:16] + struct.pack(">II", 100_000, 100_000) + whole[24:29]
     vast = whole[:12] + header + struct.pack(">I", zlib.crc32(header)) + whole[33:]
     for body, kind in ((whole[:40], "corrupt"), (whole[: len(whole) // 3], "corrupt"), (vast, "too_large")):
         with pytest.raises(Unreadable) as caught:
-            reader.read_bytes(body, limits=Limits(ocr=True))
+            ocr_reader.read_bytes(body)
         assert caught.value.kind == kind
 
 

@@ -12,19 +12,21 @@ from typing import Any
 
 import pypdfium2
 import pypdfium2.raw as pdfium
+from PIL import Image
 
 from docmill.errors import Unreadable
-from docmill.reading import ocr
 from docmill.reading.archives import MAX_UNPACKED
-from docmill.reading.cleaning import clean, tidy
+from docmill.reading.cleaning import clean
+from docmill.reading.layout.composing import compose
+from docmill.reading.layout.lines import lines_of
+from docmill.reading.layout.words import Word
 from docmill.reading.media import PDF
 from docmill.reading.pdf.beside import annotation_lines, attached_files, choices, form_data
-from docmill.reading.pdf.composing import compose
-from docmill.reading.pdf.layout import lines_of
 from docmill.reading.pdf.unseen import unseen
-from docmill.reading.pdf.words import Page, Word, page_of
+from docmill.reading.pdf.words import Page, page_of
 from docmill.reading.values import (
     MEGABYTE,
+    SEPARATOR,
     Limits,
     Reading,
     ReadingWarning,
@@ -35,15 +37,12 @@ from docmill.reading.values import (
     warnings_of,
 )
 
-SEPARATOR = "\n\n"
-"""Between two pages; ``Reading.pages`` tells the pages apart."""
-
 GARBLED = 0.3
 """Of a page's words: so many of unknown characters make its text worthless."""
 _ENCRYPTED = frozenset({pdfium.FPDF_ERR_PASSWORD, pdfium.FPDF_ERR_SECURITY})
 _STREAM = re.compile(rb"\bstream\r?\n")
-_DOTS_AN_INCH = 300
-_MOST_DOTS = 25_000_000
+_DOTS_AN_INCH = 200
+_MOST_DOTS = 12_000_000
 """Of a page as it is given to OCR."""
 
 
@@ -75,18 +74,24 @@ def _open(body: bytes) -> Any:
 
 
 def _read_pages(document: Any, count: int, body: bytes, limits: Limits) -> Reading:
-    deadline = ocr.deadline_of(limits)
     pages = _Pages(document=document, limits=limits)
     texts = [pages.text(number) for number in range(count)]
     if len(pages.broken) == count:
         raise Unreadable("corrupt", "the PDF is broken: none of its pages can be loaded")
-    guessed = _guess_scans(document, texts, pages.garbled, deadline) if limits.ocr else []
     text, starts = _joined([*texts, *pages.beside()])
     require_length(len(text), limits)
     if not text.strip():
         _require_no_bomb(body)
-    warnings = [*_warnings(document, texts, pages, guessed, ocr_done=limits.ocr), *warnings_of(pages.unread)]
-    return reading_of(text, PDF, pages=starts[:count], warnings=warnings)
+    scans = [number for number in range(count) if _is_scan(document, texts[number], number, pages)]
+    warnings = [*_warnings(texts, pages, scans), *warnings_of(pages.unread)]
+    return reading_of(text, PDF, pages=starts[:count], warnings=warnings, scans=scans)
+
+
+def _is_scan(document: Any, text: str, number: int, pages: _Pages) -> bool:
+    """Whether a page shows something that its text does not say: a picture alone, or letters of unknown fonts."""
+    if text.strip() or number + 1 in pages.broken:
+        return False
+    return number + 1 in pages.garbled or _has_image(document, number)
 
 
 @dataclass(kw_only=True)
@@ -159,33 +164,20 @@ def _printed(document: Any, page: Any, number: int) -> Iterator[Any]:
         page.close()
 
 
-def _guess_scans(document: Any, texts: list[str], garbled: Sequence[int], deadline: float) -> list[int]:
-    """Puts what OCR finds on pages without a text, or with a garbled one, into ``texts``; their numbers, from 1.
-
-    Raises Unreadable: unsupported (no tesseract), timeout.
-    """
-    guessed = []
-    for at, text in enumerate(texts):
-        if not text.strip() and (at + 1 in garbled or _has_image(document, at)):
-            texts[at] = tidy(ocr.text_in(_picture(document, at), deadline=deadline))
-            if texts[at].strip():
-                guessed.append(at + 1)
-    return guessed
-
-
-def _picture(document: Any, number: int) -> bytes:
-    """The page in grey, as a PGM file: https://netpbm.sourceforge.net/doc/pgm.html."""
-    page = document[number]
+def picture_at(body: bytes, page: int) -> Image.Image:
+    """Returns a page as it is shown, drawn large enough for OCR. Raises Unreadable: encrypted, corrupt."""
+    document = _open(body)
     try:
-        width, height = page.get_size()
-        dots = width * height * (_DOTS_AN_INCH / 72) ** 2
-        scale = _DOTS_AN_INCH / 72 * min(1.0, (_MOST_DOTS / max(dots, 1.0)) ** 0.5)
-        bitmap = page.render(scale=scale, grayscale=True)
-        rows = memoryview(bitmap.buffer).cast("B")
-        lines = (rows[at * bitmap.stride :][: bitmap.width] for at in range(bitmap.height))
-        return b"P5 %d %d 255\n" % (bitmap.width, bitmap.height) + b"".join(lines)
+        with _printed(document, document[page], page) as printed:
+            width, height = printed.get_size()
+            dots = width * height * (_DOTS_AN_INCH / 72) ** 2
+            scale = _DOTS_AN_INCH / 72 * min(1.0, (_MOST_DOTS / max(dots, 1.0)) ** 0.5)
+            picture: Image.Image = printed.render(scale=scale).to_pil().convert("RGB")
+            return picture
+    except (pypdfium2.PdfiumError, IndexError) as error:
+        raise Unreadable("corrupt", f"page {page + 1} of the PDF is broken: {error}") from error
     finally:
-        page.close()
+        document.close()
 
 
 def _require_no_bomb(body: bytes) -> None:
@@ -222,25 +214,15 @@ def _joined(texts: list[str]) -> tuple[str, tuple[int, ...]]:
     return SEPARATOR.join(texts), tuple(starts)
 
 
-def _warnings(
-    document: Any, texts: list[str], pages: _Pages, guessed: list[int], *, ocr_done: bool
-) -> Iterator[ReadingWarning]:
+def _warnings(texts: list[str], pages: _Pages, scans: list[int]) -> Iterator[ReadingWarning]:
     if pages.broken:
         yield warned("page_broken", _named(pages.broken))
-    garbled = [number for number in pages.garbled if number not in guessed]
-    if garbled:
-        yield warned("garbled", _named(garbled))
-    if guessed:
-        yield warned("ocr_guessed", _named(guessed))
-    blank = [
-        number
-        for number, text in enumerate(texts, 1)
-        if not text.strip() and number not in (*pages.broken, *garbled)
-    ]
-    scanned = [number for number in blank if _has_image(document, number - 1)]
-    if scanned:
-        yield warned("ocr_empty" if ocr_done else "ocr_off", _named(scanned))
-    elif len(blank) == len(texts) and not garbled:
+    if pages.garbled:
+        yield warned("garbled", _named(pages.garbled))
+    pictures = [number + 1 for number in scans if number + 1 not in pages.garbled]
+    if pictures:
+        yield warned("ocr_off", _named(pictures))
+    elif not pages.garbled and not any(text.strip() for text in texts):
         yield warned("no_text")
 
 

@@ -12,7 +12,8 @@ import pypdfium2.raw as pdfium
 
 from docmill.errors import Unreadable
 from docmill.reading.attachments import attached
-from docmill.reading.pdf.words import Word, placing_of
+from docmill.reading.layout.words import Word
+from docmill.reading.pdf.words import placing_of
 from docmill.reading.values import MEGABYTE, Limits, WarningKind
 from docmill.reading.xml import data_lines
 

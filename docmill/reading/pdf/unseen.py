@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from docmill.reading.pdf.words import Page, Word
+from docmill.reading.layout.words import Word
+from docmill.reading.pdf.words import Page
 
 __all__ = ["unseen"]
 

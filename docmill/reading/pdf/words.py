@@ -9,7 +9,9 @@ from typing import Any
 
 import pypdfium2.raw as pdfium
 
-__all__ = ["Page", "Word", "page_of", "placing_of"]
+from docmill.reading.layout.words import Word
+
+__all__ = ["Page", "page_of", "placing_of"]
 
 SPLIT_AT = 0.28
 """Of a character's height: a wider gap parts two words that no space parts, as of two cells."""
@@ -19,31 +21,6 @@ WHITE = 250
 """Of 255, in each colour."""
 SMALLEST = 1.5
 """Points: nobody reads what is smaller."""
-
-
-@dataclass(frozen=True, slots=True)
-class Word:
-    """A word, and the box that holds it: points from the page's left and upper edges, as it is shown."""
-
-    text: str
-    x0: float
-    y0: float
-    x1: float
-    y1: float
-    order: int
-    """Its place in the order in which the page draws its words."""
-    level: bool = True
-    """Whether it runs from left to right, or right to left; else it stands upright beside the text."""
-    doubtful: bool = False
-    """White, tiny, invisible or on a layer: whether anybody sees it is to be looked at."""
-
-    @property
-    def height(self) -> float:
-        return self.y1 - self.y0
-
-    @property
-    def middle(self) -> float:
-        return (self.y0 + self.y1) / 2
 
 
 @dataclass(frozen=True, kw_only=True)

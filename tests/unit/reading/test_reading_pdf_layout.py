@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from docmill.reading.pdf.composing import compose
-from docmill.reading.pdf.layout import lines_of
-from docmill.reading.pdf.words import Word
+from docmill.reading.layout.composing import compose
+from docmill.reading.layout.lines import lines_of
+from docmill.reading.layout.words import Word
 
 HEIGHT = 10.0
 WIDTH = 5.0

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from docmill.reading.cleaning import clean
-from docmill.reading.pdf.layout import Line
-from docmill.reading.pdf.words import Word
+from docmill.reading.layout.lines import Line
+from docmill.reading.layout.words import Word
 
 __all__ = ["Composed", "Span", "compose"]
 

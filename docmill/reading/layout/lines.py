@@ -12,7 +12,7 @@ import statistics
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from docmill.reading.pdf.words import Word
+from docmill.reading.layout.words import Word
 
 __all__ = ["Line", "lines_of"]
 

@@ -1,30 +1,27 @@
-"""Pictures to text by tesseract, a program that is found on this machine or said to be missing.
-
-What it gives is a guess. So it is asked only where a reader's limits allow it, and each reading that holds some of
-its text says so.
-"""
+"""Tesseract, a program that is found on this machine or said to be missing: for scripts that RapidOCR lacks."""
 
 from __future__ import annotations
 
+import csv
+import io
 import os
 import shutil
 import signal
 import subprocess
-import time
+from collections.abc import Iterator
 from functools import cache
+
+from PIL import Image
 
 from docmill.errors import Unreadable
 from docmill.processes import end_with_parent
-from docmill.reading.values import Limits
+from docmill.reading.layout.words import Word
 
-__all__ = ["MISSING", "OFF", "deadline_of", "found", "text_in"]
+__all__ = ["MISSING", "found", "words_in"]
 
-OFF = "OCR is off: set DOCMILL_OCR=on where tesseract is installed"
-MISSING = "tesseract, which does OCR, is not installed: as on Debian, `apt-get install tesseract-ocr`"
+MISSING = "tesseract is not installed: as on Debian, `apt-get install tesseract-ocr`, or set DOCMILL_OCR=on"
 TOO_LONG = "OCR of it takes too long: split it, or give it with its text"
 
-SPARE_S = 2.0
-"""Of a document's time, for everything but its OCR."""
 PLACES = f"{os.defpath}:/usr/local/bin:/opt/homebrew/bin"
 """A child that reads has no environment of its own."""
 NO_LANGUAGES = frozenset({"osd", "equ", "snum"})
@@ -37,26 +34,20 @@ def found() -> str | None:
     return shutil.which("tesseract", path=PLACES)
 
 
-def deadline_of(limits: Limits) -> float:
-    """When OCR of a document that is read from now on has to end, by ``time.monotonic``."""
-    return time.monotonic() + limits.timeout_s - SPARE_S
-
-
-def text_in(picture: bytes, *, deadline: float) -> str:
-    """What is written in a picture (PNG, JPEG, TIFF and others), in any of the languages that are installed.
+def words_in(picture: Image.Image, *, within_s: float) -> list[Word]:
+    """Returns the words of a picture in its own dots, in any of the languages that are installed.
 
     Raises Unreadable: unsupported (no tesseract), timeout, corrupt.
     """
     program = found()
     if program is None:
         raise Unreadable("unsupported", MISSING)
-    within_s = deadline - time.monotonic()
-    if within_s <= 0:
-        raise Unreadable("timeout", TOO_LONG)
+    written = io.BytesIO()
+    picture.convert("RGB").save(written, "PPM")
     try:
         ran = subprocess.run(
-            [program, "stdin", "stdout", "-l", _languages(program)],
-            input=picture,
+            [program, "stdin", "stdout", "-l", _languages(program), "tsv"],
+            input=written.getvalue(),
             capture_output=True,
             timeout=within_s,
             check=False,
@@ -70,7 +61,16 @@ def text_in(picture: bytes, *, deadline: float) -> str:
         raise Unreadable(
             "corrupt", f"tesseract cannot read the picture (exit code {ran.returncode}): save it again"
         )
-    return ran.stdout.decode("utf-8", errors="replace")
+    return list(_words(ran.stdout.decode("utf-8", errors="replace")))
+
+
+def _words(table: str) -> Iterator[Word]:
+    """The words of tesseract's table, which has a row for each block, line and word."""
+    for number, row in enumerate(csv.DictReader(table.splitlines(), delimiter="\t", quoting=csv.QUOTE_NONE)):
+        text = (row.get("text") or "").strip()
+        if row.get("level") == "5" and text:
+            x, y, width, height = (float(row[name]) for name in ("left", "top", "width", "height"))
+            yield Word(text, x, y, x + width, y + height, number)
 
 
 @cache

@@ -1,0 +1,12 @@
+"""Which engines of OCR there are on this machine, without loading any."""
+
+from __future__ import annotations
+
+import importlib.util
+
+__all__ = ["installed"]
+
+
+def installed() -> bool:
+    """Whether the engine that needs no other program is installed."""
+    return all(importlib.util.find_spec(name) is not None for name in ("rapidocr", "onnxruntime"))

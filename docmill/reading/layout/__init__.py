@@ -1,0 +1,1 @@
+"""From words with boxes to text in reading order, whoever found the words: a PDF, or OCR."""
