@@ -149,8 +149,8 @@ def test_a_document_is_put_off_as_soon_as_others_wait() -> None:
     answers = iter([False, False, True])
     with Reader() as reader:
         reader.confinement()
-        assert reader._process is not None
-        os.kill(reader._process.pid, signal.SIGSTOP)
+        assert reader._parser.running().alive
+        os.kill(reader._parser.running().pid, signal.SIGSTOP)
         with pytest.raises(GaveWay):
             reader.read_bytes(b"a text", give_way=lambda: next(answers))
         assert reader.read_bytes(b"a text", give_way=lambda: True).text == "a text"
