@@ -16,11 +16,19 @@ __all__ = ["Indexed", "Passage", "Place", "digest", "texts_at", "write"]
 
 
 SQL = statements_of("chunks")
+DEFAULT_TENANT = "default"
 
 
-def digest(passage: str) -> bytes:
-    """What an embedding is kept under."""
-    return hashlib.sha256(passage.encode()).digest()
+def digest(passage: str, tenant: str) -> bytes:
+    """What an embedding is kept under.
+
+    Each tenant pays for its own: a text that costs nothing because somebody has it would say that somebody has it.
+
+    The default tenant's are those of the text alone, as all were before. No text holds a NUL, so none of them is
+    another tenant's.
+    """
+    salt = "" if tenant == DEFAULT_TENANT else f"{tenant}\0"
+    return hashlib.sha256(f"{salt}{passage}".encode()).digest()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +85,7 @@ def write(connection: Connection, document: Indexed, passages: Sequence[Passage]
     common = {**vars(document), "meta": json.dumps(dict(document.meta))}
     SQL["enroll"].count(connection, {**common, "models": list(models)})
     SQL["note_language"].count(connection, common)
-    SQL["keep"].count(connection, {**common, **_columns(passages)})
+    SQL["keep"].count(connection, {**common, **_columns(passages, document.tenant)})
     SQL["drop_surplus"].count(connection, {**common, "kept": len(passages)})
     for model in models:
         SQL["keep_vectors"].count(connection, {**common, "model": model})
@@ -87,17 +95,17 @@ def write(connection: Connection, document: Indexed, passages: Sequence[Passage]
 def _ready(connection: Connection, document: Indexed, passages: Sequence[Passage], models: Sequence[str]) -> bool:
     if SQL["lock_document"].first(connection, {"id": document.document_id}) is None:
         return False
-    digests = list({digest(passage.text) for passage in passages})
+    digests = list({digest(passage.text, document.tenant) for passage in passages})
     return all(
         SQL["known"].scalar(connection, {"model": model, "digests": digests}) == len(digests) for model in models
     )
 
 
-def _columns(passages: Sequence[Passage]) -> dict[str, list[Any]]:
+def _columns(passages: Sequence[Passage], tenant: str) -> dict[str, list[Any]]:
     return {
         "starts": [passage.start for passage in passages],
         "ends": [passage.end for passage in passages],
-        "digests": [digest(passage.text) for passage in passages],
+        "digests": [digest(passage.text, tenant) for passage in passages],
         "texts": [passage.text for passage in passages],
         "searchables": [passage.searchable for passage in passages],
     }

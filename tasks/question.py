@@ -139,7 +139,7 @@ def vector_for(services: Services, name: str, words: str, *, asker: Asker) -> li
     give_up_at = time.monotonic() + services.settings.call_deadline_s
     while True:
         with services.autocommit.connect() as connection:
-            vector = embeddings.vector_of(connection, name, digest(words))
+            vector = embeddings.vector_of(connection, name, digest(words, asker.tenant))
             state = model_state.state_of(connection, model)
         if vector is not None:
             return vector
@@ -173,7 +173,7 @@ def _prepared(model: Model, state: ModelState, words: str, asker: Asker) -> Ques
     intent = ledger.Intent(
         id=uuid4(),
         content_hash=b"",
-        input_hash=hashlib.sha256(b"\0".join((model.model.encode(), digest(words)))).digest(),
+        input_hash=hashlib.sha256(b"\0".join((model.model.encode(), digest(words, asker.tenant)))).digest(),
         provider=model.provider,
         account=model.account,
         model=model.model,
@@ -220,7 +220,7 @@ def _store(services: Services, call: QuestionCall, answer: Embedding) -> None:
         epoch=0,
         settlement=settlement_of(call.intent.id, call.model, answer.outcome),
         embedding_model=call.model.name,
-        vectors={digest(call.words).hex(): answer.vectors[0]} if answer.vectors else {},
+        vectors={digest(call.words, call.job.tenant).hex(): answer.vectors[0]} if answer.vectors else {},
     )
 
     def settle() -> None:
@@ -238,7 +238,7 @@ def _open(services: Services, call: QuestionCall) -> bool:
     lease_s = services.settings.lease_s
     with services.engine.begin() as connection:
         claimed = embeddings.claim(
-            connection, call.model.name, [digest(call.words)], call.intent.id, lease_s=lease_s
+            connection, call.model.name, [digest(call.words, call.job.tenant)], call.intent.id, lease_s=lease_s
         )
         if not claimed:
             return False

@@ -25,7 +25,7 @@ def embed(services: Services, job: Job) -> Step:
     """Goes on to store when every passage has a vector of each model of its collection."""
     if job.document is None or job.document.text is None:
         return text_gone(services, job)
-    texts = {digest(text): text for text in texts_of(job)}
+    texts = {digest(text, job.tenant): text for text in texts_of(job)}
     with services.autocommit.connect() as connection:
         names = collections.models_of(connection, int((job.context or {})["collection_id"]))
     for name in names:

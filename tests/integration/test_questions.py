@@ -109,6 +109,25 @@ def test_a_question_is_embedded_by_its_collections_model_and_paid_once(services:
     assert call.cost_usd == Decimal("0.00000002") * call.input_tokens
 
 
+def test_what_one_tenant_has_paid_for_another_pays_for_itself(services: Services, asker: Asker) -> None:
+    """What it costs says nothing of whether somebody else has the text."""
+    words = f"The merger is called {uuid4()}"
+    others = [replace(asker, tenant=tenant, usr=str(uuid4())) for tenant in ("default", "acme", "rival", "acme")]
+    for other in others:
+        vector_for(services, MODEL, words, asker=other)
+    costs = [[call.cost_usd for call in calls_of(services, other)] for other in others]
+    assert costs[0] == costs[1] == costs[2] != []
+    assert costs[3] == [], "the same tenant pays once"
+    with services.engine.begin() as connection:
+        connection.execute(
+            text("update embeddings set claimed_until = now() - interval '8 days' where sha256 = :digest"),
+            {"digest": digest(words, "rival")},
+        )
+        embeddings.forget_questions(connection, after_days=7)
+        known = [embeddings.vector_of(connection, MODEL, digest(words, tenant)) for tenant in ("acme", "rival")]
+    assert [vector is not None for vector in known] == [True, False]
+
+
 def test_the_same_question_at_once_is_one_call(services: Services, asker: Asker) -> None:
     words = f"What does the harbour cost? {uuid4()}"
     with ThreadPoolExecutor(8) as pool:
@@ -165,5 +184,5 @@ def test_vectors_of_old_questions_go_unless_a_document_has_the_words(services: S
     with services.engine.begin() as connection:
         connection.execute(text("update embeddings set claimed_until = now() - interval '8 days' where question"))
         embeddings.forget_questions(connection, after_days=7)
-        assert embeddings.vector_of(connection, MODEL, digest(lone)) is None
-        assert embeddings.vector_of(connection, MODEL, digest(shared)) is not None
+        assert embeddings.vector_of(connection, MODEL, digest(lone, asker.tenant)) is None
+        assert embeddings.vector_of(connection, MODEL, digest(shared, asker.tenant)) is not None
