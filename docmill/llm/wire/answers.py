@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from docmill.llm.types import FinishReason, Reply
-from docmill.llm.wire.bodies import decoded
+from docmill.llm.wire.bodies import decoded, unquoted
 from docmill.llm.wire.charges import charge_in
 from docmill.llm.wire.finish import finish_of, told_word, word_of
 from docmill.llm.wire.messages import Said
@@ -57,7 +57,7 @@ class Draft:
 
 def reply_of(draft: Draft, body: Mapping[str, Any], provider: str) -> Reply:
     """Decides what a draft comes to: a reply whose texts can be stored and whose figures can be believed."""
-    text = _answer(draft.said, word_of(told_word(draft.words)))
+    text = unquoted(_answer(draft.said, word_of(told_word(draft.words))))
     finish, doubts = _finish(draft, text)
     counted = usage_in(body, provider)
     charge, charge_doubts = charge_in(body)
@@ -77,7 +77,7 @@ def reply_of(draft: Draft, body: Mapping[str, Any], provider: str) -> Reply:
 
 
 def _answer(said: Said, word: str) -> str:
-    called = "\n".join(said.calls)
+    called = "\n".join(map(unquoted, said.calls))
     if not called:
         return said.content if said.content.strip() else _json_alone(said.thoughts)
     # Some end with "stop" though they call a tool, and say a word before it.

@@ -15,7 +15,7 @@ from typing import Any
 from docmill.llm.wire.shapes import mappings
 from docmill.llm.wire.streams import is_event, merged
 
-__all__ = ["decoded", "opened"]
+__all__ = ["decoded", "opened", "unquoted"]
 
 DEEPEST_STRINGS = 3
 """JSON in a string in JSON: more often nobody means it."""
@@ -49,6 +49,16 @@ def decoded(written: str) -> object:
         if not isinstance(value, str):
             return value
     return None
+
+
+def unquoted(written: str) -> str:
+    """Takes a text out of the JSON string that it was written into, where it is JSON itself; else as it is."""
+    for _ in range(DEEPEST_STRINGS):
+        inner = _json(written) if written.lstrip().startswith('"') else None
+        if not isinstance(inner, str) or not isinstance(decoded(inner), dict | list):
+            break
+        written = inner
+    return written
 
 
 def _json(written: str) -> object:

@@ -161,6 +161,18 @@ def test_an_answer_that_came_as_an_object_or_in_one_part_is_read(message: dict[s
     assert json.loads(read("openai-compatible", body).text) == VALUE
 
 
+@pytest.mark.parametrize("times", [1, 2])
+def test_an_answer_that_was_written_into_a_text_is_taken_out_of_it(times: int) -> None:
+    text = ANSWER
+    for _ in range(times):
+        text = json.dumps(text)
+    for said in ({"content": text}, {"content": "", "thoughts": text}):
+        assert read("openai", SHAPES["chat"].build(said, "stop")).text == ANSWER
+    call = {"message": {"content": None, "tool_calls": [{"function": {"arguments": text}}]}}
+    assert read("openai", {"choices": [call | {"finish_reason": "tool_calls"}]}).text == ANSWER
+    assert read("openai", SHAPES["chat"].build({"content": '"a word"'}, "stop")).text == '"a word"'
+
+
 def test_words_in_one_choice_and_the_call_in_the_next_are_one_message() -> None:
     call = {"function": {"arguments": ANSWER}}
     choices = [
