@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from docmill.llm.tokens import Counter
     from docmill.reading import Limits
-    from docmill.settings import ModelTable
+    from docmill.settings import Models, ModelTable
     from prompts import PromptVersion
 
 __all__ = ["estimate"]
@@ -29,11 +29,11 @@ __all__ = ["estimate"]
 class Counted:
     """What the first calls for some files come to, in tokens."""
 
-    calls: int
+    calls: Sequence[int]
+    """The input of each."""
     unreadable: int
     repeated: int
     """Files with the text of another one: their answer is known by then."""
-    input_tokens: int
 
 
 def estimate(
@@ -57,19 +57,19 @@ def estimate(
     counted = _count(list(files_in(paths)), wanted, model, counter, settings.reading_limits)
     limit = wanted.config.limits.max_output_tokens
     expected = _output_tokens(wanted, counter)
-    likely = counted.calls * (limit if expected is None else expected)
+    likely = limit if expected is None else expected
     found: dict[str, Any] = {
-        "documents": counted.calls + counted.repeated,
-        "calls": counted.calls,
+        "documents": len(counted.calls) + counted.repeated,
+        "calls": len(counted.calls),
         "unreadable": counted.unreadable,
         "model": model.model,
-        "input_tokens": counted.input_tokens,
-        "output_tokens": likely,
-        "output_tokens_at_most": counted.calls * limit,
+        "input_tokens": sum(counted.calls),
+        "output_tokens": len(counted.calls) * likely,
+        "output_tokens_at_most": len(counted.calls) * limit,
     }
     costs = {
-        "cost_usd": _cost(counted.input_tokens, likely, model),
-        "cost_usd_at_most": _cost(counted.input_tokens, counted.calls * limit, model),
+        "cost_usd": _cost(counted.calls, likely, model, settings.models),
+        "cost_usd_at_most": _cost(counted.calls, limit, model, settings.models),
     }
     if as_json:
         print_json(found | {name: None if cost is None else f"{cost:f}" for name, cost in costs.items()})
@@ -84,7 +84,7 @@ def _count(
 ) -> Counted:
     from docmill.reading import Reader
 
-    unreadable, repeated, tokens, seen = 0, 0, 0, set()
+    unreadable, repeated, calls, seen = 0, 0, [], set()
     with Reader(limits) as reader:
         for file in files:
             try:
@@ -98,8 +98,10 @@ def _count(
                 repeated += 1
             else:
                 seen.add(reading.text)
-                tokens += min(_input_tokens(reading.text, prompt, counter), _input_limit(prompt, model, counter))
-    return Counted(calls=len(seen), unreadable=unreadable, repeated=repeated, input_tokens=tokens)
+                calls.append(
+                    min(_input_tokens(reading.text, prompt, counter), _input_limit(prompt, model, counter))
+                )
+    return Counted(calls=calls, unreadable=unreadable, repeated=repeated)
 
 
 def _input_tokens(text: str, prompt: PromptVersion, counter: Counter) -> int:
@@ -124,10 +126,15 @@ def _output_tokens(prompt: PromptVersion, counter: Counter) -> int | None:
     return counter.count(json.dumps(prompt.example, ensure_ascii=False))
 
 
-def _cost(input_tokens: int, output_tokens: int, model: ModelTable) -> Decimal | None:
-    from docmill import money
+def _cost(calls: Sequence[int], output_tokens: int, model: ModelTable, models: Models) -> Decimal | None:
+    """What calls of so many tokens cost, each by itself: some providers have another price for a long prompt."""
+    from decimal import Decimal
+
     from docmill.llm.types import Usage
 
-    usage = Usage(input_tokens=input_tokens, output_tokens=output_tokens)
-    prices = {model.model: model.price.price} if model.price else {}
-    return money.cost(usage, provider=model.provider, model=model.model, prices=prices).usd
+    each = [
+        models.cost(model, Usage(input_tokens=input_tokens, output_tokens=output_tokens)).usd
+        for input_tokens in calls
+    ]
+    known = [usd for usd in each if usd is not None]
+    return sum(known, Decimal(0)) if len(known) == len(each) else None

@@ -105,25 +105,21 @@ def _load_of(settings: Settings, found: Measured) -> dict[str, Any]:
 
 def _prices(settings: Settings, model: str) -> tuple[Decimal, Decimal]:
     """USD a million tokens, in and out, of a model by the provider's name. Raises Misconfigured."""
-    from docmill import money
     from docmill.llm.types import Usage
+    from docmill.settings import ModelTable
 
-    known = next(
-        (each for each in map(settings.models.find, settings.models.names()) if each.model == model), None
-    )
-    own = {model: known.price.price} if known is not None and known.price is not None else {}
-    provider = known.provider if known is not None else "openai-compatible"
+    tables = (settings.models.find(name) for name in settings.models.names())
+    known = next((table for table in tables if table.model == model), ModelTable(model=model))
+    # Of a call as they are made: a prompt of a million tokens has a price of its own with some providers.
     asked, answered = (
-        money.cost(
-            Usage(input_tokens=one, output_tokens=1_000_000 - one), provider=provider, model=model, prices=own
-        )
-        for one in (1_000_000, 0)
+        settings.models.cost(known, Usage(input_tokens=tokens, output_tokens=1000 - tokens)).usd
+        for tokens in (1000, 0)
     )
-    if asked.usd is None or answered.usd is None:
+    if asked is None or answered is None:
         raise Misconfigured(
             f"model {model} has no known price: give it one in docmill.toml, or --input-price and others"
         )
-    return asked.usd, answered.usd
+    return asked * 1000, answered * 1000
 
 
 def _forecast(values: dict[str, Any], seed: int) -> tuple[Forecast, Load]:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from docmill.errors import Misconfigured, PromptError
 from docmill.llm.tokens import counter_for
+from docmill.llm.wire import wire_for
 from docmill.llm.wire.schemas import closed, open_places
 from docmill.settings import Models, ModelTable
 from prompts.registry import Registry
@@ -18,8 +19,6 @@ __all__ = ["problems", "unready"]
 
 LEAST_ROOM = 64
 """Tokens for a document; a window that leaves fewer holds none."""
-STRICT = frozenset({"openai", "azure"})
-"""Providers that are known to reject schemas with open objects."""
 
 
 def unready(registry: Registry, models: Models) -> dict[str, str]:
@@ -78,7 +77,7 @@ def _of_window(prompt: PromptVersion, name: str, model: ModelTable) -> Iterator[
 
 
 def _of_schema(prompt: PromptVersion, name: str, model: ModelTable) -> Iterator[str]:
-    if model.structured != "schema" or model.provider not in STRICT:
+    if model.structured != "schema" or not wire_for(model.provider).strict_schema:
         return
     for place in open_places(closed(prompt.schema))[:1]:
         yield (

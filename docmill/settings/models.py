@@ -27,7 +27,9 @@ from pydantic import (
 
 from docmill.errors import Misconfigured
 from docmill.llm.limits import Limits
+from docmill.llm.types import Usage
 from docmill.llm.wire import wire_for
+from docmill.money.cost import Cost, cost
 from docmill.money.prices import Price
 from docmill.settings.explain import Place, explain
 
@@ -232,6 +234,10 @@ class Models:
             return self._prices
         price = table.price.price
         return {**self._prices, table.model: price, f"{table.provider}/{table.model}": price}
+
+    def cost(self, table: ModelTable, usage: Usage) -> Cost:
+        """Computes what a call of a model costs, by the same prices as one that was made."""
+        return cost(usage, provider=table.provider, model=table.model, prices=self.prices_of(table))
 
     def key_variables(self) -> set[str]:
         """Names the variables of the environment that hold models' keys, beside ``DOCMILL_LLM_API_KEY``."""

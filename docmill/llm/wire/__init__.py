@@ -27,6 +27,10 @@ class Wire(Protocol):
     """How to ask one provider. What any of them answers is read by :func:`docmill.llm.wire.replies.read_reply`."""
 
     @property
+    def strict_schema(self) -> bool:
+        """Whether the provider takes only schemas that close every object."""
+
+    @property
     def path(self) -> str:
         """The path of the address, as it follows a base URL without one."""
 

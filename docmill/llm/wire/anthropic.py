@@ -27,6 +27,7 @@ class AnthropicWire:
     """Requests and replies of the messages endpoint."""
 
     path = "/v1/messages"
+    strict_schema = True
 
     def url(self, base_url: str, model: str) -> str:  # noqa: ARG002 - Gemini has the model in the path
         return joined(base_url, self.path)

@@ -63,6 +63,10 @@ class ChatWire:
     def path(self) -> str:
         return self.profile.path
 
+    @property
+    def strict_schema(self) -> bool:
+        return self.profile.strict_schema
+
     def url(self, base_url: str, model: str) -> str:  # noqa: ARG002 - Gemini has the model in the path
         """The address, whether or not the base holds a part of the path already (``…/v1``)."""
         return joined(base_url, self.path)

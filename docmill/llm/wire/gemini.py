@@ -25,6 +25,7 @@ class GeminiWire:
     """Requests and replies of ``generateContent``."""
 
     path = "/v1beta/models/{model}:generateContent"
+    strict_schema = False
 
     def url(self, base_url: str, model: str) -> str:
         name = quote(model.removeprefix("models/"), safe="-._~")

@@ -23,6 +23,7 @@ class OllamaWire:
     """Requests and replies of ``/api/chat``."""
 
     path = "/api/chat"
+    strict_schema = False
 
     def url(self, base_url: str, model: str) -> str:  # noqa: ARG002 - Gemini has the model in the path
         return joined(base_url.rstrip("/").removesuffix("/v1"), self.path)

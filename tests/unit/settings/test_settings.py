@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeAlias
@@ -9,6 +10,7 @@ from typing import TypeAlias
 import pytest
 
 from docmill.errors import Misconfigured
+from docmill.llm.types import Request
 from docmill.llm.wire import WIRES, wire_for
 from docmill.llm.wire.listings import names_in
 from docmill.llm.wire.schemas import closed, open_places
@@ -128,6 +130,16 @@ def test_what_is_in_order_has_no_problem(models: Load, tmp_path: Path) -> None:
     toml = SMALL + 'provider = "openai"\ncontext_tokens = 8000\nmax_output_tokens = 4000\nstructured = "json"\n'
     assert problems(prompt(tmp_path, output=OPEN_OUTPUT), models(toml)) == []
     assert unready(Registry(), models("")) == {}
+
+
+def test_who_is_sent_a_closed_schema_is_warned_of_an_open_one(models: Load, tmp_path: Path) -> None:
+    open_schema = {"type": "object", "properties": {"more": {"type": "object", "properties": {}}}}
+    asked = Request(model="m", messages=(), max_output_tokens=9, json_schema=open_schema)
+    version = prompt(tmp_path, output=OPEN_OUTPUT)
+    for provider in WIRES:
+        sent = json.dumps(wire_for(provider).body(asked))
+        warned = problems(version, models(SMALL + f'provider = "{provider}"\n'))
+        assert bool(warned) == ("additionalProperties" in sent), provider
 
 
 def test_open_objects_are_found_wherever_they_are() -> None:
