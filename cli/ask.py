@@ -12,8 +12,7 @@ from cli.console import AsJson, Data, deadline_of, open_stack, print_json, usd
 from cli.submit import wait_for
 
 if TYPE_CHECKING:
-    from sqlalchemy import Engine
-
+    from db.database import Database
     from db.reports import JobReport
 
 __all__ = ["ask"]
@@ -33,13 +32,13 @@ def ask(
     data: Data = None,
 ) -> None:
     """Ask a collection. The answer cites the passages it rests on; what they do not hold is not answered."""
-    with open_stack(data) as (settings, engine):
+    with open_stack(data) as (settings, database):
         from db.submit import submit
         from tasks.question import submission_of
         from workers.services import registry_of
 
         wanted = registry_of(settings).get(prompt, version)
-        with engine.begin() as connection:
+        with database.work() as connection:
             submission = submission_of(
                 connection,
                 wanted,
@@ -50,8 +49,8 @@ def ask(
                 deadline_at=deadline_of(deadline),
             )
             job = submit(connection, submission)
-        (report,) = wait_for(engine, {job: Path("question")}, quiet=as_json)
-        places = _places(engine, report)
+        (report,) = wait_for(database, {job: Path("question")}, quiet=as_json)
+        places = _places(database, report)
     if as_json:
         told = report.as_json()
         named = ("id", "state", "value", "failure", "cost_usd", "model", "seconds")
@@ -61,12 +60,12 @@ def ask(
     raise typer.Exit(0 if report.state in ("done", "needs_review") else 1)
 
 
-def _places(engine: Engine, report: JobReport) -> list[dict[str, Any]]:
+def _places(database: Database, report: JobReport) -> list[dict[str, Any]]:
     """Where each quote stands: its document by id and name, and characters of that one's text."""
     from db.collections import names_of
 
     cited = {place: span for place, span in (report.evidence or {}).items() if "document_id" in span}
-    with engine.connect() as connection:
+    with database.work() as connection:
         names = names_of(connection, [span["document_id"] for span in cited.values()])
     return [
         {"place": place, "document": names.get(span["document_id"]), **span, **_citation(report.value, place)}

@@ -40,7 +40,7 @@ def list_budgets(as_json: AsJson = False, data: Data = None) -> None:
     """Every budget with what is spent, reserved for open calls, and left; and how many jobs wait for it."""
     from db.budget_admin import listed
 
-    with open_stack(data) as (_, engine), engine.connect() as connection:
+    with open_stack(data) as (_, database), database.work() as connection:
         found = listed(connection)
     _print(found, as_json)
 
@@ -76,7 +76,7 @@ def set_budget(
         policy=_one_of("policy", policy, ("hold", "fail", "cheaper")),
         cap_usd=_amount(cap),
     )
-    with open_stack(data) as (settings, engine), engine.begin() as connection:
+    with open_stack(data) as (settings, database), database.work() as connection:
         found = put(connection, wanted, timezone=settings.timezone)
     _print([found], as_json)
 
@@ -86,7 +86,7 @@ def raise_budget(budget_id: BudgetId, cap: Cap, as_json: AsJson = False, data: D
     """Raise a cap; jobs that wait for it go on at once, as many as then fit."""
     from db.budget_admin import raise_cap
 
-    with open_stack(data) as (_, engine), engine.begin() as connection:
+    with open_stack(data) as (_, database), database.work() as connection:
         found = raise_cap(connection, budget_id, _amount(cap))
     _print([found], as_json)
 
@@ -96,7 +96,7 @@ def remove(budget_id: BudgetId, as_json: AsJson = False, data: Data = None) -> N
     """End a budget; jobs that wait for it go on."""
     from db.budget_admin import remove as end
 
-    with open_stack(data) as (_, engine), engine.begin() as connection:
+    with open_stack(data) as (_, database), database.work() as connection:
         end(connection, budget_id)
     if as_json:
         print_json({"id": budget_id, "removed": True})

@@ -21,8 +21,7 @@ from cli.submit import (
 from docmill.errors import DocmillError, Misconfigured
 
 if TYPE_CHECKING:
-    from sqlalchemy import Engine
-
+    from db.database import Database
     from docmill.settings import Models, Settings
 
 __all__ = ["collections", "index", "search"]
@@ -53,25 +52,25 @@ def index(
     """
     jobs: Mapping[int, Source]
     refused: Mapping[Source, DocmillError] = {}
-    with open_stack(data) as (settings, engine):
+    with open_stack(data) as (settings, database):
         if reindex:
             if paths or meta or language:
                 raise Misconfigured(
                     "--reindex takes the documents that the collection has, as they were indexed: "
                     "give it no files, --meta or --language"
                 )
-            jobs = _again(engine, settings, collection, model)
+            jobs = _again(database, settings, collection, model)
         else:
             if not paths:
                 raise Misconfigured("nothing to index: give files, or folders of files, or --reindex")
             options = {"meta": dict(map(_pair, meta)), "language": _language(language)}
-            _made(engine, settings, collection, model)
-            jobs, refused = _submitted(engine, collection, list(sources_in(paths, settings)), options)
+            _made(database, settings, collection, model)
+            jobs, refused = _submitted(database, collection, list(sources_in(paths, settings)), options)
         tell_refused(refused, as_json=as_json)
         if not wait:
             tell_submitted(jobs, as_json=as_json)
             raise typer.Exit(1 if refused else 0)
-        reports = wait_for(engine, jobs, quiet=as_json, on_end=print_end if as_json else None)
+        reports = wait_for(database, jobs, quiet=as_json, on_end=print_end if as_json else None)
     if not as_json:
         print_reports("Jobs", [(jobs[report.id], report) for report in reports])
     raise typer.Exit(1 if refused or any(report.state != "done" for report in reports) else 0)
@@ -118,10 +117,10 @@ def list_collections(context: typer.Context, as_json: AsJson = False, data: Data
     """Every collection, its embedding model, and the model that is about to take over."""
     if context.invoked_subcommand is not None:
         return
-    with open_stack(data) as (_, engine):
+    with open_stack(data) as (_, database):
         from db.collections import listed
 
-        with engine.connect() as connection:
+        with database.work() as connection:
             found = listed(connection, "default")
     if as_json:
         for row in found:
@@ -141,10 +140,10 @@ def show(
     data: Data = None,
 ) -> None:
     """The documents of a collection, with the ids by which they are removed."""
-    with open_stack(data) as (_, engine):
+    with open_stack(data) as (_, database):
         from db.collections import documents_of, find
 
-        with engine.connect() as connection:
+        with database.work() as connection:
             found = documents_of(connection, find(connection, "default", collection), limit=limit, after=after)
     if as_json:
         for row in found:
@@ -164,10 +163,10 @@ def remove(
     data: Data = None,
 ) -> None:
     """Take a document out of a collection, or delete it everywhere."""
-    with open_stack(data) as (_, engine):
+    with open_stack(data) as (_, database):
         from db.collections import delete_document, find, leave_collection
 
-        with engine.begin() as connection:
+        with database.work() as connection:
             found = find(connection, "default", collection)
             if not leave_collection(connection, found, document):
                 raise Misconfigured(f"collection {collection} has no document {document}")
@@ -175,12 +174,12 @@ def remove(
                 delete_document(connection, "default", document)
 
 
-def _made(engine: Engine, settings: Settings, collection: str, model: str | None) -> None:
+def _made(database: Database, settings: Settings, collection: str, model: str | None) -> None:
     """The collection is there, with that model where one is named. Raises Misconfigured."""
     from db.collections import ensure
 
     wanted = _embedding(settings.models, model or settings.embedding)
-    with engine.begin() as connection:
+    with database.work() as connection:
         found = ensure(connection, "default", collection, wanted)
     if model is not None and model not in (found.model, found.next_model):
         raise Misconfigured(
@@ -189,12 +188,12 @@ def _made(engine: Engine, settings: Settings, collection: str, model: str | None
         )
 
 
-def _again(engine: Engine, settings: Settings, collection: str, model: str | None) -> dict[int, Path]:
+def _again(database: Database, settings: Settings, collection: str, model: str | None) -> dict[int, Path]:
     """Jobs for the collection's documents. Raises CollectionUnknown, Misconfigured."""
     from db.collections import change_model, find, names_of
     from db.submit import index_again
 
-    with engine.begin() as connection:
+    with database.work() as connection:
         found = find(connection, "default", collection)
         wanted = _embedding(settings.models, model or found.next_model or found.model)
         documents = change_model(connection, found, wanted)
@@ -204,7 +203,7 @@ def _again(engine: Engine, settings: Settings, collection: str, model: str | Non
 
 
 def _submitted(
-    engine: Engine, collection: str, sources: Sequence[Source], options: Mapping[str, Any]
+    database: Database, collection: str, sources: Sequence[Source], options: Mapping[str, Any]
 ) -> tuple[dict[int, Source], dict[Source, DocmillError]]:
     """The jobs by id, and the documents that were refused, each with its reason. What is returned is committed."""
     from db.submit import Indexing, submit_index
@@ -214,7 +213,7 @@ def _submitted(
     for batch in batched(sources):
         made: dict[int, Source] = {}
         documents = ready(batch, refused)
-        with engine.begin() as connection:
+        with database.work() as connection:
             for document in documents:
                 try:
                     body, name = body_of(document)

@@ -21,8 +21,7 @@ from docmill.bounds import due_at
 from docmill.errors import Misconfigured, SubmitRefused
 
 if TYPE_CHECKING:
-    from sqlalchemy import Engine
-
+    from db.database import Database
     from docmill.settings import Settings
 
 __all__ = [
@@ -52,17 +51,14 @@ UNITS = {"": "seconds", "s": "seconds", "m": "minutes", "h": "hours", "d": "days
 
 
 @contextmanager
-def open_stack(data: Path | None) -> Iterator[tuple[Settings, Engine]]:
+def open_stack(data: Path | None) -> Iterator[tuple[Settings, Database]]:
     """The settings and the database of a running stack. Raises Misconfigured, ServiceAway."""
-    from db.engine import make_engine
+    from db.database import open_database
     from workers.stack.addresses import settings_of
 
     settings = settings_of(data)
-    engine = make_engine(settings.need("database_url"), pool_size=2)
-    try:
-        yield settings, engine
-    finally:
-        engine.dispose()
+    with open_database(settings.need("database_url"), pool_size=2) as database:
+        yield settings, database
 
 
 def deadline_of(given: str | None) -> datetime | None:

@@ -39,7 +39,7 @@ def costs(
     if as_json and as_csv:
         raise Misconfigured("costs are printed as JSON or as CSV: leave --json or --csv out")
     names = [name.strip() for name in by.split(",") if name.strip()]
-    with open_stack(data) as (settings, engine), engine.connect() as connection:
+    with open_stack(data) as (settings, database), database.work() as connection:
         first, last = (
             _day(given, option, settings.timezone) for given, option in ((since, "since"), (until, "until"))
         )

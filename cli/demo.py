@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -38,21 +38,21 @@ def demo(
 ) -> None:
     """Run the example documents, a folder for each prompt, and show what became of each and what it cost."""
     from db.costs import costs
-    from db.engine import make_engine
+    from db.database import open_database
 
-    with _stack() as addresses:
-        engine = make_engine(addresses["database_url"], pool_size=2)
+    with ExitStack() as stack:
+        addresses = stack.enter_context(_stack())
+        database = stack.enter_context(open_database(addresses["database_url"], pool_size=2))
         submitted: dict[int, Source] = {}
         for folder in sorted(path for path in documents.iterdir() if path.is_dir()):
             wanted = _wanted(folder.name)
-            jobs, _ = submit_files(engine, list(files_in([folder])), wanted)
+            jobs, _ = submit_files(database, list(files_in([folder])), wanted)
             submitted |= jobs
-        reports = wait_for(engine, submitted, quiet=False)
+        reports = wait_for(database, submitted, quiet=False)
         named = sorted(((submitted[report.id], report) for report in reports), key=lambda pair: pair[1].id)
         print_reports("Documents", named)
-        with engine.connect() as connection:
+        with database.work() as connection:
             print_costs("Cost by feature", ["feature"], costs(connection, ["feature"], timezone="UTC"))
-        engine.dispose()
     console.print("torn.pdf, empty.txt and picture.png are broken on purpose.")
     if addresses["simulator"]:
         console.print(REAL, highlight=False)

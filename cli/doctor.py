@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import typer
 
@@ -14,10 +15,13 @@ from docmill.redaction import redacted
 
 if TYPE_CHECKING:
     from httpx import Response
+    from sqlalchemy import Connection
 
     from docmill.settings import Model, Settings
 
 __all__ = ["doctor"]
+
+Found = TypeVar("Found")
 
 
 def doctor(as_json: AsJson = False, data: Data = None) -> None:
@@ -61,16 +65,17 @@ def _examine(data: Data) -> Iterator[tuple[str, bool, str]]:
             yield name, True, str(error)
 
 
+def _found(settings: Settings, operation: Callable[[Connection], Found]) -> Found:
+    from db.database import open_database
+
+    with open_database(settings.need("database_url"), pool_size=1) as database:
+        return database.run(operation)
+
+
 def _database(settings: Settings) -> str:
-    from sqlalchemy import text
+    from db.fleet import server
 
-    from db.engine import make_engine
-
-    engine = make_engine(settings.need("database_url"), pool_size=1)
-    with engine.connect() as connection:
-        version = str(connection.execute(text("show server_version")).scalar())
-        ready = connection.execute(text("select to_regclass('jobs') is not null")).scalar()
-    engine.dispose()
+    version, ready = _found(settings, server)
     if not ready:
         raise ServiceAway("the database has no docmill schema: `docmill up` brings it, or `docmill migrate`")
     return f"PostgreSQL {version}"
@@ -91,25 +96,15 @@ def _cache(settings: Settings) -> str:
 
 
 def _workers(settings: Settings) -> str:
-    from sqlalchemy import text
+    from db.fleet import seen
 
-    from db.engine import make_engine
-
-    engine = make_engine(settings.need("database_url"), pool_size=1)
-    with engine.connect() as connection:
-        seen = connection.execute(
-            text(
-                "select queue, count(*) from workers"
-                " where seen_at > clock_timestamp() - interval '30 s' group by queue order by queue"
-            )
-        ).all()
-    engine.dispose()
-    missing = {"io", "cpu", "quarantine"} - {row.queue for row in seen}
+    workers = Counter(queue for _, queue, _ in _found(settings, seen))
+    missing = {"io", "cpu", "quarantine"} - workers.keys()
     if missing:
         raise ServiceAway(
             f"no {' and no '.join(sorted(missing))} worker was seen for 30 s: start one, or `docmill up`"
         )
-    return ", ".join(f"{row.count} {row.queue}" for row in seen)
+    return ", ".join(f"{count} {queue}" for queue, count in sorted(workers.items()))
 
 
 def _reading(_: Settings) -> str:
@@ -134,13 +129,9 @@ def _ocr(settings: Settings) -> str:
 
 
 def _schedules(settings: Settings) -> str:
-    from db.engine import make_engine
     from db.schedules import listed
 
-    engine = make_engine(settings.need("database_url"), pool_size=1)
-    with engine.connect() as connection:
-        found = listed(connection)
-    engine.dispose()
+    found = _found(settings, listed)
     failed = [f"{last.name}: {last.failure}" for _, last in found if last is not None and last.failure is not None]
     if failed:
         raise Misconfigured("; ".join(failed))
@@ -161,14 +152,10 @@ def _prompts(settings: Settings) -> str:
 def _ladders(settings: Settings) -> str:
     """As the workers see it that make the calls; as this process does where none was seen."""
     from db import fleet
-    from db.engine import make_engine
     from prompts.readiness import unready
     from workers.services import registry_of
 
-    engine = make_engine(settings.need("database_url"), pool_size=1)
-    with engine.connect() as connection:
-        reported = fleet.unready(connection)
-    engine.dispose()
+    reported = _found(settings, fleet.unready)
     registry = registry_of(settings)
     found = unready(registry, settings.models) if reported is None else reported
     if found:

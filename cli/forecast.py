@@ -73,7 +73,7 @@ def _from_ledger(
 ) -> None:
     from db import forecasts
 
-    with open_stack(data) as (settings, engine), engine.begin() as connection:
+    with open_stack(data) as (settings, database), database.work() as connection:
         today = datetime.now(ZoneInfo(settings.timezone)).date()
         found = forecasts.measured(connection, timezone=settings.timezone, today=today, days=days)
         if found is None or not found.tokens:
@@ -154,7 +154,7 @@ def _print(
 def _score(data: Path | None, *, as_json: bool) -> None:
     from db import forecasts
 
-    with open_stack(data) as (_, engine), engine.connect() as connection:
+    with open_stack(data) as (_, database), database.work() as connection:
         found = forecasts.score(connection)
     if found is None:
         raise Misconfigured("no forecast was made from the ledger yet: `docmill forecast` makes one")

@@ -30,7 +30,7 @@ def jobs(
     if drives is not None:
         _show_drives(drives, as_json=as_json, data=data)
         return
-    with open_stack(data) as (_, engine), engine.connect() as connection:
+    with open_stack(data) as (_, database), database.work() as connection:
         found = recent(connection, limit=limit, stuck=stuck, state=state)
     if as_json:
         for report in found:
@@ -54,7 +54,7 @@ def jobs(
 def _show_drives(job_id: int, *, as_json: bool, data: Path | None) -> None:
     from db.reports import drives
 
-    with open_stack(data) as (_, engine), engine.connect() as connection:
+    with open_stack(data) as (_, database), database.work() as connection:
         found = drives(connection, job_id)
     if as_json:
         for drive in found:
@@ -79,7 +79,7 @@ def result(
     """The answer of a job. Exit code 1 says that there is none."""
     from db.reports import job_report
 
-    with open_stack(data) as (_, engine), engine.connect() as connection:
+    with open_stack(data) as (_, database), database.work() as connection:
         report = job_report(connection, job_id)
     if as_json:
         print_json(report.as_json())
@@ -105,7 +105,7 @@ def retry(
     from db import submit, transitions
 
     until = deadline_of(deadline)
-    with open_stack(data) as (_, engine), engine.begin() as connection:
+    with open_stack(data) as (_, database), database.work() as connection:
         if fresh:
             made = submit.submit_fresh(connection, job_id, deadline_at=until)
         else:
@@ -123,7 +123,7 @@ def cancel(
     """Start no further call for a job; one that is open is let finish, and paid."""
     from db import transitions
 
-    with open_stack(data) as (_, engine), engine.begin() as connection:
+    with open_stack(data) as (_, database), database.work() as connection:
         transitions.cancel(connection, job_id)
     if as_json:
         print_json({"id": job_id, "state": "cancelled"})

@@ -18,7 +18,7 @@ def list_keys(as_json: AsJson = False, data: Data = None) -> None:
     """Every key, by its id; the keys themselves are kept nowhere."""
     from db.keys import listed
 
-    with open_stack(data) as (_, engine), engine.connect() as connection:
+    with open_stack(data) as (_, database), database.work() as connection:
         found = listed(connection)
     if as_json:
         for key in found:
@@ -37,7 +37,7 @@ def add(
     """Make a key. It is shown this once."""
     from db.keys import add as make
 
-    with open_stack(data) as (_, engine), engine.begin() as connection:
+    with open_stack(data) as (_, database), database.work() as connection:
         key = make(connection, tenant)
     if as_json:
         print_json({"key": key, "tenant": tenant})
@@ -52,7 +52,7 @@ def revoke(
     """End a key."""
     from db.keys import revoke as end
 
-    with open_stack(data) as (_, engine), engine.begin() as connection:
+    with open_stack(data) as (_, database), database.work() as connection:
         end(connection, key_id)
     if as_json:
         print_json({"id": key_id, "revoked": True})

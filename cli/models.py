@@ -29,7 +29,7 @@ def list_models(context: typer.Context, as_json: AsJson = False, data: Data = No
 
     if context.invoked_subcommand is not None:
         return
-    with open_stack(data) as (settings, engine), engine.connect() as connection:
+    with open_stack(data) as (settings, database), database.work() as connection:
         known = [settings.models.get(name) for name in settings.models.names()]
         found = [(model, state_of(connection, model)) for model in known]
     if as_json:
@@ -66,7 +66,7 @@ def release(
     """End a hold, once a key is valid again or an account has credit."""
     from db.model_state import release as free
 
-    with open_stack(data) as (settings, engine), engine.begin() as connection:
+    with open_stack(data) as (settings, database), database.work() as connection:
         free(connection, settings.models.get(name))
     if as_json:
         print_json({"name": name, "released": True})
@@ -81,7 +81,7 @@ def show_cache(context: typer.Context, as_json: AsJson = False, data: Data = Non
 
     if context.invoked_subcommand is not None:
         return
-    with open_stack(data) as (settings, engine), engine.connect() as connection:
+    with open_stack(data) as (settings, database), database.work() as connection:
         with _remembered(settings) as remembered:
             answers, size = remembered.kept()
         layers = saved_by_layer(connection)

@@ -22,7 +22,7 @@ def list_schedules(as_json: AsJson = False, data: Data = None) -> None:
     """Every schedule, when it runs next, and what came of its last slot."""
     from db.schedules import listed
 
-    with open_stack(data) as (_, engine), engine.connect() as connection:
+    with open_stack(data) as (_, database), database.work() as connection:
         found = listed(connection)
     if as_json:
         for schedule, last in found:
@@ -70,7 +70,7 @@ def add(
     missing = [path for path in paths or () if not path.exists()]
     if missing:
         raise Misconfigured(f"there is no {missing[0]}: give files, or folders of files")
-    with open_stack(data) as (settings, engine), engine.begin() as connection:
+    with open_stack(data) as (settings, database), database.work() as connection:
         registry_of(settings).get(prompt)
         wanted = Wanted(
             prompt=prompt,
@@ -111,7 +111,7 @@ def run(name: Name, as_json: AsJson = False, data: Data = None) -> None:
     from db.schedules import run_now
     from tasks.upkeep.schedules import submit_slot
 
-    with open_stack(data) as (_, engine), engine.begin() as connection:
+    with open_stack(data) as (_, database), database.work() as connection:
         ran = run_now(connection, name, submit_slot)
     if as_json:
         print_json(vars(ran))
@@ -127,7 +127,7 @@ def remove(name: Name, as_json: AsJson = False, data: Data = None) -> None:
     """Take a schedule away; its jobs stay."""
     from db.schedules import remove as take_away
 
-    with open_stack(data) as (_, engine), engine.begin() as connection:
+    with open_stack(data) as (_, database), database.work() as connection:
         take_away(connection, name)
     if as_json:
         print_json({"name": name, "removed": True})
@@ -138,7 +138,7 @@ def remove(name: Name, as_json: AsJson = False, data: Data = None) -> None:
 def _set_paused(name: str, data: Path | None, *, paused: bool, as_json: bool) -> None:
     from db.schedules import pause as set_paused
 
-    with open_stack(data) as (_, engine), engine.begin() as connection:
+    with open_stack(data) as (_, database), database.work() as connection:
         set_paused(connection, name, paused=paused)
     if as_json:
         print_json({"name": name, "paused": paused})

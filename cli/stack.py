@@ -67,17 +67,14 @@ def _where(part: Part) -> str:
 
 def _fleet(addresses: Addresses) -> Sequence[Sequence[object]]:
     """Lists the workers that report to its database: also those that other commands started."""
-    from db.engine import make_engine
+    from db.database import open_database
     from db.fleet import seen
 
     try:
-        engine = make_engine(addresses.database_url, pool_size=1)
+        with open_database(addresses.database_url, pool_size=1) as database:
+            return database.run(seen)
     except ServiceAway:
         return []
-    with engine.connect() as connection:
-        found = seen(connection)
-    engine.dispose()
-    return found
 
 
 def _remove_belongings(folder: Path, *, asked: bool) -> bool:

@@ -17,8 +17,7 @@ from docmill.bounds import LANES
 from docmill.errors import DocmillError, Misconfigured, NotFetched
 
 if TYPE_CHECKING:
-    from sqlalchemy import Engine
-
+    from db.database import Database
     from db.reports import JobReport
     from db.submit import Submission
 
@@ -64,12 +63,12 @@ def submit(
     data: Data = None,
 ) -> None:
     """Submit documents. Exit code 1 says that a file was refused, or a job failed."""
-    with open_stack(data) as (settings, engine):
+    with open_stack(data) as (settings, database):
         from db.submit import check_answerable
         from workers.services import registry_of
 
         version = registry_of(settings).get(prompt, version).version
-        with engine.connect() as connection:
+        with database.work() as connection:
             check_answerable(connection, prompt, version)
         wanted = Wanted(
             prompt=prompt,
@@ -81,12 +80,12 @@ def submit(
             params=dict(map(_param, param)),
         )
         sources = list(sources_in(paths, settings))
-        submitted, refused = submit_files(engine, sources, wanted)
+        submitted, refused = submit_files(database, sources, wanted)
         tell_refused(refused, as_json=as_json)
         if not wait:
             tell_submitted(submitted, as_json=as_json)
             raise typer.Exit(1 if refused else 0)
-        reports = wait_for(engine, submitted, quiet=as_json, on_end=print_end if as_json else None)
+        reports = wait_for(database, submitted, quiet=as_json, on_end=print_end if as_json else None)
     if not as_json:
         print_reports("Jobs", [(submitted[report.id], report) for report in reports])
     failed = any(report.state not in ("done", "needs_review") for report in reports)
@@ -94,7 +93,7 @@ def submit(
 
 
 def submit_files(
-    engine: Engine, sources: Sequence[Source], wanted: Wanted
+    database: Database, sources: Sequence[Source], wanted: Wanted
 ) -> tuple[dict[int, Source], dict[Source, DocmillError]]:
     """The jobs by id, and the documents that were refused, each with its reason. What is returned is committed."""
     from db.submit import submit_many
@@ -104,7 +103,7 @@ def submit_files(
     for batch in batched(sources):
         taken: list[Source] = []
         documents = ready(batch, refused)
-        with engine.begin() as connection:
+        with database.work() as connection:
             made = submit_many(connection, _submissions(documents, wanted, taken, refused))
         submitted.update(zip(made, taken, strict=True))
     return submitted, refused
@@ -125,7 +124,7 @@ def _submissions(
 
 
 def wait_for(
-    engine: Engine, submitted: Mapping[int, Source], *, quiet: bool, on_end: Any = None
+    database: Database, submitted: Mapping[int, Source], *, quiet: bool, on_end: Any = None
 ) -> list[JobReport]:
     """Polls until every job has ended; ``on_end(path, report)`` is called as they do."""
     from db.reports import ended
@@ -136,7 +135,7 @@ def wait_for(
     with Progress(*columns, console=console, disable=quiet, transient=True) as progress:
         bar = progress.add_task("documents", total=len(waiting))
         while waiting:
-            with engine.connect() as connection:
+            with database.work() as connection:
                 fresh = ended(connection, sorted(waiting))
             for report in fresh:
                 waiting.discard(report.id)

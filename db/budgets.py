@@ -16,6 +16,7 @@ from typing import Literal, Protocol, TypeAlias
 from sqlalchemy import Connection
 
 from db import transitions
+from db.database import one_statement
 from db.jobs import Job
 from db.statements import statements_of
 from docmill.errors import Failure
@@ -186,6 +187,7 @@ def refusal_of(connection: Connection, job: Job, need_usd: Decimal | None, *, ti
     return None
 
 
+@one_statement
 def any_left(connection: Connection, job: Job, need_usd: Decimal | None, *, timezone: str) -> bool:
     """Whether the call seems to fit: a look without locks, before anything else is asked for."""
     values = {**_payer(job), "need_usd": need_usd, "timezone": timezone}

@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from db.database import one_statement
 from db.statements import statements_of
 
 __all__ = ["Indexed", "Passage", "Place", "digest", "texts_at", "write"]
@@ -51,6 +52,7 @@ class Place:
     end: int
 
 
+@one_statement
 def texts_at(connection: Connection, tenant: str, places: Sequence[Place]) -> list[str]:
     """The words at these places of the tenant's documents; none where a document was deleted."""
     columns = {

@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, func, select
 
+from db.database import one_statement
 from db.statements import statements_of
 from db.tables import chunks, collection_documents, collections, documents, one_of
 from docmill.errors import CollectionUnknown, Misconfigured
@@ -49,6 +50,7 @@ class Collection:
     """As of the last count."""
 
 
+@one_statement
 def find(connection: Connection, tenant: str, name: str) -> Collection:
     """The tenant's collection of that name. Raises CollectionUnknown."""
     row = SQL["find"].first(connection, {"tenant": tenant, "name": name})
@@ -91,12 +93,14 @@ def listed(connection: Connection, tenant: str) -> list[Mapping[str, Any]]:
     return [dict(row) for row in rows.mappings()]
 
 
+@one_statement
 def models_of(connection: Connection, collection_id: int) -> list[str]:
     """Whose vectors a chunk of the collection needs: two while one model takes over from another."""
     row = SQL["models_of"].first(connection, {"id": collection_id})
     return [] if row is None else list(dict.fromkeys(filter(None, row)))
 
 
+@one_statement
 def model_id(connection: Connection, name: str, dimensions: int) -> int:
     """The number of an embedding model. Raises Misconfigured where it has given vectors of another length."""
     row = SQL["model_id"].one(connection, {"name": name, "dimensions": dimensions})

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
+from db.database import one_statement
 from db.statements import statements_of
 
 __all__ = ["claim", "forget_questions", "keep", "known", "mark_question", "release", "vector_of"]
@@ -14,6 +15,7 @@ __all__ = ["claim", "forget_questions", "keep", "known", "mark_question", "relea
 SQL = statements_of("embeddings")
 
 
+@one_statement
 def known(connection: Connection, model: str, digests: Sequence[bytes]) -> set[bytes]:
     """Those of the texts that have a vector of the model."""
     rows = SQL["known"].rows(connection, {"model": model, "digests": list(digests)})
@@ -34,6 +36,7 @@ def release(connection: Connection, call_id: UUID) -> None:
     SQL["release"].count(connection, {"call_id": call_id})
 
 
+@one_statement
 def keep(connection: Connection, model: str, vectors: Mapping[bytes, Sequence[float]]) -> int:
     """Keeps the vectors; how many are new. One that is there already stays as it is."""
     digests = sorted(vectors)
@@ -41,6 +44,7 @@ def keep(connection: Connection, model: str, vectors: Mapping[bytes, Sequence[fl
     return SQL["keep"].count(connection, {"model": model, "digests": digests, "vectors": texts})
 
 
+@one_statement
 def vector_of(connection: Connection, model: str, digest: bytes) -> list[float] | None:
     """A text's vector, where it is known."""
     vector: list[float] | None = SQL["vector"].scalar(connection, {"model": model, "digest": digest})

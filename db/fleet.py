@@ -22,7 +22,7 @@ __all__ = [
     "room_for_countdown",
     "see_worker",
     "seen",
-    "seen_on",
+    "server",
     "try_lead",
     "unready",
 ]
@@ -56,6 +56,12 @@ class Room:
     """The lanes in which jobs wait for it."""
 
 
+def server(connection: Connection) -> tuple[str, bool]:
+    """The version of the database server, and whether docmill's schema is there."""
+    row = SQL["server"].one(connection, {})
+    return row.version, row.ready
+
+
 def try_lead(connection: Connection) -> bool:
     """Makes this transaction the one that does upkeep now; False where another one is."""
     return bool(SQL["try_lock"].scalar(connection, {"key": UPKEEP_LOCK}))
@@ -72,11 +78,6 @@ def see_worker(
 def seen(connection: Connection, *, within_s: float = SEEN_WITHIN_S) -> list[tuple[str, str, int]]:
     """Lists the workers that were seen lately: name, queue and slots."""
     return [(row.name, row.queue, row.slots) for row in SQL["seen"].rows(connection, {"within_s": within_s})]
-
-
-def seen_on(connection: Connection, host: str, *, within_s: float) -> bool:
-    """Whether a worker on that host was seen lately."""
-    return bool(SQL["seen_on"].scalar(connection, {"host": host, "within_s": within_s}))
 
 
 def forget_worker(connection: Connection, name: str) -> None:

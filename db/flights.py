@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeAlias
 
 from sqlalchemy import Connection
 
+from db.database import one_statement
 from db.jobs import Job
 from db.ledger import note_cached
 from db.model_state import ModelState, Named, names_of, state_from
@@ -82,11 +83,13 @@ def lead_or_follow(connection: Connection, job: Job, key: bytes, *, for_s: float
     return "held" if found.held else "stale"
 
 
+@one_statement
 def follow(connection: Connection, job: Job, key: bytes, *, for_s: float) -> bool:
     """Holds the job where another one, which is still on its way or calling, leads this work; else False."""
     return bool(TRANSITIONS["follow"].count(connection, {**job.fence, "key": key, "for_s": for_s}))
 
 
+@one_statement
 def peek(connection: Connection, job: Job, key: bytes, model: Named) -> Peek:
     """Sees what a call for this work would meet, in one round trip and without a lock."""
     row = SQL["peek"].one(connection, {"id": job.id, "key": key, **names_of(model)})

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
+from db.database import one_statement
 from db.stages import STAGES, Chain, Stage
 from db.statements import statements_of
 from docmill.remedies import Purpose
@@ -95,6 +96,7 @@ class Drive:
     chain: Chain = "document"
 
 
+@one_statement
 def load(connection: Connection, job_id: int, epoch: int, stage: Stage) -> Job | None:
     """Reads the job, if it still stands where a message says."""
     return job_of(SQL["load"].first(connection, job_values(job_id, epoch, stage)))

@@ -17,6 +17,7 @@ from sqlalchemy.exc import IntegrityError
 
 from db import budgets
 from db.budgets import Payer
+from db.database import one_statement
 from db.jobs import Job
 from db.statements import statements_of
 from docmill.errors import DocmillError
@@ -185,6 +186,7 @@ def close_call(
     return Closed(ending=closed.state, moved=closed.moved)
 
 
+@one_statement
 def close_unbudgeted(
     connection: Connection, settlement: Settlement, job: Job, *, message_s: float
 ) -> Closed | None:
@@ -255,11 +257,13 @@ def expire_intents(connection: Connection) -> int:
     return TRANSITIONS["expire_intents"].count(connection)
 
 
+@one_statement
 def doubt(connection: Connection, call_id: UUID) -> None:
     """Closes an intent whose reply is known to be lost, before its lease runs out; its job is looked at soon."""
     TRANSITIONS["doubt_intent"].count(connection, {"call_id": call_id})
 
 
+@one_statement
 def previous_reply(connection: Connection, job: Job) -> str | None:
     """Reads what the model said in the attempt before, for a correction."""
     said: str | None = SQL["previous_reply"].scalar(connection, {"job": job.id, "attempt": job.attempt - 1})

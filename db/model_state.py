@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from sqlalchemy import Connection
 
+from db.database import one_statement
 from db.statements import statements_of
 from docmill.storable import dump_json
 
@@ -44,6 +45,7 @@ class ModelState:
     learned: Mapping[str, Any] = field(default_factory=dict)
 
 
+@one_statement
 def state_of(connection: Connection, model: Named) -> ModelState:
     """Reads what is known of the model; of one that nothing is known of, that it may be asked."""
     row = SQL["state"].first(connection, names_of(model))

@@ -8,9 +8,10 @@ from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, TypeAlias
 
-from sqlalchemy import Connection, Engine, select, true
+from sqlalchemy import Connection, select, true
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
+from db.database import Database
 from db.statements import statements_of
 from db.tables import schedules, slots
 from docmill.cron import Cron
@@ -143,28 +144,28 @@ def run_now(connection: Connection, name: str, submit: Submit) -> Ran:
     return _run(connection, _one(connection, name), datetime.now(UTC), submit)
 
 
-def tick(engine: Engine, now: datetime, submit: Submit) -> Iterator[Ran]:
+def tick(database: Database, now: datetime, submit: Submit) -> Iterator[Ran]:
     """Runs every slot that is due, each with its jobs in a transaction of its own.
 
     A schedule that another tick has in hand is left to it. One that cannot be run keeps no other from it: what
     the database raised for it is raised at the end.
     """
     broken: DBAPIError | None = None
-    with engine.connect() as connection:
+    with database.work() as connection:
         names = [row.name for row in SQL["due"].rows(connection, {"now": now})]
     for name in names:
         try:
-            yield from _run_due(engine, name, now, submit)
+            yield from _run_due(database, name, now, submit)
         except DBAPIError as error:
             broken = error
     if broken is not None:
         raise broken
 
 
-def _run_due(engine: Engine, name: str, now: datetime, submit: Submit) -> Iterator[Ran]:
+def _run_due(database: Database, name: str, now: datetime, submit: Submit) -> Iterator[Ran]:
     """The schedule's slots up to now, one commit each."""
     while True:
-        with engine.begin() as connection:
+        with database.work() as connection:
             found = SQL["lock_due"].rows(connection, {"name": name, "now": now}, of=Schedule)
             if not found:
                 return

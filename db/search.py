@@ -19,9 +19,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, select, text
 
 from db.collections import Collection
+from db.tables import embedding_models
 
 __all__ = ["Hit", "Question", "search"]
 
@@ -226,7 +227,6 @@ class _Model:
 
 def _model(connection: Connection, collection: Collection) -> _Model | None:
     """The collection's embedding model; None before its first vector."""
-    row = connection.execute(
-        text("select id, dimensions from embedding_models where name = :name"), {"name": collection.model}
-    ).one_or_none()
-    return None if row is None else _Model(id=row.id, dimensions=row.dimensions)
+    known = embedding_models.c
+    rows = connection.execute(select(known.id, known.dimensions).where(known.name == collection.model))
+    return next((_Model(**row) for row in rows.mappings()), None)

@@ -17,6 +17,7 @@ from typing import Any, Literal, TypeAlias
 from sqlalchemy import Connection
 
 from db import jobs
+from db.database import one_statement
 from db.jobs import Drive, Job, as_json, job_of, job_values
 from db.stages import STAGES, Stage, stages_where
 from db.statements import statements_of
@@ -180,6 +181,7 @@ class Stored:
     flight: bytes | None
 
 
+@one_statement
 def claim(
     connection: Connection, job_id: int, epoch: int, stage: Stage, *, owner: str, lease_s: float
 ) -> Job | None:
@@ -188,6 +190,7 @@ def claim(
     return job_of(SQL["claim"].first(connection, values))
 
 
+@one_statement
 def advance(
     connection: Connection,
     job: Job,
@@ -204,6 +207,7 @@ def advance(
     return bool(SQL["advance"].count(connection, values))
 
 
+@one_statement
 def advance_with_text(
     connection: Connection,
     job: Job,
@@ -255,6 +259,7 @@ def count_down(
     return bool(SQL["count_down"].count(connection, values))
 
 
+@one_statement
 def hold(
     connection: Connection,
     job: Job,
@@ -337,6 +342,7 @@ def release_crashed(connection: Connection, job: Job, error: str) -> bool:
     return bool(SQL["release_crashed"].count(connection, job.fence))
 
 
+@one_statement
 def set_apart(connection: Connection, job: Job) -> bool:
     """Ends a claim that held up others; the next one is in quarantine. It counts as the crashes that it spares."""
     return bool(SQL["set_apart"].count(connection, job.fence))
@@ -361,18 +367,20 @@ def start_drive(connection: Connection, move: Move, *, message_s: float) -> Driv
     return started[0] if started else None
 
 
+@one_statement
 def take_back(connection: Connection, drives: Sequence[Drive]) -> None:
     """Lets what may not have been published wait in Postgres again, where nothing else has happened since."""
     _take_back(connection, [(drive.id, drive.epoch, drive.stage) for drive in drives])
 
 
+@one_statement
 def give_back(connection: Connection, job_id: int, epoch: int, stage: Stage) -> bool:
     """Lets a job wait in Postgres again whose message came and found that it is another's turn."""
     return bool(_take_back(connection, [(job_id, epoch, stage)]))
 
 
 def _take_back(connection: Connection, sent: Sequence[tuple[int, int, Stage]]) -> int:
-    ids, epochs, stages = (list(column) for column in zip(*sent, strict=True))
+    ids, epochs, stages = (list(column) for column in zip(*sent, strict=True)) if sent else ([], [], [])
     return SQL["take_back"].count(connection, {"ids": ids, "epochs": epochs, "stages": stages})
 
 

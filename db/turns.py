@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
+from db.database import one_statement
 from db.fleet import AT_CPU, SEEN_WITHIN_S
 from db.jobs import Job
 from db.statements import statements_of
@@ -29,6 +30,7 @@ class Waiting:
     others: Mapping[str, float]
 
 
+@one_statement
 def waiting(connection: Connection, job_id: int, epoch: int) -> Waiting | None:
     """Who else waits, when a job's message came; None for a stale one, and for a job in quarantine."""
     values = {"id": job_id, "epoch": epoch, "at_cpu": AT_CPU, "patience_s": PATIENCE_S, "most_s": LOST_S}
@@ -37,6 +39,7 @@ def waiting(connection: Connection, job_id: int, epoch: int) -> Waiting | None:
     return Waiting(tenant=rows[0].mine, others=others) if rows else None
 
 
+@one_statement
 def must_give_way(connection: Connection, job: Job) -> bool:
     """Whether a job that has run for a while holds up others, and is not among the half that may."""
     values = {"id": job.id, "tenant": job.tenant, "lane": job.lane, "at_cpu": AT_CPU}

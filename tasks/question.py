@@ -71,8 +71,7 @@ def passages_for(
     Raises CollectionUnknown, and what :func:`vector_for` raises.
     """
     while True:
-        with services.autocommit.connect() as connection:
-            found = collections.find(connection, asker.tenant, collection)
+        found = services.database.run(collections.find, asker.tenant, collection)
         # In quarantine nobody calls models: there the words alone find what they can.
         wordy = mode == "text" or (found.model != offline.NAME and services.caller is None)
         vector = None if wordy else vector_for(services, found.model, words, asker=asker)
@@ -84,7 +83,7 @@ def passages_for(
             filter=wanted or {},
             each_document=each_document,
         )
-        with services.engine.begin() as connection:
+        with services.database.work() as connection:
             now = collections.find(connection, asker.tenant, collection)
             if now.model == found.model:
                 return search(connection, now, question)
@@ -138,9 +137,8 @@ def vector_for(services: Services, name: str, words: str, *, asker: Asker) -> li
     model = services.settings.models.get(name)
     give_up_at = time.monotonic() + services.settings.call_deadline_s
     while True:
-        with services.autocommit.connect() as connection:
-            vector = embeddings.vector_of(connection, name, digest(words, asker.tenant))
-            state = model_state.state_of(connection, model)
+        vector = services.database.run(embeddings.vector_of, name, digest(words, asker.tenant))
+        state = services.database.run(model_state.state_of, model)
         if vector is not None:
             return vector
         if state.hold_s > 0:
@@ -208,8 +206,7 @@ def _call(services: Services, call: QuestionCall) -> list[float] | None:
     _store(services, call, answer)
     if answer.vectors is None:
         raise EmbeddingAway(call.model.name, answer.outcome.failure or Failure(kind="server_error"))
-    with services.autocommit.connect() as connection:
-        collections.model_id(connection, call.model.name, len(answer.vectors[0]))
+    services.database.run(collections.model_id, call.model.name, len(answer.vectors[0]))
     return answer.vectors[0]
 
 
@@ -224,7 +221,7 @@ def _store(services: Services, call: QuestionCall, answer: Embedding) -> None:
     )
 
     def settle() -> None:
-        close(services.engine, closure, message_s=services.message_s)
+        close(services.database, closure, message_s=services.message_s)
 
     try:
         settle_or_spool(services, settle, lambda: closure, held_s=0)
@@ -236,7 +233,7 @@ def _store(services: Services, call: QuestionCall, answer: Embedding) -> None:
 def _open(services: Services, call: QuestionCall) -> bool:
     """Claims the words and writes the intent; False where another process asks. Raises EmbeddingAway."""
     lease_s = services.settings.lease_s
-    with services.engine.begin() as connection:
+    with services.database.work() as connection:
         claimed = embeddings.claim(
             connection, call.model.name, [digest(call.words, call.job.tenant)], call.intent.id, lease_s=lease_s
         )

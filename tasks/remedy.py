@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
 
-from db import ledger, model_state, transitions
+from db import fleet, ledger, model_state, transitions
 from db.jobs import Job
 from db.model_state import ModelState
 from db.stages import Stage
@@ -134,8 +134,7 @@ def past_hold(services: Services, job: Job, prompt: PromptVersion, state: ModelS
         return None
     # The hold stands; an operator may be ending it just now.
     remedy = replace(setback.remedy, hold_model=False)
-    with services.engine.begin() as connection:
-        return apply(connection, services, replace(setback, remedy=remedy))
+    return services.database.run(apply, services, replace(setback, remedy=remedy))
 
 
 def apply(connection: Connection, services: Services, setback: Setback) -> Step:
@@ -196,27 +195,11 @@ def learn_tokens(
 
 def wait(connection: Connection, job: Job, countdown_s: float, word: str, *, next_attempt: bool = False) -> Step:
     """A Celery countdown while the broker has few of them; else the job is held in Postgres."""
-    if countdown_s > 0 and not _room_for_countdown(connection):
+    if countdown_s > 0 and not fleet.room_for_countdown(connection):
         transitions.hold(connection, job, "rate", for_s=countdown_s, next_attempt=next_attempt)
         return Stop(f"held: {word}")
     moved = transitions.count_down(connection, job, countdown_s=countdown_s, next_attempt=next_attempt)
     return Again(word, countdown_s) if moved else Stop("stale")
-
-
-def _room_for_countdown(connection: Connection) -> bool:
-    """Countdowns stay unacknowledged in workers; more of them than io slots would block other work.
-
-    Some room is left for those that count at the same time: a process has a tenth as many connections as slots.
-    """
-    return bool(
-        connection.execute(
-            text(
-                "select (select count(*) from jobs where wait = 'countdown' and stage = 'complete')"
-                " < (select coalesce(sum(slots), 0) * 0.8 from workers where queue = 'io'"
-                " and seen_at > clock_timestamp() - interval '30 s')"
-            )
-        ).scalar()
-    )
 
 
 def _drive(connection: Connection, services: Services, setback: Setback) -> Step:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
-from sqlalchemy import Engine
-
+from db.database import Database
 from db.jobs import Drive
 from docmill.llm.cache import Cache, NoCache
 from docmill.llm.limiter import Limiter, NoLimiter
@@ -52,7 +50,7 @@ class Services:
     """The edges, for one process."""
 
     settings: Settings
-    engine: Engine
+    database: Database
     registry: Registry
     publish: Publisher
     owner: str
@@ -68,11 +66,6 @@ class Services:
     budgets: BudgetsSeen = field(default_factory=BudgetsSeen)
     caller: Caller | None = None
     """Where models are called (io)."""
-
-    @cached_property
-    def autocommit(self) -> Engine:
-        """The same connections, for what is one statement: it commits in the round trip that it takes anyway."""
-        return self.engine.execution_options(isolation_level="AUTOCOMMIT")
 
     @property
     def message_s(self) -> float:

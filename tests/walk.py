@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import Engine, Row, text
 
 from db import jobs, transitions
+from db.database import Database
 from db.jobs import Drive
 from db.submit import Submission, submit
 from docmill.llm.loop import LoopThread
@@ -116,7 +117,7 @@ def walk(engine: Engine, tmp_path: Path) -> Iterator[Callable[..., Walk]]:
             path.write_text(config.replace("URL", simulator.url), encoding="utf-8")
             services = Services(
                 settings=load_settings(llm_url=simulator.url, config=path, call_deadline_s=5),
-                engine=engine,
+                database=Database(engine),
                 registry=Registry(),
                 publish=ignore,
                 owner="test",

@@ -12,7 +12,7 @@ from functools import partial
 
 import uvicorn
 
-from db.engine import make_engine
+from db.database import open_database
 from docmill.errors import DocmillError
 from docmill.llm.limiter import RedisLimiter
 from docmill.llm.loop import LoopThread
@@ -68,13 +68,14 @@ def main() -> None:
 def _services(settings: Settings) -> Iterator[Services]:
     """What routes work with; calls go out for vectors of questions alone. Raises Misconfigured, ServiceAway."""
     with ExitStack() as stack:
-        engine = make_engine(
-            settings.need("database_url"),
-            pool_timeout_s=POOL_TIMEOUT_S,
-            lock_timeout_s=LOCK_TIMEOUT_S,
-            statement_timeout_s=STATEMENT_TIMEOUT_S,
+        database = stack.enter_context(
+            open_database(
+                settings.need("database_url"),
+                pool_timeout_s=POOL_TIMEOUT_S,
+                lock_timeout_s=LOCK_TIMEOUT_S,
+                statement_timeout_s=STATEMENT_TIMEOUT_S,
+            )
         )
-        stack.callback(engine.dispose)
         loop = stack.enter_context(LoopThread())
         transport = HttpTransport()
         stack.callback(lambda: loop.run(transport.close()))
@@ -82,7 +83,7 @@ def _services(settings: Settings) -> Iterator[Services]:
         stack.callback(limiter.close)
         yield Services(
             settings=settings,
-            engine=engine,
+            database=database,
             registry=Registry([BUILT_IN, *settings.prompt_folders]),
             publish=publish,
             owner=f"api@{socket.gethostname()}:{os.getpid()}",

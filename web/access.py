@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 from fastapi import Depends, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.security import HTTPBearer
-from sqlalchemy import Engine
 
+import db.database
 from db import keys
 from web.problems import Problem
 
@@ -37,15 +37,15 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-async def database(request: Request) -> Engine:
-    engine: Engine = request.app.state.engine
-    return engine
+async def the_database(request: Request) -> db.database.Database:
+    database: db.database.Database = request.app.state.database
+    return database
 
 
-Database = Annotated[Engine, Depends(database)]
+Database = Annotated[db.database.Database, Depends(the_database)]
 
 
-async def tenant(request: Request, engine: Database) -> str:
+async def tenant(request: Request, database: Database) -> str:
     """The tenant of the caller's key; without a key the default one, if only this machine can ask at all.
 
     A password that browsers send by themselves is no sign that its owner asks: another site may have made them.
@@ -58,18 +58,13 @@ async def tenant(request: Request, engine: Database) -> str:
         if request.app.state.keys_needed:
             raise Problem(401, "a key is needed: `docmill keys add` makes one", CHALLENGE)
         return "default"
-    found = await run_in_threadpool(_tenant_of, engine, key.written)
+    found = await run_in_threadpool(database.run, keys.tenant_of, key.written)
     if found is None:
         raise Problem(401, "the key is not valid, or was revoked", CHALLENGE)
     return found
 
 
 Tenant = Annotated[str, Depends(tenant)]
-
-
-def _tenant_of(engine: Engine, key: str) -> str | None:
-    with engine.connect() as connection:
-        return keys.tenant_of(connection, key)
 
 
 @dataclass(frozen=True, kw_only=True)

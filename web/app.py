@@ -43,10 +43,10 @@ def make_app(services: Services, *, host: str, fleet: Fleet, bounds: Bounds = Bo
     )
     app.state.services = services
     app.state.settings = services.settings
-    app.state.engine = services.engine
+    app.state.database = services.database
     app.state.registry = services.registry
     app.state.fleet = fleet
-    app.state.watches = Watches.of(services.engine, fleet)
+    app.state.watches = Watches.of(services.database, fleet)
     app.state.keys_needed = not is_loopback(host)
     app.add_middleware(BodyLimit, bounds=bounds)
     problems.install(app)

@@ -40,8 +40,8 @@ DocumentId = Annotated[int, Path(ge=1, le=LARGEST_ID)]
 
 
 @router.get("", response_model=Collections, summary="Every collection, with what is in it")
-def list_collections(engine: Database, tenant: Tenant) -> dict[str, Any]:
-    with engine.connect() as connection:
+def list_collections(database: Database, tenant: Tenant) -> dict[str, Any]:
+    with database.work() as connection:
         return {"collections": collections.listed(connection, tenant)}
 
 
@@ -54,7 +54,7 @@ def list_collections(engine: Database, tenant: Tenant) -> dict[str, Any]:
     openapi_extra={"requestBody": submission.INDEX_BODY},
 )
 async def index_document(
-    collection: CollectionName, request: Request, background: BackgroundTasks, engine: Database, tenant: Tenant
+    collection: CollectionName, request: Request, background: BackgroundTasks, database: Database, tenant: Tenant
 ) -> dict[str, Any]:
     """The collection is made where there is none of that name. Once the job is done, the document is found.
 
@@ -76,7 +76,7 @@ async def index_document(
     )
 
     def accept() -> dict[str, Any]:
-        with engine.begin() as connection:
+        with database.work() as connection:
             collections.ensure(connection, tenant, collection, request.app.state.settings.embedding)
             return reports.job_report(connection, submit_index(connection, indexing)).as_json()
 
@@ -92,13 +92,13 @@ async def index_document(
 )
 def list_documents(
     collection: CollectionName,
-    engine: Database,
+    database: Database,
     tenant: Tenant,
     cursor: Annotated[int, Query(ge=0, le=LARGEST_ID, description="`next` of the page before")] = 0,
     limit: Annotated[int, Query(ge=1, le=500)] = 50,
 ) -> dict[str, Any]:
     """By their ids; `next` is null on the last page."""
-    with engine.connect() as connection:
+    with database.work() as connection:
         found = collections.find(connection, tenant, collection)
         rows = collections.documents_of(connection, found, limit=limit + 1, after=cursor)
     page = rows[:limit]
@@ -114,12 +114,12 @@ def list_documents(
 def remove_document(
     collection: CollectionName,
     document_id: DocumentId,
-    engine: Database,
+    database: Database,
     tenant: Tenant,
     everywhere: Annotated[bool, Query(description="Delete it, with its text, from every collection")] = False,
 ) -> None:
     """With `everywhere` its text, chunks and vectors are gone; what jobs have found in it stays theirs."""
-    with engine.begin() as connection:
+    with database.work() as connection:
         found = collections.find(connection, tenant, collection)
         if not collections.leave_collection(connection, found, document_id):
             raise Problem(404, f"collection {collection} has no document {document_id}")
@@ -174,7 +174,7 @@ def ask_collection(
     asked: QuestionWanted,
     request: Request,
     background: BackgroundTasks,
-    engine: Database,
+    database: Database,
     tenant: Tenant,
     idempotency_key: IdempotencyKey = None,
 ) -> dict[str, Any]:
@@ -188,7 +188,7 @@ def ask_collection(
         "idem_key": idempotency_key,
     }
     background.add_task(request.app.state.fleet.start)
-    with engine.begin() as connection:
+    with database.work() as connection:
         question = submission_of(connection, prompt, collection, asked.question, tenant=tenant, **options)
         return reports.job_report(connection, submit(connection, question)).as_json()
 

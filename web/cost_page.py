@@ -74,7 +74,7 @@ class View:
 @router.get("/costs", response_class=HTMLResponse)
 def page(
     request: Request,
-    engine: Database,
+    database: Database,
     tenant: Tenant,
     days: Annotated[int | None, Query(ge=1, le=3660)] = None,
     feature: Storable | None = None,
@@ -90,7 +90,7 @@ def page(
     def costs(connection: Connection, *by: str) -> list[CostRow]:
         return ledger.costs(connection, by, timezone=timezone, tenant=tenant, since=since)
 
-    with engine.connect() as connection:
+    with database.work() as connection:
         tables = {name: costs(connection, name) for name in TABLES}
         by_day = costs(connection, "day", "feature")
         models = {row.group["model"] for row in costs(connection, "model")}

@@ -85,7 +85,7 @@ By = Annotated[
 @router.get("/costs", response_model=CostsShown, summary="The ledger, summed")
 def costs(
     request: Request,
-    engine: Database,
+    database: Database,
     tenant: Tenant,
     by: By = "feature",
     since: Annotated[Day | None, Query(description="The first day")] = None,
@@ -98,7 +98,7 @@ def costs(
     """
     names = _by(by)
     timezone = request.app.state.settings.timezone
-    with engine.connect() as connection:
+    with database.work() as connection:
         rows = ledger.costs(connection, names, timezone=timezone, tenant=tenant, since=since, until=until)
     return {
         "by": names,

@@ -16,6 +16,7 @@ from pydantic import BaseModel
 from sqlalchemy import Engine, NullPool, create_engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
+from db.database import Database
 from docmill.errors import ServiceAway
 from web.access import Tenant
 from web.figures import figures
@@ -41,15 +42,15 @@ class Watches:
     figures: Watch[bytes]
 
     @classmethod
-    def of(cls, engine: Engine, fleet: Fleet) -> Watches:
+    def of(cls, database: Database, fleet: Fleet) -> Watches:
         # A connection of its own for each look: all of the pool's may be held by requests that hang.
         alone = create_engine(
-            engine.url, poolclass=NullPool, connect_args={"connect_timeout": 2}, hide_parameters=True
+            database.engine.url, poolclass=NullPool, connect_args={"connect_timeout": 2}, hide_parameters=True
         )
         return cls(
             database=Watch(partial(_ask_database, alone), within_s=READY_WITHIN_S),
             broker=Watch(fleet.check, within_s=READY_WITHIN_S),
-            figures=Watch(partial(figures, engine), within_s=FIGURES_WITHIN_S, kept_s=FIGURES_KEPT_S),
+            figures=Watch(partial(database.run, figures), within_s=FIGURES_WITHIN_S, kept_s=FIGURES_KEPT_S),
         )
 
 

@@ -54,7 +54,7 @@ JobId = Annotated[int, Path(ge=1, le=LARGEST_ID)]
 async def submit_job(
     request: Request,
     background: BackgroundTasks,
-    engine: Database,
+    database: Database,
     tenant: Tenant,
     idempotency_key: IdempotencyKey = None,
 ) -> dict[str, Any]:
@@ -82,7 +82,7 @@ async def submit_job(
 
     def accept() -> dict[str, Any]:
         # Each statement commits by itself, which saves two round trips: the submit is one.
-        with engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
+        with database.work(atomic=False) as connection:
             check_answerable(connection, submitted.prompt, version)
             return reports.job_report(connection, submit(connection, submitted)).as_json()
 
@@ -93,7 +93,7 @@ async def submit_job(
 
 @router.get("", response_model=JobPage, summary="The latest jobs")
 def list_jobs(
-    engine: Database,
+    database: Database,
     tenant: Tenant,
     cursor: Annotated[int | None, Query(ge=1, le=LARGEST_ID, description="`next` of the page before")] = None,
     limit: Annotated[int, Query(ge=1, le=500)] = 50,
@@ -102,7 +102,7 @@ def list_jobs(
     user: Storable | None = None,
 ) -> dict[str, Any]:
     """The newest first; `next` is null on the last page."""
-    with engine.connect() as connection:
+    with database.work() as connection:
         found = reports.recent(
             connection, limit=limit + 1, state=state, tenant=tenant, feature=feature, user=user, before=cursor
         )
@@ -116,8 +116,8 @@ def list_jobs(
     summary="A job with its stages, calls and cost",
     responses=documented(404),
 )
-def show_job(job_id: JobId, engine: Database, tenant: Tenant) -> dict[str, Any]:
-    with engine.connect() as connection:
+def show_job(job_id: JobId, database: Database, tenant: Tenant) -> dict[str, Any]:
+    with database.work() as connection:
         report = reports.job_report(connection, job_id, tenant=tenant)
         return {**report.as_json(), **reports.timeline(connection, job_id)}
 
@@ -131,11 +131,11 @@ def show_job(job_id: JobId, engine: Database, tenant: Tenant) -> dict[str, Any]:
         **documented(404),
     },
 )
-async def follow_job(job_id: JobId, engine: Database, tenant: Tenant) -> StreamingResponse:
+async def follow_job(job_id: JobId, database: Database, tenant: Tenant) -> StreamingResponse:
     """One event `job` at once and at each change, and the last when the job has ended."""
 
     def look() -> JobReport:
-        with engine.connect() as connection:
+        with database.work() as connection:
             return reports.job_report(connection, job_id, tenant=tenant)
 
     first = await run_in_threadpool(look)
@@ -171,14 +171,14 @@ def retry_job(
     job_id: JobId,
     request: Request,
     background: BackgroundTasks,
-    engine: Database,
+    database: Database,
     tenant: Tenant,
     fresh: bool = False,
     deadline: Annotated[Deadline | None, Query(description="Seconds from now, or a time of ISO 8601")] = None,
 ) -> dict[str, Any]:
     """`fresh` makes a new job, which pays again."""
     background.add_task(request.app.state.fleet.start)
-    with engine.begin() as connection:
+    with database.work() as connection:
         reports.job_report(connection, job_id, tenant=tenant)
         if fresh:
             job_id = submit_fresh(connection, job_id, deadline_at=due_at(deadline))
@@ -193,9 +193,9 @@ def retry_job(
     summary="Start no further call for a job",
     responses=documented(404, 409),
 )
-def cancel_job(job_id: JobId, engine: Database, tenant: Tenant) -> dict[str, Any]:
+def cancel_job(job_id: JobId, database: Database, tenant: Tenant) -> dict[str, Any]:
     """A call that is open is let finish, and paid."""
-    with engine.begin() as connection:
+    with database.work() as connection:
         reports.job_report(connection, job_id, tenant=tenant)
         transitions.cancel(connection, job_id)
         return reports.job_report(connection, job_id).as_json()

@@ -8,10 +8,10 @@ from __future__ import annotations
 import socket
 import sys
 
-from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
-from db.engine import make_engine
+from db.database import open_database
+from db.fleet import seen
 from docmill.errors import DocmillError
 from docmill.settings import load_settings
 
@@ -22,22 +22,9 @@ SILENT_S = 60
 
 
 def seen_lately(database_url: str, host: str) -> bool:
-    """Raises ServiceAway."""
-    engine = make_engine(database_url, pool_size=1)
-    try:
-        with engine.connect() as connection:
-            return (
-                connection.execute(
-                    text(
-                        "select 1 from workers where split_part(name, '@', 2) = :host"
-                        " and seen_at > clock_timestamp() - make_interval(secs => :silent_s) limit 1"
-                    ),
-                    {"host": host, "silent_s": SILENT_S},
-                ).first()
-                is not None
-            )
-    finally:
-        engine.dispose()
+    """Whether a worker of this host was seen lately. Raises ServiceAway."""
+    with open_database(database_url, pool_size=1) as database:
+        return any(name.endswith(f"@{host}") for name, _, _ in database.run(seen, within_s=SILENT_S))
 
 
 def main() -> None:

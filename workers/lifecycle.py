@@ -18,7 +18,7 @@ from celery.concurrency import get_implementation, thread
 from sqlalchemy.exc import SQLAlchemyError
 
 from db import fleet
-from db.engine import make_engine
+from db.database import open_database
 from docmill.errors import DocmillError
 from docmill.settings import Settings
 from prompts.readiness import unready
@@ -99,8 +99,7 @@ class UpkeepThread(bootsteps.StartStopStep):
         if self._thread is not None:
             self._thread.join()
         try:
-            with worker.app.services.engine.begin() as connection:
-                fleet.forget_worker(connection, worker.hostname)
+            worker.app.services.database.run(fleet.forget_worker, worker.hostname)
         except SQLAlchemyError as error:  # it will be seen no more; that is enough
             log.info("not_deregistered", error=type(error).__name__)
 
@@ -131,11 +130,8 @@ class Heartbeat(bootsteps.StartStopStep):
     def _beat(self, worker: Any) -> None:
         settings: Settings = worker.app.settings
         queue = "quarantine" if "quarantine" in worker.app.amqp.queues.consume_from else "cpu"
-        engine = make_engine(settings.need("database_url"), pool_size=1, probe=False)
         try:
-            with engine.begin() as connection:
-                fleet.see_worker(connection, worker.hostname, queue, worker.concurrency)
+            with open_database(settings.need("database_url"), pool_size=1, probe=False) as database:
+                database.run(fleet.see_worker, worker.hostname, queue, worker.concurrency)
         except SQLAlchemyError as error:
             log.warning("database_away", error=type(error).__name__)
-        finally:
-            engine.dispose()

@@ -10,7 +10,7 @@ import structlog
 import uvloop
 from celery import Celery
 
-from db.engine import make_engine
+from db.database import open_database
 from docmill.errors import PromptBroken
 from docmill.llm.cache import TwoLayerCache
 from docmill.llm.limiter import RedisLimiter
@@ -42,10 +42,11 @@ def io_services(settings: Settings, *, owner: str, celery: Celery) -> Iterator[S
         registry = registry_of(settings)
         _warm_up(registry)
         # Not probed, here and below: a worker that starts while the database is away must live until it is back.
-        engine = make_engine(
-            settings.need("database_url"), pool_size=IO_CONNECTIONS, probe=False, lock_timeout_s=LOCK_TIMEOUT_S
+        database = stack.enter_context(
+            open_database(
+                settings.need("database_url"), pool_size=IO_CONNECTIONS, probe=False, lock_timeout_s=LOCK_TIMEOUT_S
+            )
         )
-        stack.callback(engine.dispose)
         loop = stack.enter_context(LoopThread(uvloop.new_event_loop))
         transport = HttpTransport()
         stack.callback(lambda: loop.run(transport.close()))
@@ -55,7 +56,7 @@ def io_services(settings: Settings, *, owner: str, celery: Celery) -> Iterator[S
         stack.callback(cache.close)
         yield Services(
             settings=settings,
-            engine=engine,
+            database=database,
             registry=registry,
             publish=publish,
             owner=owner,
@@ -70,13 +71,12 @@ def io_services(settings: Settings, *, owner: str, celery: Celery) -> Iterator[S
 def cpu_services(settings: Settings, *, owner: str) -> Iterator[Services]:
     """What validate and parse need: a database, and a reader of files. One task at a time."""
     with ExitStack() as stack:
-        engine = make_engine(
-            settings.need("database_url"), pool_size=2, probe=False, lock_timeout_s=LOCK_TIMEOUT_S
+        database = stack.enter_context(
+            open_database(settings.need("database_url"), pool_size=2, probe=False, lock_timeout_s=LOCK_TIMEOUT_S)
         )
-        stack.callback(engine.dispose)
         yield Services(
             settings=settings,
-            engine=engine,
+            database=database,
             registry=registry_of(settings),
             publish=publish,
             owner=owner,
@@ -88,8 +88,7 @@ def cpu_services(settings: Settings, *, owner: str) -> Iterator[Services]:
 def asking_services(settings: Settings, *, owner: str) -> Iterator[Services]:
     """What a person's question needs: a database, and a loop thread that calls embedding models."""
     with ExitStack() as stack:
-        engine = make_engine(settings.need("database_url"), pool_size=2)
-        stack.callback(engine.dispose)
+        database = stack.enter_context(open_database(settings.need("database_url"), pool_size=2))
         loop = stack.enter_context(LoopThread(uvloop.new_event_loop))
         transport = HttpTransport()
         stack.callback(lambda: loop.run(transport.close()))
@@ -97,7 +96,7 @@ def asking_services(settings: Settings, *, owner: str) -> Iterator[Services]:
         stack.callback(limiter.close)
         yield Services(
             settings=settings,
-            engine=engine,
+            database=database,
             registry=registry_of(settings),
             publish=publish,
             owner=owner,

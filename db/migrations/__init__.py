@@ -9,7 +9,7 @@ from alembic.config import Config
 from sqlalchemy import text
 
 from db.costs import keep_days
-from db.engine import make_engine
+from db.database import open_database
 
 __all__ = ["upgrade"]
 
@@ -23,13 +23,9 @@ def upgrade(database_url: str, *, timezone: str | None = None) -> None:
     Raises ServiceAway where the database does not answer."""
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent))
-    engine = make_engine(database_url)
-    try:
-        with engine.begin() as connection:
-            connection.execute(text("select pg_advisory_xact_lock(:key)"), {"key": ADVISORY_LOCK})
-            config.attributes["connection"] = connection
-            command.upgrade(config, "head")
-            if timezone is not None:
-                keep_days(connection, timezone=timezone)
-    finally:
-        engine.dispose()
+    with open_database(database_url) as database, database.work() as connection:
+        connection.execute(text("select pg_advisory_xact_lock(:key)"), {"key": ADVISORY_LOCK})
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+        if timezone is not None:
+            keep_days(connection, timezone=timezone)

@@ -16,10 +16,6 @@ where queue = 'io' and seen_at > clock_timestamp() - make_interval(secs => :with
 -- name: processes
 select count(*) from workers where queue = 'io' and seen_at > clock_timestamp() - make_interval(secs => :within_s)
 
--- name: seen_on
-select exists (select from workers
-  where split_part(name, '@', 2) = :host and seen_at > clock_timestamp() - make_interval(secs => :within_s))
-
 -- name: seen
 select name, queue, slots from workers
 where seen_at > clock_timestamp() - make_interval(secs => :within_s) order by queue, name
@@ -61,3 +57,7 @@ select pg_try_advisory_xact_lock(:key)
 
 -- name: started_s
 select extract(epoch from clock_timestamp() - pg_postmaster_start_time())
+
+
+-- name: server
+select current_setting('server_version') as version, to_regclass('jobs') is not null as ready

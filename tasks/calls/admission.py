@@ -87,12 +87,11 @@ def wait_for(services: Services, call: JobsCall) -> Step | None:
     slot = at_the_door(services, call)
     if slot.wait_s <= 0:
         return None
-    with services.engine.begin() as connection:
-        if slot.reserved:
-            return remedies.wait(connection, call.job, slot.wait_s, "rate")
-        # Upkeep wakes as many as there is room for, where it can see that.
-        held_s = max(slot.wait_s, ALONE_S if slot.alone else LOST_S)
-        transitions.hold(connection, call.job, "rate", for_s=held_s, held_for=call.model.limit_key)
+    if slot.reserved:
+        return services.database.run(remedies.wait, call.job, slot.wait_s, "rate")
+    # Upkeep wakes as many as there is room for, where it can see that.
+    held_s = max(slot.wait_s, ALONE_S if slot.alone else LOST_S)
+    services.database.run(transitions.hold, call.job, "rate", for_s=held_s, held_for=call.model.limit_key)
     return Stop("held: rate")
 
 

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import structlog
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection
 
 from db import embeddings, jobs, ledger, transitions
+from db.database import Database
 from db.engine import is_passing
 from db.jobs import Drive, Job
 from db.ledger import Settlement
@@ -42,19 +43,19 @@ class Closure:
         return "complete" if self.embedding_model is None else "embed"
 
 
-def close(engine: Engine, closure: Closure, *, message_s: float) -> Drive | None:
+def close(database: Database, closure: Closure, *, message_s: float) -> Drive | None:
     """Closes the call and moves its job on, in one commit; what it gives is still to be published.
 
     A call that is closed already stays as it was.
     """
     try:
-        return _close(engine, closure, message_s)
+        return _close(database, closure, message_s)
     except ledger.AnsweredMeanwhile:
-        return _close(engine, closure, message_s)
+        return _close(database, closure, message_s)
 
 
-def _close(engine: Engine, closure: Closure, message_s: float) -> Drive | None:
-    with engine.begin() as connection:
+def _close(database: Database, closure: Closure, message_s: float) -> Drive | None:
+    with database.work() as connection:
         if closure.embedding_model is not None:
             vectors = {bytes.fromhex(digest): vector for digest, vector in closure.vectors.items()}
             embeddings.keep(connection, closure.embedding_model, vectors)
@@ -82,7 +83,7 @@ def _move_on(connection: Connection, closure: Closure, message_s: float) -> Driv
 
 
 def close_with_what_can_be_kept(
-    engine: Engine, closure: Closure, error: Exception, *, message_s: float
+    database: Database, closure: Closure, error: Exception, *, message_s: float
 ) -> Drive | None:
     """Closes a call whose settling broke over ``error``; each step stands alone, so that none takes another along.
 
@@ -90,25 +91,24 @@ def close_with_what_can_be_kept(
     """
     place = where(error)
     log.error("call_not_settled", call=str(closure.settlement.id), job=closure.job_id, where=place)
-    stored = _close_somehow(engine, closure)
+    stored = _close_somehow(database, closure)
     if stored and closure.settlement.answered and closure.stage == "complete":
         try:
-            with engine.begin() as connection:
-                return _move_on(connection, closure, message_s)
+            return database.run(_move_on, closure, message_s)
         except Exception as second:
             _raise_passing(second)
             log.exception("job_not_moved", job=closure.job_id)
-    _end(engine, closure, place)
+    _end(database, closure, place)
     return None
 
 
-def _close_somehow(engine: Engine, closure: Closure) -> bool:
+def _close_somehow(database: Database, closure: Closure) -> bool:
     """Whether the reply is stored. What is in the ledger at last has the figures at least."""
     bare = replace(closure.settlement, answered=False, reply=None, model_echoed=None, request_id=None)
     bare = replace(bare, possibly_billed=True, failure_kind=bare.failure_kind or "internal")
     for settlement in (closure.settlement, bare):
         try:
-            with engine.begin() as connection:
+            with database.work() as connection:
                 embeddings.release(connection, settlement.id)
                 ledger.close_call(connection, settlement)
         except Exception as error:
@@ -119,11 +119,11 @@ def _close_somehow(engine: Engine, closure: Closure) -> bool:
     return False  # its lease runs out, and the ledger says then that it is in doubt
 
 
-def _end(engine: Engine, closure: Closure, place: str) -> None:
+def _end(database: Database, closure: Closure, place: str) -> None:
     if closure.job_id is None:
         return
     message = f"what came of its call could not be stored ({place}): see the log, then `docmill retry`"
-    with engine.begin() as connection:
+    with database.work() as connection:
         job = jobs.load(connection, closure.job_id, closure.epoch, closure.stage)
         if job is not None:
             transitions.end(connection, job, "failed", failure=Failure(kind="internal", message=message))

@@ -120,7 +120,7 @@ def worst_case(model: Model, texts: Iterable[str]) -> Decimal | None:
 def _open(services: Services, call: EmbeddingCall) -> EmbeddingCall | Step:
     """Claims the texts and writes the intent, or says what is done instead: others ask, or money is short."""
     lease_s = services.settings.lease_s
-    with services.engine.begin() as connection:
+    with services.database.work() as connection:
         mine = embeddings.claim(connection, call.model.name, list(call.texts), call.intent.id, lease_s=lease_s)
         if not mine:
             return remedies.wait(connection, call.job, OTHERS_S, "others ask for the same")
@@ -203,7 +203,7 @@ def _settle(
     vectors: Mapping[bytes, list[float]],
     failure: Failure | None,
 ) -> Step | None:
-    with services.engine.begin() as connection:
+    with services.database.work() as connection:
         fresh = embeddings.keep(connection, call.model.name, vectors)
         embeddings.release(connection, call.intent.id)
         ledger.close_call(connection, settlement)
@@ -218,11 +218,9 @@ def _same_length(services: Services, call: EmbeddingCall, vectors: Mapping[bytes
     """All vectors of a model have one length: else no index can hold them."""
     length = len(next(iter(vectors.values())))
     try:
-        with services.autocommit.connect() as connection:
-            collections.model_id(connection, call.model.name, length)
+        services.database.run(collections.model_id, call.model.name, length)
     except Misconfigured as error:
-        with services.autocommit.connect() as connection:
-            return fail(connection, call.job, Failure(kind="bad_request", message=str(error)))
+        return services.database.run(fail, call.job, Failure(kind="bad_request", message=str(error)))
     return None
 
 

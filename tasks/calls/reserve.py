@@ -51,10 +51,9 @@ def short_of_money(services: Services, job: Job, prompt: PromptVersion, need_usd
     if not services.budgets.exist or _outside(services, need_usd):
         return None
     timezone = services.settings.timezone
-    with services.autocommit.connect() as connection:
-        if budgets.any_left(connection, job, need_usd, timezone=timezone):
-            return None
-    with services.engine.begin() as connection:
+    if services.database.run(budgets.any_left, job, need_usd, timezone=timezone):
+        return None
+    with services.database.work() as connection:
         flights.lock_led(connection, job)
         refusal = budgets.refusal_of(connection, job, need_usd, timezone=timezone)
         return None if refusal is None else _turned_away(connection, services, job, prompt, refusal)

@@ -97,7 +97,7 @@ def _settled(services: Services, settle: Callable[[], Settled], closure: Callabl
     except Exception as error:
         if is_passing(error):
             raise
-        drive = close_with_what_can_be_kept(services.engine, closure(), error, message_s=services.message_s)
+        drive = close_with_what_can_be_kept(services.database, closure(), error, message_s=services.message_s)
         return Stop("not settled", () if drive is None else (drive,))
 
 
@@ -151,13 +151,13 @@ class Drain:
         return self._settle(file, closure)
 
     def _settle(self, file: Path, closure: Closure) -> Drive | None:
-        engine, message_s = self.services.engine, self.services.message_s
+        database, message_s = self.services.database, self.services.message_s
         try:
-            drive = close(engine, closure, message_s=message_s)
+            drive = close(database, closure, message_s=message_s)
         except Exception as error:
             if is_passing(error):
                 raise
-            drive = close_with_what_can_be_kept(engine, closure, error, message_s=message_s)
+            drive = close_with_what_can_be_kept(database, closure, error, message_s=message_s)
             _set_aside(file)
         else:
             file.unlink(missing_ok=True)
@@ -170,8 +170,7 @@ class Drain:
         except ValueError:
             pass  # no file of ours
         else:
-            with self.services.engine.begin() as connection:
-                ledger.doubt(connection, call_id)
+            self.services.database.run(ledger.doubt, call_id)
         _set_aside(file)
 
     def _leave(self, file: Path, error: Exception) -> None:

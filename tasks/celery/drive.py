@@ -79,7 +79,6 @@ def publish_all(services: Services, drives: Sequence[Drive]) -> bool:
         services.publish(drives)
     except PublishFailed as error:
         log.warning("publish_failed", error=str(error), drives=len(drives) - error.taken)
-        with services.engine.begin() as connection:
-            transitions.take_back(connection, drives[error.taken :])
+        services.database.run(transitions.take_back, drives[error.taken :])
         return False
     return True

@@ -8,7 +8,6 @@ from typing import TypeAlias
 
 import structlog
 from celery import Task, shared_task
-from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from db import jobs, transitions
@@ -80,37 +79,37 @@ class Handler:
             raise StageBroke(place) from None
 
     def _step(self, services: Services, job_id: int, epoch: int) -> Step:
-        with services.autocommit.connect() as connection:
-            if self._is_anothers_turn(connection, services, job_id, epoch):
-                return Stop("another's turn")
-            job = self._take(connection, services.owner, job_id, epoch)
-            if job is not None and job.overdue:
-                return fail(connection, job, Failure(kind="deadline", message="its deadline passed"))
+        if self._is_anothers_turn(services, job_id, epoch):
+            return Stop("another's turn")
+        job = self._take(services, job_id, epoch)
         if job is None:
             return Stop("stale")
+        if job.overdue:
+            return services.database.run(fail, job, Failure(kind="deadline", message="its deadline passed"))
         began = services.turns.clock()
         try:
             return self.function(services, job)
         except PromptError as error:
             # Its files are gone or broken, and no try changes that. A retry uses what is paid for.
-            with services.autocommit.connect() as connection:
-                return fail(connection, job, Failure(kind="internal", message=str(error)))
+            return services.database.run(fail, job, Failure(kind="internal", message=str(error)))
         finally:
             if STAGES[self.name].claimed:
                 services.turns.note(job.tenant, began)
 
-    def _is_anothers_turn(self, connection: Connection, services: Services, job_id: int, epoch: int) -> bool:
+    def _is_anothers_turn(self, services: Services, job_id: int, epoch: int) -> bool:
         """Whether the job waits in Postgres again, because another tenant waits for this process."""
         if not STAGES[self.name].claimed or not services.turns.matter:
             return False
-        seen = waiting(connection, job_id, epoch)
+        seen = services.database.run(waiting, job_id, epoch)
         due = seen is None or services.turns.is_due(seen)
-        return not due and transitions.give_back(connection, job_id, epoch, self.name)
+        return not due and services.database.run(transitions.give_back, job_id, epoch, self.name)
 
-    def _take(self, connection: Connection, owner: str, job_id: int, epoch: int) -> Job | None:
-        if STAGES[self.name].claimed:
-            return transitions.claim(connection, job_id, epoch, self.name, owner=owner, lease_s=self.lease_s)
-        return jobs.load(connection, job_id, epoch, self.name)
+    def _take(self, services: Services, job_id: int, epoch: int) -> Job | None:
+        if not STAGES[self.name].claimed:
+            return services.database.run(jobs.load, job_id, epoch, self.name)
+        return services.database.run(
+            transitions.claim, job_id, epoch, self.name, owner=services.owner, lease_s=self.lease_s
+        )
 
 
 def _act(task: Task, services: Services, step: Step) -> str:
@@ -130,7 +129,7 @@ def _act(task: Task, services: Services, step: Step) -> str:
 
 def _broke(services: Services, name: Stage, job_id: int, epoch: int, place: str) -> None:
     log.error("stage_broke", where=place)
-    with services.engine.begin() as connection:
+    with services.database.work() as connection:
         if not STAGES[name].claimed:
             transitions.wake_soon(connection, job_id, epoch, name)
             return

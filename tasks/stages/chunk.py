@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from db import collections, transitions
+from db import collections
 from db.chunks import Passage
 from db.jobs import Job
 from docmill.errors import CollectionUnknown, Failure
@@ -10,7 +10,7 @@ from docmill.llm.tokens import Counter
 from docmill.retrieval import chunking
 from docmill.retrieval.languages import language_of, searchable
 from tasks.services import Services
-from tasks.stages.step import Onward, Step, Stop, fail
+from tasks.stages.step import Step, fail, go_on
 
 __all__ = ["chunk", "passages_of", "text_gone", "texts_of"]
 
@@ -23,18 +23,16 @@ def chunk(services: Services, job: Job) -> Step:
     document = job.document
     if document is None or document.text is None:
         return text_gone(services, job)
-    with services.autocommit.connect() as connection:
-        try:
-            collection = collections.find(connection, job.tenant, job.collection or "")
-        except CollectionUnknown as error:
-            return fail(connection, job, Failure(kind="bad_request", message=str(error)))
-        chosen = {
-            "passages": [(each.start, each.end) for each in _parted(document.text)],
-            "language": job.params.get("language") or language_of(document.text),
-            "collection_id": collection.id,
-        }
-        moved = transitions.advance(connection, job, "embed", message_s=services.message_s, context=chosen)
-    return Onward() if moved else Stop("stale")
+    try:
+        collection = services.database.run(collections.find, job.tenant, job.collection or "")
+    except CollectionUnknown as error:
+        return services.database.run(fail, job, Failure(kind="bad_request", message=str(error)))
+    chosen = {
+        "passages": [(each.start, each.end) for each in _parted(document.text)],
+        "language": job.params.get("language") or language_of(document.text),
+        "collection_id": collection.id,
+    }
+    return services.database.run(go_on, job, "embed", message_s=services.message_s, context=chosen)
 
 
 def passages_of(text: str) -> list[Passage]:
@@ -54,8 +52,7 @@ def texts_of(job: Job) -> list[str]:
 
 def text_gone(services: Services, job: Job) -> Step:
     failure = Failure(kind="unreadable", message="the document was deleted")
-    with services.autocommit.connect() as connection:
-        return fail(connection, job, failure, detail="empty")
+    return services.database.run(fail, job, failure, detail="empty")
 
 
 def _parted(text: str) -> list[chunking.Chunk]:

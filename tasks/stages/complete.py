@@ -41,7 +41,7 @@ from tasks.celery.drive import drive_to_store
 from tasks.remedy import Setback
 from tasks.services import Caller, Services
 from tasks.stages.context import excerpt_of
-from tasks.stages.step import Again, Onward, Step, Stop, fail
+from tasks.stages.step import Again, Onward, Step, Stop, fail, go_on
 
 __all__ = ["Call", "complete", "settle"]
 
@@ -140,7 +140,7 @@ def _settle(
         _calibrate(services, call, outcome)
         surplus = closed.ending == "surplus"
         return closed.ending, Stop("surplus") if surplus else Onward() if closed.moved else Stop("stale")
-    with services.engine.begin() as connection:
+    with services.database.work() as connection:
         ending = ledger.close_call(connection, settlement).ending
         if ending == "surplus":
             return ending, Stop("surplus")
@@ -151,12 +151,10 @@ def _settle(
 def _close_and_parse(services: Services, call: Call, settlement: ledger.Settlement) -> ledger.Closed:
     """Closes the call, and takes its job to parse: in one statement, as almost every call is closed."""
     if not call.budgets:
-        with services.autocommit.connect() as connection:
-            closed = ledger.close_unbudgeted(connection, settlement, call.job, message_s=services.message_s)
+        closed = services.database.run(ledger.close_unbudgeted, settlement, call.job, message_s=services.message_s)
         if closed is not None:
             return closed
-    with services.engine.begin() as connection:
-        return ledger.close_call(connection, settlement, job=call.job, message_s=services.message_s)
+    return services.database.run(ledger.close_call, settlement, job=call.job, message_s=services.message_s)
 
 
 def _calibrate(services: Services, call: Call, outcome: Outcome) -> None:
@@ -169,8 +167,9 @@ def _calibrate(services: Services, call: Call, outcome: Outcome) -> None:
     if not estimated or not counted or call.job.purpose == "correction":
         return
     try:
-        with services.engine.begin() as connection:
-            remedies.learn_tokens(connection, call.model, call.state.learned, estimated=estimated, counted=counted)
+        services.database.run(
+            remedies.learn_tokens, call.model, call.state.learned, estimated=estimated, counted=counted
+        )
     except Exception:
         log.exception("not_calibrated", model=call.model.model)
 
@@ -196,8 +195,7 @@ def _previous(services: Services, job: Job) -> str | None:
     """What a correction corrects."""
     if job.purpose != "correction":
         return None
-    with services.autocommit.connect() as connection:
-        return ledger.previous_reply(connection, job)
+    return services.database.run(ledger.previous_reply, job)
 
 
 def _may_call(services: Services, call: Call) -> Call | Step:
@@ -206,8 +204,7 @@ def _may_call(services: Services, call: Call) -> Call | Step:
     Who waits for another's answer takes no slot from those who call.
     """
     job = call.job
-    with services.autocommit.connect() as connection:
-        ahead = flights.peek(connection, job, call.work, call.model)
+    ahead = services.database.run(flights.peek, job, call.work, call.model)
     state = ahead.model
     if state.hold_s > 0:
         past = remedies.past_hold(services, job, call.prompt, state)
@@ -250,7 +247,7 @@ def _from_cache(services: Services, call: Call, hit: Hit) -> Step:
         model=str(hit.value["model"]),
         cost_usd=None if cost is None else Decimal(cost),
     )
-    with services.engine.begin() as connection:
+    with services.database.work() as connection:
         transitions.name_work(connection, call.job, call.work)
         return _use(connection, services, call.job, known, hit.layer)
 
@@ -269,9 +266,8 @@ def _open(services: Services, call: Call) -> Call | Step:
     budgeted, asked = services.budgets.exist, False
     # Without budgets two statements are all, and each stands alone: a flight whose leader has not called yet is
     # led all the same, as that one is on its way.
-    edge = services.engine.begin() if budgeted else services.autocommit.connect()
     try:
-        with edge as connection:
+        with services.database.work(atomic=budgeted) as connection:
             ready = _ready(connection, services, call, budgeted=budgeted)
             if not isinstance(ready, Call):
                 return ready
@@ -337,17 +333,14 @@ def _behind_another(services: Services, call: Call, *, led: bool) -> Stop | None
     """A hold, where another job calls for the same work already."""
     if call.job.fresh:
         return None
-    if led:
-        with services.autocommit.connect() as connection:
-            if flights.follow(connection, call.job, call.work, for_s=WAITER_S):
-                return Stop("held: flight")
+    if led and services.database.run(flights.follow, call.job, call.work, for_s=WAITER_S):
+        return Stop("held: flight")
     return _answered_meanwhile(services, call) if call.job.epoch > 1 else None
 
 
 def _answered_meanwhile(services: Services, call: Call) -> Stop | None:
     """The answer of a flight that landed while the job was held: without the cache server, nothing else has it."""
-    with services.engine.begin() as connection:
-        return _answered_lately(connection, services, call)
+    return services.database.run(_answered_lately, services, call)
 
 
 def _answered_lately(connection: Connection, services: Services, call: Call) -> Stop | None:
@@ -409,20 +402,16 @@ def _too_many_doubts(services: Services, job: Job, prompt: PromptVersion) -> Fai
 
 
 def _onward(services: Services, job: Job) -> Step:
-    with services.autocommit.connect() as connection:
-        moved = transitions.advance(connection, job, "parse", message_s=services.message_s)
-    return Onward() if moved else Stop("stale")
+    return services.database.run(go_on, job, "parse", message_s=services.message_s)
 
 
 def _held(services: Services, job: Job, model: Model, hold_s: float) -> Step:
-    with services.autocommit.connect() as connection:
-        transitions.hold(connection, job, "rate", for_s=hold_s, held_for=model_state.hold_key(model))
+    services.database.run(transitions.hold, job, "rate", for_s=hold_s, held_for=model_state.hold_key(model))
     return Stop("held: rate")
 
 
 def _fail(services: Services, job: Job, failure: Failure) -> Step:
-    with services.autocommit.connect() as connection:
-        return fail(connection, job, failure)
+    return services.database.run(fail, job, failure)
 
 
 def _log(call: Call, settlement: ledger.Settlement, ending: str) -> None:

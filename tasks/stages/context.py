@@ -18,7 +18,7 @@ from prompts import Excerpt, PromptVersion
 from tasks.calls.embedding import remedied
 from tasks.question import Asker, passages_for
 from tasks.services import Services
-from tasks.stages.step import Onward, Step, Stop, fail
+from tasks.stages.step import Step, Stop, fail, go_on
 from tasks.stages.window import Room, ladder_model, room_for
 
 __all__ = ["context", "excerpt_of", "found_places"]
@@ -42,9 +42,7 @@ def context(services: Services, job: Job) -> Step:
     if not isinstance(found, list):
         return found
     chosen = choose(document.text, room, prompt.asked(job.params), _fitting(found, document.text, room, prompt))
-    with services.autocommit.connect() as connection:
-        moved = transitions.advance(connection, job, "complete", message_s=services.message_s, context=chosen)
-    return Onward() if moved else Stop("stale")
+    return services.database.run(go_on, job, "complete", message_s=services.message_s, context=chosen)
 
 
 def choose(text: str, room: Room, asked: Sequence[str], found: Sequence[Hit] = ()) -> dict[str, Any]:
@@ -81,8 +79,8 @@ def excerpt_of(services: Services, job: Job, text: str) -> Excerpt:
     places = found_places(chosen)
     if not places:
         return Excerpt(passages=passages)
-    with services.autocommit.connect() as connection:
-        return Excerpt(passages=passages, found=tuple(chunks.texts_at(connection, job.tenant, places)))
+    found = services.database.run(chunks.texts_at, job.tenant, places)
+    return Excerpt(passages=passages, found=tuple(found))
 
 
 def found_places(chosen: Mapping[str, Any]) -> list[Place]:
@@ -108,11 +106,10 @@ def _found(services: Services, job: Job, prompt: PromptVersion, text: str) -> li
 
 def _unasked(services: Services, job: Job, away: EmbeddingAway) -> Step:
     """The question has no vector for now."""
-    with services.engine.begin() as connection:
-        if away.failure.kind == "budget":
-            transitions.hold(connection, job, "rate", for_s=BUDGET_S)
-            return Stop("held: budget")
-        return remedied(connection, job, services.settings.models.get(away.model), away.failure)
+    if away.failure.kind == "budget":
+        services.database.run(transitions.hold, job, "rate", for_s=BUDGET_S)
+        return Stop("held: budget")
+    return services.database.run(remedied, job, services.settings.models.get(away.model), away.failure)
 
 
 def _fitting(found: Sequence[Hit], text: str, room: Room, prompt: PromptVersion) -> list[Hit]:
@@ -141,8 +138,7 @@ def _learned(services: Services, model: ModelTable) -> Mapping[str, Any]:
     """Nothing needs to be looked up of a model whose tokenizer is public."""
     if counter_for(model.model).encoding is not None:
         return {}
-    with services.autocommit.connect() as connection:
-        return model_state.state_of(connection, model).learned
+    return services.database.run(model_state.state_of, model).learned
 
 
 def _no_room(services: Services, job: Job) -> Step:
@@ -155,5 +151,4 @@ def _gone(services: Services, job: Job) -> Step:
 
 
 def _failed(services: Services, job: Job, failure: Failure, detail: str = "") -> Step:
-    with services.autocommit.connect() as connection:
-        return fail(connection, job, failure, detail=detail)
+    return services.database.run(fail, job, failure, detail=detail)

@@ -12,7 +12,7 @@ from docmill.retrieval import offline
 from tasks.calls.embedding import call_for_some
 from tasks.services import Services
 from tasks.stages.chunk import text_gone, texts_of
-from tasks.stages.step import Onward, Step, Stop, fail
+from tasks.stages.step import Step, Stop, fail, go_on
 
 __all__ = ["embed"]
 
@@ -26,30 +26,24 @@ def embed(services: Services, job: Job) -> Step:
     if job.document is None or job.document.text is None:
         return text_gone(services, job)
     texts = {digest(text, job.tenant): text for text in texts_of(job)}
-    with services.autocommit.connect() as connection:
-        names = collections.models_of(connection, int((job.context or {})["collection_id"]))
-    for name in names:
+    for name in services.database.run(collections.models_of, int((job.context or {})["collection_id"])):
         if name == offline.NAME:
             _offline(services, texts)
             continue
         step = _by_calls(services, job, name, texts)
         if step is not None:
             return step
-    with services.autocommit.connect() as connection:
-        moved = transitions.advance(connection, job, "store", message_s=services.message_s)
-    return Onward() if moved else Stop("stale")
+    return services.database.run(go_on, job, "store", message_s=services.message_s)
 
 
 def _offline(services: Services, texts: Mapping[bytes, str]) -> None:
     """Nobody bills it, so two that do the same do no harm."""
-    with services.autocommit.connect() as connection:
-        collections.model_id(connection, offline.NAME, offline.DIMENSIONS)
-        missing = sorted(texts.keys() - embeddings.known(connection, offline.NAME, list(texts)))
+    services.database.run(collections.model_id, offline.NAME, offline.DIMENSIONS)
+    missing = sorted(texts.keys() - services.database.run(embeddings.known, offline.NAME, list(texts)))
     for at in range(0, len(missing), OFFLINE_AT_ONCE):
         digests = missing[at : at + OFFLINE_AT_ONCE]
         vectors = offline.embed_offline([texts[each] for each in digests])
-        with services.autocommit.connect() as connection:
-            embeddings.keep(connection, offline.NAME, dict(zip(digests, vectors, strict=True)))
+        services.database.run(embeddings.keep, offline.NAME, dict(zip(digests, vectors, strict=True)))
 
 
 def _by_calls(services: Services, job: Job, name: str, texts: Mapping[bytes, str]) -> Step | None:
@@ -62,9 +56,8 @@ def _by_calls(services: Services, job: Job, name: str, texts: Mapping[bytes, str
         message = "calls of unknown outcome, which may all be billed: `docmill retry` makes another"
         return _failed(services, job, Failure(kind="in_doubt", message=message))
     while True:
-        with services.autocommit.connect() as connection:
-            missing = sorted(texts.keys() - embeddings.known(connection, name, list(texts)))
-            state = model_state.state_of(connection, model)
+        missing = sorted(texts.keys() - services.database.run(embeddings.known, name, list(texts)))
+        state = services.database.run(model_state.state_of, model)
         if not missing:
             return None
         if state.hold_s > 0:
@@ -75,11 +68,9 @@ def _by_calls(services: Services, job: Job, name: str, texts: Mapping[bytes, str
 
 
 def _held(services: Services, job: Job, key: str, hold_s: float) -> Step:
-    with services.autocommit.connect() as connection:
-        transitions.hold(connection, job, "rate", for_s=hold_s, held_for=key)
+    services.database.run(transitions.hold, job, "rate", for_s=hold_s, held_for=key)
     return Stop("held: rate")
 
 
 def _failed(services: Services, job: Job, failure: Failure) -> Step:
-    with services.autocommit.connect() as connection:
-        return fail(connection, job, failure)
+    return services.database.run(fail, job, failure)

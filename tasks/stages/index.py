@@ -29,7 +29,7 @@ def store_chunks(services: Services, job: Job) -> Step:
     )
     passages = [passage(document.text, start, end) for start, end in chosen["passages"]]
     told = {"collection": job.collection, "chunks": len(passages), "language": indexed.language}
-    with services.engine.begin() as connection:
+    with services.database.work() as connection:
         models = collections.models_of(connection, indexed.collection_id)
         if chunks.write(connection, indexed, passages, models):
             ended = transitions.store(connection, replace(job, value={"answer": told}), "done", failure=None)
@@ -37,6 +37,5 @@ def store_chunks(services: Services, job: Job) -> Step:
                 connection.rollback()
             return Onward() if ended else Stop("stale")
         connection.rollback()
-    with services.engine.begin() as connection:
-        again = drive(connection, services, job, "embed", "vectors gone")
+    again = services.database.run(drive, services, job, "embed", "vectors gone")
     return Stop("vectors gone", (again,)) if again else Stop("stale")

@@ -17,7 +17,7 @@ from tasks import remedy as remedies
 from tasks.remedy import Setback
 from tasks.services import Services
 from tasks.stages.context import excerpt_of, found_places
-from tasks.stages.step import Onward, Step, Stop, fail
+from tasks.stages.step import Step, fail, go_on
 
 __all__ = ["parse"]
 
@@ -42,10 +42,8 @@ def parse(services: Services, job: Job) -> Step:
             job if rejected.value is None else replace(job, value=_kept(job, prompt, excerpt, rejected.value))
         )
         return _rejected(services, doubtful, prompt, rejected)
-    with services.autocommit.connect() as connection:
-        kept = _kept(job, prompt, excerpt, value)
-        moved = transitions.advance(connection, job, "store", message_s=services.message_s, value=kept)
-    return Onward() if moved else Stop("stale")
+    kept = _kept(job, prompt, excerpt, value)
+    return services.database.run(go_on, job, "store", message_s=services.message_s, value=kept)
 
 
 def _kept(job: Job, prompt: PromptVersion, excerpt: Excerpt, value: object) -> dict[str, Any]:
@@ -75,12 +73,11 @@ def _rejected(services: Services, job: Job, prompt: PromptVersion, rejected: Rep
     failure = Failure(kind=rejected.kind, message=str(rejected))
     problems = correction_problems(rejected)
     setback = Setback.of(services, job, prompt, failure, answered=True, problems=problems)
-    with services.engine.begin() as connection:
+    with services.database.work() as connection:
         transitions.keep_value(connection, job)
         return remedies.apply(connection, services, setback)
 
 
 def _nothing_there(services: Services, job: Job) -> Step:
     failure = Failure(kind="internal", message="the reply or the document is gone: `docmill retry` asks again")
-    with services.autocommit.connect() as connection:
-        return fail(connection, job, failure)
+    return services.database.run(fail, job, failure)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from sqlalchemy import Connection
 
 from db import transitions
+from db.database import one_statement
 from db.jobs import Drive, Job
+from db.stages import Stage
 from docmill.errors import Failure
 
-__all__ = ["Again", "Onward", "Step", "Stop", "fail"]
+__all__ = ["Again", "Onward", "Step", "Stop", "fail", "go_on"]
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,14 @@ class Again:
 Step: TypeAlias = Onward | Stop | Again
 
 
+@one_statement
+def go_on(connection: Connection, /, job: Job, to: Stage, *, message_s: float, **kept: Any) -> Step:
+    """Moves a job on whose stage is done; ``kept`` are what :func:`db.transitions.advance` keeps."""
+    moved = transitions.advance(connection, job, to, message_s=message_s, **kept)
+    return Onward() if moved else Stop("stale")
+
+
+@one_statement
 def fail(connection: Connection, job: Job, failure: Failure, *, detail: str = "") -> Stop:
     """Ends the job as failed."""
     transitions.end(connection, job, "failed", failure=failure, detail=detail)

@@ -20,7 +20,7 @@ def store(services: Services, job: Job) -> Step:
     doubt = value.get("doubt")
     failure = Failure(kind=doubt["kind"], message=doubt["message"]) if doubt else None
     landed = None
-    with services.engine.begin() as connection:
+    with services.database.work() as connection:
         end = transitions.store(connection, job, "needs_review" if doubt else "done", failure=failure)
         if end is None:
             return Stop("stale")

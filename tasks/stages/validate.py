@@ -18,7 +18,7 @@ from docmill.reading import GaveWay, Reading
 from prompts import Excerpt
 from prompts.readiness import problems
 from tasks.services import Services
-from tasks.stages.step import Onward, Step, Stop, fail
+from tasks.stages.step import Onward, Step, Stop, fail, go_on
 
 __all__ = ["validate"]
 
@@ -71,8 +71,7 @@ def _read(services: Services, job: Job, document: Document) -> Reading | None:
 
 def _must_give_way(services: Services, job: Job) -> bool:
     try:
-        with services.autocommit.connect() as connection:
-            return must_give_way(connection, job)
+        return services.database.run(must_give_way, job)
     except SQLAlchemyError as error:
         if is_passing(error):
             return False  # nobody else could go on either
@@ -80,30 +79,26 @@ def _must_give_way(services: Services, job: Job) -> bool:
 
 
 def _set_apart(services: Services, job: Job) -> Step:
-    with services.autocommit.connect() as connection:
-        moved = transitions.set_apart(connection, job)
+    moved = services.database.run(transitions.set_apart, job)
     return Stop("set apart" if moved else "stale")
 
 
 def _onward(services: Services, job: Job, version: str | None, reading: Reading | None) -> Step:
     to: Stage = "chunk" if job.chain == "index" else "context"
-    with services.autocommit.connect() as connection:
-        if reading is None:
-            moved = transitions.advance(connection, job, to, message_s=services.message_s, version=version)
-        else:
-            moved = transitions.advance_with_text(
-                connection,
-                job,
-                to,
-                message_s=services.message_s,
-                version=version,
-                words=reading.text,
-                pages=reading.pages,
-                media_type=reading.media_type,
-            )
+    if reading is None:
+        return services.database.run(go_on, job, to, message_s=services.message_s, version=version)
+    moved = services.database.run(
+        transitions.advance_with_text,
+        job,
+        to,
+        message_s=services.message_s,
+        version=version,
+        words=reading.text,
+        pages=reading.pages,
+        media_type=reading.media_type,
+    )
     return Onward() if moved else Stop("stale")
 
 
 def _failed(services: Services, job: Job, failure: Failure, detail: str = "") -> Step:
-    with services.autocommit.connect() as connection:
-        return fail(connection, job, failure, detail=detail)
+    return services.database.run(fail, job, failure, detail=detail)

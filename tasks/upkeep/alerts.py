@@ -32,9 +32,7 @@ class Alarm:
         if url is None or self.services.caller is None or not self.services.budgets.exist:
             return
         self._note()
-        with self.services.engine.begin() as connection:
-            warned = take_untold(connection)
-        for each in warned:
+        for each in self.services.database.run(take_untold):
             work = tell(
                 url.get_secret_value(), _event(each), private_hosts=self.services.settings.private_webhook_hosts
             )
@@ -45,8 +43,7 @@ class Alarm:
             del self._begun[warned]
             error = future.exception()
             if error is None:
-                with self.services.engine.begin() as connection:
-                    note_told(connection, warned)
+                self.services.database.run(note_told, warned)
             else:
                 told = str(error) if isinstance(error, DocmillError) else type(error).__name__
                 log.warning("webhook_failed", budget=warned.series, error=told)

@@ -48,12 +48,12 @@ class Librarian:
 
     def work(self) -> None:
         """Does what is due; nothing where another process is at it."""
-        with self.services.engine.begin() as guard:
+        with self.services.database.work() as guard:
             if statistics.try_lead(guard):
                 self._look_after()
 
     def _look_after(self) -> None:
-        with self.services.autocommit.connect() as connection:
+        with self.services.database.work(atomic=False) as connection:
             embeddings.forget_questions(connection, after_days=QUESTIONS_KEPT_DAYS)
             self._count()
             for name in statistics.take_over(connection):
@@ -71,8 +71,5 @@ class Librarian:
             statistics.drop_index(connection, name)
 
     def _count(self) -> None:
-        with self.services.autocommit.connect() as connection:
-            stale = statistics.stale(connection)
-        for collection_id in stale:
-            with self.services.engine.begin() as connection:
-                statistics.count_words(connection, collection_id)
+        for collection_id in self.services.database.run(statistics.stale):
+            self.services.database.run(statistics.count_words, collection_id)

@@ -27,8 +27,7 @@ def erase_older(services: Services, older_than_s: float) -> int:
     """Commits each batch. Two at once take different ones."""
     erased = 0
     while True:
-        with services.engine.begin() as connection:
-            batch = erase_exchanges(connection, older_than_s=older_than_s)
+        batch = services.database.run(erase_exchanges, older_than_s=older_than_s)
         erased += batch
         if batch < BATCH:
             break

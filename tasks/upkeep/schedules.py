@@ -123,7 +123,7 @@ def tick(task: Task) -> int:
     """Runs what is due, each slot and its jobs in one transaction."""
     services: Services = task.app.services
     jobs = 0
-    for ran in schedules.tick(services.engine, datetime.now(UTC), submit_slot):
+    for ran in schedules.tick(services.database, datetime.now(UTC), submit_slot):
         jobs += ran.jobs
         slot = ran.slot.isoformat()
         if ran.failure is not None:

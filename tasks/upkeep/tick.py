@@ -36,7 +36,7 @@ def start_waiting(services: Services) -> bool:
 
     False where the broker takes no messages.
     """
-    with services.engine.begin() as connection:
+    with services.database.work() as connection:
         if fleet.room(connection).all <= 0 or not fleet.try_lead(connection):
             return True
         drives = dispatch.dispatch(connection, fleet.room(connection), message_s=services.message_s)
@@ -100,15 +100,14 @@ class Upkeep:
         """
         if not self.services.broker_began_anew():
             return True
-        with self.services.engine.begin() as connection:
-            drives = dispatch.send_again(connection, message_s=self.services.message_s)
+        drives = self.services.database.run(dispatch.send_again, message_s=self.services.message_s)
         log.warning("broker_began_anew", sent_again=len(drives))
         return publish_all(self.services, drives)
 
     def _due(self, *, sweeps: bool) -> tuple[list[Drive], bool]:
         """What is to be published, and whether jobs wait for room."""
         services, drives = self.services, list[Drive]()
-        with services.engine.begin() as connection:
+        with services.database.work() as connection:
             if not fleet.try_lead(connection):
                 return drives, False
             if sweeps:
@@ -127,7 +126,7 @@ class Upkeep:
         if now < self._meet_at:
             return False
         self._meet_at = now + IDLE_S
-        with self.services.engine.begin() as connection:
+        with self.services.database.work() as connection:
             fleet.see_worker(connection, self.worker, "io", self.slots, unready=self.unready)
             self._spare_leases(connection)
             self.services.limiter.share_with(fleet.processes(connection))
@@ -136,7 +135,7 @@ class Upkeep:
     def _keep_accounts(self) -> None:
         """In a transaction of its own: it locks budgets, which come before jobs."""
         timezone = self.services.settings.timezone
-        with self.services.engine.begin() as connection:
+        with self.services.database.work() as connection:
             if fleet.try_lead(connection):
                 budgets.look_after(connection, timezone=timezone)
         self._alarm.look()
@@ -147,7 +146,7 @@ class Upkeep:
         give_up_at = self.clock() + FOLDING_S
         folded = costs.FOLDED_AT_ONCE
         while folded == costs.FOLDED_AT_ONCE and self.clock() < give_up_at:
-            with self.services.engine.begin() as connection:
+            with self.services.database.work() as connection:
                 folded = costs.fold(connection, timezone=timezone) if fleet.try_lead(connection) else 0
 
     def _spare_leases(self, connection: Connection) -> None:

@@ -16,6 +16,7 @@ import uvicorn
 from playwright.sync_api import Browser, Page, expect
 from sqlalchemy import Connection, Engine, text
 
+from db.database import Database
 from docmill.settings import Settings
 from prompts import Registry
 from tasks.services import Services
@@ -44,7 +45,7 @@ def api(engine: Engine) -> Iterator[str]:
         for feature, user, days, usd in LEDGER:
             write(connection, feature, user, NOW - timedelta(days=days), usd)
     services = Services(
-        settings=Settings(), engine=engine, registry=Registry(), publish=lambda _: None, owner="api"
+        settings=Settings(), database=Database(engine), registry=Registry(), publish=lambda _: None, owner="api"
     )
     app = make_app(services, host="127.0.0.1", fleet=Fleet(start=lambda: None, check=lambda: None))
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning"))

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import Engine
 
+from db.database import Database
 from docmill.settings import Settings
 from prompts import Registry
 from tasks.services import Services
@@ -26,7 +27,7 @@ LOAD = ("requests_per_day", "input_tokens", "output_tokens", "input_price", "out
 @pytest.fixture
 def app(engine: Engine) -> FastAPI:
     services = Services(
-        settings=Settings(), engine=engine, registry=Registry(), publish=lambda _: None, owner="api"
+        settings=Settings(), database=Database(engine), registry=Registry(), publish=lambda _: None, owner="api"
     )
     return make_app(services, host="127.0.0.1", fleet=Fleet(start=lambda: None, check=lambda: None))
 

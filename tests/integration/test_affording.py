@@ -17,6 +17,7 @@ from sqlalchemy import Connection, Engine, text
 from db import budget_admin, costs, jobs, ledger, model_state, reports, transitions
 from db.budget_admin import Wanted
 from db.budgets import Policy
+from db.database import Database
 from db.engine import make_engine
 from db.jobs import Job
 from db.migrations import upgrade
@@ -79,7 +80,7 @@ def services(database: str, tmp_path: Path) -> Iterator[Services]:
         config = tmp_path / "docmill.toml"
         config.write_text(MODELS)
         yield Services(
-            settings=load_settings(config=config, llm_url=simulator.url), engine=engine,
+            settings=load_settings(config=config, llm_url=simulator.url), database=Database(engine),
             registry=Registry([BUILT_IN]), publish=lambda _: None, owner="test",
             caller=Caller(loop=loop, transport=transport),
         )  # fmt: skip
@@ -90,7 +91,7 @@ def make_job(services: Services) -> Callable[..., Job]:
     """A job at complete, whose message has just come; ``changes`` are columns of its row."""
 
     def make(body: str | None = None, **changes: Any) -> Job:
-        with services.engine.begin() as connection:
+        with services.database.engine.begin() as connection:
             document = (body or TEXT + uuid4().hex).encode()
             job_id = submit(connection, Submission(prompt="receipt", body=document, version="v1"))
             connection.execute(
@@ -112,12 +113,12 @@ def _cast(name: str) -> str:
 
 def cap(services: Services, usd: Decimal, policy: Policy = "hold") -> budget_admin.Budget:
     wanted = Wanted(scope="all", subject="", span="day", policy=policy, cap_usd=usd)
-    with services.engine.begin() as connection:
+    with services.database.engine.begin() as connection:
         return budget_admin.put(connection, wanted, timezone="UTC")
 
 
 def seen(services: Services, job: Job) -> Any:
-    with services.engine.connect() as connection:
+    with services.database.engine.connect() as connection:
         return connection.execute(text("select * from jobs where id = :id"), {"id": job.id}).one()
 
 
@@ -131,9 +132,9 @@ def statements(engine: Engine, work: Callable[[], object]) -> list[str]:
 
 
 def test_without_budgets_no_statement_asks_for_them(services: Services, make_job: Callable[..., Job]) -> None:
-    first = statements(services.engine, lambda: complete(services, make_job()))
+    first = statements(services.database.engine, lambda: complete(services, make_job()))
     job = make_job()
-    later = statements(services.engine, lambda: complete(services, job))
+    later = statements(services.database.engine, lambda: complete(services, job))
     assert not services.budgets.exist
     assert len([each for each in first if "docmill_window_start" in each]) == 2
     assert not [each for each in later if "docmill_window_start" in each]
@@ -155,7 +156,7 @@ def test_money_is_reserved_and_settled(services: Services, make_job: Callable[..
     before = cap(services, Decimal(1))
     job = make_job()
     assert complete(services, job) == Onward()
-    with services.engine.connect() as connection:
+    with services.database.engine.connect() as connection:
         (budget,) = budget_admin.listed(connection)
         call = connection.execute(text("select * from calls where job_id = :id"), {"id": job.id}).one()
     assert call.reserved_usd > call.cost_usd > 0
@@ -208,7 +209,7 @@ def test_a_leader_that_waits_for_money_hands_its_flight_on(
 ) -> None:
     body = TEXT + uuid4().hex
     leader, waiter = make_job(body), make_job(body)
-    with services.engine.begin() as connection:
+    with services.database.engine.begin() as connection:
         work = uuid4().bytes
         for job in (leader, waiter):
             connection.execute(text("update jobs set flight_key = :k where id = :id"), {"k": work, "id": job.id})
@@ -219,7 +220,7 @@ def test_a_leader_that_waits_for_money_hands_its_flight_on(
     cap(services, TINY)
     assert complete(services, replace(leader, flight_key=work)) == Stop("held: budget")
     assert seen(services, waiter).wait == "unsent"
-    with services.engine.connect() as connection:
+    with services.database.engine.connect() as connection:
         assert connection.execute(text("select count(*) from flights")).scalar() == 0
 
 
@@ -232,7 +233,7 @@ def test_work_that_landed_just_now_is_not_called_for_again(
     if budgeted:
         cap(services, Decimal(1))
     assert complete(services, first) == Onward()
-    with services.engine.begin() as connection:
+    with services.database.engine.begin() as connection:
         connection.execute(
             text("update jobs set wait = null, state = 'done', finished_at = now(), value = '{}' where id = :id"),
             {"id": first.id},
@@ -243,7 +244,7 @@ def test_work_that_landed_just_now_is_not_called_for_again(
     assert step.word == "cached"
     row = seen(services, second)
     assert (row.stage, row.value, row.flight_key) == ("store", {}, seen(services, first).flight_key)
-    with services.engine.connect() as connection:
+    with services.database.engine.connect() as connection:
         counted = connection.execute(
             text("select state, count(*) from calls where job_id in (:first, :second) group by state"),
             {"first": first.id, "second": second.id},
@@ -261,7 +262,7 @@ def test_who_waits_for_a_job_that_need_not_call_has_the_answer_too(
     body = TEXT + uuid4().hex
     first, second, third = make_job(body), make_job(body), make_job(body)
     assert complete(services, first) == Onward()
-    with services.engine.begin() as connection:
+    with services.database.engine.begin() as connection:
         connection.execute(text("delete from flights"))
     open_in = stage._open_in
 
@@ -284,11 +285,11 @@ def test_who_waits_for_a_job_that_need_not_call_has_the_answer_too(
 def test_a_message_that_is_stale_leads_nothing(services: Services, make_job: Callable[..., Job]) -> None:
     assert complete(services, make_job()) == Onward()
     job = make_job()
-    with services.engine.begin() as connection:
+    with services.database.engine.begin() as connection:
         connection.execute(text("delete from flights"))
         transitions.cancel(connection, job.id)
     assert complete(services, job) == Stop("stale")
-    with services.engine.connect() as connection:
+    with services.database.engine.connect() as connection:
         assert connection.execute(text("select count(*) from flights")).scalar() == 0
 
 
@@ -306,7 +307,7 @@ def test_a_budget_set_while_a_call_is_open_is_settled(
     monkeypatch.setattr(stage, "_ask", asking)
     before = spent_today(services)
     assert complete(services, job) == Onward()
-    with services.engine.connect() as connection:
+    with services.database.engine.connect() as connection:
         (budget,) = budget_admin.listed(connection)
         call = connection.execute(text("select * from calls where job_id = :id"), {"id": job.id}).one()
     assert reserved[0] >= call.reserved_usd
@@ -316,7 +317,7 @@ def test_a_budget_set_while_a_call_is_open_is_settled(
 
 def spent_today(services: Services) -> Decimal:
     """By all; what a budget that is set now begins with."""
-    with services.engine.connect() as connection:
+    with services.database.engine.connect() as connection:
         return Decimal(connection.execute(text("select coalesce(sum(cost_usd), 0) from calls")).scalar_one())
 
 
@@ -330,12 +331,12 @@ def test_a_known_answer_is_given_while_its_model_is_held(
     assert complete(caching, first) == Onward()
     cache.put(bytes(seen(services, first).flight_key), {"answer": {}, "evidence": None, "model": "m"})
     model = services.settings.models.get("small")
-    with services.engine.begin() as connection:
+    with services.database.engine.begin() as connection:
         model_state.hold(connection, model, for_s=60, cause="overloaded")
     try:
         step = complete(caching, second)
     finally:
-        with services.engine.begin() as connection:
+        with services.database.engine.begin() as connection:
             model_state.release(connection, model)
         cache.close()
     assert isinstance(step, Stop)
@@ -346,14 +347,14 @@ def test_a_job_whose_calls_may_be_billed_has_an_unknown_cost(
     services: Services, make_job: Callable[..., Job]
 ) -> None:
     job = make_job()
-    with services.engine.begin() as connection:
+    with services.database.engine.begin() as connection:
         intent = ledger.Intent(
             id=uuid4(), content_hash=b"", input_hash=b"", provider="p", account="a", model="m", request={},
             remedy=None, reserved_usd=None, owner="test",
         )  # fmt: skip
         assert ledger.open_call(connection, job, intent, work=b"w", lease_s=0, budgets=()) == "opened"
         assert reports.job_report(connection, job.id).cost_usd == 0
-    with services.engine.begin() as connection:
+    with services.database.engine.begin() as connection:
         ledger.expire_intents(connection)
         assert reports.job_report(connection, job.id).cost_usd is None
 
@@ -368,7 +369,7 @@ def test_two_workers_and_a_budget_for_one_call(services: Services, make_job: Cal
 
     steps = asyncio.run(all_at_once())
     assert steps.count(Onward()) >= 1
-    with services.engine.connect() as connection:
+    with services.database.engine.connect() as connection:
         (budget,) = budget_admin.listed(connection)
     assert spent < budget.spent_usd <= budget.cap_usd
 
@@ -376,7 +377,7 @@ def test_two_workers_and_a_budget_for_one_call(services: Services, make_job: Cal
 def test_what_a_rejected_answer_cost_is_waste(services: Services, make_job: Callable[..., Job]) -> None:
     job = make_job()
     assert complete(services, job) == Onward()
-    with services.engine.begin() as connection:
+    with services.database.engine.begin() as connection:
         connection.execute(
             text(
                 "update exchanges set reply = jsonb_set(reply, '{text}', '\"no answer\"')"
@@ -387,13 +388,13 @@ def test_what_a_rejected_answer_cost_is_waste(services: Services, make_job: Call
         claimed = transitions.claim(connection, job.id, job.epoch, "parse", owner="test", lease_s=60)
     assert claimed is not None
     assert isinstance(parse(services, claimed), Stop)
-    with services.engine.connect() as connection:
+    with services.database.engine.connect() as connection:
         call = connection.execute(
             text("select wasted, cost_usd from calls where job_id = :id"), {"id": job.id}
         ).one()
         before = costs.costs(connection, [], timezone="UTC")[0]
     assert (call.wasted, before.rejected_usd) == ("rejected", call.cost_usd)
-    with services.engine.begin() as connection:
+    with services.database.engine.begin() as connection:
         transitions.cancel(connection, job.id)
         after = costs.costs(connection, [], timezone="UTC")[0]
     assert after.wasted_usd == before.wasted_usd  # what was rejected is not counted as failed again

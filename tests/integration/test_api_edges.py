@@ -16,6 +16,7 @@ from sqlalchemy import Engine, text
 
 from bench.collection import filled
 from db import keys
+from db.database import Database
 from db.engine import make_engine
 from db.fleet import see_worker
 from docmill.settings import Settings
@@ -43,7 +44,7 @@ def app_of(
     bounds: Bounds = Bounds(),  # noqa: B008 - it is frozen
 ) -> FastAPI:
     made = services or Services(
-        settings=Settings(), engine=engine, registry=Registry(), publish=lambda _: None, owner="api"
+        settings=Settings(), database=Database(engine), registry=Registry(), publish=lambda _: None, owner="api"
     )
     return make_app(made, host=host, fleet=fleet, bounds=bounds)
 
@@ -246,7 +247,9 @@ def celery(servers: EmbeddedServers) -> Iterator[Celery]:
 def test_a_submit_starts_its_job_without_waiting_for_upkeep(
     engine: Engine, servers: EmbeddedServers, celery: Celery
 ) -> None:
-    services = Services(settings=Settings(), engine=engine, registry=Registry(), publish=publish, owner="api")
+    services = Services(
+        settings=Settings(), database=Database(engine), registry=Registry(), publish=publish, owner="api"
+    )
     fleet = Fleet(start=partial(start_waiting, services), check=partial(broker.check, celery))
     with engine.begin() as connection:
         connection.execute(text("update jobs set wait = null, state = 'cancelled' where wait is not null"))

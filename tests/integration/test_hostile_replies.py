@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
+from db.database import Database
 from docmill.llm.loop import LoopThread
 from docmill.llm.transport import HttpTransport
 from docmill.settings import load_settings
@@ -191,7 +192,7 @@ def before(engine: Engine, tmp_path: Path) -> Iterator[Callable[[bytes], Walk]]:
         stack.callback(lambda: loop.run(provider.stop()))
         services = Services(
             settings=load_settings(llm_url=url, call_deadline_s=20, spool=tmp_path / "spool"),
-            engine=engine,
+            database=Database(engine),
             registry=Registry(),
             publish=ignore,
             owner="test",

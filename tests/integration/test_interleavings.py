@@ -23,6 +23,7 @@ from sqlalchemy import Engine, create_engine, event, text
 from sqlalchemy.exc import OperationalError
 
 from db import transitions
+from db.database import Database
 from db.engine import make_engine
 from db.jobs import Drive
 from db.migrations import upgrade
@@ -223,7 +224,7 @@ class Interleavings(RuleBasedStateMachine):
         shutil.rmtree(spool, ignore_errors=True)
         self.services = Services(
             settings=Settings(llm_url="http://provider", call_deadline_s=60, spool=spool),
-            engine=self.world.engine,
+            database=Database(self.world.engine),
             registry=self.world.registry,
             publish=self.publish,
             owner="w",

@@ -6,6 +6,7 @@ import pytest
 from sqlalchemy import Engine, text
 
 from db import statistics
+from db.database import Database
 from db.search import SLICES
 from db.statistics import LOCK
 from docmill.settings import Settings
@@ -26,7 +27,11 @@ def test_one_process_looks_after_collections(engine: Engine, monkeypatch: pytest
     monkeypatch.setattr(statistics, "take_over", take_over)
     librarian = Librarian(
         services=Services(
-            settings=Settings(), engine=engine, registry=Registry(), publish=lambda drives: None, owner="w"
+            settings=Settings(),
+            database=Database(engine),
+            registry=Registry(),
+            publish=lambda drives: None,
+            owner="w",
         )
     )
     with engine.begin() as other:

@@ -13,6 +13,7 @@ from fastapi import FastAPI
 from sqlalchemy import Engine, text
 
 from db import reports
+from db.database import Database
 from db.submit import Submission, submit
 from docmill.settings import Settings
 from prompts import Registry
@@ -103,7 +104,11 @@ def test_parameters_that_nobody_could_submit_fail_their_own_job(engine: Engine, 
 def stage(engine: Engine, job: int, name: Any, function: Any, registry: Registry | None = None) -> str:
     """What a worker says of the job's message."""
     services = Services(
-        settings=Settings(), engine=engine, registry=registry or Registry(), publish=lambda _: None, owner="w"
+        settings=Settings(),
+        database=Database(engine),
+        registry=registry or Registry(),
+        publish=lambda _: None,
+        owner="w",
     )
     with engine.begin() as connection:
         connection.execute(
@@ -135,7 +140,11 @@ def test_a_job_whose_prompt_was_removed_fails_and_says_what_is_missing_where(
 def test_a_prompt_that_was_removed_is_no_defect_of_the_api(engine: Engine, tmp_path: Path) -> None:
     shutil.copytree(BUILT_IN / "receipt", tmp_path / "ticket")
     services = Services(
-        settings=Settings(), engine=engine, registry=Registry([tmp_path]), publish=lambda _: None, owner="api"
+        settings=Settings(),
+        database=Database(engine),
+        registry=Registry([tmp_path]),
+        publish=lambda _: None,
+        owner="api",
     )
     app = app_of(engine, services=services)
     shutil.rmtree(tmp_path / "ticket")

@@ -18,6 +18,7 @@ from bench.collection import filled
 from db import budget_admin, collections, embeddings, statistics
 from db.budget_admin import Wanted
 from db.chunks import digest
+from db.database import Database
 from docmill.errors import CollectionUnknown, EmbeddingAway, Misconfigured
 from docmill.llm.loop import LoopThread
 from docmill.llm.transport import HttpTransport
@@ -46,7 +47,7 @@ def services(engine: Engine, tmp_path: Path) -> Iterator[Services]:
         stack.callback(lambda: loop.run(transport.close()))
         yield Services(
             settings=load_settings(llm_url=simulator.url),
-            engine=engine,
+            database=Database(engine),
             registry=Registry([BUILT_IN]),
             publish=lambda _: None,
             owner="test",
@@ -60,7 +61,7 @@ def asker() -> Asker:
 
 
 def calls_of(services: Services, asker: Asker) -> list[Any]:
-    with services.engine.connect() as connection:
+    with services.database.engine.connect() as connection:
         return list(
             connection.execute(
                 text("select state, job_id, purpose, input_tokens, cost_usd from calls where usr = :usr"),
@@ -72,10 +73,10 @@ def calls_of(services: Services, asker: Asker) -> list[Any]:
 def taken_over(services: Services, asker: Asker) -> str:
     """A collection whose vectors are the simulator's."""
     name = f"c-{uuid4()}"
-    with services.engine.begin() as connection:
+    with services.database.engine.begin() as connection:
         made = filled(connection, name, DOCUMENTS)
     vectors = {body: vector_for(services, MODEL, body, asker=replace(asker, usr="")) for _, body in DOCUMENTS}
-    with services.engine.begin() as connection:
+    with services.database.engine.begin() as connection:
         collections.change_model(connection, made, MODEL)
         for body in vectors:
             connection.execute(
@@ -118,7 +119,7 @@ def test_what_one_tenant_has_paid_for_another_pays_for_itself(services: Services
     costs = [[call.cost_usd for call in calls_of(services, other)] for other in others]
     assert costs[0] == costs[1] == costs[2] != []
     assert costs[3] == [], "the same tenant pays once"
-    with services.engine.begin() as connection:
+    with services.database.engine.begin() as connection:
         connection.execute(
             text("update embeddings set claimed_until = now() - interval '8 days' where sha256 = :digest"),
             {"digest": digest(words, "rival")},
@@ -144,14 +145,14 @@ def test_searching_by_words_calls_nobody(services: Services, asker: Asker) -> No
 
 def test_a_budget_without_room_refuses_and_leaves_nothing_claimed(services: Services, asker: Asker) -> None:
     wanted = Wanted(cap_usd=Decimal("0.0000000001"), scope="user", subject=asker.usr, span="total", policy="hold")
-    with services.engine.begin() as connection:
+    with services.database.engine.begin() as connection:
         budget = budget_admin.put(connection, wanted, timezone="UTC")
     words = str(uuid4())
     with pytest.raises(EmbeddingAway, match="budget") as refused:
         vector_for(services, MODEL, words, asker=asker)
     assert refused.value.failure.kind == "budget"
     assert calls_of(services, asker) == []
-    with services.engine.begin() as connection:
+    with services.database.engine.begin() as connection:
         budget_admin.remove(connection, budget.id)
     assert vector_for(services, MODEL, words, asker=asker)
 
@@ -181,7 +182,7 @@ def test_vectors_of_old_questions_go_unless_a_document_has_the_words(services: S
     lone, shared = str(uuid4()), DOCUMENTS[0][1]
     taken_over(services, asker)
     vector_for(services, MODEL, lone, asker=asker)
-    with services.engine.begin() as connection:
+    with services.database.engine.begin() as connection:
         connection.execute(text("update embeddings set claimed_until = now() - interval '8 days' where question"))
         embeddings.forget_questions(connection, after_days=7)
         assert embeddings.vector_of(connection, MODEL, digest(lone, asker.tenant)) is None

@@ -19,6 +19,7 @@ from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import OperationalError
 
 from db import schedules
+from db.database import Database
 from db.engine import make_engine
 from db.schedules import CatchUp, Ran, Schedule, Submitted
 from docmill.errors import Misconfigured
@@ -40,7 +41,7 @@ def add(engine: Engine, name: str, cron: str = "0 * * * *", catch_up: CatchUp = 
 
 
 def tick(engine: Engine, now: datetime) -> list[Ran]:
-    return list(schedules.tick(engine, now, submit_slot))
+    return list(schedules.tick(Database(engine), now, submit_slot))
 
 
 def last_of(engine: Engine, name: str) -> tuple[Schedule, Ran | None]:
@@ -144,7 +145,7 @@ def test_trouble_of_the_database_leaves_the_slot_for_the_next_tick(engine: Engin
         raise AssertionError
 
     with pytest.raises(OperationalError):
-        list(schedules.tick(engine, first, fall_over))
+        list(schedules.tick(Database(engine), first, fall_over))
     assert last_of(engine, name) == (last_of(engine, name)[0], None)
     tick(engine, first)
     assert jobs(engine, name) == 1

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
 from db import fleet
 from tests.integration.test_api_edges import app_of, asked
@@ -19,6 +19,7 @@ def seen(engine: Engine) -> Iterator[None]:
     """Two io workers, neither of which can answer receipts."""
     names = ("io-1@unready", "io-2@unready")
     with engine.begin() as connection:
+        connection.execute(text("delete from workers"))  # of other tests, seen a moment ago
         for name in names:
             fleet.see_worker(connection, name, "io", 4, unready={"receipt/v2": WHY})
     yield

@@ -14,6 +14,7 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import Engine, text
 
+from db.database import Database
 from docmill.errors import Misconfigured
 from docmill.llm.loop import LoopThread
 from docmill.llm.transport import HttpTransport
@@ -128,7 +129,7 @@ def test_a_budget_is_told_once_a_threshold_and_again_where_it_was_refused(
     with LoopThread() as loop:
         transport = HttpTransport()
         services = Services(
-            settings=settings, engine=engine, registry=Registry([BUILT_IN]), publish=lambda _: None, owner="test",
+            settings=settings, database=Database(engine), registry=Registry([BUILT_IN]), publish=lambda _: None, owner="test",
             caller=Caller(loop=loop, transport=transport),
         )  # fmt: skip
         alarm = Alarm(services=services)

@@ -24,7 +24,7 @@ import httpx
 import redis
 from sqlalchemy.exc import SQLAlchemyError
 
-from db.engine import make_engine
+from db.database import open_database
 from db.fleet import seen
 from db.migrations import upgrade
 from db.stages import RoleName
@@ -276,14 +276,11 @@ class Stack:
     def _check_worker(self, name: str) -> None:
         """A worker is ready once the fleet has seen it since its start."""
         process = next(each for each in self._programs if each.name == name)
-        engine = make_engine(self.addresses.database_url, pool_size=1, probe=False)
         try:
-            with engine.connect() as connection:
-                names = {worker for worker, _, _ in seen(connection, within_s=process.age_s)}
+            with open_database(self.addresses.database_url, pool_size=1, probe=False) as database:
+                names = {worker for worker, _, _ in database.run(seen, within_s=process.age_s)}
         except SQLAlchemyError as error:
             raise NotReady from error
-        finally:
-            engine.dispose()
         if f"{self._node(name)}@{socket.gethostname()}" not in names:
             raise NotReady
 

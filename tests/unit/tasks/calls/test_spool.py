@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import create_engine
 from sqlalchemy.exc import OperationalError
 
+from db.database import Database
 from db.ledger import Settlement
 from docmill.settings import Settings
 from prompts import Registry
@@ -30,7 +31,7 @@ def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 def services(folder: Path) -> Services:
     return Services(
         settings=Settings(spool=folder),
-        engine=create_engine("sqlite://"),
+        database=Database(create_engine("sqlite://")),
         registry=Registry(),
         publish=lambda drives: None,
         owner="w",
@@ -46,7 +47,7 @@ def spooled() -> Closure:
     return Closure(job_id=1, epoch=1, settlement=settlement)
 
 
-class Database:
+class Settling:
     """Away for so many times."""
 
     def __init__(self, away: int) -> None:
@@ -59,7 +60,7 @@ class Database:
 
 
 def test_what_the_database_does_not_take_goes_to_the_spool(tmp_path: Path) -> None:
-    found = settle_or_spool(services(tmp_path), Database(away=1).settle, spooled)
+    found = settle_or_spool(services(tmp_path), Settling(away=1).settle, spooled)
     assert found == Stop("spooled")
     assert len(list(tmp_path.glob("*.json"))) == 1
 
@@ -67,7 +68,7 @@ def test_what_the_database_does_not_take_goes_to_the_spool(tmp_path: Path) -> No
 def test_a_full_disk_is_waited_out(tmp_path: Path) -> None:
     closed = tmp_path / "file"
     closed.write_text("no folder")
-    found = settle_or_spool(services(closed), Database(away=3).settle, spooled)
+    found = settle_or_spool(services(closed), Settling(away=3).settle, spooled)
     assert found == Onward()
 
 
@@ -76,7 +77,7 @@ def test_a_reply_is_not_held_for_ever(tmp_path: Path, monkeypatch: pytest.Monkey
     closed = tmp_path / "file"
     closed.write_text("no folder")
     with pytest.raises(OSError, match="exists"):
-        settle_or_spool(services(closed), Database(away=99).settle, spooled)
+        settle_or_spool(services(closed), Settling(away=99).settle, spooled)
 
 
 def test_a_draft_that_the_disk_did_not_take_is_cleared_away(

@@ -1,0 +1,61 @@
+"""The one way to the database: units of work. What is done in one is committed as a whole, or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+from sqlalchemy import Connection, Engine
+
+from db.engine import make_engine
+
+__all__ = ["Database", "one_statement", "open_database"]
+
+Given = ParamSpec("Given")
+Found = TypeVar("Found")
+Operation = TypeVar("Operation", bound=Callable[..., Any])
+
+
+def one_statement(operation: Operation) -> Operation:
+    """Marks an operation that is one statement, whichever way it goes: it needs no transaction around it."""
+    operation.one_statement = True  # type: ignore[attr-defined] # functions take attributes
+    return operation
+
+
+class Database:
+    """An engine, and the units of work that go through it."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self._autocommit = engine.execution_options(isolation_level="AUTOCOMMIT")
+
+    @contextmanager
+    def work(self, *, atomic: bool = True) -> Iterator[Connection]:
+        """A unit of work, committed at its end; an exception takes it back.
+
+        Without ``atomic`` each statement is committed by itself, in the round trip that it takes anyway: for where
+        what stands after the first of them is as good as what stands after all.
+        """
+        with self.engine.begin() if atomic else self._autocommit.connect() as connection:
+            yield connection
+
+    def run(
+        self,
+        operation: Callable[Concatenate[Connection, Given], Found],
+        *args: Given.args,
+        **options: Given.kwargs,
+    ) -> Found:
+        """Does one thing as a unit of work: what ``operation`` returns, given a connection first."""
+        with self.work(atomic=not getattr(operation, "one_statement", False)) as connection:
+            return operation(connection, *args, **options)
+
+
+@contextmanager
+def open_database(url: str, **options: Any) -> Iterator[Database]:
+    """A database with an engine of its own (:func:`db.engine.make_engine`), which is closed at the end."""
+    engine = make_engine(url, **options)
+    try:
+        yield Database(engine)
+    finally:
+        engine.dispose()
