@@ -28,11 +28,17 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="DOCMILL_", frozen=True, env_ignore_empty=True, extra="ignore")
 
     database_url: str | None = None
+    """PostgreSQL with pgvector; `docmill up` brings one where it is not set."""
     broker_url: str | None = None
+    """Redis, Valkey (`redis://`) or RabbitMQ (`amqp://`); as above."""
     cache_url: str | None = None
+    """Redis or Valkey, for cached answers and shared limits: another server than the broker's; as above."""
     llm_url: str | None = None
+    """The provider's address, for models of docmill.toml without a `base_url`."""
     llm_api_key: SecretStr | None = None
+    """The key for models without an `api_key_env`."""
     config: Path | None = None
+    """Where `docmill.toml` is: models, accounts, prices. None: in the folder of the process."""
     prompts: str = ""
     """Folders of prompts beside the built-in ones, parted as in PATH."""
     embedding: str = "wordllama"
@@ -42,6 +48,7 @@ class Settings(BaseSettings):
     fetch_hosts: str = ""
     """Hosts, parted by commas, that documents may be fetched from although they are not public."""
     timezone: str = "UTC"
+    """In which a day of budgets and reports is a day."""
     data: Path | None = None
     """The folder of `docmill up`; None: one in the user's home, /var/lib/docmill for root."""
     spool: Path | None = None
@@ -60,6 +67,7 @@ class Settings(BaseSettings):
     io_threads: int = Field(default=100, gt=0)
     """Calls that one io worker has open at once."""
     cpu_processes: int = Field(default=2, gt=0)
+    """Processes of one cpu worker, which read and parse."""
     task_events: bool = True
     """Whether workers tell Flower what they do."""
     api_host: str = "127.0.0.1"
@@ -67,6 +75,7 @@ class Settings(BaseSettings):
     api_port: int | None = None
     """None takes a free one."""
     flower_port: int | None = None
+    """As `api_port`, for Flower."""
     flower_password: SecretStr | None = None
     """For the user `docmill`; None makes one, in the data folder."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
