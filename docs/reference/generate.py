@@ -1,4 +1,7 @@
-"""Writes the pages beside this file out of the code: ``python docs/reference/generate.py``. A test holds them current."""
+"""Writes the pages beside this file out of the code: ``python docs/reference/generate.py``.
+
+A test holds them current.
+"""
 
 from __future__ import annotations
 
@@ -79,7 +82,8 @@ def _command(command: Any, name: str) -> Iterator[str]:
     options = [each for each in command.params if each.param_type_name == "option" and not each.hidden]
     yield f"## {' '.join([name, *(_shown(each) for each in arguments)])}\n"
     yield " ".join((command.help or "").split()) + "\n"
-    told = [each for each in options if each.name not in ("help", "install_completion", "show_completion")]
+    general = ("help", "install_completion", "show_completion")
+    told = [each for each in options if each.name not in general]
     if told:
         yield "| option | meaning |\n| --- | --- |"
         for each in told:
