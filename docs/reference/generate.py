@@ -41,7 +41,7 @@ def pages() -> Mapping[str, str]:
 
 def _settings() -> Iterator[str]:
     yield "# Settings\n"
-    yield "Each is an environment variable; an empty one counts as not set. Secrets stand in the environment alone.\n"
+    yield "Each is an environment variable; an empty one counts as not set. Secrets stand there alone.\n"
     yield "| variable | default | meaning |\n| --- | --- | --- |"
     told = _docstrings(environment.Settings)
     for name, field in environment.Settings.model_fields.items():
