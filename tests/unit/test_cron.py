@@ -64,6 +64,38 @@ def test_a_midnight_that_is_skipped_is_made_up_for() -> None:
     assert slots("0 0 * * *", before.astimezone(UTC), hours=24, zone="Africa/Cairo") == ["01:00+0300"]
 
 
+def test_a_half_hour_that_is_skipped_takes_no_slot_with_it() -> None:
+    """What it skips comes after it, among what is there: Lord Howe's clocks go from two to half past."""
+    before = datetime(2026, 10, 3, 14, tzinfo=UTC)
+    found = slots("*/20 2,5 * * *", before, hours=3, zone="Australia/Lord_Howe")
+    assert found == ["02:30+1100", "02:40+1100", "02:50+1100"]
+    found = slots("*/7 2 * * *", before, hours=3, zone="Australia/Lord_Howe")
+    assert [slot[:5] for slot in found] == [
+        "02:30",
+        "02:35",
+        "02:37",
+        "02:42",
+        "02:44",
+        "02:49",
+        "02:51",
+        "02:56",
+        "02:58",
+    ]
+
+
+def test_a_half_hour_that_comes_twice_has_its_slots_twice_if_every_hour_has_them() -> None:
+    before = datetime(2026, 4, 4, 13, tzinfo=UTC)
+    found = slots("48 * * * *", before, hours=4, zone="Australia/Lord_Howe")
+    assert found == ["00:48+1100", "01:48+1100", "01:48+1030", "02:48+1030"]
+    within = datetime(2026, 4, 4, 14, 50, tzinfo=UTC)
+    assert slots("48 * * * *", within, hours=1, zone="Australia/Lord_Howe") == ["01:48+1030"]
+
+
+@pytest.mark.parametrize("expression", ["0 6-6/4 * * *", "0 6 * * *", "0 6-6 * * *"])
+def test_a_range_of_one_is_that_one_whatever_its_steps(expression: str) -> None:
+    assert slots(expression, datetime(2026, 1, 1, tzinfo=UTC), hours=48, zone="UTC") == ["06:00+0000"] * 2
+
+
 @pytest.mark.parametrize("zone", ["Europe/Berlin", "Australia/Lord_Howe", "UTC"])
 @settings(deadline=None, max_examples=40)
 @given(
