@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 
 from docmill.errors import DocmillError
+from docmill.visible import visible_lines
 
 __all__ = ["main"]
 
@@ -21,4 +22,4 @@ def main() -> None:
     try:
         app()
     except DocmillError as error:
-        sys.exit(f"docmill: {error}")
+        sys.exit(f"docmill: {visible_lines(str(error))}")

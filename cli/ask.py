@@ -10,6 +10,7 @@ import typer
 
 from cli.console import AsJson, Data, deadline_of, open_stack, print_json, usd
 from cli.submit import wait_for
+from docmill.visible import visible, visible_lines
 
 if TYPE_CHECKING:
     from db.database import Database
@@ -82,11 +83,12 @@ def _citation(value: Any, place: str) -> Mapping[str, Any]:
 
 def _print(report: JobReport, places: Sequence[Mapping[str, Any]]) -> None:
     if report.failure:
-        typer.echo(f"{report.state}: {report.failure['kind']}: {report.failure['message']}", err=True)
+        typer.echo(visible(f"{report.state}: {report.failure['kind']}: {report.failure['message']}"), err=True)
     if isinstance(report.value, dict):
-        typer.echo(report.value.get("answer") or NOT_ANSWERED)
+        typer.echo(visible_lines(str(report.value.get("answer") or NOT_ANSWERED)))
     for place in places:
         name = place["document"] or f"document {place['document_id']}"
         quote = " ".join(str(place["quote"]).split())
-        typer.echo(f"  [{place['passage']}] {name}, characters {place['start']}–{place['end']}: “{quote}”")
+        where = f"{name}, characters {place['start']}–{place['end']}"
+        typer.echo(visible(f"  [{place['passage']}] {where}: “{quote}”"))
     typer.echo(f"job {report.id}, {report.model or 'no model'}, {usd(report.cost_usd)} USD", err=True)

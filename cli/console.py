@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -13,10 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.box import SIMPLE
-from rich.console import Console
-from rich.table import Table
 
+from cli.table import made_console, print_table
 from docmill.bounds import due_at
 from docmill.errors import Misconfigured, SubmitRefused
 
@@ -40,11 +37,7 @@ Data = Annotated[
     Path | None, typer.Option(help="The folder of the running `docmill up`, unless DOCMILL_DATABASE_URL is set.")
 ]
 
-# Into a file or a pipe, lines may be as long as they need to be.
-console = Console(width=None if sys.stdout.isatty() else 160)
-
-LONG = frozenset({"fields", "told", "where", "document", "last", "waiting"})
-"""Columns that may take several lines."""
+console = made_console()
 
 SPAN = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd]?)")
 UNITS = {"": "seconds", "s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
@@ -82,17 +75,9 @@ def print_json(value: Mapping[str, Any]) -> None:
     typer.echo(json.dumps(value, ensure_ascii=False, default=str))
 
 
-def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """A table; numbers stand to the right."""
-    table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE, pad_edge=False)
-    for at, name in enumerate(columns):
-        numeric = bool(rows) and all(isinstance(row[at], int | float | Decimal) for row in rows)
-        table.add_column(name, justify="right" if numeric else "left", overflow="fold", no_wrap=name not in LONG)
-    for row in rows:
-        table.add_row(*("" if cell is None else str(cell) for cell in row))
-    console.print(table)
-
-
 def usd(amount: Decimal | None) -> str:
-    """An amount in dollars; unknown is not zero."""
-    return "unknown" if amount is None else f"{amount:.6f}"
+    """An amount in dollars, to a millionth, or with all its digits where there are more; unknown is not zero."""
+    if amount is None:
+        return "unknown"
+    short = f"{amount:.6f}"
+    return short if Decimal(short) == amount else f"{amount:f}".rstrip("0")

@@ -10,6 +10,7 @@ import typer
 
 from cli.console import AsJson, Data, deadline_of, open_stack, print_json, print_table, usd
 from docmill.errors import JobNotFit
+from docmill.visible import visible
 
 __all__ = ["cancel", "jobs", "result", "retry"]
 
@@ -86,7 +87,7 @@ def result(
     elif report.value is not None:
         typer.echo(json.dumps(report.value, ensure_ascii=False, indent=2))
     if report.state == "needs_review" and not as_json:
-        typer.echo(f"needs review: {(report.failure or {}).get('message', '')}", err=True)
+        typer.echo(visible(f"needs review: {(report.failure or {}).get('message', '')}"), err=True)
     if report.value is None:
         why = (report.failure or {}).get("message", "")
         if not as_json:

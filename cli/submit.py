@@ -15,6 +15,7 @@ from cli.console import AsJson, Data, console, deadline_of, open_stack, print_js
 from cli.sources import Ready, Source, batched, body_of, ready, sources_in
 from docmill.bounds import LANES
 from docmill.errors import DocmillError, Misconfigured, NotFetched
+from docmill.visible import visible
 
 if TYPE_CHECKING:
     from db.database import Database
@@ -214,7 +215,7 @@ def tell_refused(refused: Mapping[Source, DocmillError], *, as_json: bool) -> No
         if as_json:
             print_json({"id": None, "path": str(path), "state": "refused", "failure": failure, "cost_usd": "0"})
         else:
-            typer.echo(f"refused: {error}", err=True)
+            typer.echo(f"refused: {visible(str(error))}", err=True)
 
 
 def tell_submitted(submitted: Mapping[int, Source], *, as_json: bool) -> None:
@@ -222,7 +223,7 @@ def tell_submitted(submitted: Mapping[int, Source], *, as_json: bool) -> None:
         if as_json:
             print_json({"id": job_id, "path": str(path), "state": "queued"})
         else:
-            typer.echo(f"{job_id}\t{path}")
+            typer.echo(f"{job_id}\t{visible(str(path))}")
 
 
 def _lane(name: str) -> str:

@@ -117,12 +117,14 @@ def costs(
     tenant: str | None = None,
     since: date | None = None,
     until: date | None = None,
+    only: Mapping[str, str] | None = None,
 ) -> list[CostRow]:
     """The ledger summed by some of :data:`COST_GROUPS`, the dearest group first.
 
-    ``since`` and ``until`` are days in ``timezone``, both included. Raises Misconfigured.
+    ``since`` and ``until`` are days in ``timezone``, both included; ``only`` is what some of the groups must be.
+    Raises Misconfigured.
     """
-    unknown = next((name for name in by if name not in COST_GROUPS), None)
+    unknown = next((name for name in (*by, *(only or ())) if name not in COST_GROUPS), None)
     if unknown is not None:
         raise Misconfigured(f"costs are not known by {unknown!r}: use some of {', '.join(COST_GROUPS)}")
     if since is not None and until is not None and until < since:
@@ -134,6 +136,7 @@ def costs(
     summed = (
         select(*groups, *sums)
         .where(*(compare(each, value) for each, compare, value in wanted if value is not None))
+        .where(*(changes.c[COST_GROUPS[name]] == value for name, value in (only or {}).items()))
         .order_by(desc("cost_usd"))
     )
     summed = summed.group_by(*groups) if groups else summed.having(func.count() > 0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["visible"]
+__all__ = ["visible", "visible_lines"]
 
 _ACTS = re.compile(
     "[\x00-\x1f\x7f-\x9f"  # controls of terminals
@@ -18,3 +18,8 @@ _ACTS = re.compile(
 def visible(text: str) -> str:
     """The text with each of those as its escape: ``\\n``, ``\\x1b``, ``\\u202e``."""
     return _ACTS.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
+
+
+def visible_lines(text: str) -> str:
+    """The same, and its lines stay lines."""
+    return "\n".join(map(visible, text.split("\n")))

@@ -14,7 +14,7 @@ from db.costs import CostRow, plain_usd
 from docmill import money
 from web.access import Database, Tenant
 from web.problems import documented
-from web.schemas import Day
+from web.schemas import Day, Storable
 
 __all__ = ["router"]
 
@@ -90,6 +90,10 @@ def costs(
     by: By = "feature",
     since: Annotated[Day | None, Query(description="The first day")] = None,
     until: Annotated[Day | None, Query(description="The last day")] = None,
+    feature: Storable | None = None,
+    user: Storable | None = None,
+    prompt: Storable | None = None,
+    model: Storable | None = None,
 ) -> dict[str, Any]:
     """Days are days in the time zone of the settings.
 
@@ -99,7 +103,11 @@ def costs(
     names = _by(by)
     timezone = request.app.state.settings.timezone
     with database.work() as connection:
-        rows = ledger.costs(connection, names, timezone=timezone, tenant=tenant, since=since, until=until)
+        wanted = {"feature": feature, "user": user, "prompt": prompt, "model": model}
+        only = {name: value for name, value in wanted.items() if value is not None}
+        rows = ledger.costs(
+            connection, names, timezone=timezone, tenant=tenant, since=since, until=until, only=only
+        )
     return {
         "by": names,
         "rows": [row.as_json() for row in rows],
