@@ -15,6 +15,7 @@ import typer
 from sqlalchemy import create_engine
 
 from cli.commands import app
+from db.database import Database
 from docmill.settings import environment, load_settings
 from prompts import Registry
 from tasks.services import Services
@@ -105,7 +106,7 @@ def _http() -> Iterator[str]:
     # An engine connects when it is first asked, and nobody asks it here.
     services = Services(
         settings=load_settings(),
-        engine=create_engine("postgresql+psycopg://"),
+        database=Database(create_engine("postgresql+psycopg://")),
         registry=Registry(),
         publish=lambda _: None,
         owner="reference",
