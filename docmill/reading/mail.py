@@ -10,17 +10,15 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from email import policy
-from email.errors import MessageError
 from email.generator import BytesGenerator
 from email.message import EmailMessage
-from email.parser import BytesParser
 
 from docmill.errors import Unreadable
 from docmill.reading.attachments import attached
 from docmill.reading.cleaning import clean
 from docmill.reading.cms import signed_content
 from docmill.reading.decoding import decode
+from docmill.reading.headers import parsed, shown
 from docmill.reading.html import text_of
 from docmill.reading.media import EMAIL
 from docmill.reading.values import Limits, Reading, WarningKind, reading_of, require_length, warned, warnings_of
@@ -32,6 +30,8 @@ _SIGNATURES = frozenset(
     {"application/pgp-signature", "application/pkcs7-signature", "application/x-pkcs7-signature"}
 )
 _WORD = re.compile(r"\w+")
+MOST_COMPARED = 16
+"""Wordings of one message; nobody writes so many, and each is compared with each."""
 _FOLD = re.compile(r"\r?\n[ \t]")
 
 
@@ -59,7 +59,7 @@ def read_body(body: bytes, *, charset: str | None, limits: Limits) -> Reading:
 
 def _parsed(body: bytes) -> EmailMessage:
     """The message, also behind a mark of its encoding or an empty line, at which its headers would end."""
-    return BytesParser(policy=policy.default).parsebytes(body.removeprefix(codecs.BOM_UTF8).lstrip())
+    return parsed(body.removeprefix(codecs.BOM_UTF8).lstrip())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,21 +135,23 @@ def different(wordings: Sequence[str]) -> list[str]:
     Of two that say the same the first stays, which is the plain one: it is what its writer's program made of the
     same words, without a guess at layout of ours.
     """
-    kept: list[str] = []
-    for place, wording in enumerate(wordings):
-        later = wordings[place + 1 :]
-        if not wording or any(_says_all(other, wording) for other in kept):
+    distinct = [wording for wording in dict.fromkeys(wordings) if wording]
+    if len(distinct) > MOST_COMPARED:
+        return distinct
+    words = [frozenset(_WORD.findall(wording.casefold())) for wording in distinct]
+    kept: list[int] = []
+    for place, mine in enumerate(words):
+        if any(_says_all(words[other], mine) for other in kept):
             continue
-        if any(_says_all(other, wording) and not _says_all(wording, other) for other in later):
+        if any(_says_all(other, mine) and not _says_all(mine, other) for other in words[place + 1 :]):
             continue
-        kept.append(wording)
-    return kept
+        kept.append(place)
+    return [distinct[place] for place in kept]
 
 
-def _says_all(text: str, wording: str) -> bool:
-    """Whether a text has the words of a wording: every one with a digit, and nearly all others."""
-    words = set(_WORD.findall(wording.casefold()))
-    missing = words - set(_WORD.findall(text.casefold()))
+def _says_all(text: frozenset[str], words: frozenset[str]) -> bool:
+    """Whether a text has the words of another: every one with a digit, and nearly all others."""
+    missing = words - text
     return len(missing) <= len(words) // 10 and not any(any(map(str.isdigit, word)) for word in missing)
 
 
@@ -162,16 +164,8 @@ def _headers(message: EmailMessage, charset: str | None) -> Iterator[str]:
 
 def _header(message: EmailMessage, name: str, charset: str | None) -> str:
     raw = next((str(value) for key, value in message.raw_items() if key.lower() == name.lower()), "")
-    if not raw.isascii():
-        # Sent as bytes without a word about their encoding: the body's is the likeliest.
-        sent = raw.encode("utf-8", "surrogateescape")
-        return " ".join(decode(sent, _body_charset(message) or charset).text.split())
-    try:
-        value = message.get(name)
-    except (ValueError, LookupError, AttributeError, TypeError, MessageError):
-        # The standard library's header parser trips over some that are malformed; then they are shown as sent.
-        value = raw
-    return " ".join(str(value).split()) if value is not None else ""
+    # Sent as bytes without a word about their encoding: the body's is the likeliest.
+    return shown(raw) if raw.isascii() else shown(raw, _body_charset(message) or charset)
 
 
 def _body_charset(message: EmailMessage) -> str | None:
@@ -211,7 +205,7 @@ def _file_name(part: EmailMessage) -> str | None:
     name = part.get_filename()
     if name is None and part.get_content_disposition() == "attachment":
         return "without a name"
-    return None if name is None else " ".join(str(name).split())
+    return None if name is None else shown(name)
 
 
 def _payload(part: EmailMessage) -> bytes:
