@@ -113,10 +113,12 @@ def looking_after(running: MeasuredStack) -> dict[str, float]:
         connection.commit()
 
         def sweep() -> None:
-            dispatch.sweep(connection, message_s=MESSAGE_S)
+            for chore in dispatch.SWEEP.values():
+                dispatch.run(connection, chore, message_s=MESSAGE_S)
 
         def look_for_room() -> None:
-            dispatch.dispatch(connection, fleet.room(connection), message_s=MESSAGE_S)
+            found = dispatch.waiting(connection, fleet.room(connection))
+            dispatch.start(connection, found, MESSAGE_S)
 
         def cpu_ms(work: Callable[[], None]) -> float:
             before = taken(server)

@@ -51,6 +51,7 @@ def _examine(data: Data) -> Iterator[tuple[str, bool, str]]:
         "broker": _broker,
         "cache": _cache,
         "workers": _workers,
+        "upkeep": _upkeep,
         "reading": _reading,
         "ocr": _ocr,
         "schedules": _schedules,
@@ -105,6 +106,16 @@ def _workers(settings: Settings) -> str:
             f"no {' and no '.join(sorted(missing))} worker was seen for 30 s: start one, or `docmill up`"
         )
     return ", ".join(f"{count} {queue}" for queue, count in sorted(workers.items()))
+
+
+def _upkeep(settings: Settings) -> str:
+    """Whether the workers look after what got lost, or leave out a part, a row or a file of it."""
+    from db.fleet import troubles as troubles_seen
+
+    troubles = _found(settings, troubles_seen)
+    if troubles:
+        raise Misconfigured("; ".join(map(str, troubles)))
+    return "whole"
 
 
 def _reading(_: Settings) -> str:

@@ -2,11 +2,17 @@
 
 A million jobs wait in Postgres. What the fleet has in hand is bounded by its room; interactive jobs go first,
 then tenants take turns.
+
+Each chore first finds the rows whose time has come, and then does something to them, by their ids. So one row that
+cannot be changed can be left out, and holds up none of the others.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+from uuid import UUID
 
 from sqlalchemy import Connection
 
@@ -17,9 +23,12 @@ from db.stages import STAGES, stages_where
 from db.statements import statements_of
 from db.transitions import CLAIMED, MOST_CRASHES, MOST_REDRIVES, QUARANTINED_AT, REDRIVEN
 
-__all__ = ["dispatch", "free_for_room", "send_again", "spare_leases", "sweep"]
+__all__ = ["FREE_FOR_ROOM", "SEND_AGAIN", "SWEEP", "Chore", "RowId", "run", "spare_leases", "start", "waiting"]
 
-TRANSITIONS = statements_of("transitions")
+RowId: TypeAlias = int | UUID
+"""Of a job, or of a call."""
+
+DUE, TRANSITIONS = statements_of("due"), statements_of("transitions")
 
 SWEPT_AT_ONCE = 500
 RULES: dict[str, object] = {
@@ -31,6 +40,7 @@ RULES: dict[str, object] = {
     "most_crashes": MOST_CRASHES,
     "most_redrives": MOST_REDRIVES,
     "limit": SWEPT_AT_ONCE,
+    "but": [],
 }
 """What statements ask of stages, and of how often they may break."""
 SPARED = (
@@ -40,64 +50,105 @@ SPARED = (
 )
 
 
-def dispatch(connection: Connection, available: Room, *, message_s: float) -> list[Drive]:
-    """Drives waiting jobs, as many as there is room for. Commit, then publish what it returns."""
-    drives: list[Drive] = []
-    for lane, kept in zip(LANES, (0, available.kept), strict=True):
-        if lane not in available.wanted:
+@dataclass(frozen=True, kw_only=True)
+class Chore:
+    """Something that is done to rows whose time has come."""
+
+    due: str
+    """The statement of due.sql that finds them."""
+    does: Callable[[Connection, Sequence[Any], float], list[Drive]]
+    """With their ids, and the seconds until a message counts as lost. Commit, then publish what it returns."""
+
+    def find(
+        self, connection: Connection, values: Mapping[str, object], *, but: Collection[RowId] = ()
+    ) -> list[RowId]:
+        """Finds and locks the rows, but for those that are left out."""
+        return [row.id for row in DUE[self.due].rows(connection, {**RULES, **values, "but": list(but)})]
+
+
+def run(connection: Connection, chore: Chore, *, message_s: float = 60.0, **values: object) -> list[Drive]:
+    """Does a chore to all rows that it finds. Commit, then publish what it returns."""
+    found = chore.find(connection, values)
+    return chore.does(connection, found, message_s) if found else []
+
+
+def waiting(connection: Connection, room: Room, *, but: Collection[RowId] = ()) -> list[RowId]:
+    """Finds and locks waiting jobs, as many as there is room for, but for those that are left out."""
+    found: list[Any] = []
+    for lane, kept in zip(LANES, (0, room.kept), strict=True):
+        if lane not in room.wanted:
             continue
         # Jobs that come back from a hold were begun before, and go first.
-        limit = available.all - kept - len(drives)
-        drives += _start(connection, "start_begun", lane, limit, message_s)
-        free = available.cpu - _at_cpu(drives)
-        limit = min(available.all - kept - len(drives), free)
-        drives += _start(connection, "start_new", lane, limit, message_s, free=free)
-    return drives + _start_apart(connection, available.apart, message_s)
-
-
-def _start_apart(connection: Connection, room: int, message_s: float) -> list[Drive]:
-    drives: list[Drive] = []
+        limit = room.all - kept - len(found)
+        found += _waiting(connection, "begun", lane, limit, but)
+        free = room.cpu - sum(STAGES[row.stage].role == "cpu" for row in found)
+        found += _waiting(connection, "new", lane, min(room.all - kept - len(found), free), but, free=free)
+    apart: list[Any] = []
     for lane in LANES:
-        drives += _start(connection, "start_apart", lane, room - len(drives), message_s)
-    return drives
+        apart += _waiting(connection, "apart", lane, room.apart - len(apart), but)
+    return [row.id for row in (*found, *apart)]
 
 
-def _at_cpu(drives: Sequence[Drive]) -> int:
-    return sum(STAGES[drive.stage].role == "cpu" for drive in drives)
+def _waiting(
+    connection: Connection, which: str, lane: str, limit: int, but: Collection[RowId], *, free: int | None = None
+) -> list[Any]:
+    values = {**RULES, "lane": lane, "limit": limit, "but": list(but), "free": free}
+    return DUE[which].rows(connection, values) if limit > 0 else []
 
 
-def _start(
-    connection: Connection, statement: str, lane: str, limit: int, message_s: float, *, free: int | None = None
-) -> list[Drive]:
-    if limit <= 0:
-        return []
-    values = {**RULES, "lane": lane, "limit": limit, "message_s": message_s, "free": free}
-    return TRANSITIONS[statement].rows(connection, values, of=Drive)
-
-
-def sweep(connection: Connection, *, message_s: float) -> list[Drive]:
-    """Looks at every job whose time has come. Commit, then publish what it returns."""
-    ledger.expire_intents(connection)
-    for name in ("fail_overdue", "free_due", "fail_poisoned"):
-        TRANSITIONS[name].count(connection, RULES)
-    flights.release_leaderless(connection)
-    return TRANSITIONS["drive_lost"].rows(connection, {**RULES, "message_s": message_s}, of=Drive)
-
-
-def send_again(connection: Connection, *, message_s: float) -> list[Drive]:
-    """Drives each job whose message is under way, for a broker that may have forgotten it.
-
-    A message that is still there is stale from then on. Commit, then publish what it returns.
-    """
-    return TRANSITIONS["send_again"].rows(connection, {**RULES, "message_s": message_s}, of=Drive)
-
-
-def free_for_room(connection: Connection, held_for: str, limit: int) -> None:
-    """Frees as many jobs as a model's limits have room for now: interactive ones first, then tenants in turn."""
-    TRANSITIONS["free_for_room"].count(connection, {"held_for": held_for, "limit": limit})
+def start(connection: Connection, ids: Sequence[RowId], message_s: float) -> list[Drive]:
+    """Drives waiting jobs. Commit, then publish what it returns."""
+    return _drives("start")(connection, ids, message_s)
 
 
 def spare_leases(connection: Connection, for_s: float) -> None:
     """Keeps every lease for ``for_s`` seconds at least, whoever judges: their holders could not tell of them."""
     for statement in SPARED:
         statement.count(connection, {"for_s": for_s})
+
+
+def _drives(name: str) -> Callable[[Connection, Sequence[Any], float], list[Drive]]:
+    """A transition that drives jobs."""
+
+    def drive(connection: Connection, ids: Sequence[Any], message_s: float) -> list[Drive]:
+        values = {**RULES, "ids": list(ids), "message_s": message_s}
+        return TRANSITIONS[name].rows(connection, values, of=Drive)
+
+    return drive
+
+
+def _changes(name: str) -> Callable[[Connection, Sequence[Any], float], list[Drive]]:
+    """A transition after which there is nothing to publish."""
+
+    def change(connection: Connection, ids: Sequence[Any], _: float) -> list[Drive]:
+        TRANSITIONS[name].count(connection, {**RULES, "ids": list(ids)})
+        return []
+
+    return change
+
+
+def _expire(connection: Connection, calls: Sequence[Any], _: float) -> list[Drive]:
+    ledger.expire_intents(connection, calls)
+    return []
+
+
+def _release_followers(connection: Connection, leaders: Sequence[Any], _: float) -> list[Drive]:
+    for leader in leaders:
+        flights.release_followers(connection, leader)
+    return []
+
+
+SWEEP: Mapping[str, Chore] = {
+    "intents": Chore(due="intents", does=_expire),
+    "deadlines": Chore(due="overdue", does=_changes("fail_overdue")),
+    "holds": Chore(due="holds", does=_changes("free_due")),
+    "poison": Chore(due="poisoned", does=_changes("fail_poisoned")),
+    "followers": Chore(due="leaderless", does=_release_followers),
+    "lost": Chore(due="lost", does=_drives("drive_lost")),
+}
+"""What is done every second, in this order, to every row whose time has come."""
+FREE_FOR_ROOM = Chore(due="room", does=_changes("free_for_room"))
+"""For a model (``held_for``), as many (``limit``) as its limits have room for."""
+SEND_AGAIN = Chore(due="sent", does=_drives("send_again"))
+"""For each job whose message is under way, of which the broker may know nothing more; one that is still there is
+stale from then on."""

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import Connection
 
 from db.stages import stages_where
 from db.statements import statements_of
+from docmill.storable import dump_json
 
 __all__ = [
     "LANES",
     "Room",
+    "Trouble",
     "database_started_s",
     "forget_worker",
     "held_for",
@@ -23,6 +25,7 @@ __all__ = [
     "see_worker",
     "seen",
     "server",
+    "troubles",
     "try_lead",
     "unready",
 ]
@@ -56,6 +59,23 @@ class Room:
     """The lanes in which jobs wait for it."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Trouble:
+    """A part of a worker's upkeep that breaks, or goes on without something."""
+
+    worker: str
+    part: str
+    since: str
+    """A time of ISO 8601."""
+    told: str
+    breaks: bool
+    """Nothing of it is done, again and again."""
+
+    def __str__(self) -> str:
+        does = "breaks" if self.breaks else "goes on"
+        return f"upkeep of {self.worker}: {self.part} {does} since {self.since}: {self.told}"
+
+
 def server(connection: Connection) -> tuple[str, bool]:
     """The version of the database server, and whether docmill's schema is there."""
     row = SQL["server"].one(connection, {})
@@ -68,11 +88,33 @@ def try_lead(connection: Connection) -> bool:
 
 
 def see_worker(
-    connection: Connection, name: str, queue: str, slots: int, *, unready: Mapping[str, str] | None = None
+    connection: Connection,
+    name: str,
+    queue: str,
+    slots: int,
+    *,
+    unready: Mapping[str, str] | None = None,
+    troubles: Mapping[str, Any] | None = None,
 ) -> None:
-    """Notes that a worker lives, and works so many tasks at once; ``unready``: prompts that it cannot answer."""
-    values = {"name": name, "queue": queue, "slots": slots, "unready": json.dumps(dict(unready or {}))}
-    SQL["see_worker"].count(connection, values)
+    """Notes that a worker lives, and works so many tasks at once.
+
+    ``unready`` are prompts that it cannot answer, and why; ``troubles`` are parts of its upkeep by their names, as
+    :class:`Trouble` has them.
+    """
+    told = {"unready": dump_json(dict(unready or {})), "troubles": dump_json(dict(troubles or {}))}
+    SQL["see_worker"].count(connection, {"name": name, "queue": queue, "slots": slots, **told})
+
+
+def troubles(connection: Connection) -> list[Trouble]:
+    """Reads what keeps upkeep from being whole, in the workers that were seen lately."""
+    seen = SQL["troubles"].rows(connection, {"within_s": SEEN_WITHIN_S})
+    return [
+        Trouble(
+            worker=row.name, part=part, since=told["since"], told=told["told"], breaks=bool(told.get("breaks"))
+        )
+        for row in seen
+        for part, told in row.troubles.items()
+    ]
 
 
 def seen(connection: Connection, *, within_s: float = SEEN_WITHIN_S) -> list[tuple[str, str, int]]:

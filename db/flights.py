@@ -33,7 +33,6 @@ __all__ = [
     "pass_lead",
     "peek",
     "release_followers",
-    "release_leaderless",
     "spent_on",
 ]
 
@@ -131,15 +130,6 @@ def _hand_over(connection: Connection, leader_id: int, key: bytes, value: Mappin
 def lock_led(connection: Connection, job: Job) -> None:
     """Takes the lock of the flight that the job leads, if it leads one: flights come before budgets."""
     SQL["lock_led"].count(connection, {"id": job.id})
-
-
-def release_leaderless(connection: Connection) -> None:
-    """Looks after the followers of leaders that have ended without an answer: failed, or cancelled by somebody.
-
-    Not while a call of one is open: that one may still be answered, and paid.
-    """
-    for row in SQL["leaderless"].rows(connection):
-        release_followers(connection, row.job_id)
 
 
 def release_followers(connection: Connection, leader_id: int) -> None:

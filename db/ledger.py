@@ -249,18 +249,18 @@ def mark_surplus(connection: Connection, call_id: UUID) -> None:
     SQL["mark_surplus"].count(connection, {"id": call_id})
 
 
-def expire_intents(connection: Connection) -> int:
-    """Closes intents whose lease ran out, whatever their job's state; their jobs' histories say so.
+def expire_intents(connection: Connection, calls: Sequence[UUID]) -> int:
+    """Closes those of the intents whose lease ran out, whatever their job's state; their jobs' histories say so.
 
     The outcome of such a call is unknown, so it may be billed.
     """
-    return TRANSITIONS["expire_intents"].count(connection)
+    return TRANSITIONS["doubt_intents"].count(connection, {"calls": list(calls), "early": False})
 
 
 @one_statement
 def doubt(connection: Connection, call_id: UUID) -> None:
     """Closes an intent whose reply is known to be lost, before its lease runs out; its job is looked at soon."""
-    TRANSITIONS["doubt_intent"].count(connection, {"call_id": call_id})
+    TRANSITIONS["doubt_intents"].count(connection, {"calls": [call_id], "early": True})
 
 
 @one_statement

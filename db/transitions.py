@@ -75,8 +75,6 @@ ENDS: Sequence[End] = ("done", "needs_review", "failed", "cancelled")
 
 CLAIMED = stages_where(lambda rules: rules.claimed)
 REDRIVEN = stages_where(lambda rules: rules.redriven and not rules.claimed)
-NEW: Sequence[Stage] = ("validate",)
-BEGUN = [stage for stage in STAGES if stage not in NEW]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,9 +111,7 @@ TRANSITIONS: Mapping[str, Transition] = {
     "end": Transition(leaves=WAITS, to=ENDS),
     "store": Transition(leaves=WAITS, to=("done", "needs_review")),
     # A publisher.
-    "start_new": Transition(leaves=("unsent",), to=("sent",), at=NEW),
-    "start_begun": Transition(leaves=("unsent",), to=("sent",), at=BEGUN),
-    "start_apart": Transition(leaves=("unsent",), to=("sent",)),
+    "start": Transition(leaves=("unsent",), to=("sent",)),
     "send_again": Transition(leaves=("sent",), to=("sent",)),
     "take_back": Transition(leaves=("sent",), to=("unsent",)),
     # The sweep.
@@ -143,8 +139,7 @@ STAYS = (
     "wake_released",
     "look_again_for_budgets",
     "spare_claims",
-    "expire_intents",
-    "doubt_intent",
+    "doubt_intents",
 )
 """Statements that change a job's row, and leave it where it is."""
 

@@ -13,10 +13,11 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import BaseModel
-from sqlalchemy import Engine, NullPool, create_engine, text
+from sqlalchemy import Engine, NullPool, create_engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from db.database import Database
+from db.fleet import Trouble, troubles
 from docmill.errors import ServiceAway
 from web.access import Tenant
 from web.figures import figures
@@ -29,6 +30,7 @@ __all__ = ["Watches", "router"]
 router = APIRouter(tags=["health"])
 
 ANSWERS, AWAY = "answers", "away"
+WORKS, GOES_ON, BREAKS = "works", "goes on", "breaks"
 READY_WITHIN_S = 2.0
 FIGURES_WITHIN_S, FIGURES_KEPT_S = 4.0, 5.0
 
@@ -37,7 +39,8 @@ FIGURES_WITHIN_S, FIGURES_KEPT_S = 4.0, 5.0
 class Watches:
     """What is looked at for readiness and for figures."""
 
-    database: Watch[None]
+    database: Watch[list[Trouble]]
+    """With what keeps upkeep from being whole."""
     broker: Watch[None]
     figures: Watch[bytes]
 
@@ -61,11 +64,14 @@ class Health(BaseModel):
 
 
 class Readiness(BaseModel):
-    """What answers."""
+    """What answers, and whether workers look after what got lost."""
 
     status: str = "ready"
     database: str = ANSWERS
     broker: str = ANSWERS
+    upkeep: str = WORKS
+    told: list[str] = []
+    """What upkeep goes on without: rows, or files in a spool, that it had to leave out."""
 
 
 @router.get("/healthz", summary="The process lives", responses=documented(422))
@@ -75,32 +81,37 @@ async def healthz() -> Health:
 
 @router.get("/readyz", summary="Database and broker answer", responses=documented(422, 503))
 async def readyz(request: Request) -> Readiness:
-    """503 says what is away. While only the broker is, jobs are accepted, and start once it is back."""
+    """503 says what is away, or which part of upkeep breaks. While only the broker is away, jobs are accepted, and
+    start once it is back.
+    """
     watches: Watches = request.app.state.watches
     names = ("database", "broker")
-    looks = await asyncio.gather(*(_trouble(name, getattr(watches, name)) for name in names))
-    away = {name: told for name, told in zip(names, looks, strict=True) if told}
-    if away:
+    looks = await asyncio.gather(*(_look(name, getattr(watches, name)) for name in names))
+    away = {name: look for name, look in zip(names, looks, strict=True) if isinstance(look, str)}
+    seen: list[Trouble] = looks[0] if isinstance(looks[0], list) else []
+    broken = [str(trouble) for trouble in seen if trouble.breaks]
+    upkeep = BREAKS if broken else GOES_ON if seen else WORKS
+    if away or broken:
         found = {name: AWAY if name in away else ANSWERS for name in names}
-        raise Problem(503, "; ".join(away.values()), {"retry-after": "5"}, **found)
-    return Readiness()
+        raise Problem(503, "; ".join([*away.values(), *broken]), {"retry-after": "5"}, **found, upkeep=upkeep)
+    return Readiness(upkeep=upkeep, told=[str(trouble) for trouble in seen])
 
 
-async def _trouble(name: str, watch: Watch[None]) -> str | None:
+async def _look(name: str, watch: Watch[Any]) -> object:
+    """What was seen; or, as a text, why nothing was."""
     try:
-        await watch.seen()
+        return await watch.seen()
     except TimeoutError:
         return f"the {name} does not answer within {READY_WITHIN_S:g} s"
     except SQLAlchemyError as error:
         return f"the {name} does not answer ({type(error).__name__}): start it"
     except ServiceAway as error:
         return str(error)
-    return None
 
 
-def _ask_database(engine: Engine) -> None:
+def _ask_database(engine: Engine) -> list[Trouble]:
     with engine.connect() as connection:
-        connection.execute(text("select 1"))
+        return troubles(connection)
 
 
 METRICS: dict[int | str, dict[str, Any]] = {200: {"content": {"text/plain": {}}, "description": "Gauges"}}

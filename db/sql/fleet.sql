@@ -2,9 +2,10 @@
 
 
 -- name: see_worker
-insert into workers (name, queue, slots, seen_at, unready)
-values (:name, :queue, :slots, clock_timestamp(), :unready::jsonb)
-on conflict (name) do update set slots = excluded.slots, seen_at = excluded.seen_at, unready = excluded.unready
+insert into workers (name, queue, slots, seen_at, unready, troubles)
+values (:name, :queue, :slots, clock_timestamp(), :unready::jsonb, :troubles::jsonb)
+on conflict (name) do update set slots = excluded.slots, seen_at = excluded.seen_at, unready = excluded.unready,
+  troubles = excluded.troubles
 
 -- name: forget_worker
 delete from workers where name = :name
@@ -12,6 +13,10 @@ delete from workers where name = :name
 -- name: unready
 select unready from workers
 where queue = 'io' and seen_at > clock_timestamp() - make_interval(secs => :within_s)
+
+-- name: troubles
+select name, troubles from workers
+where troubles <> '{}' and seen_at > clock_timestamp() - make_interval(secs => :within_s) order by name
 
 -- name: processes
 select count(*) from workers where queue = 'io' and seen_at > clock_timestamp() - make_interval(secs => :within_s)

@@ -22,12 +22,6 @@ from (select 1) as one left join model_state on account = :account and model = :
 -- name: lock_led
 select from flights where job_id = :id for update
 
--- name: leaderless
--- Flight by flight: a join would look for the ended ones among all jobs there ever were.
-select job_id from flights where (select wait is null from jobs where jobs.id = flights.job_id)
-  and not exists (select from calls where calls.job_id = flights.job_id and state = 'intent')
-for update of flights skip locked
-
 -- name: end_led
 delete from flights where job_id = :id returning key
 

@@ -124,51 +124,17 @@ with ended as (
 select exists (select from ended) as ended, state from jobs where id = :id
 
 -- name: fail_overdue
--- Here and below `statement_timestamp()` and not `clock_timestamp()`, which may change from row to row, so that no
--- index can be searched for it: those whose time has come must be found at once among a million that wait. Rows that
--- somebody else has in hand are left to the next sweep, so that their order is no matter.
+-- Here and below the ids come from due.sql, whose conditions are asked again: a row may have moved on meanwhile.
 update jobs set {ended}, state = 'failed',
   failure = jsonb_build_object('kind', 'deadline', 'message', 'its deadline passed at ' || deadline_at)
-where id in (
-  select id from jobs where wait is not null and deadline_at < statement_timestamp()
-  order by deadline_at limit :limit for update skip locked)
+where id = any(:ids::bigint[]) and {overdue}
 
 -- name: fail_poisoned
 update jobs set {ended}, state = 'failed', failure = jsonb_build_object('kind', 'poison', 'message',
   stage || ' never came to an end, alone in quarantine at last: look at the document and at the prompt''s output.py, '
   || 'then `docmill retry`')
-where id in (
-  select id from jobs
-  where ((wait = 'running' and stage = any(:claimed) and crashes + 1 >= :most_crashes)
-      or (wait in ('sent', 'running') and stage = any(:redriven) and redrives + 1 >= :most_redrives))
-    and wake_at < statement_timestamp()
-  order by wake_at limit :limit for update skip locked)
+where id = any(:ids::bigint[]) and {poisoned}
 
-
--- fragment: tenants_in_turn
--- Of the `candidates`, a view of jobs, as many as there is room for. Their tenants are found by a walk along the
--- index, one step a tenant; of each only as many rows are looked at as could be taken. Where there is a bound for
--- what is `free`, nobody gets so much in hand that less than that is left: there is room for who comes next.
-in_hand as (
-  select tenant, count(*) as n from jobs
-  where wait in ('sent', 'running', 'countdown') and stage = any(:at_cpu) and crashes < 2 group by tenant),
-tenants as (
-  (select tenant from candidates order by lane, tenant limit 1)
-  union all
-  select (select tenant from candidates where tenant > tenants.tenant order by lane, tenant limit 1)
-  from tenants where tenants.tenant is not null),
-waiting as (
-  select candidate.id, candidate.place
-  from tenants cross join lateral (
-    select id, row_number() over (order by id) as place from (
-      select id from candidates where tenant = tenants.tenant order by id
-      limit least(:limit, case when :free::int is not null then greatest(0, ceil((:free
-        - coalesce((select n from in_hand where in_hand.tenant = tenants.tenant), 0)) / 2.0)) end)) first) candidate
-  where tenants.tenant is not null
-  order by candidate.place, candidate.id limit :limit),
-picked as (
-  select id, 'start' as cause, null::timestamptz as due, 0 as again from jobs
-  where id in (select id from waiting) and wait = 'unsent' for update skip locked)
 
 -- fragment: driven
 -- Drives the `picked` jobs, which were `due` then, for a `cause` that counts as so many redrives `again`.
@@ -185,24 +151,11 @@ select id, epoch, stage, lane, chain,
        else stage <> all(:calling) and redrives > :quarantined_at end as quarantined
 from moved
 
--- name: start_begun
--- Jobs that come back from a hold, or from a crash.
-with recursive candidates as not materialized (
-  select id, lane, tenant from jobs where wait = 'unsent' and stage <> 'validate' and crashes < 2 and lane = :lane),
-{tenants_in_turn},
-{driven}
-
--- name: start_new
-with recursive candidates as not materialized (
-  select id, lane, tenant from jobs where wait = 'unsent' and stage = 'validate' and crashes < 2 and lane = :lane),
-{tenants_in_turn},
-{driven}
-
--- name: start_apart
--- Jobs for quarantine.
-with recursive candidates as not materialized (
-  select id, lane, tenant from jobs where wait = 'unsent' and crashes >= 2 and lane = :lane),
-{tenants_in_turn},
+-- name: start
+-- Jobs that wait, new ones and those that come back from a hold or a crash.
+with picked as (
+  select id, 'start' as cause, null::timestamptz as due, 0 as again from jobs
+  where id = any(:ids::bigint[]) and wait = 'unsent'),
 {driven}
 
 -- name: drive_lost
@@ -210,15 +163,14 @@ with recursive candidates as not materialized (
 with picked as (
   select id, wake_at as due, 1 as again, case wait when 'sent' then 'message lost' when 'running' then 'worker lost'
     when 'countdown' then 'countdown lost' else 'flight looked at' end as cause
-  from jobs where wait in ('sent', 'running', 'countdown', 'flight') and wake_at < statement_timestamp()
-  order by wake_at limit :limit for update skip locked),
+  from jobs where id = any(:ids::bigint[]) and {lost}),
 {driven}
 
 -- name: send_again
 -- Each job whose message is under way, for a broker that may have forgotten it.
 with picked as (
   select id, 'broker began anew' as cause, null::timestamptz as due, 0 as again from jobs
-  where wait = 'sent' for update skip locked),
+  where id = any(:ids::bigint[]) and wait = 'sent'),
 {driven}
 
 -- name: spare_claims
@@ -229,29 +181,11 @@ where ctid in (select ctid from jobs where wait = 'running' for update skip lock
 
 -- name: free_due
 -- Holds whose time is over.
-update jobs set {waits_again}
-where id in (
-  select id from jobs where wait in ('rate', 'batch') and wake_at < statement_timestamp()
-  order by wake_at limit :limit for update skip locked)
+update jobs set {waits_again} where id = any(:ids::bigint[]) and {hold_over}
 
 -- name: free_for_room
--- As many as a model's limits have room for: interactive ones first, then tenants in turn.
-update jobs set {waits_again} where id in (
-  with recursive tenants as (
-    (select lane, tenant from jobs where wait = 'rate' and held_for = :held_for order by lane desc, tenant desc limit 1)
-    union all
-    select next.lane, next.tenant from tenants cross join lateral (
-      select lane, tenant from jobs
-      where wait = 'rate' and held_for = :held_for and (lane, tenant) < (tenants.lane, tenants.tenant)
-      order by lane desc, tenant desc limit 1) next),
-  waiting as (
-    select candidate.id, tenants.lane,
-      row_number() over (partition by tenants.lane, tenants.tenant order by candidate.id) as place
-    from tenants cross join lateral (
-      select id from jobs
-      where wait = 'rate' and held_for = :held_for and lane = tenants.lane and tenant = tenants.tenant
-      order by id limit :limit for update skip locked) candidate)
-  select id from waiting order by lane desc, place, id limit :limit)
+-- Those for whom a model's limits have room.
+update jobs set {waits_again} where id = any(:ids::bigint[]) and wait = 'rate'
 
 -- name: wake_released
 -- Those that wait for the end of a model's hold; the sweep frees them.
@@ -392,25 +326,16 @@ moved as (
   where {fence} and :to::text is not null and exists (select from closed where state <> 'surplus') returning id)
 select state, budgets, reserved_usd, cost_usd, unknown, exists (select from moved) as moved from closed
 
--- fragment: in_doubt
-state = 'in_doubt', possibly_billed = true, failure_kind = 'in_doubt', lease_until = null,
-  finished_at = clock_timestamp()
-
--- fragment: history_of_doubted
-history || jsonb_build_array(jsonb_build_object('kind', 'in_doubt',
-  'purpose', doubted.purpose, 'attempt', doubted.attempt, 'model', jobs.model, 'remedy', 'retry',
-  'message', 'the worker was lost while the call was open'))
-
--- name: expire_intents
--- Intents whose lease ran out, whatever their job's state; their jobs' histories say so.
+-- name: doubt_intents
+-- Those whose lease ran out, whatever their job's state; or, when it is `early`, those whose reply is known to be lost.
+-- Their jobs' histories say so.
 with doubted as (
-  update calls set {in_doubt}
-  where state = 'intent' and lease_until < clock_timestamp() returning job_id, purpose, attempt)
-update jobs set history = {history_of_doubted} from doubted where jobs.id = doubted.job_id
-
--- name: doubt_intent
--- One whose reply is known to be lost, before its lease runs out; its job is looked at soon.
-with doubted as (
-  update calls set {in_doubt} where id = :call_id and state = 'intent' returning job_id, purpose, attempt)
-update jobs set history = {history_of_doubted}, wake_at = least(wake_at, clock_timestamp())
+  update calls set state = 'in_doubt', possibly_billed = true, failure_kind = 'in_doubt', lease_until = null,
+    finished_at = clock_timestamp()
+  where id = any(:calls::uuid[]) and state = 'intent' and (:early or lease_until < clock_timestamp())
+  returning job_id, purpose, attempt)
+update jobs set wake_at = case when :early then least(wake_at, clock_timestamp()) else wake_at end,
+  history = history || jsonb_build_array(jsonb_build_object('kind', 'in_doubt',
+    'purpose', doubted.purpose, 'attempt', doubted.attempt, 'model', jobs.model, 'remedy', 'retry',
+    'message', 'the worker was lost while the call was open'))
 from doubted where jobs.id = doubted.job_id

@@ -8,6 +8,8 @@ Of the whole fleet one does it at a time, under a lock that goes with its transa
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import structlog
@@ -17,6 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from db import embeddings, statistics
 from db.engine import without_lock_timeout
 from tasks.services import Services
+from tasks.upkeep.troubles import Troubles
 
 __all__ = ["Librarian"]
 
@@ -30,6 +33,7 @@ class Librarian:
     """One process's share."""
 
     services: Services
+    troubles: Troubles = field(default_factory=Troubles)
     _thread: threading.Thread | None = field(default=None, init=False)
 
     def look_after_collections(self) -> None:
@@ -47,29 +51,39 @@ class Librarian:
             log.warning("collections_wait", error=type(error).__name__)
 
     def work(self) -> None:
-        """Does what is due; nothing where another process is at it."""
+        """Does what is due; nothing where another process is at it. One that breaks it stops no other."""
         with self.services.database.work() as guard:
             if statistics.try_lead(guard):
                 self._look_after()
 
     def _look_after(self) -> None:
-        with self.services.database.work(atomic=False) as connection:
+        with self._part("questions") as connection:
             embeddings.forget_questions(connection, after_days=QUESTIONS_KEPT_DAYS)
-            self._count()
+        with self._part("words") as connection:
+            self._count(connection)
+        with self._part("models") as connection:
             for name in statistics.take_over(connection):
                 log.info("model_took_over", collection=name)
-            with without_lock_timeout(connection):
-                self._renew_indexes(connection)
+        with self._part("indexes") as connection, without_lock_timeout(connection):
+            self._renew_indexes(connection)
+
+    @contextmanager
+    def _part(self, name: str) -> Iterator[Connection]:
+        with self.services.database.work(atomic=False) as connection, self.troubles.part(name):
+            yield connection
 
     def _renew_indexes(self, connection: Connection) -> None:
         """Building and dropping beside writes waits for whoever writes, and for every dump that is being made."""
         for each in statistics.unindexed(connection):
             log.info("index_building", index=each.index)
-            statistics.build_index(connection, each)
+            with self.troubles.part(f"index {each.index}"):
+                statistics.build_index(connection, each)
         for name in statistics.outdated(connection):
             log.info("index_dropped", index=name)
-            statistics.drop_index(connection, name)
+            with self.troubles.part(f"index {name}"):
+                statistics.drop_index(connection, name)
 
-    def _count(self) -> None:
-        for collection_id in self.services.database.run(statistics.stale):
-            self.services.database.run(statistics.count_words, collection_id)
+    def _count(self, connection: Connection) -> None:
+        for collection_id in statistics.stale(connection):
+            with self.troubles.part(f"words of {collection_id}"), self.services.database.work() as counting:
+                statistics.count_words(counting, collection_id)

@@ -1,9 +1,13 @@
-"""Upkeep: what keeps jobs moving when messages and workers get lost. A tick a second, in every io worker."""
+"""Upkeep: what keeps jobs moving when messages and workers get lost. A tick a second, in every io worker.
+
+Its parts stand apart: whatever one row, one file or one reply does, a part goes on without it, and whatever breaks
+a part, the tick goes on without that, and tells of it.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import structlog
@@ -11,13 +15,16 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from db import budgets, costs, dispatch, fleet
+from db.dispatch import FREE_FOR_ROOM, SEND_AGAIN, SWEEP, RowId
 from db.engine import is_away
 from db.jobs import Drive
-from tasks.calls.spool import Drain
+from tasks.calls.spool import SET_ASIDE, Drain, set_aside
 from tasks.celery.drive import publish_all
 from tasks.services import Services
 from tasks.upkeep.alerts import Alarm
+from tasks.upkeep.chores import Chores, leading
 from tasks.upkeep.collections import Librarian
+from tasks.upkeep.troubles import Troubles
 
 __all__ = ["Upkeep", "start_waiting"]
 
@@ -39,7 +46,8 @@ def start_waiting(services: Services) -> bool:
     with services.database.work() as connection:
         if fleet.room(connection).all <= 0 or not fleet.try_lead(connection):
             return True
-        drives = dispatch.dispatch(connection, fleet.room(connection), message_s=services.message_s)
+        found = dispatch.waiting(connection, fleet.room(connection))
+        drives = dispatch.start(connection, found, services.message_s) if found else []
     return publish_all(services, drives)
 
 
@@ -55,6 +63,8 @@ class Upkeep:
     clock: Callable[[], float] = time.monotonic
     _was_away: bool | None = field(default=None, init=False)
     """The database, at the last tick; None before the first one."""
+    _published: bool = field(default=True, init=False)
+    """Whether the broker took everything in this tick."""
     _meet_at: float = field(init=False)
     _sweep_at: float = field(init=False)
 
@@ -62,92 +72,132 @@ class Upkeep:
         self._meet_at = self.clock()
         # Those who were here before know better whether the database was away, and go first.
         self._sweep_at = self.clock() + AFTER_FAILURE_S
+        self._troubles = Troubles()
+        self._chores = Chores(services=self.services, troubles=self._troubles, clock=self.clock)
         self._spool = Drain(services=self.services)
         self._alarm = Alarm(services=self.services)
-        self._librarian = Librarian(services=self.services)
+        self._librarian = Librarian(services=self.services, troubles=self._troubles)
 
     def tick(self) -> float:
         """Does what is due; seconds until the next tick."""
+        self._published = True
         try:
-            if not self._drain():
-                return AFTER_FAILURE_S
-            sweeps = self._meet_fleet()
-            if sweeps and not self._replace_messages():
-                return AFTER_FAILURE_S
-            drives, waiting = self._due(sweeps=sweeps)
-            published = publish_all(self.services, drives)
-            if sweeps:
-                self._keep_accounts()
-                self._librarian.look_after_collections()
+            waiting = self._do_what_is_due()
         except SQLAlchemyError as error:
             if not is_away(error):
                 raise
             log.warning("database_away", error=type(error).__name__)
             self._was_away = True
             return AFTER_FAILURE_S
-        if not published:
+        if not self._published:
             return AFTER_FAILURE_S
         return BUSY_S if waiting else IDLE_S
 
-    def _drain(self) -> bool:
-        """Whether the broker took what follows from the spooled replies; each is told once it is committed."""
-        return all(publish_all(self.services, [drive]) for drive in self._spool.drives())
+    def _do_what_is_due(self) -> bool:
+        """Whether jobs wait for room. After a broker that takes nothing, nothing more is to be published."""
+        self._drain()
+        meets = self.clock() >= self._meet_at
+        if meets:
+            self._meet_at = self.clock() + IDLE_S
+            self._meet_fleet()
+        sweeps = meets and self.clock() >= self._sweep_at
+        if sweeps and self._published:
+            self._replace_messages()
+        if sweeps and self._published:
+            self._sweep()
+        waiting = self._dispatch() if self._published else False
+        if sweeps and self._published:
+            self._keep_accounts()
+            self._librarian.look_after_collections()
+        return waiting
 
-    def _replace_messages(self) -> bool:
-        """Drives again what was under way in a broker that has started anew; whether it took that.
+    def _drain(self) -> None:
+        """What follows from each spooled reply is told as soon as it is committed."""
+        with self._troubles.part("spool"):
+            for drive in self._spool.drives():
+                self._publish([drive])
+                if not self._published:
+                    return
+        aside = set_aside(self.services.spool)
+        self._troubles.remark("spool", f"{aside} files in {SET_ASIDE} wait for a person" if aside else None)
+
+    def _publish(self, drives: Sequence[Drive]) -> None:
+        if drives and not publish_all(self.services, drives):
+            self._published = False
+
+    def _replace_messages(self) -> None:
+        """Drives again what was under way in a broker that has started anew.
 
         Nobody has to wait a minute for messages of which it is known that they may be gone, and they take no room.
         """
-        if not self.services.broker_began_anew():
-            return True
-        drives = self.services.database.run(dispatch.send_again, message_s=self.services.message_s)
-        log.warning("broker_began_anew", sent_again=len(drives))
-        return publish_all(self.services, drives)
+        with self._troubles.part("messages"):
+            if not self.services.broker_began_anew():
+                return
+            drives = self._chores.run("messages", SEND_AGAIN)
+            log.warning("broker_began_anew", sent_again=len(drives))
+            self._publish(drives)
 
-    def _due(self, *, sweeps: bool) -> tuple[list[Drive], bool]:
-        """What is to be published, and whether jobs wait for room."""
-        services, drives = self.services, list[Drive]()
-        with services.database.work() as connection:
-            if not fleet.try_lead(connection):
-                return drives, False
-            if sweeps:
-                # The limits are asked before any row is locked.
-                free = {key: services.limiter.room(key) for key in fleet.held_for(connection)}
-                drives += dispatch.sweep(connection, message_s=services.message_s)
-                for key, slots in free.items():
-                    dispatch.free_for_room(connection, key, slots)
+    def _sweep(self) -> None:
+        # The limits are asked before any row is locked.
+        with self._troubles.part("room"):
+            self._free_for_room()
+        for name, chore in SWEEP.items():
+            if not self._published:
+                return
+            if name in LEASED and self._was_away:
+                continue  # the leases could not be spared, and their holders not tell of them
+            with self._troubles.part(name):
+                self._publish(self._chores.run(name, chore))
+
+    def _free_for_room(self) -> None:
+        with self.services.database.work(atomic=False) as connection:
+            models = fleet.held_for(connection)
+        for model in models:
+            room = self.services.limiter.room(model)
+            if room > 0:
+                self._chores.run("room", FREE_FOR_ROOM, held_for=model, limit=room)
+
+    def _dispatch(self) -> bool:
+        """Whether jobs wait for room."""
+        wanted = False
+
+        def find(connection: Connection, but: Sequence[RowId]) -> Sequence[RowId]:
+            nonlocal wanted
             room = fleet.room(connection)
-            drives += dispatch.dispatch(connection, room, message_s=services.message_s)
-        return drives, bool(room.wanted)
+            wanted = bool(room.wanted)
+            return dispatch.waiting(connection, room, but=but)
 
-    def _meet_fleet(self) -> bool:
-        """Shows this worker and counts the others, once a second; whether it is time to sweep, too."""
-        now = self.clock()
-        if now < self._meet_at:
-            return False
-        self._meet_at = now + IDLE_S
-        with self.services.database.work() as connection:
-            fleet.see_worker(connection, self.worker, "io", self.slots, unready=self.unready)
-            self._spare_leases(connection)
+        with self._troubles.part("dispatch"):
+            self._publish(self._chores.do("dispatch", find, dispatch.start))
+        return wanted
+
+    def _meet_fleet(self) -> None:
+        """Shows this worker and counts the others, once a second."""
+        with self._troubles.part("fleet"), self.services.database.work() as connection:
+            troubles = self._troubles.as_json()
+            fleet.see_worker(connection, self.worker, "io", self.slots, unready=self.unready, troubles=troubles)
             self.services.limiter.share_with(fleet.processes(connection))
-        return now >= self._sweep_at
+        with self._troubles.part("leases"), self.services.database.work() as connection:
+            self._spare_leases(connection)
 
     def _keep_accounts(self) -> None:
-        """In a transaction of its own: it locks budgets, which come before jobs."""
+        """In transactions of their own: they lock budgets, which come before jobs."""
         timezone = self.services.settings.timezone
-        with self.services.database.work() as connection:
-            if fleet.try_lead(connection):
+        with self._troubles.part("budgets"), leading(self.services) as connection:
+            if connection is not None:
                 budgets.look_after(connection, timezone=timezone)
-        self._alarm.look()
-        self._fold(timezone)
+        with self._troubles.part("alarms"):
+            self._alarm.look()
+        with self._troubles.part("costs"):
+            self._fold(timezone)
 
     def _fold(self, timezone: str) -> None:
         """A backlog, as a bulk load leaves it, is folded over several ticks."""
         give_up_at = self.clock() + FOLDING_S
         folded = costs.FOLDED_AT_ONCE
         while folded == costs.FOLDED_AT_ONCE and self.clock() < give_up_at:
-            with self.services.database.work() as connection:
-                folded = costs.fold(connection, timezone=timezone) if fleet.try_lead(connection) else 0
+            with leading(self.services) as connection:
+                folded = costs.fold(connection, timezone=timezone) if connection is not None else 0
 
     def _spare_leases(self, connection: Connection) -> None:
         """A process that has just begun asks the server how long it has been there."""
@@ -156,3 +206,7 @@ class Upkeep:
         if self._was_away:
             dispatch.spare_leases(connection, SPARED_S)
         self._was_away = False
+
+
+LEASED = frozenset({"intents", "poison", "lost"})
+"""Chores that judge whether a lease ran out."""

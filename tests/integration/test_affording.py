@@ -14,10 +14,11 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import Connection, Engine, text
 
-from db import budget_admin, costs, jobs, ledger, model_state, reports, transitions
+from db import budget_admin, costs, dispatch, jobs, ledger, model_state, reports, transitions
 from db.budget_admin import Wanted
 from db.budgets import Policy
 from db.database import Database
+from db.dispatch import SWEEP
 from db.engine import make_engine
 from db.jobs import Job
 from db.migrations import upgrade
@@ -355,7 +356,7 @@ def test_a_job_whose_calls_may_be_billed_has_an_unknown_cost(
         assert ledger.open_call(connection, job, intent, work=b"w", lease_s=0, budgets=()) == "opened"
         assert reports.job_report(connection, job.id).cost_usd == 0
     with services.database.engine.begin() as connection:
-        ledger.expire_intents(connection)
+        dispatch.run(connection, SWEEP["intents"])
         assert reports.job_report(connection, job.id).cost_usd is None
 
 

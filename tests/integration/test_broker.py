@@ -143,7 +143,7 @@ def test_what_was_under_way_is_sent_again_and_nothing_else(engine: Engine) -> No
                 text("update jobs set wait = :wait, stage = 'complete', redrives = 1 where id = :id"),
                 {"wait": wait, "id": job},
             )
-        drives = dispatch.send_again(connection, message_s=60)
+        drives = dispatch.run(connection, dispatch.SEND_AGAIN)
         ours = [drive for drive in drives if drive.id in made.values()]
         causes = list(
             connection.execute(text("select cause from drives where job_id = :id"), {"id": made["sent"]}).scalars()

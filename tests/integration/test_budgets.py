@@ -13,9 +13,10 @@ from zoneinfo import ZoneInfo
 import pytest
 from sqlalchemy import Connection, Engine, text
 
-from db import budget_admin, budgets, costs, jobs, ledger, transitions
+from db import budget_admin, budgets, costs, dispatch, jobs, ledger, transitions
 from db.budget_admin import Wanted
 from db.budgets import Refusal, Reservation
+from db.dispatch import SWEEP
 from db.jobs import Job
 from db.submit import Submission, submit
 from docmill.errors import Misconfigured
@@ -162,7 +163,7 @@ def test_a_call_that_may_be_billed_keeps_its_money_until_a_late_answer(
     ledger.close_call(connection, settlement(timed_out, **failed, possibly_billed=True))
     ledger.close_call(connection, settlement(refused, **failed))
     connection.execute(text("update calls set lease_until = '2020-01-01' where id = :id"), {"id": lost})
-    ledger.expire_intents(connection)
+    dispatch.run(connection, SWEEP["intents"])
     told = shown(connection, tenant)
     assert (told.spent_usd, told.reserved_usd) == (ZERO, 20 * CENT)
     ledger.close_call(connection, settlement(lost))
@@ -322,7 +323,7 @@ def test_the_roll_up_is_the_sum_of_the_rows_whatever_changes(connection: Connect
     connection.execute(
         text("update calls set lease_until = '2020-01-01' where id = :id"), {"id": calls["late"][1]}
     )
-    ledger.expire_intents(connection)
+    dispatch.run(connection, SWEEP["intents"])
     found = {row["feature"]: row for row in same()}
     assert found["late"]["cost_usd"] is None
     assert found["late"]["possibly_billed"] == 1

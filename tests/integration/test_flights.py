@@ -8,7 +8,8 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import Connection, Engine, text
 
-from db import flights, jobs, transitions
+from db import dispatch, flights, jobs, transitions
+from db.dispatch import SWEEP
 from db.jobs import Job
 from db.submit import Submission, submit
 
@@ -59,7 +60,7 @@ def test_a_leader_that_ended_is_followed_only_when_its_call_is_closed(connection
     assert flights.lead_or_follow(connection, second, key, for_s=60) == "held"
     assert flights.follow(connection, second, key, for_s=60)
     connection.execute(text("update calls set state = 'in_doubt' where job_id = :job"), {"job": first.id})
-    flights.release_leaderless(connection)
+    dispatch.run(connection, SWEEP["followers"])
     freed = connection.execute(text("select wait from jobs where id = :id"), {"id": second.id}).scalar_one()
     assert freed == "unsent"
     third = at_complete(connection)

@@ -8,7 +8,8 @@ from uuid import uuid4
 
 from sqlalchemy import text
 
-from db import jobs, ledger
+from db import dispatch, jobs, ledger
+from db.dispatch import SWEEP
 from prompts import Registry
 from tests.walk import RECEIPT, Walk
 
@@ -147,7 +148,7 @@ def test_after_two_calls_in_doubt_a_person_decides(walk: Callable[..., Walk]) ->
             assert (
                 ledger.open_call(connection, job, intent, work=uuid4().bytes, lease_s=-1, budgets=()) == "opened"
             )
-            ledger.expire_intents(connection)
+            dispatch.run(connection, SWEEP["intents"])
     job_row = jobs_way.to_the_end(job_id)
     assert (job_row.state, job_row.failure["kind"]) == ("failed", "in_doubt")
     calls = jobs_way.calls(job_id)

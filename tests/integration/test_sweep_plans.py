@@ -11,7 +11,7 @@ from db import dispatch
 from db.statements import Statement, statements_of
 from db.submit import Submission, submit_many
 
-SWEEP = ("fail_overdue", "free_due", "fail_poisoned", "drive_lost")
+SWEEP = ("overdue", "holds", "poisoned", "lost")
 
 
 @pytest.fixture
@@ -31,24 +31,24 @@ def test_no_job_is_looked_at_whose_time_has_not_come(waiting: Engine, name: str)
 
 
 def test_a_job_that_was_begun_is_found_among_all_that_were_not(waiting: Engine) -> None:
-    plan = plan_of(waiting, "start_begun")
+    plan = plan_of(waiting, "begun")
     assert "jobs_unsent_again" in plan, plan
 
 
 def test_a_job_that_is_set_apart_is_found_among_all_that_were_not(waiting: Engine) -> None:
-    plan = plan_of(waiting, "start_apart")
+    plan = plan_of(waiting, "apart")
     assert "jobs_apart" in plan, plan
 
 
 def test_those_that_are_set_apart_are_not_looked_at_for_a_first_turn(waiting: Engine) -> None:
     with waiting.begin() as connection:
         connection.execute(text("update jobs set crashes = 2 where id % 2 = 0"))
-    plan = plan_of(waiting, "start_new")
+    plan = plan_of(waiting, "new")
     assert "jobs_new" in plan, plan
 
 
 def plan_of(engine: Engine, name: str) -> str:
-    explained = Statement(f"explain {statements_of('transitions')[name].text}")
+    explained = Statement(f"explain {statements_of('due')[name].text}")
     with engine.connect() as connection:
         rows = explained.rows(connection, {**dispatch.RULES, "message_s": 60, "lane": "bulk", "free": 60})
         connection.rollback()

@@ -118,16 +118,15 @@ def new_job(connection: Connection, place: Place, **values: Any) -> int:
 
 def taken(connection: Connection, name: str, place: Place, others: Mapping[str, Any]) -> Place:
     """Where the statement takes a job, when all is there that it may wait for."""
-    never_broke = {"crashes": 0} if name in ("start_new", "start_begun") else {}
-    job, call = new_job(connection, place, series=others["series"], **never_broke), uuid4()
+    job, call = new_job(connection, place, series=others["series"]), uuid4()
     connection.execute(text(NEW_CALL), {"id": call, "job": job}) if name in (
         "close_call",
-        "expire_intents",
+        "doubt_intents",
     ) else None
     ids = [others["series"]] if name == "free_for_budgets" else [job]
     stages = [place.stage]
     SQL[name].count(connection, {**values_for(name), "id": job, "stage": place.stage, "ids": ids, "call_id": call,
-                                 "epoch": EPOCH, "epochs": [EPOCH], "stages": stages, **others})  # fmt: skip
+                                 "epoch": EPOCH, "epochs": [EPOCH], "stages": stages, "calls": [call], **others})  # fmt: skip
     row = connection.execute(text("select state, stage, wait from jobs where id = :id"), {"id": job}).one()
     assert row.wait is None or STATE_OF[row.wait] == row.state, (place, row)
     return Place(row.wait or row.state, row.stage)
@@ -147,5 +146,5 @@ def values_for(name: str) -> dict[str, Any]:
     chosen: dict[str, Any] = {"to": TO, "owner": "owner", "key": KEY, "held_for": "model", "wait": "rate", "cause": "test",
               "state": "done" if name == "store" else "failed", "purpose": "first", "attempts": 0, "lane": "bulk",
               "words": "", "pages": [], "media_type": "text/plain", "flushed": True, "settles": True, "asked": True,
-              "from_complete": False, "reads_file": True, "reads_text": True, "reads_answer": True}  # fmt: skip
+              "from_complete": False, "early": False, "reads_file": True, "reads_text": True, "reads_answer": True}  # fmt: skip
     return {**dispatch.RULES, **seconds, **nothing, **call, **chosen}

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import Connection, Engine, text
 
 from db import dispatch, fleet, jobs, transitions
-from db.jobs import Job
+from db.jobs import Drive, Job
 from db.submit import Submission, submit
 from db.transitions import QUARANTINED_AT
 from db.turns import must_give_way, waiting
@@ -39,8 +39,12 @@ def given(connection: Connection, tenant: str, number: int = 1, *, lane: str = "
     ]
 
 
+def start(connection: Connection, room: fleet.Room) -> list[Drive]:
+    return dispatch.start(connection, dispatch.waiting(connection, room), 60)
+
+
 def started(connection: Connection) -> list[int]:
-    return [drive.id for drive in dispatch.dispatch(connection, fleet.room(connection), message_s=60)]
+    return [drive.id for drive in start(connection, fleet.room(connection))]
 
 
 def ago(connection: Connection, ids: list[int], seconds: float) -> None:
@@ -78,7 +82,7 @@ def test_a_job_that_is_set_apart_takes_no_room_from_others(connection: Connectio
         assert transitions.set_apart(connection, claimed(connection, job_id, since_s=2))
     room = fleet.room(connection)
     assert (room.cpu, room.apart) == (SLOTS * fleet.CPU_AHEAD, fleet.QUARANTINE_AHEAD)
-    drives = dispatch.dispatch(connection, room, message_s=60)
+    drives = start(connection, room)
     assert [(drive.id, drive.quarantined) for drive in drives] == [(ids[0], True), (ids[1], True)]
     assert started(connection) == []
     room = fleet.room(connection)

@@ -1,0 +1,111 @@
+-- Whose time has come: ids, locked, at most `limit` of them and none that is left out (`but`). Rows that somebody else has
+-- in hand are left to the next time, so that their order is no matter.
+
+
+-- fragment: overdue
+-- Here and below `statement_timestamp()` and not `clock_timestamp()`, which may change from row to row, so that no
+-- index can be searched for it: those whose time has come must be found at once among a million that wait.
+wait is not null and deadline_at < statement_timestamp()
+
+-- fragment: poisoned
+((wait = 'running' and stage = any(:claimed) and crashes + 1 >= :most_crashes)
+  or (wait in ('sent', 'running') and stage = any(:redriven) and redrives + 1 >= :most_redrives))
+  and wake_at < statement_timestamp()
+
+-- fragment: lost
+wait in ('sent', 'running', 'countdown', 'flight') and wake_at < statement_timestamp()
+
+-- fragment: hold_over
+wait in ('rate', 'batch') and wake_at < statement_timestamp()
+
+
+-- name: intents
+select id from calls where state = 'intent' and lease_until < statement_timestamp() and id <> all(:but::uuid[])
+order by lease_until limit :limit for update skip locked
+
+-- name: overdue
+select id from jobs where {overdue} and id <> all(:but::bigint[])
+order by deadline_at limit :limit for update skip locked
+
+-- name: holds
+select id from jobs where {hold_over} and id <> all(:but::bigint[])
+order by wake_at limit :limit for update skip locked
+
+-- name: poisoned
+select id from jobs where {poisoned} and id <> all(:but::bigint[])
+order by wake_at limit :limit for update skip locked
+
+-- name: lost
+select id from jobs where {lost} and id <> all(:but::bigint[])
+order by wake_at limit :limit for update skip locked
+
+-- name: sent
+select id from jobs where wait = 'sent' and id <> all(:but::bigint[]) for update skip locked
+
+-- name: leaderless
+-- The leaders of flights that have ended without an answer. Flight by flight: a join would look for the ended ones among
+-- all jobs there ever were. Not while a call of one is open: that one may still be answered, and paid.
+select job_id as id from flights where (select wait is null from jobs where jobs.id = flights.job_id)
+  and not exists (select from calls where calls.job_id = flights.job_id and state = 'intent')
+  and job_id <> all(:but::bigint[])
+for update of flights skip locked
+
+
+-- fragment: tenants_in_turn
+-- Of the `candidates`, a view of jobs, as many as there is room for. Their tenants are found by a walk along the
+-- index, one step a tenant; of each only as many rows are looked at as could be taken. Where there is a bound for
+-- what is `free`, nobody gets so much in hand that less than that is left: there is room for who comes next.
+in_hand as (
+  select tenant, count(*) as n from jobs
+  where wait in ('sent', 'running', 'countdown') and stage = any(:at_cpu) and crashes < 2 group by tenant),
+tenants as (
+  (select tenant from candidates order by lane, tenant limit 1)
+  union all
+  select (select tenant from candidates where tenant > tenants.tenant order by lane, tenant limit 1)
+  from tenants where tenants.tenant is not null),
+waiting as (
+  select candidate.id, candidate.place
+  from tenants cross join lateral (
+    select id, row_number() over (order by id) as place from (
+      select id from candidates where tenant = tenants.tenant and id <> all(:but::bigint[]) order by id
+      limit least(:limit, case when :free::int is not null then greatest(0, ceil((:free
+        - coalesce((select n from in_hand where in_hand.tenant = tenants.tenant), 0)) / 2.0)) end)) first) candidate
+  where tenants.tenant is not null
+  order by candidate.place, candidate.id limit :limit)
+select id, stage from jobs where id in (select id from waiting) and wait = 'unsent' for update skip locked
+
+-- name: begun
+-- Jobs that come back from a hold, or from a crash.
+with recursive candidates as not materialized (
+  select id, lane, tenant from jobs where wait = 'unsent' and stage <> 'validate' and crashes < 2 and lane = :lane),
+{tenants_in_turn}
+
+-- name: new
+with recursive candidates as not materialized (
+  select id, lane, tenant from jobs where wait = 'unsent' and stage = 'validate' and crashes < 2 and lane = :lane),
+{tenants_in_turn}
+
+-- name: apart
+-- Jobs for quarantine.
+with recursive candidates as not materialized (
+  select id, lane, tenant from jobs where wait = 'unsent' and crashes >= 2 and lane = :lane),
+{tenants_in_turn}
+
+-- name: room
+-- Who is held for a model: interactive jobs first, then tenants in turn.
+with recursive tenants as (
+  (select lane, tenant from jobs where wait = 'rate' and held_for = :held_for order by lane desc, tenant desc limit 1)
+  union all
+  select next.lane, next.tenant from tenants cross join lateral (
+    select lane, tenant from jobs
+    where wait = 'rate' and held_for = :held_for and (lane, tenant) < (tenants.lane, tenants.tenant)
+    order by lane desc, tenant desc limit 1) next),
+waiting as (
+  select candidate.id, tenants.lane,
+    row_number() over (partition by tenants.lane, tenants.tenant order by candidate.id) as place
+  from tenants cross join lateral (
+    select id from jobs
+    where wait = 'rate' and held_for = :held_for and lane = tenants.lane and tenant = tenants.tenant
+      and id <> all(:but::bigint[])
+    order by id limit :limit for update skip locked) candidate)
+select id from waiting order by lane desc, place, id limit :limit
