@@ -1,0 +1,221 @@
+-- Functions and triggers of the schema, as they are now. `db.migrations.upgrade` puts them in after the migrations,
+-- whenever this file has changed. They must do for the code of the version before, too (docs/decisions/0062): what has
+-- another signature, or another result, has another name.
+
+-- Submitting is a function, so that any application that shares the database can enqueue inside its own transaction,
+-- in any language. A job exists if and only if the caller commits; the prompts that workers know lie in files, so an
+-- unknown one is found by the validate stage.
+create or replace function docmill_refuse(field text, rule text, remedy text) returns void language plpgsql as $$
+begin
+  raise exception 'docmill_submit: %: %', field, rule
+    using errcode = 'invalid_parameter_value', hint = remedy;
+end $$;
+
+-- A text that has a place in one line. What is wrong with it, or null.
+create or replace function docmill_wrong_text(value text) returns text immutable language sql as $$
+  select case
+    when length(value) > 200 then format('it has %s characters', length(value))
+    when value ~ '[\x01-\x1f\x7f]' then 'it has control characters'
+  end
+$$;
+
+create or replace function docmill_wrong_params(params jsonb) returns text immutable language sql as $$
+  select case
+    when jsonb_typeof(params) <> 'object' then format('it is of type %s', jsonb_typeof(params))
+    when octet_length(params::text) > 100000 then format('it has %s bytes', octet_length(params::text))
+    when params @? 'strict $.**{20} ? (@.type() == "array" || @.type() == "object")' then 'it is nested too deep'
+    when params @? 'strict $.** ? (@.type() == "number" && (@ > 1e308 || @ < -1e308))' then 'a number is too large'
+  end
+$$;
+
+-- The bounds of docmill/bounds.py, for callers in any language. Raises invalid_parameter_value.
+create or replace function docmill_check_submit(
+  prompt text, name text, version text, tenant text, feature text, usr text, lane text, deadline_at timestamptz,
+  idem_key text, params jsonb
+) returns void language plpgsql as $$
+declare
+  short constant text := 'a text of at most 200 characters, without control characters';
+  field text;
+  rule  text;
+begin
+  select f, r into field, rule from (values
+    ('prompt', case when $1 = '' then 'it is empty' when $1 is null then 'it is null' end),
+    ('tenant', case when $4 is null then 'it is null' end),
+    ('feature', case when $5 is null then 'it is null' end),
+    ('usr', case when $6 is null then 'it is null' end),
+    ('idem_key', case when $9 = '' then 'it is empty' end),
+    ('prompt', docmill_wrong_text($1)), ('name', docmill_wrong_text($2)), ('version', docmill_wrong_text($3)),
+    ('tenant', docmill_wrong_text($4)), ('feature', docmill_wrong_text($5)), ('usr', docmill_wrong_text($6)),
+    ('idem_key', docmill_wrong_text($9))
+  ) as checked (f, r) where r is not null limit 1;
+  if found then
+    perform docmill_refuse(field, rule, short);
+  end if;
+  if $7 is null or $7 not in ('interactive', 'bulk') then
+    perform docmill_refuse('lane', 'there is no such lane', 'interactive or bulk');
+  end if;
+  if $8 not between clock_timestamp() - interval '1 day' and clock_timestamp() + interval '36600 days' then
+    perform docmill_refuse(
+      'deadline', 'it is no time to wait for', 'a time within a hundred years from now, and not long past; null for none');
+  end if;
+  rule := docmill_wrong_params($10);
+  if rule is not null then
+    perform docmill_refuse('params', rule,
+      'an object of at most 100 KB, nested at most 20 levels deep, with numbers of at most 308 digits');
+  end if;
+end $$;
+
+create or replace function docmill_submit_file(
+  prompt text, body bytea, media_type text, name text, version text, tenant text, feature text, usr text,
+  lane text, deadline_at timestamptz, idem_key text, params jsonb
+) returns bigint language plpgsql as $$
+#variable_conflict use_column
+declare
+  -- Parameters by position: their names are those of columns.
+  digest bytea;
+  what   bytea;
+  document bigint;
+  job      bigint;
+  first    bytea;
+begin
+  perform docmill_check_submit($1, $4, $5, $6, $7, $8, $9, $10, $11, $12);
+  if $2 is null or octet_length($2) > 52428800 then
+    perform docmill_refuse('document', case when $2 is null then 'it is null' else 'it is too large' end,
+      'a document of at most 50 MB');
+  end if;
+  digest := sha256($2);
+  what := sha256(convert_to(jsonb_build_array($1, $5, $7, $8, $9, $12, encode(digest, 'hex'))::text, 'UTF8'));
+
+  insert into documents (tenant, sha256, name, media_type, body) values ($6, digest, $4, $3, $2)
+  on conflict (tenant, sha256) do update set body = coalesce(documents.body, excluded.body)
+  returning id into document;
+
+  insert into jobs (tenant, feature, usr, lane, document_id, prompt, version, idem_key, input_hash, params,
+                    deadline_at)
+  values ($6, $7, $8, $9, document, $1, $5, $11, what, coalesce($12, '{}'), $10)
+  on conflict (tenant, idem_key) do nothing
+  returning id into job;
+
+  if job is null then
+    select id, input_hash into job, first from jobs where tenant = $6 and idem_key = $11;
+    if first is distinct from what then
+      raise exception 'the idempotency key % was used for another submit', $11
+        using errcode = 'unique_violation', hint = 'use a new key for a new document or other options';
+    end if;
+  end if;
+  return job;
+end $$;
+
+create or replace function docmill_submit(
+  prompt text, document text, name text default null, version text default null, tenant text default 'default',
+  feature text default 'default', usr text default '', lane text default 'bulk',
+  deadline_at timestamptz default null, idem_key text default null, params jsonb default '{}'
+) returns bigint language plpgsql as $$
+begin
+  if $2 is null or $2 = '' then
+    perform docmill_refuse('document', case when $2 is null then 'it is null' else 'it is empty' end,
+      'a text; a file goes over HTTP');
+  end if;
+  return docmill_submit_file(
+    $1, convert_to($2, 'UTF8'), 'text/plain', $3, $4, $5, $6, $7, $8, $9, $10, $11);
+end $$;
+
+-- Budgets.
+create or replace function docmill_window_start(span text, at timestamptz, zone text) returns timestamptz
+language sql stable as $$
+  select case when span = 'total' then '-infinity' else date_trunc(span, at, zone) end
+$$;
+
+-- Costs (docs/decisions/0011).
+-- What a call adds to the sums, or takes from them where the sign is -1. An open call adds nothing yet.
+create or replace function docmill_costs_of(c calls, sign int) returns setof costs_changes
+language sql immutable as $$
+  select c.started_at, c.tenant, c.feature, c.usr, c.model,
+    coalesce(c.prompt, ''), coalesce(c.version, ''), coalesce(c.remedy, ''),
+    sign::bigint, (sign * (c.state = 'cached')::int)::bigint,
+    (sign * (c.state in ('failed', 'in_doubt'))::int)::bigint,
+    (sign * (c.state in ('answered', 'surplus') and c.cost_usd is null)::int)::bigint,
+    (sign * c.possibly_billed::int)::bigint,
+    (sign * coalesce(c.input_tokens, 0))::bigint, (sign * coalesce(c.cached_tokens, 0))::bigint,
+    (sign * coalesce(c.output_tokens, 0))::bigint,
+    sign * coalesce(c.cost_usd, 0), sign * coalesce(c.saved_usd, 0),
+    case when c.state = 'surplus' then sign * coalesce(c.cost_usd, 0) else 0 end,
+    case when c.state = 'answered' and c.wasted = 'rejected' then sign * coalesce(c.cost_usd, 0) else 0 end,
+    case when c.state = 'answered' and c.wasted = 'failed' then sign * coalesce(c.cost_usd, 0) else 0 end,
+    0::bigint
+  where c.state <> 'intent'
+$$;
+
+create or replace function docmill_acceptance_of(j jobs, sign int) returns setof costs_changes
+language sql stable as $$
+  select c.started_at, c.tenant, c.feature, c.usr, c.model,
+    coalesce(c.prompt, ''), coalesce(c.version, ''), coalesce(c.remedy, ''),
+    0::bigint, 0::bigint, 0::bigint, 0::bigint, 0::bigint, 0::bigint, 0::bigint, 0::bigint,
+    0::numeric, 0::numeric, 0::numeric, 0::numeric, 0::numeric, sign::bigint
+  from calls c
+  where c.job_id = j.id and j.state = 'done' and c.state in ('answered', 'cached') and c.purpose <> 'embed'
+  order by c.attempt desc, c.try desc limit 1
+$$;
+
+-- A trigger a statement sees all its rows, as they were or as they are now; its argument is the sign. One line a day
+-- is enough where it is known when days begin; in every time zone that is at a quarter of an hour.
+create or replace function docmill_note_calls() returns trigger language plpgsql as $$
+begin
+  insert into costs_changes
+  select coalesce(date_trunc('day', started_at, (select timezone from costs_zone)),
+                  date_bin('15 minutes', started_at, 'epoch')) as began, tenant, feature, usr, model, prompt, version, remedy,
+    sum(calls), sum(cached), sum(failed), sum(unpriced), sum(possibly_billed), sum(input_tokens), sum(cached_tokens),
+    sum(output_tokens), sum(cost_usd), sum(saved_usd), sum(surplus_usd), sum(rejected_usd), sum(failed_usd), 0
+  from (select f.* from changed c cross join lateral docmill_costs_of(c, tg_argv[0]::int) f) found
+  group by began, tenant, feature, usr, model, prompt, version, remedy;
+  return null;
+end $$;
+
+create or replace trigger calls_made after insert on calls referencing new table as changed for each statement
+  execute function docmill_note_calls('1');
+create or replace trigger calls_were after update on calls referencing old table as changed for each statement
+  execute function docmill_note_calls('-1');
+create or replace trigger calls_are after update on calls referencing new table as changed for each statement
+  execute function docmill_note_calls('1');
+create or replace trigger calls_gone after delete on calls referencing old table as changed for each statement
+  execute function docmill_note_calls('-1');
+
+-- A job's end tells what its answers were worth; a retry takes it back.
+create or replace function docmill_note_end() returns trigger language plpgsql as $$
+begin
+  if new.state in ('failed', 'cancelled') then
+    update calls set wasted = 'failed' where job_id = new.id and state = 'answered' and wasted is null;
+  elsif old.state in ('failed', 'cancelled') then
+    update calls set wasted = null where job_id = new.id and wasted = 'failed';
+  end if;
+  insert into costs_changes select * from docmill_acceptance_of(old, -1);
+  insert into costs_changes select * from docmill_acceptance_of(new, 1);
+  return null;
+end $$;
+
+create or replace trigger jobs_ended after update of state on jobs for each row
+  when (old.state is distinct from new.state
+        and (old.state in ('done', 'failed', 'cancelled') or new.state in ('done', 'failed', 'cancelled')))
+  execute function docmill_note_end();
+
+-- Search.
+-- The words of a text as one collection knows them, and how often each occurs.
+create or replace function docmill_terms(collection int, language text, content text)
+returns table (key int, occurrences int) language sql stable strict rows 80 as $$
+  select (1 + (hashtextextended(language || ':' || lexeme, collection) & 1073741823) % 1000000000)::int,
+         sum(cardinality(positions))::int
+  from unnest(to_tsvector(language::regconfig, content)) group by 1
+$$;
+
+-- BM25 (k1 1.2, b 0.75) as an inner product, for a usual chunk of 80 words that are worth counting.
+create or replace function docmill_weights(collection int, language text, content text, out keys int[], out terms sparsevec)
+language sql stable strict as $$
+  with counted as materialized (
+    select key, occurrences, sum(occurrences) over () as length from docmill_terms(collection, language, content)
+  )
+  select coalesce(array_agg(key), '{}'),
+         ('{' || coalesce(string_agg(key || ':' ||
+            (occurrences * 2.2 / (occurrences + 1.2 * (0.25 + 0.75 * length / 80.0)))::real, ','), '')
+          || '}/1000000000')::sparsevec
+  from counted
+$$;
