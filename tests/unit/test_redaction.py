@@ -76,9 +76,9 @@ def test_no_parameter_that_is_named_like_a_secret_is_shown(value: str, name: str
 def test_it_takes_time_by_length_alone(part: str) -> None:
     def took_s(times: int) -> float:
         text = part * times
-        began = time.perf_counter()
+        began = time.thread_time()
         redacted(text)
-        return time.perf_counter() - began
+        return time.thread_time() - began
 
     short, long = (min(took_s(times) for _ in range(3)) for times in (2000, 16_000))
     assert long < 40 * max(short, 1e-4)
