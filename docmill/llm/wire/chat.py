@@ -17,6 +17,7 @@ from docmill.llm.wire.messages import Said, combined, said_in, said_of
 from docmill.llm.wire.repairs import json_allowed, native_schema, with_repairs
 from docmill.llm.wire.schemas import closed
 from docmill.llm.wire.shapes import at, label, listed, mapping, text
+from docmill.llm.wire.streams import UNFINISHED
 
 __all__ = ["PROFILES", "ChatWire", "Profile", "read_chat"]
 
@@ -126,7 +127,10 @@ def read_chat(body: Mapping[str, Any]) -> Draft | None:
     place = next((number for number, each in enumerate(said) if each.calls), None)
     place = _first_that_says(said) if place is None else place
     choice = choices[place]
-    words = (choice.get("finish_reason") or choice.get("finishReason"), choice.get("native_finish_reason"))
+    word = choice.get("finish_reason") or choice.get("finishReason")
+    # A piece of a stream, of which the rest never came.
+    is_piece = not word and isinstance(choice.get("delta"), dict) and not choice.get("message")
+    words = (UNFINISHED if is_piece else word, choice.get("native_finish_reason"))
     return Draft(
         said=said[place],
         words=words,

@@ -12,6 +12,7 @@ from docmill.llm.wire.answers import Draft
 from docmill.llm.wire.messages import Said, said_in
 from docmill.llm.wire.repairs import json_allowed, native_schema, with_repairs
 from docmill.llm.wire.shapes import text
+from docmill.llm.wire.streams import UNFINISHED
 
 __all__ = ["OllamaWire", "read_ollama"]
 
@@ -71,7 +72,8 @@ def read_ollama(body: Mapping[str, Any]) -> Draft | None:
     said = Said(content=text(body.get("response")), thoughts=text(body.get("thinking")))
     return Draft(
         said=said_in(message) if message is not None else said,
-        words=(body.get("done_reason"),),
+        # One line of many that never came.
+        words=(UNFINISHED if body.get("done") is False else body.get("done_reason"),),
         finish="error" if message is None and "response" not in body else None,
         model=body.get("model"),
         may_overflow=True,

@@ -72,9 +72,21 @@ def test_a_stream_that_was_cut_is_the_whole_answer_or_a_failure(
 ) -> None:
     if not isinstance(body, str):
         return
-    for cut in range(0, len(body), 7):
+    for cut in range(0, len(body), 3):
         if kind_of(provider, body[:cut]) is None:
             assert json.loads(read(provider, body[:cut]).text) == VALUE
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        {"message": {"role": "assistant", "content": '{"to'}, "done": False},
+        {"object": "chat.completion.chunk", "choices": [{"delta": {"content": '{"to'}, "finish_reason": None}]},
+    ],
+)
+def test_a_piece_of_a_stream_whose_rest_never_came_is_no_answer(piece: dict[str, Any]) -> None:
+    for body in (piece, json.dumps(piece), [piece]):
+        assert kind_of("openai-compatible", body) == "server_error"
 
 
 @pytest.mark.parametrize(("name", "place", "provider", "body"), list(streams()))
