@@ -10,7 +10,6 @@ import asyncio
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
-from email.message import EmailMessage
 from pathlib import PurePosixPath
 from urllib.parse import SplitResult, unquote, urljoin, urlsplit
 
@@ -18,6 +17,7 @@ import httpx
 
 from docmill.errors import NotFetched
 from docmill.net.internet import NotPublic, pinned
+from docmill.reading.headers import parsed, shown
 from docmill.reading.values import DEFAULT_LIMITS
 
 __all__ = ["Fetched", "fetch", "is_address"]
@@ -60,7 +60,7 @@ async def fetch(
                 found = await _get(client, parts, private_hosts, max_bytes)
                 if isinstance(found, Fetched):
                     return found
-                parts = _parts(urljoin(parts.geturl(), found))
+                parts = _parts(_joined(parts, found))
     except TimeoutError as error:
         raise NotFetched(f"{parts.hostname} gave no whole document within {deadline_s:g} s") from error
     except NotPublic as error:
@@ -68,9 +68,16 @@ async def fetch(
             f"{error}, and documents are fetched from there alone: "
             f"name the host in DOCMILL_FETCH_HOSTS if it is a private one of yours"
         ) from error
-    except (OSError, httpx.HTTPError, httpx.InvalidURL) as error:
+    except (OSError, ValueError, httpx.HTTPError, httpx.InvalidURL) as error:
         raise NotFetched(f"{parts.hostname} cannot be reached ({type(error).__name__})") from error
     raise NotFetched(f"{parts.hostname} redirects more than {MOST_REDIRECTS} times")
+
+
+def _joined(parts: SplitResult, location: str) -> str:
+    try:
+        return urljoin(parts.geturl(), location)
+    except ValueError as error:
+        raise NotFetched(f"{parts.hostname} redirects to what is no address") from error
 
 
 def _client() -> httpx.AsyncClient:
@@ -109,18 +116,19 @@ async def _body(answer: httpx.Response, host: str | None, max_bytes: int) -> byt
 
 
 def _name(answer: httpx.Response, parts: SplitResult) -> str:
-    told = EmailMessage()
-    told["content-disposition"] = answer.headers.get("content-disposition", "")
-    name = told.get_filename() or PurePosixPath(unquote(parts.path)).name or str(parts.hostname)
+    disposition = answer.headers.get("content-disposition", "").encode("utf-8", "replace")
+    told = parsed(b"Content-Disposition: " + disposition + b"\n\n").get_filename()
+    name = (told and shown(told)) or PurePosixPath(unquote(parts.path)).name or str(parts.hostname)
     return PurePosixPath(name.replace("\\", "/").replace("\0", "")).name[-LONGEST_NAME:]
 
 
 def _parts(url: str) -> SplitResult:
     try:
         parts = urlsplit(url)
-        _ = parts.port
-    except ValueError as error:
+        port = "" if parts.port is None else f":{parts.port}"
+        host = (parts.hostname or "").encode("idna").decode("ascii")
+    except ValueError as error:  # a UnicodeError is one, too
         raise NotFetched("a document's address is one as in https://example.com/invoice.pdf") from error
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.username is not None:
         raise NotFetched("a document's address is one as in https://example.com/invoice.pdf, without a password")
-    return parts
+    return parts._replace(netloc=(f"[{host}]" if ":" in host else host) + port)

@@ -18,8 +18,22 @@ from docmill.errors import DocmillError
 
 __all__ = ["NotPublic", "Pinned", "is_public", "pinned"]
 
-# Addresses of IPv6 that stand for any of IPv4: what is behind them is not known here.
-TRANSLATED = tuple(ipaddress.ip_network(each) for each in ("64:ff9b::/96", "64:ff9b:1::/48", "2002::/16"))
+GLOBAL_UNICAST = ipaddress.ip_network("2000::/3")
+"""All of IPv6 that is given to anybody on the internet. Whatever else there is, is for networks of their own, or
+stands for an address of IPv4, which is called as one or not at all.
+"""
+SPECIAL = tuple(
+    ipaddress.ip_network(each)
+    for each in (
+        # https://www.iana.org/assignments/iana-ipv4-special-registry
+        *("0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12"),
+        *("192.0.0.0/24", "192.0.2.0/24", "192.88.99.0/24", "192.168.0.0/16", "198.18.0.0/15", "198.51.100.0/24"),
+        *("203.0.113.0/24", "224.0.0.0/4", "240.0.0.0/4"),
+        # https://www.iana.org/assignments/iana-ipv6-special-registry, within what is given to anybody
+        *("2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20"),
+    )
+)
+"""Also what these registries call reachable from everywhere, where a cloud may have its own business there."""
 
 
 class NotPublic(DocmillError):
@@ -40,10 +54,10 @@ def is_public(address: str) -> bool:
     ip = ipaddress.ip_address(address.partition("%")[0])
     if isinstance(ip, ipaddress.IPv6Address):
         if ip.ipv4_mapped is not None:
-            return ip.ipv4_mapped.is_global
-        if any(ip in network for network in TRANSLATED):
+            return is_public(str(ip.ipv4_mapped))
+        if ip not in GLOBAL_UNICAST:
             return False
-    return ip.is_global and not ip.is_multicast
+    return ip.is_global and not any(ip in network for network in SPECIAL)
 
 
 async def pinned(parts: SplitResult, *, may_be_private: bool) -> Pinned:
@@ -51,6 +65,8 @@ async def pinned(parts: SplitResult, *, may_be_private: bool) -> Pinned:
     port = parts.port or (443 if parts.scheme == "https" else 80)
     found = await asyncio.get_running_loop().getaddrinfo(parts.hostname, port, type=socket.SOCK_STREAM)
     addresses = [str(each[4][0]) for each in found]
+    if not addresses:
+        raise OSError(f"{parts.hostname} has no address")
     if not may_be_private and not all(is_public(address) for address in addresses):
         raise NotPublic(f"{parts.hostname} is not on the internet")
     address = f"[{addresses[0]}]" if ":" in addresses[0] else addresses[0]

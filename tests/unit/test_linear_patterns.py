@@ -13,10 +13,10 @@ import pytest
 
 from tests.unit.patterns import SPOILER, Named, Pattern, all_patterns, hostile_texts
 
-FEW, MANY = 2000, 20_000
+FEW, MANY = 3000, 20_000
 """Repetitions: of a first look at every text, and of a second one at those that may be slow."""
 MOST_CHARS = 40_000
-SUSPECT_S = 0.0006
+SUSPECT_S = 0.0005
 """For few repetitions: at the steps of a square it is a thousandth of a second or much more, at linear ones less."""
 SLOW_S = 0.03
 """For many: below, a measured time says nothing of growth."""
