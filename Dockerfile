@@ -1,5 +1,5 @@
 # One image for all roles: `docker run docmill worker io`, `… api --host 0.0.0.0`, `… beat`.
-FROM python:3.11-slim-bookworm AS build
+FROM python:3.11.15-slim-bookworm AS build
 RUN python -m venv --without-pip /venv
 COPY image.lock /
 RUN pip --python /venv/bin/python install --no-cache-dir --no-deps --require-hashes --only-binary=:all: -r /image.lock
@@ -7,7 +7,7 @@ COPY . /app
 RUN pip --python /venv/bin/python install --no-cache-dir --no-deps --no-build-isolation --editable /app \
  && python -m compileall -q /app
 
-FROM python:3.11-slim-bookworm
+FROM python:3.11.15-slim-bookworm
 RUN useradd --system --uid 10001 --create-home --home-dir /var/lib/docmill docmill \
  && install -d -o docmill -g docmill /var/lib/docmill/spool
 COPY --from=build /venv /venv

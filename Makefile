@@ -4,7 +4,7 @@ BIN  := $(VENV)/bin
 PLACE := $(shell pwd | cksum | cut -d ' ' -f 1)
 RUNS  := $(VENV)/.runs-$(PLACE)
 TESTS := $(VENV)/.tests-$(PLACE)
-INSTALL := PYTHON="$(PYTHON)" ./setup/python -m setup.install --venv $(VENV)
+INSTALL := PYTHON="$(PYTHON)" sh setup/python -m setup.install --venv $(VENV)
 
 # Packages of other environments are none of this one.
 unexport PYTHONPATH PYTHONHOME

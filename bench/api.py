@@ -37,7 +37,7 @@ ROUNDS = 2
 def main() -> None:
     taken: dict[str, list[float]] = {"bare FastAPI": [], "docmill": []}
     with scratch("bench") as data, EmbeddedServers(data) as servers:
-        upgrade(servers.database_url)
+        upgrade(servers.owner_url, application_url=servers.database_url)
         addresses = {
             "DOCMILL_DATABASE_URL": servers.database_url,
             "DOCMILL_BROKER_URL": servers.broker_url,

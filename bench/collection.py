@@ -28,8 +28,8 @@ POSTGRES: tuple[ServerName] = ("postgres",)
 def database(kept: Path | None = None, *, settings: Sequence[str] = ()) -> Iterator[Engine]:
     """A database in ``kept``, or an empty one that is gone at the end; ``settings`` of Postgres as name=value."""
     with scratch("bench") as folder, _postgres(kept or folder / "data", settings) as servers:
-        upgrade(servers.database_url)
-        engine = make_engine(servers.database_url)
+        upgrade(servers.owner_url)
+        engine = make_engine(servers.owner_url)
         yield engine
         engine.dispose()
 

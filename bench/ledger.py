@@ -146,8 +146,8 @@ def timed(work: Callable[[], object]) -> float:
 @contextmanager
 def database() -> Iterator[Engine]:
     with scratch("bench") as data, EmbeddedServers(data, ["postgres"]) as servers:
-        upgrade(servers.database_url, timezone=ZONE)
-        engine = make_engine(servers.database_url)
+        upgrade(servers.owner_url, timezone=ZONE)
+        engine = make_engine(servers.owner_url)
         with engine.begin() as connection:
             connection.execute(text("alter table calls drop constraint calls_pkey cascade"))
             connection.execute(text("alter table calls drop constraint calls_job_id_purpose_attempt_try_key"))

@@ -76,10 +76,10 @@ def _found(settings: Settings, operation: Callable[[Connection], Found]) -> Foun
 def _database(settings: Settings) -> str:
     from db.fleet import server
 
-    version, ready = _found(settings, server)
+    version, role, ready = _found(settings, server)
     if not ready:
         raise ServiceAway("the database has no docmill schema: `docmill up` brings it, or `docmill migrate`")
-    return f"PostgreSQL {version}"
+    return f"PostgreSQL {version} as {role}"
 
 
 def _broker(settings: Settings) -> str:

@@ -21,7 +21,7 @@ def migrate() -> None:
     from docmill.settings import load_settings
 
     settings = load_settings()
-    upgrade(settings.need("database_url"), timezone=settings.timezone)
+    upgrade(settings.owner_url, application_url=settings.need("database_url"), timezone=settings.timezone)
     typer.echo("the database is up to date")
 
 
@@ -30,14 +30,14 @@ def worker(
     data: Data = None,
 ) -> None:
     """Run a worker; several of one role are several replicas. It joins the stack that runs on a data folder."""
-    from workers.roles import ROLES, worker_command, worker_environment
+    from workers.roles import ROLES, environment_for, worker_command
     from workers.stack.addresses import default_data, environment_of, settings_of
 
     if role not in ROLES:
         raise Misconfigured(f"a worker is one of {', '.join(ROLES)}, and not {role!r}")
     settings = settings_of(data)
     environment = environment_of(settings, (data or settings.data or default_data()).absolute())
-    _become(worker_command(role, settings), worker_environment(role, settings, environment))
+    _become(worker_command(role, settings), environment_for(role, settings, environment))
 
 
 def api(host: str = "127.0.0.1", port: int = 8080) -> None:

@@ -76,10 +76,10 @@ class Trouble:
         return f"upkeep of {self.worker}: {self.part} {does} since {self.since}: {self.told}"
 
 
-def server(connection: Connection) -> tuple[str, bool]:
-    """The version of the database server, and whether docmill's schema is there."""
+def server(connection: Connection) -> tuple[str, str, bool]:
+    """The version of the database server, the role that asks, and whether docmill's schema is there."""
     row = SQL["server"].one(connection, {})
-    return row.version, row.ready
+    return row.version, row.role, row.ready
 
 
 def try_lead(connection: Connection) -> bool:

@@ -20,6 +20,7 @@ __all__ = [
     "build_index",
     "count_words",
     "drop_index",
+    "may_build",
     "outdated",
     "stale",
     "take_over",
@@ -59,9 +60,14 @@ class Slice:
 def try_lead(connection: Connection) -> bool:
     """Makes this transaction the one that looks after collections now; False where another one is.
 
-    It does nothing else, so that it sees nothing and no index waits for it, and may be idle for long.
+    It does nothing else, and may be idle for long. A session's lock would stay for ever behind a pooler in
+    transaction mode.
     """
-    return bool(SQL["try_lock"].scalar(connection, {"key": LOCK}))
+    led = bool(SQL["try_lock"].scalar(connection, {"key": LOCK}))
+    # Last, and no query: what a query saw is kept until the next statement, and an index that is built beside
+    # writes would wait for that for ever.
+    SQL["be_idle"].count(connection)
+    return led
 
 
 def stale(connection: Connection) -> list[int]:
@@ -95,6 +101,11 @@ def unindexed(connection: Connection) -> list[Slice]:
 def outdated(connection: Connection) -> list[str]:
     """Indexes of models that were parted in another way, once all that take their place are there."""
     return [row.name for row in SQL["outdated"].rows(connection, {"slices": SLICES})]
+
+
+def may_build(connection: Connection) -> bool:
+    """Tells whether this connection's role owns the vectors, and so may index them."""
+    return bool(SQL["may_build"].scalar(connection))
 
 
 def drop_index(connection: Connection, name: str) -> None:

@@ -57,6 +57,8 @@ class Services:
     """The process's name, in claims."""
     broker_began_anew: Callable[[], bool] = lambda: False
     """Whether the broker started since the fleet asked last (:func:`tasks.broker.began_anew`)."""
+    owner_database: Database | None = None
+    """As the role that owns the tables, where that is another (io)."""
     reader: Reader | None = None
     """Where files are read (cpu)."""
     turns: Turns = field(default_factory=Turns)

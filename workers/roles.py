@@ -6,13 +6,15 @@ import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from db.stages import RoleName
 from docmill.settings import Settings
 from tasks.queues import QUEUES
 
-__all__ = ["ROLES", "worker_command", "worker_environment"]
+__all__ = ["ROLES", "Part", "environment_for", "worker_command"]
+
+Part: TypeAlias = Literal["io", "cpu", "quarantine", "api", "beat", "flower", "simulator"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,8 +35,16 @@ ROLES: dict[RoleName, Role] = {
 }
 
 
-SECRETS = ("DOCMILL_LLM_API_KEY", "DOCMILL_BUDGET_WEBHOOK", "DOCMILL_FLOWER_PASSWORD")
-"""Variables that only those need who call a provider or a webhook, or serve Flower."""
+CALLERS: tuple[Part, ...] = ("io", "api")
+"""What calls models: jobs, and searches that somebody waits for."""
+SECRETS: dict[str, tuple[Part, ...]] = {
+    "DOCMILL_LLM_API_KEY": CALLERS,
+    "DOCMILL_BUDGET_WEBHOOK": ("io",),
+    "DOCMILL_DATABASE_OWNER_PASSWORD": ("io",),
+    "DOCMILL_DATABASE_OWNER_URL": ("io",),  # upkeep builds indexes
+    "DOCMILL_FLOWER_PASSWORD": ("flower",),
+}
+"""Variables, and who is given them."""
 
 
 def worker_command(role_name: RoleName, settings: Settings, *, name: str | None = None) -> list[str]:
@@ -52,9 +62,10 @@ def worker_command(role_name: RoleName, settings: Settings, *, name: str | None 
     ]
 
 
-def worker_environment(role_name: RoleName, settings: Settings, environ: Mapping[str, str]) -> dict[str, str]:
-    """Makes the environment of a worker of that role: what reads other people's files is given nobody's keys."""
-    if role_name == "io":
-        return dict(environ)
-    withheld = {*SECRETS, *settings.models.key_variables()}
-    return {name: value for name, value in environ.items() if name not in withheld}
+def environment_for(part: Part, settings: Settings, environ: Mapping[str, str]) -> dict[str, str]:
+    """Makes the environment of one program of a stack: of all secrets, those that it needs.
+
+    So what reads other people's files is given nobody's keys, and no way to change tables.
+    """
+    needed = {**SECRETS, **dict.fromkeys(settings.models.key_variables(), CALLERS)}
+    return {name: value for name, value in environ.items() if part in needed.get(name, (part,))}

@@ -47,6 +47,7 @@ def io_services(settings: Settings, *, owner: str, celery: Celery) -> Iterator[S
                 settings.need("database_url"), pool_size=IO_CONNECTIONS, probe=False, lock_timeout_s=LOCK_TIMEOUT_S
             )
         )
+        owner_database = stack.enter_context(open_database(settings.owner_url, pool_size=1, probe=False))
         loop = stack.enter_context(LoopThread(uvloop.new_event_loop))
         transport = HttpTransport()
         stack.callback(lambda: loop.run(transport.close()))
@@ -57,6 +58,7 @@ def io_services(settings: Settings, *, owner: str, celery: Celery) -> Iterator[S
         yield Services(
             settings=settings,
             database=database,
+            owner_database=owner_database,
             registry=registry,
             publish=publish,
             owner=owner,

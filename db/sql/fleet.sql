@@ -65,4 +65,6 @@ select extract(epoch from clock_timestamp() - pg_postmaster_start_time())
 
 
 -- name: server
-select current_setting('server_version') as version, to_regclass('jobs') is not null as ready
+select current_setting('server_version') as version, to_regclass('jobs') is not null as ready,
+  current_user || case when rolsuper then ', a superuser: DOCMILL_DATABASE_OWNER_URL lets it be less' else '' end as role
+from pg_roles where rolname = current_user

@@ -85,4 +85,10 @@ select format('create index concurrently %I on vectors using hnsw ((v::halfvec(%
 
 -- name: try_lock
 -- Of the transaction: a session's lock would be lost, and stay for ever, behind a pooler in transaction mode.
-select pg_try_advisory_xact_lock(:key) from set_config('idle_in_transaction_session_timeout', '0', true)
+select pg_try_advisory_xact_lock(:key)
+
+-- name: be_idle
+set local idle_in_transaction_session_timeout = 0
+
+-- name: may_build
+select pg_has_role(current_user, relowner, 'usage') from pg_class where oid = 'vectors'::regclass

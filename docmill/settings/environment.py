@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from functools import cached_property
 from pathlib import Path
-from typing import Literal, Self
-from urllib.parse import urlsplit
+from typing import Any, Literal, Self
+from urllib.parse import quote, urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
@@ -29,10 +29,20 @@ class Settings(BaseSettings):
 
     database_url: str | None = None
     """PostgreSQL with pgvector; `docmill up` brings one where it is not set."""
+    database_owner_url: str | None = None
+    """As the role that owns the tables: for migrations and indexes. None: the same as all else."""
     broker_url: str | None = None
     """Redis, Valkey (`redis://`) or RabbitMQ (`amqp://`); as above."""
     cache_url: str | None = None
     """Redis or Valkey, for cached answers and shared limits: another server than the broker's; as above."""
+    database_password: SecretStr | None = None
+    """Put into the address that holds none, so that it needs no quoting there."""
+    database_owner_password: SecretStr | None = None
+    """As above."""
+    broker_password: SecretStr | None = None
+    """As above."""
+    cache_password: SecretStr | None = None
+    """As above."""
     llm_url: str | None = None
     """The provider's address, for models of docmill.toml without a `base_url`."""
     llm_api_key: SecretStr | None = None
@@ -82,6 +92,18 @@ class Settings(BaseSettings):
     """What is said, and never a document's text, a reply or a key, at any level."""
     log_json: bool | None = None
     """None: JSON unless it goes to a terminal."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def addresses_have_their_passwords(cls, given: dict[str, Any]) -> dict[str, Any]:
+        found = dict(given)
+        for name in ("database", "database_owner", "broker", "cache"):
+            url, password = given.get(f"{name}_url"), given.get(f"{name}_password")
+            if isinstance(password, SecretStr):
+                password = password.get_secret_value()
+            if isinstance(url, str) and isinstance(password, str) and password:
+                found[f"{name}_url"] = ";".join(_with_password(each, password) for each in url.split(";"))
+        return found
 
     @field_validator("timezone")
     @classmethod
@@ -144,6 +166,11 @@ class Settings(BaseSettings):
         """Raises Misconfigured where ``docmill.toml`` cannot be used."""
         return Models(read_config(self.config), base_url=self.llm_url, key=self.llm_api_key)
 
+    @property
+    def owner_url(self) -> str:
+        """The database's address for what changes tables. Raises Misconfigured where none is known."""
+        return self.database_owner_url or self.need("database_url")
+
     def need(self, name: Literal["database_url", "broker_url", "cache_url"]) -> str:
         """An address that must be known. Raises Misconfigured."""
         value: str | None = getattr(self, name)
@@ -153,6 +180,14 @@ class Settings(BaseSettings):
                 f"and name its data folder with --data"
             )
         return value
+
+
+def _with_password(url: str, password: str) -> str:
+    scheme, there, rest = url.partition("://")
+    login, at, host = rest.rpartition("@")
+    if not there or ":" in login:
+        return url
+    return f"{scheme}://{login}:{quote(password, safe='')}@{host if at else rest}"
 
 
 def _hosts(listed: str) -> frozenset[str]:

@@ -26,6 +26,7 @@ __all__ = ["Librarian"]
 log = structlog.get_logger()
 
 QUESTIONS_KEPT_DAYS = 7
+NOT_OWNER = "this role owns no tables, and searches are slow: give io workers DOCMILL_DATABASE_OWNER_URL"
 
 
 @dataclass(kw_only=True)
@@ -64,15 +65,26 @@ class Librarian:
         with self._part("models") as connection:
             for name in statistics.take_over(connection):
                 log.info("model_took_over", collection=name)
-        with self._part("indexes") as connection, without_lock_timeout(connection):
-            self._renew_indexes(connection)
+        with self._part("indexes") as connection:
+            if statistics.unindexed(connection) or statistics.outdated(connection):
+                self._renew_indexes()
 
     @contextmanager
     def _part(self, name: str) -> Iterator[Connection]:
         with self.services.database.work(atomic=False) as connection, self.troubles.part(name):
             yield connection
 
-    def _renew_indexes(self, connection: Connection) -> None:
+    def _renew_indexes(self) -> None:
+        """Builds and drops them as the owner of the tables; where this process is not it, doctor tells."""
+        owner = self.services.owner_database or self.services.database
+        with owner.work(atomic=False) as connection:
+            may = statistics.may_build(connection)
+            self.troubles.remark("indexes", None if may else NOT_OWNER)
+            if may:
+                with without_lock_timeout(connection):
+                    self._build_and_drop(connection)
+
+    def _build_and_drop(self, connection: Connection) -> None:
         """Building and dropping beside writes waits for whoever writes, and for every dump that is being made."""
         for each in statistics.unindexed(connection):
             log.info("index_building", index=each.index)

@@ -20,11 +20,11 @@ from db.database import Database
 from docmill.settings import Settings
 from prompts import Registry
 from tasks.services import Services
-from tests.integration.conftest import engine, servers
+from tests.integration.conftest import engine, owner, servers
 from web.app import make_app
 from web.fleet import Fleet
 
-__all__ = ["engine", "servers"]
+__all__ = ["engine", "owner", "servers"]
 
 HOSTILE = "<script>alert(1)</script> & 'quoted' " + "x" * 60
 NOW = datetime(2026, 3, 14, 12, tzinfo=UTC)
@@ -39,9 +39,10 @@ LEDGER = (  # feature, user, days ago, USD
 
 
 @pytest.fixture
-def api(engine: Engine) -> Iterator[str]:
-    with engine.begin() as connection:
+def api(engine: Engine, owner: Engine) -> Iterator[str]:
+    with owner.begin() as connection:
         connection.execute(text("truncate calls, jobs, costs_daily, costs_changes cascade"))
+    with engine.begin() as connection:
         for feature, user, days, usd in LEDGER:
             write(connection, feature, user, NOW - timedelta(days=days), usd)
     services = Services(

@@ -19,9 +19,9 @@ from pathlib import Path
 __all__ = ["Engine", "NoEngine", "run", "started"]
 
 STAND_INS = Path(__file__).parent / "stand_ins"
-PYTHON = "python:3.11-slim-bookworm"
-POSTGRES = "pgvector/pgvector:pg17"
-VALKEY = "valkey/valkey:8-alpine"
+PYTHON = "python:3.11.15-slim-bookworm"
+POSTGRES = "pgvector/pgvector:0.8.6-pg17-bookworm"
+VALKEY = "valkey/valkey:8.1.6-alpine"
 AUTHORITIES = Path("/etc/ssl/certs/ca-certificates.crt")
 
 

@@ -29,6 +29,8 @@ pytestmark = [
 
 ROOT = Path(__file__).parents[2]
 PASSWORD = "not@simple/at:all"
+SECRETS = ("POSTGRES_PASSWORD", "DATABASE_PASSWORD", "VALKEY_PASSWORD", "FLOWER_PASSWORD")
+KEY = "sk-none"
 DOCUMENTS = 240
 REPLICAS = 4
 
@@ -87,8 +89,8 @@ def fleet(engine: Engine) -> Iterator[Fleet]:
     engine.build(ROOT, "docmill")
     env = {
         **engine.env,
-        "POSTGRES_PASSWORD": PASSWORD,
-        "FLOWER_PASSWORD": PASSWORD,
+        **dict.fromkeys(SECRETS, PASSWORD),
+        "DOCMILL_LLM_API_KEY": KEY,
         "SIMULATOR_LATENCY_MS": "3000",
         "DOCMILL_IO_THREADS": "10",  # so that the work lasts while a worker is stopped
         "API_PORT": str(free_port()),
@@ -128,16 +130,11 @@ def answers(url: str, **options: Any) -> bool:
         return False
 
 
-@pytest.mark.parametrize(
-    ("given", "missing"),
-    [
-        ({}, "POSTGRES_PASSWORD"),
-        ({"POSTGRES_PASSWORD": "x"}, "FLOWER_PASSWORD"),
-        ({"FLOWER_PASSWORD": ""}, "POSTGRES_PASSWORD"),
-    ],
-)
-def test_without_secrets_it_says_which_is_missing(engine: Engine, given: dict[str, str], missing: str) -> None:
+@pytest.mark.parametrize("empty", [False, True])
+@pytest.mark.parametrize("missing", SECRETS)
+def test_without_a_secret_it_says_which_is_missing(engine: Engine, missing: str, empty: bool) -> None:
     env = {name: value for name, value in engine.env.items() if not name.endswith("_PASSWORD")}
+    given = {name: "x" for name in SECRETS if name != missing} | ({missing: ""} if empty else {})
     command = [*engine.compose, "--file", str(ROOT / "docker-compose.yml"), "up", "--no-build"]
     found = subprocess.run(command, env={**env, **given}, capture_output=True, text=True, check=False)
     assert found.returncode != 0
@@ -209,3 +206,43 @@ def test_containers_run_without_rights_share_a_spool_and_are_healthy(fleet: Flee
     running = fleet.engine("ps", "--quiet", "--no-trunc").split()
     containers += [container for container in fleet.containers("worker-io") if container in running]
     until(lambda: {fleet.health(container) for container in containers} == {"healthy"}, 300)
+
+
+def test_no_container_has_a_right_that_it_does_not_use(fleet: Fleet) -> None:
+    containers = fleet.compose("ps", "--quiet").split()
+    assert len(containers) >= 9
+    for container in containers:
+        found = json.loads(fleet.engine("inspect", container))[0]
+        host = found["HostConfig"]
+        assert host["CapDrop"] == ["ALL"]
+        assert not host["CapAdd"]
+        assert host["SecurityOpt"] == ["no-new-privileges:true"]
+        assert host["ReadonlyRootfs"]
+        assert found["Config"]["User"] not in ("", "root", "0")
+
+
+def test_what_reads_other_peoples_files_has_nobodys_key_and_no_way_out(fleet: Fleet) -> None:
+    for service, calls in (
+        ("worker-io", True),
+        ("worker-cpu", False),
+        ("worker-quarantine", False),
+        ("beat", False),
+    ):
+        running = [each for each in fleet.containers(service) if fleet.health(each) != "unhealthy"]
+        found = json.loads(fleet.engine("inspect", running[-1]))[0]
+        names = {name.rpartition("_")[2] for name in found["NetworkSettings"]["Networks"]}
+        assert names == ({"inside", "outside"} if calls else {"inside"})
+        env = dict(each.split("=", 1) for each in found["Config"]["Env"])
+        assert (env.get("DOCMILL_LLM_API_KEY") == KEY) == calls
+        assert ("DOCMILL_DATABASE_OWNER_PASSWORD" in env) == calls
+
+
+def test_servers_want_their_passwords_and_the_application_owns_nothing(fleet: Fleet) -> None:
+    for server in ("broker", "cache"):
+        ask = f"import redis; redis.Redis(host='{server}').ping()"
+        told = fleet.engine("exec", fleet.containers("api")[0], "python", "-c", ask, check=False)
+        assert "NOAUTH" in told
+    role = fleet.query("select rolsuper, rolcreaterole, rolcreatedb from pg_roles where rolname = 'docmill_app'")
+    assert role == [["f", "f", "f"]]
+    owners = fleet.query("select distinct tableowner from pg_tables where schemaname = 'public'")
+    assert owners == [["docmill"]]

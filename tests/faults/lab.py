@@ -52,7 +52,7 @@ CALL_DEADLINE_S = 5
 # A result, once stored, stays as it is. Postgres itself tells on whoever breaks that.
 WATCH_RESULTS = """
 create table if not exists results_changed (job_id bigint, what text);
-create or replace function tell_change() returns trigger language plpgsql as $$
+create or replace function tell_change() returns trigger language plpgsql security definer as $$
 begin insert into results_changed values (old.job_id, tg_op); return null; end $$;
 create or replace trigger results_watch after update or delete on results
   for each row execute function tell_change();
@@ -114,8 +114,8 @@ class Lab:
         )
         if self.pooled:
             self.pooler = self._stack.enter_context(Proxy(self._start_pooler()))
-        upgrade(self.servers.database_url)
-        self.engine = make_engine(self.servers.database_url)
+        upgrade(self.servers.owner_url, application_url=self.servers.database_url)
+        self.engine = make_engine(self.servers.owner_url)
         self._stack.callback(self.engine.dispose)
         with self.engine.begin() as connection:
             connection.execute(text(WATCH_RESULTS))
@@ -159,7 +159,7 @@ class Lab:
         """What a worker of this fleet needs."""
         database, amqp = self.pooler or self.postgres, f"amqp://guest:guest@127.0.0.1:{self.broker.port}//"
         urls = {
-            "DATABASE": f"postgresql://postgres@127.0.0.1:{database.port}/docmill?sslmode=disable",
+            "DATABASE": f"postgresql://docmill@127.0.0.1:{database.port}/docmill?sslmode=disable",
             "BROKER": amqp if self.rabbitmq else f"redis://127.0.0.1:{self.broker.port}/0",
             "CACHE": self.servers.cache_url,
             "LLM": f"http://127.0.0.1:{self.llm_port}",

@@ -35,7 +35,7 @@ def pgbouncer(folder: Path, database_port: int) -> tuple[Process, Target]:
     settings = folder / "pgbouncer.ini"
     settings.write_text(
         f"""[databases]
-docmill = host=127.0.0.1 port={database_port} dbname=docmill user=postgres
+docmill = host=127.0.0.1 port={database_port} dbname=docmill user=docmill
 [pgbouncer]
 listen_addr = 127.0.0.1
 listen_port = {port}
@@ -52,7 +52,7 @@ server_login_retry = 1
     def check() -> None:
         try:
             psycopg.connect(
-                host="127.0.0.1", port=port, user="postgres", dbname="docmill", sslmode="disable"
+                host="127.0.0.1", port=port, user="docmill", dbname="docmill", sslmode="disable"
             ).close()
         except psycopg.OperationalError as error:
             raise NotReady from error

@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import cast
 
 import psutil
+import psycopg
 import pytest
+from psycopg import sql
 from sqlalchemy import Engine, QueuePool
 
 from db.engine import make_engine
@@ -22,7 +24,7 @@ from tests.walk import walk
 from workers.stack.places import scratch
 from workers.stack.servers import EmbeddedServers
 
-__all__ = ["docmill", "engine", "servers", "up", "walk"]
+__all__ = ["another_database", "docmill", "engine", "owner", "servers", "up", "walk"]
 
 COMMAND = (sys.executable, "-m", "docmill")
 
@@ -30,8 +32,17 @@ COMMAND = (sys.executable, "-m", "docmill")
 @pytest.fixture(scope="session")
 def servers() -> Iterator[EmbeddedServers]:
     with scratch("test") as data, EmbeddedServers(data) as running:
-        upgrade(running.database_url)
+        upgrade(running.owner_url, application_url=running.database_url)
         yield running
+
+
+def another_database(servers: EmbeddedServers, name: str) -> str:
+    """One more on the same server, for tests that others' rows would disturb: its address."""
+    with psycopg.connect(servers.owner_url, autocommit=True) as connection:
+        connection.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
+    url, owner_url = (each.replace("/docmill?", f"/{name}?") for each in (servers.database_url, servers.owner_url))
+    upgrade(owner_url, application_url=url)
+    return url
 
 
 @pytest.fixture
@@ -44,6 +55,14 @@ def engine(servers: EmbeddedServers) -> Iterator[Engine]:
     while pool.checkedout():
         assert time.monotonic() < give_up_at, "a connection was not given back"
         time.sleep(0.01)
+    made.dispose()
+
+
+@pytest.fixture
+def owner(servers: EmbeddedServers) -> Iterator[Engine]:
+    """As the role that owns the tables: for what tests do to them, and the application may not."""
+    made = make_engine(servers.owner_url, pool_size=2)
+    yield made
     made.dispose()
 
 

@@ -21,7 +21,6 @@ from db.database import Database
 from db.dispatch import SWEEP
 from db.engine import make_engine
 from db.jobs import Job
-from db.migrations import upgrade
 from db.submit import Submission, submit
 from docmill.llm.cache import TwoLayerCache
 from docmill.llm.client import Outcome
@@ -37,6 +36,7 @@ from tasks.stages.complete import complete
 from tasks.stages.parse import parse
 from tasks.stages.step import Onward, Stop
 from tests.hearing import hear
+from tests.integration.conftest import another_database
 from workers.stack.servers import EmbeddedServers
 
 TEXT = "TEA HOUSE\n1 Sample Street\nDate: 2021-03-04\nGreen tea 4.10\nTOTAL 4.10\n"
@@ -56,13 +56,7 @@ model = "nobody-knows"
 @pytest.fixture(scope="module")
 def database(servers: EmbeddedServers) -> str:
     """One without the budgets of other tests."""
-    engine = make_engine(servers.database_url)
-    with engine.connect() as connection:
-        connection.execution_options(isolation_level="AUTOCOMMIT").execute(text("create database affording"))
-    engine.dispose()
-    url = servers.database_url.replace("/docmill?", "/affording?")
-    upgrade(url)
-    return url
+    return another_database(servers, "affording")
 
 
 @pytest.fixture

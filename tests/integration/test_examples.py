@@ -89,7 +89,7 @@ def test_the_fastapi_app_submits_over_http_and_shows_the_answer(addresses: dict[
 
 def test_the_django_app_submits_in_its_own_transaction_and_shows_the_answer(addresses: dict[str, str]) -> None:
     folder = EXAMPLES / "django_app"
-    env = {"DATABASE_URL": addresses["database_url"], "DOCMILL": addresses["api"]}
+    env = {"DATABASE_URL": addresses["database_owner_url"], "DOCMILL": addresses["api"]}
     manage = [sys.executable, "manage.py"]
     subprocess.run([*manage, "migrate", "--verbosity", "0"], cwd=folder, env={**os.environ, **env}, check=True)
     with web_app([*manage, "runserver", "{port}", "--noreload"], folder, env) as client:
@@ -101,7 +101,7 @@ def test_the_django_app_submits_in_its_own_transaction_and_shows_the_answer(addr
         assert client.post("/", files={"file": ("a.bin", b"\xff\xfe")}, data=form).status_code == 400
         assert client.get("/").text.count("tea.txt") == 1
         # The app's own row and the job are one: what fails after the submit leaves neither.
-        with psycopg.connect(addresses["database_url"]) as connection:
+        with psycopg.connect(addresses["database_owner_url"]) as connection:
             before = connection.execute("select count(*) from jobs").fetchone()
             connection.execute("alter table receipts_upload add constraint closed check (false) not valid")
             connection.commit()

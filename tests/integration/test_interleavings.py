@@ -19,14 +19,13 @@ from typing import Any, ClassVar, Literal, TypeAlias
 import pytest
 from hypothesis import HealthCheck, settings, strategies
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
-from sqlalchemy import Engine, create_engine, event, text
+from sqlalchemy import Engine, event, text
 from sqlalchemy.exc import OperationalError
 
 from db import transitions
 from db.database import Database
 from db.engine import make_engine
 from db.jobs import Drive
-from db.migrations import upgrade
 from db.stages import CHAINS, Stage
 from db.submit import Submission, submit
 from docmill.errors import Failure, JobNotFit
@@ -47,6 +46,7 @@ from tasks.stages.store import store
 from tasks.stages.validate import validate
 from tasks.upkeep.tick import Upkeep
 from tests.hearing import hear
+from tests.integration.conftest import another_database
 from workers.stack.servers import EmbeddedServers
 
 Message: TypeAlias = tuple[Stage, int, int]
@@ -449,15 +449,9 @@ def reply(model: str, kind: Reply) -> Response | Failure:
 
 @pytest.fixture(scope="module")
 def world(servers: EmbeddedServers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    owner = create_engine(
-        servers.database_url.replace("postgresql:", "postgresql+psycopg:"), isolation_level="AUTOCOMMIT"
-    )
-    with owner.connect() as connection:
-        connection.execute(text("create database interleavings"))
-    owner.dispose()
-    url = servers.database_url.replace("/docmill?", "/interleavings?")
-    upgrade(url)
-    engine, plain = make_engine(url, pool_size=20), make_engine(url, pool_size=2)
+    url = another_database(servers, "interleavings")
+    owner_url = servers.owner_url.replace("/docmill?", "/interleavings?")
+    engine, plain = make_engine(url, pool_size=20), make_engine(owner_url, pool_size=2)
     hear(engine, before=STRUCK.count, after=STRUCK.count)
     event.listen(engine, "commit", STRUCK.count)
     with LoopThread() as loop:

@@ -45,12 +45,12 @@ def test_one_process_looks_after_collections(engine: Engine, monkeypatch: pytest
     assert left == 0
 
 
-def test_indexes_of_another_parting_go_when_all_of_the_new_one_are_there(engine: Engine) -> None:
+def test_indexes_of_another_parting_go_when_all_of_the_new_one_are_there(owner: Engine) -> None:
     def made(name: str) -> None:
         connection.execute(text(f"create index {name} on vectors (chunk_id) where model_id = 77"))
 
     former = f"vectors_hnsw_77_3_of_{2 * SLICES}"
-    with engine.connect() as connection:
+    with owner.connect() as connection:
         made("vectors_hnsw_77_0")
         made(former)
         for number in range(SLICES):

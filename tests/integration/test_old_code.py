@@ -38,9 +38,9 @@ where pronamespace = 'public'::regnamespace and proname like 'docmill%' and pror
 
 
 @pytest.mark.parametrize("path", RECORDED, ids=lambda path: path.stem)
-def test_old_statements_are_understood(engine: Engine, path: Path) -> None:
+def test_old_statements_are_understood(owner: Engine, path: Path) -> None:
     refused = []
-    with engine.connect() as connection:
+    with owner.connect() as connection:
         driver = connection.connection.cursor()
         for statement, values in load(path):
             told = _refusal(driver, statement, values)
@@ -64,12 +64,12 @@ def _refusal(driver: Any, statement: str, values: dict[str, Any]) -> str | None:
 @pytest.fixture
 def empty(servers: EmbeddedServers) -> Iterator[Engine]:
     """A database without a schema."""
-    with psycopg.connect(servers.database_url, autocommit=True) as admin:
+    with psycopg.connect(servers.owner_url, autocommit=True) as admin:
         admin.execute("create database grown")
-    engine = make_engine(servers.database_url.replace("/docmill?", "/grown?"))
+    engine = make_engine(servers.owner_url.replace("/docmill?", "/grown?"))
     yield engine
     engine.dispose()
-    with psycopg.connect(servers.database_url, autocommit=True) as admin:
+    with psycopg.connect(servers.owner_url, autocommit=True) as admin:
         admin.execute("drop database grown")
 
 
@@ -120,8 +120,8 @@ def test_migrations_only_add(empty: Engine) -> None:
         ),
     ],
 )
-def test_what_is_taken_away_is_found(engine: Engine, statement: str, taken: set[str]) -> None:
-    with engine.connect() as connection:
+def test_what_is_taken_away_is_found(owner: Engine, statement: str, taken: set[str]) -> None:
+    with owner.connect() as connection:
         before = _shape(connection)
         # Rows of other tests, which have no value where one must be given; what follows is taken back.
         connection.execute(text("truncate jobs, workers cascade"))

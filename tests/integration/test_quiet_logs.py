@@ -16,6 +16,9 @@ from typing import Any
 
 from docmill.settings import Settings
 from tasks.celery import broker
+from tests.stack import data
+
+__all__ = ["data"]
 
 COMMAND = (sys.executable, "-m", "docmill")
 SECRET = "zanzibarquill"
@@ -26,9 +29,6 @@ BROKEN = ("server_error", "overloaded", "rate_limited", "cut", "hang", "drip_hea
 
 BROKEN_OUTPUT = """
 from pydantic import BaseModel, field_validator
-from tests.stack import data
-
-__all__ = ["data"]
 
 class Output(BaseModel):
     label: str

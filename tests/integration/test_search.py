@@ -38,6 +38,13 @@ def connection(engine: Engine) -> Iterator[Connection]:
 
 
 @pytest.fixture
+def as_owner(owner: Engine) -> Iterator[Connection]:
+    with owner.connect() as made:
+        yield made
+        made.rollback()
+
+
+@pytest.fixture
 def collection(connection: Connection) -> Collection:
     return filled(connection, f"c-{uuid4()}", DOCUMENTS)
 
@@ -98,8 +105,9 @@ def test_another_tenants_chunks_are_not_found(connection: Connection, collection
 
 @pytest.mark.parametrize("looked_at_one_by_one", [True, False])
 def test_a_filter_is_exact_with_and_without_the_index(
-    connection: Connection, collection: Collection, looked_at_one_by_one: bool, monkeypatch: pytest.MonkeyPatch
+    as_owner: Connection, looked_at_one_by_one: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    connection, collection = as_owner, filled(as_owner, f"c-{uuid4()}", DOCUMENTS)
     for table in ("chunks", "vectors"):
         connection.execute(
             text(f"update {table} set meta = '{{\"shelf\": 7}}' where collection_id = :id"), {"id": collection.id}
@@ -123,8 +131,9 @@ def test_a_filter_is_exact_with_and_without_the_index(
         assert found == {"oven", "rent", "miete", "court"}
 
 
-def test_a_large_collection_beside_many_small_ones_is_searched_by_its_indexes(connection: Connection) -> None:
+def test_a_large_collection_beside_many_small_ones_is_searched_by_its_indexes(as_owner: Connection) -> None:
     """The statement is planned once for all questions; a plan for a collection of the usual size would sort it all."""
+    connection = as_owner
     connection.execute(text("set local session_replication_role = replica"))  # vectors without chunks will do
     model = collections.model_id(connection, f"m-{uuid4()}", 8)
     large = replace(collections.ensure(connection, "bench", f"c-{uuid4()}", "any"), chunks=40_000)

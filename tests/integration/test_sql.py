@@ -53,9 +53,10 @@ def test_what_is_printed_can_be_pasted_into_psql(servers: EmbeddedServers) -> No
     assert run.returncode == 0, run.stderr
 
 
-def test_the_others_are_understood(engine: Engine) -> None:
+def test_the_others_are_understood(owner: Engine) -> None:
+    """As the owner, who alone may write to a file of the server's: a copy from there would wait for its rows."""
     for key in sql.statements().keys() - PLANNED.keys():
-        with engine.connect() as connection:
+        with owner.connect() as connection:
             connection.exec_driver_sql(COPIED) if key != "submit.make_copied" else None
             text = sql.statements()[key].text
             if text.startswith("copy"):

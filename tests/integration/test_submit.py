@@ -148,7 +148,7 @@ def test_upgrading_again_changes_nothing(servers: EmbeddedServers, engine: Engin
             return str(connection.execute(text("select version_num from alembic_version")).scalar_one())
 
     before = version()
-    upgrade(servers.database_url)
+    upgrade(servers.owner_url, application_url=servers.database_url)
     assert version() == before
 
 

@@ -15,10 +15,11 @@ SWEEP = ("overdue", "holds", "poisoned", "lost")
 
 
 @pytest.fixture
-def waiting(engine: Engine) -> Engine:
+def waiting(engine: Engine, owner: Engine) -> Engine:
     """Jobs enough that a look at each of them would not pay."""
     with engine.begin() as connection:
         submit_many(connection, (Submission(prompt="receipt", body=b"%d" % each) for each in range(3000)))
+    with owner.begin() as connection:
         connection.execute(text("analyze jobs"))  # as autovacuum does within a minute
     return engine
 

@@ -42,9 +42,10 @@ PLACES = [Place(position, stage) for position in (*WAITS, *ENDS) for stage in ST
 
 
 @pytest.fixture
-def connection(engine: Engine) -> Iterator[Connection]:
-    with engine.connect() as opened:
+def connection(owner: Engine) -> Iterator[Connection]:
+    with owner.connect() as opened:
         opened.execute(text("truncate jobs, calls, exchanges, flights, budgets, drives, results cascade"))
+        opened.execute(text("set local role docmill"))
         yield opened
         opened.rollback()
 

@@ -140,7 +140,7 @@ def test_root_with_a_umask_of_077_and_a_closed_folder_for_temporary_files(closed
     scratch.mkdir(mode=0o700)
     assert_it_works(lambda: demo(place, umask=0o077, env={"TMPDIR": str(scratch)}), place)
     assert list(scratch.iterdir()) == []
-    assert not list((HOME / "scratch").iterdir())
+    assert [each.name for each in (HOME / "scratch").iterdir()] == [".docmill"]
 
 
 def test_a_user_with_a_closed_home(user: pwd.struct_passwd) -> None:

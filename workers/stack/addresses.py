@@ -13,7 +13,7 @@ from workers.stack.account import HOME
 
 __all__ = ["READY", "URLS", "Addresses", "addresses_on", "default_data", "environment_of", "settings_of"]
 
-URLS = ("database_url", "broker_url", "cache_url", "llm_url")
+URLS = ("database_url", "database_owner_url", "broker_url", "cache_url", "llm_url")
 READY = "ready.json"
 """In the data folder, while the stack is up."""
 
@@ -23,6 +23,9 @@ class Addresses:
     """What runs, and where; None for what does not run."""
 
     database_url: str
+    """As the application's role."""
+    database_owner_url: str | None = None
+    """As the tables' owner; None where that is the same."""
     broker_url: str
     cache_url: str
     llm_url: str | None = None

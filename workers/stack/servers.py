@@ -33,6 +33,7 @@ ServerName: TypeAlias = Literal["postgres", "broker", "cache"]
 ALL: tuple[ServerName, ...] = ("postgres", "broker", "cache")
 
 DATABASE = "docmill"
+APPLICATION = "docmill"
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - looked at, and not written
 ROOM_FOR_PARALLEL_QUERIES = 256_000_000
 """Bytes. Containers are often given 64 MB, or less."""
@@ -63,6 +64,12 @@ class EmbeddedServers:
 
     @property
     def database_url(self) -> str:
+        """As the application's role, which may change no table."""
+        return f"postgresql://{APPLICATION}@/{DATABASE}?host={self._sockets}"
+
+    @property
+    def owner_url(self) -> str:
+        """As the server's superuser, who owns the tables."""
         return f"postgresql://postgres@/{DATABASE}?host={self._sockets}"
 
     @property
@@ -143,7 +150,7 @@ class EmbeddedServers:
         )
 
     def _make_database(self) -> None:
-        address = self.database_url.replace(f"/{DATABASE}?", "/postgres?")
+        address = self.owner_url.replace(f"/{DATABASE}?", "/postgres?")
         try:
             with psycopg.connect(address, autocommit=True) as connection:
                 known = connection.execute("select 1 from pg_database where datname = %s", (DATABASE,))
@@ -194,6 +201,7 @@ def _make_cluster(programs: Path, cluster: Path, account: Account | None) -> Non
     if account is not None:
         os.chown(cluster, account.uid, account.gid)
     command = [str(programs / "initdb"), "-D", str(cluster), "-U", "postgres", "-E", "UTF8", "-A", "trust"]
+    command += ["-c", f"dynamic_shared_memory_type={_shared_memory()}"]
     made = subprocess.run(
         [*command, "--locale", "C.UTF-8"],
         cwd="/",

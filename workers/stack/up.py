@@ -31,7 +31,7 @@ from db.stages import RoleName
 from docmill.errors import ServiceAway
 from docmill.settings import Settings
 from tasks.celery import broker
-from workers.roles import ROLES, worker_command, worker_environment
+from workers.roles import ROLES, Part, environment_for, worker_command
 from workers.stack.addresses import READY, URLS, Addresses, environment_of
 from workers.stack.lock import locked
 from workers.stack.places import make_folder
@@ -124,7 +124,9 @@ class Stack:
         self._owns_data = True
         self._start_servers()
         make_folder(self.data / "spool")
-        upgrade(self.addresses.database_url, timezone=self._settings.timezone)
+        addresses = self.addresses
+        owner_url = addresses.database_owner_url or addresses.database_url
+        upgrade(owner_url, application_url=addresses.database_url, timezone=self._settings.timezone)
         self._say("the database has its schema")
         self._start_simulator()
         for name in ROLES:
@@ -156,10 +158,12 @@ class Stack:
             "broker": settings.broker_url,
             "cache": settings.cache_url,
         }
+        embedded = settings.database_url is None
         which = [name for name, url in given.items() if url is None]
         self._servers = self._stack.enter_context(EmbeddedServers(self.data, which, on_ready=self._came_up))
         self.addresses = Addresses(
             database_url=settings.database_url or self._servers.database_url,
+            database_owner_url=settings.database_owner_url or (self._servers.owner_url if embedded else None),
             broker_url=settings.broker_url or self._servers.broker_url,
             cache_url=settings.cache_url or self._servers.cache_url,
             llm_url=settings.llm_url,
@@ -180,7 +184,15 @@ class Stack:
                 raise NotReady
 
         command = [sys.executable, "-m", "docmill", "simulate", "--ready-file", str(ready)]
-        simulator = self._add(Process(name="simulator", command=command, log=self._log("simulator"), check=check))
+        simulator = self._add(
+            Process(
+                name="simulator",
+                command=command,
+                env=self._env("simulator"),
+                log=self._log("simulator"),
+                check=check,
+            )
+        )
         simulator.await_ready()
         self._came_up(simulator)
         url = json.loads(ready.read_text(encoding="utf-8"))["url"]
@@ -194,7 +206,7 @@ class Stack:
             Process(
                 name=name,
                 command=worker_command(role, self._settings, name=self._node(name)),
-                env=worker_environment(role, self._settings, self._env()),
+                env=self._env(role),
                 log=self._log(name),
                 check=lambda: self._check_worker(name),
                 stop_within_s=self._settings.call_deadline_s + STOPPING_S,
@@ -213,7 +225,7 @@ class Stack:
             Process(
                 name="beat",
                 command=[*command, "--pidfile", ""],
-                env=self._env(),
+                env=self._env("beat"),
                 log=self._log("beat"),
                 check=lambda: None,
             )
@@ -228,7 +240,7 @@ class Stack:
             Process(
                 name="api",
                 command=command,
-                env=self._env(),
+                env=self._env("api"),
                 log=self._log("api"),
                 check=lambda: _check_http(f"{url}/readyz"),
             )
@@ -246,7 +258,7 @@ class Stack:
             Process(
                 name="flower",
                 command=[*command, "--address=127.0.0.1", f"--port={port}"],
-                env={**self._env(), "DOCMILL_FLOWER_PASSWORD": self._flower_password()},
+                env={**self._env("flower"), "DOCMILL_FLOWER_PASSWORD": self._flower_password()},
                 log=self._log("flower"),
                 check=lambda: _check_http(f"{url}/healthcheck"),
             )
@@ -269,9 +281,9 @@ class Stack:
         process.spawn()
         return process
 
-    def _env(self) -> dict[str, str]:
+    def _env(self, part: Part) -> dict[str, str]:
         found = self._settings.model_copy(update={name: getattr(self.addresses, name) for name in URLS})
-        return environment_of(found, self.data)
+        return environment_for(part, self._settings, environment_of(found, self.data))
 
     def _check_worker(self, name: str) -> None:
         """A worker is ready once the fleet has seen it since its start."""
