@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,7 +14,9 @@ from docmill.errors import ServiceAway
 from docmill.redaction import redacted
 
 if TYPE_CHECKING:
+    from db.model_state import ModelState
     from docmill.llm.cache import TwoLayerCache
+    from docmill.llm.limiter import RedisLimiter
     from docmill.settings import Settings
 
 __all__ = ["cache", "models"]
@@ -29,9 +32,9 @@ def list_models(context: typer.Context, as_json: AsJson = False, data: Data = No
 
     if context.invoked_subcommand is not None:
         return
-    with open_stack(data) as (settings, database), database.work() as connection:
+    with open_stack(data) as (settings, database), database.work() as connection, _limiter(settings) as limiter:
         known = [settings.models.get(name) for name in settings.models.names()]
-        found = [(model, state_of(connection, model)) for model in known]
+        found = [(model, _held(state_of(connection, model), limiter.held_s(model.limit_key))) for model in known]
     if as_json:
         for model, state in found:
             print_json(
@@ -52,11 +55,34 @@ def list_models(context: typer.Context, as_json: AsJson = False, data: Data = No
             model.model,
             model.account,
             redacted(model.base_url),
-            f"held for {state.hold_s:.0f} s ({state.hold_cause})" if state.hold_s else "free",
+            _is(state),
         )
         for model, state in found
     ]
     print_table("Models", ("name", "model", "account", "where", "is"), rows)
+
+
+def _held(state: ModelState, limited_s: float) -> ModelState:
+    """Whichever holds it for longer: what the fleet has met of its account, or the provider's limits."""
+    return replace(state, hold_s=limited_s, hold_cause="rate_limited") if limited_s > state.hold_s else state
+
+
+def _is(state: ModelState) -> str:
+    if state.hold_s:
+        return f"held for {state.hold_s:.0f} s ({state.hold_cause})"
+    return "free" if state.hold_cause is None else f"tried by one job ({state.hold_cause})"
+
+
+@contextmanager
+def _limiter(settings: Settings) -> Iterator[RedisLimiter]:
+    """The limits of a running stack."""
+    from docmill.llm.limiter import RedisLimiter
+
+    limiter = RedisLimiter(settings.need("cache_url"))
+    try:
+        yield limiter
+    finally:
+        limiter.close()
 
 
 @models.command()
@@ -66,8 +92,11 @@ def release(
     """End a hold, once a key is valid again or an account has credit."""
     from db.model_state import release as free
 
-    with open_stack(data) as (settings, database), database.work() as connection:
-        free(connection, settings.models.get(name))
+    with open_stack(data) as (settings, database):
+        model = settings.models.get(name)
+        with _limiter(settings) as limiter:
+            limiter.release(model.limit_key)
+        database.run(free, model, also=[model.limit_key])
     if as_json:
         print_json({"name": name, "released": True})
     else:

@@ -63,7 +63,8 @@ class Chore:
         self, connection: Connection, values: Mapping[str, object], *, but: Collection[RowId] = ()
     ) -> list[RowId]:
         """Finds and locks the rows, but for those that are left out."""
-        return [row.id for row in DUE[self.due].rows(connection, {**RULES, **values, "but": list(but)})]
+        rows = DUE[self.due].rows(connection, {**RULES, **values, "but": list(but)})
+        return [row.id for row in rows if row.id is not None]
 
 
 def run(connection: Connection, chore: Chore, *, message_s: float = 60.0, **values: object) -> list[Drive]:
@@ -142,6 +143,7 @@ SWEEP: Mapping[str, Chore] = {
     "intents": Chore(due="intents", does=_expire),
     "deadlines": Chore(due="overdue", does=_changes("fail_overdue")),
     "holds": Chore(due="holds", does=_changes("free_due")),
+    "probes": Chore(due="probes", does=_changes("free_for_room")),
     "poison": Chore(due="poisoned", does=_changes("fail_poisoned")),
     "followers": Chore(due="leaderless", does=_release_followers),
     "lost": Chore(due="lost", does=_drives("drive_lost")),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 
 from db.database import one_statement
 from db.statements import statements_of
+from docmill.remedies import LONGEST_HOLD_S, believable_wait_s
 from docmill.storable import dump_json
 
 __all__ = [
@@ -19,10 +20,15 @@ __all__ = [
     "hold_key",
     "learn",
     "names_of",
+    "probe_soon",
     "release",
     "state_from",
     "state_of",
+    "take_probe",
 ]
+
+ACCOUNT = ("auth", "quota_exhausted")
+"""Causes of holds that an operator mends."""
 
 SQL, TRANSITIONS = statements_of("model_state"), statements_of("transitions")
 
@@ -38,7 +44,7 @@ class Named(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class ModelState:
-    """``hold_s``: seconds until it may be asked again; 0 for now."""
+    """``hold_s``: seconds until it may be asked again; 0 for now, by one caller alone where there is a cause."""
 
     hold_s: float = 0.0
     hold_cause: str | None = None
@@ -58,8 +64,25 @@ def state_from(row: Any) -> ModelState:
 
 
 def hold(connection: Connection, model: Named, *, for_s: float, cause: str) -> None:
-    """Keeps all jobs of the fleet from asking the model until the time is over, or an operator releases it."""
-    SQL["hold"].count(connection, {**names_of(model), "for_s": for_s, "cause": cause})
+    """Keeps all jobs of the fleet from asking the model for an hour at most; then one of them probes.
+
+    An operator may release it before.
+    """
+    held_s = believable_wait_s(for_s)
+    values = {"for_s": LONGEST_HOLD_S if held_s is None else min(held_s, LONGEST_HOLD_S), "cause": cause}
+    SQL["hold"].count(connection, {**names_of(model), **values})
+
+
+@one_statement
+def take_probe(connection: Connection, model: Named, *, for_s: float) -> bool:
+    """Lets this caller alone try whether a hold whose time is over is over indeed; the others wait for so long."""
+    return bool(SQL["take_probe"].count(connection, {**names_of(model), "for_s": for_s}))
+
+
+@one_statement
+def probe_soon(connection: Connection) -> None:
+    """Ends the time of every hold for an account's fault: a process that has just begun may have another key."""
+    SQL["probe_soon"].count(connection, {"causes": list(ACCOUNT)})
 
 
 def hold_key(model: Named) -> str:
@@ -67,9 +90,9 @@ def hold_key(model: Named) -> str:
     return f"hold:{model.account}/{model.model}"
 
 
-def release(connection: Connection, model: Named) -> None:
-    """Ends a hold, and wakes the jobs that wait for it."""
-    TRANSITIONS["wake_released"].count(connection, {"held_for": hold_key(model)})
+def release(connection: Connection, model: Named, *, also: Sequence[str] = ()) -> None:
+    """Ends a hold, and wakes the jobs that wait for it; and those that are held for what else is given."""
+    TRANSITIONS["wake_released"].count(connection, {"models": [hold_key(model), *also]})
     SQL["release"].count(connection, names_of(model))
 
 

@@ -8,6 +8,7 @@ and for which.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -149,6 +150,8 @@ QUARANTINED_AT = 2  # and in db/sql/transitions.sql
 """Crashes of a stage, or one more redrive of a stage without a claim, before it runs apart from all others."""
 MOST_CRASHES = 5
 MOST_REDRIVES = 10
+LONGEST_S = 400 * 86_400.0
+"""No budget's window is longer."""
 HELD_S = 3600.0
 """So long a job is held that waits for an event, before it is looked at without one."""
 SAME_ATTEMPT = frozenset({"poison", "internal", "budget", "deadline", "unreadable"})
@@ -250,7 +253,7 @@ def count_down(
     connection: Connection, job: Job, *, countdown_s: float, next_attempt: bool = False, grace_s: float = 30.0
 ) -> bool:
     """Lets the same message come again after the countdown; it is taken for lost when a grace is over, too."""
-    values = {**job.fence, "for_s": countdown_s + grace_s, "attempts": int(next_attempt)}
+    values = {**job.fence, "for_s": _within_reason(countdown_s) + grace_s, "attempts": int(next_attempt)}
     return bool(SQL["count_down"].count(connection, values))
 
 
@@ -272,9 +275,15 @@ def hold(
     Such an event is room, or the release, of the model that ``held_for`` names; or room for ``need_usd`` in the
     ``budget`` of that series.
     """
-    waits = {"wait": wait, "for_s": HELD_S if for_s is None else for_s, "attempts": int(next_attempt)}
+    waits = {"wait": wait, "for_s": _within_reason(for_s), "attempts": int(next_attempt)}
     event = {"held_for": held_for, "budget": budget, "need_usd": need_usd, "failure": _failure(failure)}
     return bool(SQL["hold"].count(connection, {**job.fence, **waits, **event}))
+
+
+def _within_reason(for_s: float | None) -> float:
+    """A time that may be added to a clock; of one that makes no sense, as of none, it is looked at in an hour."""
+    sensible = for_s is not None and math.isfinite(for_s) and for_s <= LONGEST_S
+    return max(0.0, for_s) if sensible and for_s is not None else HELD_S
 
 
 def end(connection: Connection, job: Job, state: End, *, failure: Failure | None = None, detail: str = "") -> bool:

@@ -144,7 +144,12 @@ def vector_for(services: Services, name: str, words: str, *, asker: Asker) -> li
         if state.hold_s > 0:
             message = f"it is held for another {state.hold_s:.0f} s: `docmill models release {name}` ends that"
             raise EmbeddingAway(name, Failure(kind="rate_limited", message=message, retry_after_s=state.hold_s))
+        probes = state.hold_cause is not None
+        if probes and not services.database.run(model_state.take_probe, model, for_s=services.settings.lease_s):
+            continue  # somebody else tries whether its hold is over
         vector = _call(services, _prepared(model, state, words, asker))
+        if probes and vector is not None:
+            services.database.run(model_state.release, model)
         if vector is not None:
             return vector
         if time.monotonic() > give_up_at:

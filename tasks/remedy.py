@@ -149,7 +149,10 @@ def apply(connection: Connection, services: Services, setback: Setback) -> Step:
         case "retry" | "adapt":
             return wait(connection, job, remedy.countdown_s, kind, next_attempt=setback.answered)
         case "hold":
-            transitions.hold(connection, job, "rate", for_s=remedy.hold_s, next_attempt=setback.answered)
+            held_for = model_state.hold_key(services.settings.models.find(ladder_model(job, setback.prompt)))
+            transitions.hold(
+                connection, job, "rate", for_s=remedy.hold_s, next_attempt=setback.answered, held_for=held_for
+            )
             return Stop(f"held: {kind}")
         case "review":
             return _review(connection, services, setback)

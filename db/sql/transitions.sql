@@ -189,7 +189,7 @@ update jobs set {waits_again} where id = any(:ids::bigint[]) and wait = 'rate'
 
 -- name: wake_released
 -- Those that wait for the end of a model's hold; the sweep frees them.
-update jobs set wake_at = clock_timestamp() where wait = 'rate' and held_for = :held_for
+update jobs set wake_at = clock_timestamp() where wait = 'rate' and held_for = any(:models::text[])
 
 -- name: free_for_budgets
 -- Only the latest window of a series has room to give. Those who could never fit are passed over.

@@ -30,12 +30,12 @@ local time = redis.call('TIME')
 local now = time[1] + time[2] / 1000000
 
 local FIELDS = {'at', 'requests', 'tokens', 'until', 'rpm', 'tpm', 'left', 'row', 'moved', 'moved_in', 'moved_at',
-                'idle', 'window', 'head_until', 'mean', 'ratio'}
+                'idle', 'window', 'head_until', 'mean', 'ratio', 'probing'}
 local s = {}
 for place, value in ipairs(redis.call('HMGET', KEYS[1], unpack(FIELDS))) do s[FIELDS[place]] = tonumber(value or '') end
 local head = redis.call('HGET', KEYS[1], 'head') or ''
 for name, value in pairs({left = 0, row = 0, moved = SEEN_S, moved_in = SEEN_S, moved_at = now, idle = 0, window = 1,
-                          head_until = 0, mean = 0, ratio = 1, ['until'] = 0}) do
+                          head_until = 0, mean = 0, ratio = 1, ['until'] = 0, probing = 0}) do
   s[name] = s[name] or value
 end
 
@@ -189,6 +189,8 @@ local function ask(name, tenant, tokens, configured, remembered, most_open, firs
   end
   refill()
   if most_open > 0 and open_calls(KEYS[5]) >= most_open then return hold(1) end
+  -- After a long wait one call tries whether it is over.
+  if s.probing == 1 and s['until'] <= now and open_calls(KEYS[4]) >= 1 then return hold(1) end
   if not known() then return by_window(name, tokens, lost_at) end
   s.mean = s.mean == 0 and cost_s(tokens) or s.mean + LEARNING * (cost_s(tokens) - s.mean)
   if first then return in_turn(name, tokens, nil, lost_at) end
@@ -208,7 +210,7 @@ local function answered(name, reserved, used, unsent, limits, left)
   if rate(s.tpm) > 0 then s.tokens = math.min(BURST * rate(s.tpm), s.tokens + reserved - used) end
   if unsent == 0 and reserved > 0 then s.ratio = s.ratio + LEARNING * (used / reserved - s.ratio) end
   if rate(s.rpm) > 0 then s.requests = math.min(BURST * rate(s.rpm), s.requests + unsent) end
-  if unsent == 0 then s.window = math.min(100000, s.window + 1) end
+  if unsent == 0 then s.window, s.probing = math.min(100000, s.window + 1), 0 end
   for limit, found in pairs({rpm = limits[1], tpm = limits[2]}) do
     if found > 0 then s[limit] = found end
   end
@@ -224,6 +226,7 @@ end
 local function told(wait)
   refill()
   s['until'] = math.max(s['until'], now + wait)
+  if wait > LONGEST then s.probing = 1 end
   s.at = s['until']
   for _, name in ipairs({'requests', 'tokens'}) do
     if s[name] then s[name] = math.min(0, s[name]) end
@@ -234,10 +237,17 @@ local function told(wait)
   return 1
 end
 
+local function released()
+  s['until'], s.at, s.probing = 0, now, 0
+  save()
+  return 1
+end
+
 -- How many calls more would get a place, or could go now.
 local function room()
   refill()
   if s['until'] - now > HORIZON then return 0 end
+  if s.probing == 1 then return math.max(0, 1 - open_calls(KEYS[4])) end
   if not known() then return math.max(0, s.window - open_calls(KEYS[4])) end
   local last = tonumber(redis.call('ZREVRANGE', KEYS[3], 0, 0, 'WITHSCORES')[2] or '') or s.row
   local free = math.max(0, HORIZON * speed() - math.max(0, last - s.row)) + s.idle
@@ -260,5 +270,9 @@ elseif ARGV[1] == 'answered' then
   return answered(ARGV[2], n[1], n[2], n[3], {n[4], n[5]}, {n[6], n[7]})
 elseif ARGV[1] == 'told' then
   return told(tonumber(ARGV[2]))
+elseif ARGV[1] == 'released' then
+  return released()
+elseif ARGV[1] == 'held' then
+  return string.format('%.6f', math.max(0, s['until'] - now))
 end
 return room()

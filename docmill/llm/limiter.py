@@ -20,13 +20,17 @@ from typing import Any, Protocol
 import redis
 import structlog
 
+from docmill.errors import ServiceAway
 from docmill.llm.limits import Limits
+from docmill.remedies import LONGEST_HOLD_S, believable_wait_s
 
 __all__ = ["Limiter", "NoLimiter", "RedisLimiter", "Share", "Slot"]
 
 log = structlog.get_logger()
 
 UNTOLD = Limits()
+UNTOLD_S = 1.0
+"""Waited after a no for which no wait was told."""
 ASK_AGAIN_S = 1.0
 """After the server was away it is left alone for so long."""
 UNKNOWN_PACE = Limits(requests=300.0)
@@ -56,8 +60,17 @@ class Limiter(Protocol):
         Tenants take turns. ``first`` is for a call that a person waits for, or that has waited as it was told.
         """
 
-    def told(self, model: str, wait_s: float) -> None:
-        """The provider said no: nobody asks this model before the wait is over."""
+    def told(self, model: str, wait_s: float | None) -> None:
+        """The provider said no: nobody asks this model before the wait is over; a second, where it told of none.
+
+        A wait that cannot be meant was not told, and after an hour one call tries whether it is over.
+        """
+
+    def held_s(self, model: str) -> float:
+        """Seconds until this model may be asked again, as far as limits say."""
+
+    def release(self, model: str) -> None:
+        """Ends such a wait. Raises ServiceAway where the server that keeps it is."""
 
     def answered(
         self,
@@ -99,8 +112,14 @@ class NoLimiter:
     ) -> Slot:
         return Slot()
 
-    def told(self, model: str, wait_s: float) -> None:
+    def told(self, model: str, wait_s: float | None) -> None:
         """Nobody to tell."""
+
+    def held_s(self, model: str) -> float:  # noqa: ARG002 - the seam's shape
+        return 0.0
+
+    def release(self, model: str) -> None:
+        """Nothing is held."""
 
     def answered(
         self,
@@ -147,6 +166,11 @@ class Share:
             self._free_at[model] = now + max(by_requests, by_tokens) * self.processes
             return 0.0
 
+    def release(self, model: str) -> None:
+        """Ends a wait."""
+        with self._lock:
+            self._free_at.pop(model, None)
+
     def halt(self, model: str, wait_s: float) -> None:
         """Nothing is free before the wait is over."""
         with self._lock:
@@ -180,9 +204,20 @@ class RedisLimiter:
             return Slot(wait_s=wait_s, reserved=wait_s == 0, alone=True)
         return Slot(wait_s=float(answer[0]), reserved=bool(answer[1]))
 
-    def told(self, model: str, wait_s: float) -> None:
-        self._share.halt(model, wait_s)
-        self._run(_keys(model), ["told", wait_s])
+    def told(self, model: str, wait_s: float | None) -> None:
+        believable_s = believable_wait_s(wait_s)
+        halted_s = UNTOLD_S if believable_s is None else min(believable_s, LONGEST_HOLD_S)
+        self._share.halt(model, halted_s)
+        self._run(_keys(model), ["told", halted_s])
+
+    def held_s(self, model: str) -> float:
+        found = self._run(_keys(model), ["held"])
+        return 0.0 if found is None else float(found)
+
+    def release(self, model: str) -> None:
+        self._share.release(model)
+        if self._run(_keys(model), ["released"]) is None:
+            raise ServiceAway("the cache server does not answer, which keeps the provider's limits: start it")
 
     def answered(
         self,

@@ -8,12 +8,21 @@ that has made :func:`most_calls` of them ends.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from docmill.errors import Failure, FailureKind, Repair
 from docmill.remedies.overflow import fit
-from docmill.remedies.policy import Action, Policy, Purpose, Remedy, Tried, most_calls
+from docmill.remedies.policy import (
+    LONGEST_HOLD_S,
+    Action,
+    Policy,
+    Purpose,
+    Remedy,
+    Tried,
+    believable_wait_s,
+    most_calls,
+)
 
 __all__ = ["decide"]
 
@@ -37,6 +46,8 @@ def decide(failure: Failure, history: Sequence[Tried], policy: Policy) -> Remedy
     ``history`` holds the failed calls of the job, the oldest first and the one in question last. Where the last
     is of another kind, or there is none, the one in question is taken for the call that followed.
     """
+    if failure.kind not in FREE:  # a budget's next window may be weeks away
+        failure = replace(failure, retry_after_s=believable_wait_s(failure.retry_after_s))
     case = Situation(failure=failure, history=_with_this_one(failure, history, policy), policy=policy)
     calls = sum(tried.kind not in FREE for tried in case.history)
     if calls >= most_calls(policy) and failure.kind not in FREE:
@@ -151,8 +162,13 @@ def _wait(case: Situation, failures: int, reason: str) -> Remedy:
     if told is None:
         return case.does("retry", reason, countdown_s=_backoff_s(case.policy, failures))
     if told > case.policy.max_countdown_s:
-        return case.does("hold", f"{reason}: the provider says to wait {told:.0f} s", hold_s=told)
+        return case.does("hold", f"{reason}: the provider says to wait {told:.0f} s", hold_s=_held_s(told))
     return case.does("retry", reason, countdown_s=_with_jitter(told, case.policy))
+
+
+def _held_s(told_s: float) -> float:
+    """A believable wait holds for an hour at most; then somebody tries whether it is over."""
+    return min(told_s, LONGEST_HOLD_S)
 
 
 def _backoff_s(policy: Policy, failures: int) -> float:
@@ -177,7 +193,7 @@ def _rate_limited(case: Situation) -> Remedy:
         return _wait(case, row, reason)
     told = case.failure.retry_after_s
     hold_s = _growing(FIRST_LIMIT_HOLD_S, beyond, case.policy) if told is not None else case.policy.hold_unknown_s
-    return case.does("hold", f"{reason}, {row} times in a row", hold_s=max(told or 0.0, hold_s))
+    return case.does("hold", f"{reason}, {row} times in a row", hold_s=_held_s(max(told or 0.0, hold_s)))
 
 
 def _growing(first_s: float, times: int, policy: Policy) -> float:
@@ -196,7 +212,7 @@ def _outage(case: Situation) -> Remedy:
         return _next_after_outage(case, reason)
     # An outage is nobody's fault here, and most end within minutes: the job is not lost for it.
     told = case.failure.retry_after_s or 0.0
-    hold_s = max(told, _growing(FIRST_OUTAGE_HOLD_S, holds, policy))
+    hold_s = _held_s(max(told, _growing(FIRST_OUTAGE_HOLD_S, holds, policy)))
     return case.does("hold", f"{reason}, and the ladder has no other model", hold_s=hold_s)
 
 
@@ -229,7 +245,7 @@ def _quota(case: Situation) -> Remedy:
     refused = case.count("quota_exhausted")
     if refused > case.policy.most_waits:
         return _give_up(case, f"the account of {case.model} had no quota or credit left, {refused} times")
-    hold_s = case.failure.retry_after_s or case.policy.hold_unknown_s
+    hold_s = _held_s(case.failure.retry_after_s or case.policy.hold_unknown_s)
     account = case.policy.accounts.get(case.model)
     stronger = case.stronger() if case.policy.escalate else ()
     others = [model for model in stronger if case.policy.accounts.get(model) != account]

@@ -68,6 +68,8 @@ FOR_OTHERS_S = 0.5
 """So long a thread waits where it has no turn yet."""
 ALONE_S = 5.0
 """The same where nobody can wake it."""
+MOST_TIMES = 4
+"""Tokens that an answer may have used, for each that was counted for it; as far as any tokenizer is from ours."""
 LOST_S = 60.0
 """After so long a job that was held asks anew, if nobody has woken it."""
 
@@ -147,7 +149,7 @@ def _tell(services: Services, call: Call, outcome: Outcome) -> None:
         sent=not limited,
     )
     if failure is not None and limited:
-        services.limiter.told(call.model.limit_key, failure.retry_after_s or 1.0)
+        services.limiter.told(call.model.limit_key, failure.retry_after_s)
 
 
 def _ask(services: Services, call: Call) -> Slot:
@@ -168,6 +170,10 @@ def _first(call: Call) -> bool:
 
 
 def _used(call: Call, outcome: Outcome) -> int:
-    """Tokens as the answer tells them; without an answer, as many as the call was counted for."""
+    """Tokens as the answer tells them, within reason; without an answer, as many as the call was counted for.
+
+    One answer that tells of millions must not leave the fleet without a token for hours.
+    """
     usage = outcome.reply.usage if outcome.reply else Usage()
-    return (usage.input_tokens or 0) + (usage.output_tokens or 0) or call.tokens
+    told = (usage.input_tokens or 0) + (usage.output_tokens or 0)
+    return min(told, MOST_TIMES * call.tokens) or call.tokens

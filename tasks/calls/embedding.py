@@ -211,6 +211,8 @@ def _settle(
             ledger.mark_surplus(connection, call.intent.id)
         if failure is not None:
             return remedied(connection, call.job, call.model, failure)
+        if call.state.hold_cause is not None:
+            model_state.release(connection, call.model)
     return _same_length(services, call, vectors)
 
 
@@ -240,7 +242,7 @@ def remedied(connection: Connection, job: Job, model: Model, failure: Failure) -
         case "retry":
             return remedies.wait(connection, job, remedy.countdown_s, failure.kind)
         case "hold":
-            transitions.hold(connection, job, "rate", for_s=remedy.hold_s)
+            transitions.hold(connection, job, "rate", for_s=remedy.hold_s, held_for=model_state.hold_key(model))
             return Stop(f"held: {failure.kind}")
         case _:
             message = f"{name}: {failure.message}"

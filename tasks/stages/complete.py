@@ -47,6 +47,8 @@ __all__ = ["Call", "complete", "settle"]
 
 log = structlog.get_logger()
 
+ITS_OWN_FAULT = frozenset({"truncated", "content_filtered", "refused", "context_overflow", "bad_request"})
+"""Kinds of failures that lie in a request or its answer: the account that met them works."""
 LANDED_S = 1.0
 """An answer that was there and is not any more: the job asks anew."""
 WAITER_S = 60.0
@@ -128,7 +130,19 @@ def settle(services: Services, call: Call, outcome: Outcome) -> Step:
     except ledger.AnsweredMeanwhile:
         ending, step = _settle(services, call, outcome, settlement)
     _log(call, settlement, ending)
+    _end_hold(services, call, outcome)
     return step
+
+
+def _end_hold(services: Services, call: Call, outcome: Outcome) -> None:
+    """A probe that shows that the account works ends the hold for all. The job has gone on by now."""
+    works = outcome.failure is None or outcome.failure.kind in ITS_OWN_FAULT
+    if call.state.hold_cause is None or not works:
+        return
+    try:
+        services.database.run(model_state.release, call.model)
+    except Exception:
+        log.exception("hold_not_ended", model=call.model.model)
 
 
 def _settle(
@@ -145,6 +159,9 @@ def _settle(
         if ending == "surplus":
             return ending, Stop("surplus")
         setback = Setback.of(services, call.job, call.prompt, failure, answered=outcome.answered)
+        if failure.kind == call.state.hold_cause == "auth":
+            # Only who first met the wrong key fails: this one has tried it for those who wait for another.
+            setback = replace(setback, remedy=replace(setback.remedy, action="hold"))
         return ending, remedies.apply(connection, services, setback)
 
 
@@ -208,13 +225,22 @@ def _may_call(services: Services, call: Call) -> Call | Step:
     state = ahead.model
     if state.hold_s > 0:
         past = remedies.past_hold(services, job, call.prompt, state)
-        return past or _held(services, job, call.model, state.hold_s)
+        return past or _held(services, job, call.model)
     waits = (
         _behind_another(services, call, led=ahead.led)
         or short_of_money(services, job, call.prompt, call.intent.reserved_usd)
         or admission.wait_for(services, call)
     )
+    if waits is None and state.hold_cause is not None and not _takes_probe(services, call):
+        admission.give_back(services, call)
+        waits = _held(services, job, call.model)
     return waits or replace(call, state=state)
+
+
+def _takes_probe(services: Services, call: Call) -> bool:
+    """Whether this is the one call that tries if a hold, whose time is over, is over indeed."""
+    lease_s = services.settings.lease_s
+    return services.database.run(model_state.take_probe, call.model, for_s=lease_s)
 
 
 def _intent(services: Services, job: Job, prompt: PromptVersion, model: Model, request: Request) -> ledger.Intent:
@@ -405,8 +431,9 @@ def _onward(services: Services, job: Job) -> Step:
     return services.database.run(go_on, job, "parse", message_s=services.message_s)
 
 
-def _held(services: Services, job: Job, model: Model, hold_s: float) -> Step:
-    services.database.run(transitions.hold, job, "rate", for_s=hold_s, held_for=model_state.hold_key(model))
+def _held(services: Services, job: Job, model: Model) -> Step:
+    """Until a probe, which is one job's, or an operator ends the hold."""
+    services.database.run(transitions.hold, job, "rate", held_for=model_state.hold_key(model))
     return Stop("held: rate")
 
 

@@ -9,6 +9,7 @@ from db.chunks import digest
 from db.jobs import Job
 from docmill.errors import Failure, Misconfigured
 from docmill.retrieval import offline
+from docmill.settings import Model
 from tasks.calls.embedding import call_for_some
 from tasks.services import Services
 from tasks.stages.chunk import text_gone, texts_of
@@ -60,15 +61,20 @@ def _by_calls(services: Services, job: Job, name: str, texts: Mapping[bytes, str
         state = services.database.run(model_state.state_of, model)
         if not missing:
             return None
-        if state.hold_s > 0:
-            return _held(services, job, model_state.hold_key(model), state.hold_s)
+        if state.hold_s > 0 or (state.hold_cause is not None and not _takes_probe(services, model)):
+            return _held(services, job, model_state.hold_key(model))
         step = call_for_some(services, job, model, state, {each: texts[each] for each in missing})
         if step is not None:
             return step
 
 
-def _held(services: Services, job: Job, key: str, hold_s: float) -> Step:
-    services.database.run(transitions.hold, job, "rate", for_s=hold_s, held_for=key)
+def _takes_probe(services: Services, model: Model) -> bool:
+    """Whether this is the one call that tries if a hold, whose time is over, is over indeed."""
+    return services.database.run(model_state.take_probe, model, for_s=services.settings.lease_s)
+
+
+def _held(services: Services, job: Job, key: str) -> Step:
+    services.database.run(transitions.hold, job, "rate", held_for=key)
     return Stop("held: rate")
 
 

@@ -14,7 +14,7 @@ import structlog
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
-from db import budgets, costs, dispatch, fleet
+from db import budgets, costs, dispatch, fleet, model_state
 from db.dispatch import FREE_FOR_ROOM, SEND_AGAIN, SWEEP, RowId
 from db.engine import is_away
 from db.jobs import Drive
@@ -200,8 +200,9 @@ class Upkeep:
                 folded = costs.fold(connection, timezone=timezone) if connection is not None else 0
 
     def _spare_leases(self, connection: Connection) -> None:
-        """A process that has just begun asks the server how long it has been there."""
+        """A process that has just begun asks the server how long it was there; and it may have another key."""
         if self._was_away is None:
+            model_state.probe_soon(connection)
             self._was_away = fleet.database_started_s(connection) < SPARED_S
         if self._was_away:
             dispatch.spare_leases(connection, SPARED_S)

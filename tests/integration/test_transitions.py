@@ -144,7 +144,7 @@ def values_for(name: str) -> dict[str, Any]:
     call = {"tenant": "t", "feature": "f", "usr": "", "prompt": "receipt", "content_hash": b"", "input_hash": b"",
             "provider": "p", "account": "a", "model": "m", "budgets": [], "attempt": 0, "latency_ms": 1,
             "possibly_billed": False, "answered": True, "ending": "answered"}  # fmt: skip
-    chosen: dict[str, Any] = {"to": TO, "owner": "owner", "key": KEY, "held_for": "model", "wait": "rate", "cause": "test",
+    chosen: dict[str, Any] = {"to": TO, "owner": "owner", "key": KEY, "held_for": "model", "models": ["model"], "wait": "rate", "cause": "test",
               "state": "done" if name == "store" else "failed", "purpose": "first", "attempts": 0, "lane": "bulk",
               "words": "", "pages": [], "media_type": "text/plain", "flushed": True, "settles": True, "asked": True,
               "from_complete": False, "early": False, "reads_file": True, "reads_text": True, "reads_answer": True}  # fmt: skip
