@@ -12,6 +12,7 @@ from db import dispatch, flights, jobs, transitions
 from db.dispatch import SWEEP
 from db.jobs import Job
 from db.submit import Submission, submit
+from docmill.errors import Failure, FailureKind
 
 
 @pytest.fixture
@@ -65,3 +66,71 @@ def test_a_leader_that_ended_is_followed_only_when_its_call_is_closed(connection
     assert freed == "unsent"
     third = at_complete(connection)
     assert flights.lead_or_follow(connection, third, key, for_s=60) == "leads"
+
+
+def state_of(connection: Connection, job: Job) -> tuple[str, str | None, str | None]:
+    row = connection.execute(
+        text("select state, wait, failure ->> 'kind' as kind from jobs where id = :id"), {"id": job.id}
+    ).one()
+    return row.state, row.wait, row.kind
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["budget", "deadline", "auth", "quota_exhausted", "overloaded", "server_error", "connection", "timeout",
+     "rate_limited", "in_doubt", "internal"],
+)  # fmt: skip
+def test_what_befell_the_leader_alone_is_not_its_followers(connection: Connection, kind: FailureKind) -> None:
+    key = uuid4().bytes
+    leader, one, other = (at_complete(connection) for _ in range(3))
+    for job in (leader, one, other):
+        flights.lead_or_follow(connection, job, key, for_s=60)
+    transitions.end(connection, leader, "failed", failure=Failure(kind=kind))
+    flights.release_followers(connection, leader.id)
+    assert state_of(connection, one) == ("queued", "unsent", None)
+    assert state_of(connection, other) == ("held", "flight", None)
+
+
+@pytest.mark.parametrize("kind", ["wrong", "malformed", "invalid", "refused", "unreadable", "bad_request"])
+def test_what_lies_in_the_work_is_its_followers_too(connection: Connection, kind: FailureKind) -> None:
+    key = uuid4().bytes
+    leader, follower = at_complete(connection), at_complete(connection)
+    for job in (leader, follower):
+        flights.lead_or_follow(connection, job, key, for_s=60)
+    transitions.end(connection, leader, "failed", failure=Failure(kind=kind))
+    flights.release_followers(connection, leader.id)
+    assert state_of(connection, follower) == ("failed", None, kind)
+
+
+def landed(connection: Connection, key: bytes, **changes: object) -> Job:
+    """A job that has its answer since a moment ago."""
+    job = at_complete(connection)
+    values = {"state": "done", "wait": None, "flight_key": key, "fresh": False, "ago": 1.0, **changes}
+    connection.execute(
+        text(
+            "update jobs set state = :state, wait = :wait, flight_key = :flight_key, fresh = :fresh, value = '{}',"
+            " finished_at = clock_timestamp() - make_interval(secs => :ago) where id = :id"
+        ),
+        {**values, "id": job.id},
+    )
+    return job
+
+
+@pytest.mark.parametrize(
+    ("changes", "found"),
+    [
+        ({}, True),
+        ({"ago": flights.LATELY_S - 5.0}, True),
+        ({"ago": flights.LATELY_S + 5.0}, False),
+        ({"fresh": True}, False),
+        ({"state": "needs_review"}, False),
+        ({"flight_key": b"another"}, False),
+    ],
+)
+def test_only_a_checked_answer_of_late_is_shared(
+    connection: Connection, changes: dict[str, object], found: bool
+) -> None:
+    """And none of a job that was to ask anew: whoever pays again wants an answer of its own."""
+    key = uuid4().bytes
+    landed(connection, key, **changes)
+    assert (flights.answered_lately(connection, at_complete(connection), key) is not None) is found

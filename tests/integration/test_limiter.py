@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from itertools import pairwise
 from uuid import uuid4
 
 import pytest
@@ -161,3 +162,29 @@ def test_without_the_cache_server_each_process_keeps_to_its_share() -> None:
     assert limiter.room("m") == 0
     assert time.monotonic() - started < 1
     limiter.close()
+
+
+def test_a_tenants_places_lie_as_far_apart_as_there_are_tenants_in_the_row(
+    limiter: RedisLimiter, model: str
+) -> None:
+    known = Limits(requests=60)
+
+    def steps(tenant: str, first: int) -> list[float]:
+        waits = [
+            limiter.ask(model, f"{tenant}{n}", 1, known, tenant=tenant).wait_s for n in range(first, first + 6)
+        ]
+        return [later - earlier for earlier, later in pairwise(waits[2:])]
+
+    assert steps("a", 0) == pytest.approx([0.95] * 3, abs=0.2)
+    assert steps("b", 0) == pytest.approx([1.9] * 3, abs=0.3)
+    assert steps("c", 0) == pytest.approx([2.85] * 3, abs=0.4)
+
+
+@pytest.mark.parametrize(("sent", "at_once"), [(False, True), (True, False)])
+def test_a_call_that_was_not_sent_gives_its_request_back(
+    limiter: RedisLimiter, model: str, sent: bool, at_once: bool
+) -> None:
+    known = Limits(requests=20)
+    go(limiter, model, "a", 1, known)
+    limiter.answered(model, 1, 0, known, UNKNOWN, name="a", sent=sent)
+    assert (limiter.ask(model, "b", 1, known).wait_s == 0) is at_once

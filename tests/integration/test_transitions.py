@@ -38,6 +38,8 @@ class Place:
     stage: Stage
 
 
+PAST_THE_DEADLINE = {"open_call", "spare_claims"}
+"""A call in flight is let finish, and a lease is kept whoever judges."""
 PLACES = [Place(position, stage) for position in (*WAITS, *ENDS) for stage in STAGES]
 
 
@@ -82,6 +84,18 @@ def test_no_transition_moves_a_job_whose_epoch_is_another(connection: Connection
         for position in WAITS:
             place = Place(position, "complete")
             assert taken(connection, name, place, others) == place, name
+
+
+@pytest.mark.parametrize("name", sorted({*TRANSITIONS, *STAYS} - PAST_THE_DEADLINE))
+def test_nobody_looks_at_a_job_later_than_its_deadline(connection: Connection, name: str) -> None:
+    """All are overdue: whatever sets another time sets the deadline, or now."""
+    others = others_there(connection)
+    for place in PLACES:
+        with connection.begin_nested() as tried:
+            if taken(connection, name, place, others).position in WAITS:
+                late = connection.execute(text("select count(*) from jobs where wake_at > clock_timestamp()"))
+                assert late.scalar_one() == 0, place
+            tried.rollback()
 
 
 def allowed(name: str, place: Place) -> list[Place]:

@@ -282,3 +282,17 @@ def test_p95_is_never_below_the_middle(requests: Any, tokens: Any, hit: float, r
         told = forecast(load)
     assert 0 <= told.day.p50 <= told.day.p95
     assert 0 <= told.month.p50 <= told.month.p95
+
+
+@pytest.mark.parametrize("part", ["cached_tokens", "cache_write_tokens"])
+def test_a_part_above_its_whole_is_no_price_below_zero(part: str) -> None:
+    """Fresh tokens are what is left of the input: fewer than none would take from the sum."""
+    usage = Usage(input_tokens=100, output_tokens=1000, **{part: 101})
+    assert cost(usage, provider="simulator", model="sim-small").usd is None
+    whole = Usage(input_tokens=100, output_tokens=1000, **{part: 100})
+    assert cost(whole, provider="simulator", model="sim-small").usd is not None
+
+
+def test_parts_that_are_more_together_than_the_whole_are_no_price() -> None:
+    usage = Usage(input_tokens=100, output_tokens=1, cached_tokens=60, cache_write_tokens=60)
+    assert cost(usage, provider="simulator", model="sim-small").usd is None

@@ -293,3 +293,12 @@ def test_a_scalar_is_found(reply: str, schema: dict[str, Any], value: object) ->
 def test_a_scalar_in_doubt_is_rejected(reply: str, schema: dict[str, Any]) -> None:
     with pytest.raises(ReplyRejected):
         parse(reply, schema)
+
+
+@pytest.mark.parametrize(
+    "text", ['{"a": $10, "b"-1}', '{"a"137._}', '{"a"31.}', '{"-"-1.}', '{"x1: [/.2.3, 4]}', '{"a": 1 2"-31}']
+)
+def test_a_number_that_nobody_wrote_is_no_answer(text: str) -> None:
+    """A repair that leaves out a sign or a digit makes another number of it."""
+    with pytest.raises(ReplyRejected):
+        parse(text)

@@ -359,3 +359,10 @@ def test_the_same_failure_for_ever_ends_the_job(policy: Policy, kind: FailureKin
 def test_a_history_as_long_as_is_allowed_ends_whatever_its_kinds() -> None:
     history = [tried("overloaded" if at % 2 else "budget") for at in range(2 * most_calls(LADDER))]
     assert after(*history, tried("rate_limited")).action == "fail"
+
+
+def test_a_spent_quota_is_held_as_long_as_was_told() -> None:
+    one = Policy(ladder=(SMALL, LARGE), accounts={SMALL: "a", LARGE: "a"})
+    two = Policy(ladder=(SMALL, LARGE), accounts={SMALL: "a", LARGE: "b"})
+    assert after(tried("quota_exhausted"), policy=one, retry_after_s=120.0).hold_s == 120
+    assert after(tried("quota_exhausted"), policy=two, retry_after_s=120.0).hold_s == 120
