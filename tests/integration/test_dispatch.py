@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import Connection, Engine, text
 
 from db import dispatch, fleet, jobs, transitions
+from db.jobs import Drive
 from db.submit import Submission, submit
 
 
@@ -60,10 +61,15 @@ def connection(engine: Engine) -> Iterator[Connection]:
         opened.rollback()
 
 
+def swept(connection: Connection) -> list[Drive]:
+    """All that a sweep does, in its order."""
+    return [drive for chore in dispatch.SWEEP.values() for drive in dispatch.run(connection, chore)]
+
+
 @pytest.mark.parametrize(("crashes", "state"), [(3, "running"), (4, "failed")])
 def test_the_fifth_crash_is_the_last(connection: Connection, crashes: int, state: str) -> None:
     job = broken(connection, crashes)
-    dispatch.sweep(connection, message_s=60)
+    swept(connection)
     row = connection.execute(
         text("select state, failure ->> 'kind' as kind from jobs where id = :id"), {"id": job}
     )
@@ -73,7 +79,7 @@ def test_the_fifth_crash_is_the_last(connection: Connection, crashes: int, state
 @pytest.mark.parametrize(("redrives", "state"), [(8, "running"), (9, "failed")])
 def test_the_tenth_drive_that_led_nowhere_is_the_last(connection: Connection, redrives: int, state: str) -> None:
     job = broken(connection, redrives, stage="context", wait="sent")
-    dispatch.sweep(connection, message_s=60)
+    swept(connection)
     assert connection.execute(text("select state from jobs where id = :id"), {"id": job}).scalar_one() == state
 
 
@@ -92,7 +98,7 @@ def test_the_second_crash_leads_to_quarantine(
     connection: Connection, stage: str, wait: str, times: int, apart: bool
 ) -> None:
     job = broken(connection, times, stage=stage, wait=wait)
-    (drive,) = [each for each in dispatch.sweep(connection, message_s=60) if each.id == job]
+    (drive,) = [each for each in swept(connection) if each.id == job]
     assert (drive.quarantined, drive.stage) == (apart, stage)
 
 

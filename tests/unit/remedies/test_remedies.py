@@ -366,3 +366,20 @@ def test_a_spent_quota_is_held_as_long_as_was_told() -> None:
     two = Policy(ladder=(SMALL, LARGE), accounts={SMALL: "a", LARGE: "b"})
     assert after(tried("quota_exhausted"), policy=one, retry_after_s=120.0).hold_s == 120
     assert after(tried("quota_exhausted"), policy=two, retry_after_s=120.0).hold_s == 120
+
+
+def test_a_hold_after_many_limits_is_no_shorter_than_was_told() -> None:
+    assert after(*[tried("rate_limited")] * 9, retry_after_s=300.0).hold_s == 300
+
+
+def test_an_outage_is_waited_out_as_long_as_was_told() -> None:
+    alone = Policy(ladder=(SMALL,))
+    assert after(*[tried("overloaded")] * 3, policy=alone, retry_after_s=200.0).hold_s == 200
+
+
+def test_a_request_is_changed_four_times_and_a_document_cut_five() -> None:
+    repair = Repair(action="drop", parameter="temperature")
+    changed = [after(*[tried("bad_request")] * times, repair=repair).action for times in (1, 4, 5)]
+    assert changed == ["adapt", "adapt", "fail"]
+    cut = [after(*[tried("context_overflow")] * times).action for times in (1, 5, 6)]
+    assert cut == ["cut_context", "cut_context", "next_model"]
