@@ -22,6 +22,8 @@ __all__ = ["confine", "die_with", "memory_limit", "resident_bytes"]
 
 _LINUX = sys.platform == "linux"
 _OPEN_FILES = 24
+_PRIORITY = 5
+"""Below the workers and the servers, which everybody waits for."""
 _PROCESSES = 16
 """Of a user of its own: itself, and what does OCR for it."""
 _STATM = Path("/proc/self/statm")
@@ -54,6 +56,7 @@ def confine() -> bool:
 
     Modules must be loaded by now: the user that it becomes under root may be unable to open them.
     """
+    os.nice(_PRIORITY)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     resource.setrlimit(resource.RLIMIT_NOFILE, (_OPEN_FILES, _OPEN_FILES))

@@ -139,6 +139,8 @@ class _Child:
     max_documents: int
     max_rss_bytes: int
     _process: ReadingProcess | None = None
+    _spare: ReadingProcess | None = None
+    """Ready in time, where processes are stopped one after another."""
     _documents: int = 0
 
     def ask(
@@ -154,16 +156,16 @@ class _Child:
         try:
             answer, text = process.ask(request, document, give_way)
         except ProcessEnded as end:
-            self.replace()
+            self.replace(with_spare=end.took_it)
             if again and not end.took_it:
                 return self.ask(request, document, give_way, again=False)  # it ended between two documents
             raise _explained(end, request) from end
         except GaveWay:
-            self.replace()
+            self.replace(with_spare=True)
             raise
         except BaseException:
             # An answer that nobody took, as after a time limit's exception, must not meet the next question.
-            self.retire()
+            self.end()
             raise
         self._documents += 1
         if answer.last or self._documents >= self.max_documents or answer.rss_bytes > self.max_rss_bytes:
@@ -177,23 +179,33 @@ class _Child:
         assert self._process is not None  # noqa: S101 - it was just made; mypy cannot know
         return self._process
 
-    def replace(self) -> None:
-        """Starts another process at once, so that it is ready when the next document comes."""
-        self.retire()
-        self._process = ReadingProcess(self.work)
+    def replace(self, *, with_spare: bool = False) -> None:
+        """Takes the spare process, or starts one at once, so that it is ready when the next document comes."""
+        spare = self._spare if self._spare is not None and self._spare.alive else None
+        self.end()
+        self._process = spare or ReadingProcess(self.work)
+        self._spare = ReadingProcess(self.work) if with_spare else None
         self._documents = 0
 
-    def retire(self) -> None:
+    def end(self) -> None:
         """Ends the process, if there is one."""
         if self._process is not None:
             self._process.close()
             self._process = None
 
+    def retire(self) -> None:
+        """Ends the processes that there are."""
+        self.end()
+        if self._spare is not None:
+            self._spare.close()
+            self._spare = None
+
     def abandon(self) -> None:
-        """Lets go of the process after a fork."""
-        if self._process is not None:
-            self._process.abandon()
-            self._process = None
+        """Lets go of the processes after a fork."""
+        for process in (self._process, self._spare):
+            if process is not None:
+                process.abandon()
+        self._process = self._spare = None
 
 
 def _believed(child: _Child, answer: Answer, text: bytes) -> Reading:
