@@ -104,7 +104,7 @@ def body_of(document: Ready) -> tuple[bytes, str]:
     if size > Limits().max_bytes:
         raise Misconfigured(f"{file} has {size:,} bytes; {Limits().max_bytes:,} are allowed: split it")
     try:
-        return file.read_bytes(), file.name
+        return file.read_bytes(), str(document.source)
     except OSError as error:
         raise Misconfigured(f"{file} cannot be read ({error.strerror})") from error
 

@@ -204,7 +204,19 @@ def _submission(document: Ready, wanted: Wanted) -> Submission:
 
 def print_end(path: Source, report: JobReport) -> None:
     plain = report.as_json()
-    named = ("id", "state", "value", "failure", "cost_usd", "model", "input_tokens", "output_tokens", "seconds")
+    named = (
+        "id",
+        "name",
+        "document_id",
+        "state",
+        "value",
+        "failure",
+        "cost_usd",
+        "model",
+        "input_tokens",
+        "output_tokens",
+        "seconds",
+    )
     print_json({"path": str(path), **{name: plain[name] for name in named}})
 
 

@@ -38,7 +38,10 @@ class JobReport:
 
     id: int
     name: str | None
-    """Of its document."""
+    """Of its file, as submitted."""
+    path: str | None
+    """As submitted; of jobs of older versions, their document's name."""
+    document_id: int | None
     prompt: str
     version: str | None
     feature: str
@@ -99,10 +102,23 @@ def _reports() -> Select[Any]:
         .limit(1)
         .scalar_subquery()
     )
-    of_row = ("id", "prompt", "version", "feature", "usr", "state", "stage", "wait", "failure", "created_at")
+    of_row = (
+        "id",
+        "document_id",
+        "prompt",
+        "version",
+        "feature",
+        "usr",
+        "state",
+        "stage",
+        "wait",
+        "failure",
+        "created_at",
+    )
     return select(
         *(jobs.c[name] for name in of_row),
-        documents.c.name,
+        func.coalesce(jobs.c.name, documents.c.name).label("name"),
+        func.coalesce(jobs.c.path, documents.c.name).label("path"),
         found,
         answered.label("model"),
         *(spent.c[name] for name in ("calls", "input_tokens", "output_tokens")),

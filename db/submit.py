@@ -137,7 +137,7 @@ def _row(submission: Submission) -> dict[str, Any]:
         deadline_at=submission.deadline_at,
         idempotency_key=submission.idem_key,
     )
-    return {**vars(submission), "name": bounds.file_name(submission.name), "params": params}
+    return {**vars(submission), "name": bounds.file_path(submission.name), "params": params}
 
 
 def _check(wanted: Submission | Indexing, **more: Any) -> None:
@@ -171,7 +171,7 @@ def submit_index(connection: Connection, indexing: Indexing) -> int:
     _check(indexing, prompt="index")
     meta = bounds.params_as_json(indexing.meta, field="meta")
     params = {"meta": json.loads(meta)} | ({"language": indexing.language} if indexing.language else {})
-    values = {**vars(indexing), "name": bounds.file_name(indexing.name), "params": json.dumps(params)}
+    values = {**vars(indexing), "name": bounds.file_path(indexing.name), "params": json.dumps(params)}
     return int(SQL["submit_index"].scalar(connection, values))
 
 

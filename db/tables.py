@@ -67,7 +67,8 @@ jobs = _table(
     version text null, idem_key text null, input_hash bytea null, model text null, wait text null,
     flight_key bytea null, budget_id bigint null, deadline_at timestamptz null, owner text null,
     context jsonb null, value jsonb null, failure jsonb null, finished_at timestamptz null,
-    need_usd numeric(20,10) null, held_for text null, since timestamptz null
+    need_usd numeric(20,10) null, held_for text null, since timestamptz null,
+    name text null, path text null
     """,
 )
 # The ledger: one row a request to a provider, also when it failed or was answered without one.

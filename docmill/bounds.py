@@ -14,6 +14,7 @@ from typing import Any
 
 from docmill.errors import SubmitRefused
 from docmill.storable import is_storable
+from docmill.visible import harmless
 
 __all__ = [
     "LANES",
@@ -28,7 +29,7 @@ __all__ = [
     "check_submit",
     "check_text",
     "due_at",
-    "file_name",
+    "file_path",
     "params_as_json",
 ]
 
@@ -39,6 +40,7 @@ MOST_BYTES = 50 * 2**20
 """Of a document."""
 LONGEST_TEXT = 200
 """Characters of a name, a feature, a user, an idempotency key."""
+LONGEST_PATH = 4096
 MOST_PARAMS_BYTES = 100_000
 MOST_PARAMS_DEPTH = 20
 LARGEST_NUMBER = 1e308
@@ -67,9 +69,10 @@ def check_submit(
     check_text("prompt", prompt, empty=False)
     for field, text in (("tenant", tenant), ("feature", feature), ("user", user)):
         check_text(field, text)
-    for field, text in (("name", name), ("version", version)):
-        if text is not None:
-            check_text(field, text)
+    if name is not None:
+        check_text("name", name, longest=LONGEST_PATH)
+    if version is not None:
+        check_text("version", version)
     if idempotency_key is not None:
         check_text("idempotency_key", idempotency_key, empty=False)
     check_deadline(deadline_at)
@@ -87,10 +90,9 @@ def check_text(field: str, text: object, *, longest: int = LONGEST_TEXT, empty: 
         raise SubmitRefused(f"{field}: no control characters, and no halves of surrogate pairs")
 
 
-def file_name(said: str | None) -> str | None:
-    """The last part of a name, as far as it can be shown: it hints at the format, and nothing is opened by it."""
-    last = re.split(r"[/\\]", said or "")[-1]
-    return "".join(character for character in last if character.isprintable())[-LONGEST_TEXT:] or None
+def file_path(said: str | None) -> str | None:
+    """A path as it was given, as far as it can be shown and stored: answers are joined with files by it."""
+    return harmless(said or "")[-LONGEST_PATH:] or None
 
 
 def check_document(size: int) -> None:

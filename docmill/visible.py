@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["visible", "visible_lines"]
+__all__ = ["harmless", "visible", "visible_lines"]
 
 _ACTS = re.compile(
     "[\x00-\x1f\x7f-\x9f"  # controls of terminals
@@ -18,6 +18,11 @@ _ACTS = re.compile(
 def visible(text: str) -> str:
     """The text with each of those as its escape: ``\\n``, ``\\x1b``, ``\\u202e``."""
     return _ACTS.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
+
+
+def harmless(text: str) -> str:
+    """The text with a mark in the place of each: for a name, in which an escape would be read as part of it."""
+    return _ACTS.sub("\ufffd", text)
 
 
 def visible_lines(text: str) -> str:

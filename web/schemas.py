@@ -10,7 +10,7 @@ from fastapi import Header, Path
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from docmill import bounds
-from docmill.bounds import LONGEST_DEADLINE_S, LONGEST_TEXT
+from docmill.bounds import LONGEST_DEADLINE_S, LONGEST_PATH, LONGEST_TEXT
 from docmill.errors import SubmitRefused
 from docmill.retrieval.languages import LANGUAGES
 
@@ -51,6 +51,7 @@ Storable = Annotated[str, Field(max_length=LONGEST_TEXT, pattern=r"^[^\x00-\x1f\
 """A text that has a place in a column: without control characters."""
 
 
+PathText = Annotated[str, Field(max_length=LONGEST_PATH, pattern=r"^[^\x00-\x1f\x7f]*$")]
 IdempotencyKey = Annotated[
     str | None, Header(min_length=1, max_length=LONGEST_TEXT, pattern=r"^[!-~]([ -~]*[!-~])?$")
 ]
@@ -159,6 +160,8 @@ HITS_EXAMPLE: dict[str, Any] = {
 JOB_EXAMPLE: dict[str, Any] = {
     "id": 17,
     "name": "tea.txt",
+    "path": "inbox/2026/tea.txt",
+    "document_id": 5,
     "prompt": "receipt",
     "version": "v2",
     "feature": "bookkeeping",
@@ -184,7 +187,7 @@ class NamedFile(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    name: Storable | None = Field(None, description="Of the document")
+    name: PathText | None = Field(None, description="Of the document; with its path, as in inbox/tea.txt")
     feature: Storable = Field("default", description="What costs are summed by")
     user: Storable = Field("", description="What costs are summed by")
     lane: Lane = "bulk"
@@ -330,7 +333,9 @@ class JobShown(BaseModel):
     model_config = ConfigDict(extra="allow", json_schema_extra={"examples": [JOB_EXAMPLE]})
 
     id: int
-    name: str | None = Field(description="Of the document")
+    name: str | None = Field(description="Of the file, as submitted")
+    path: str | None = Field(description="As submitted; of a file without one, its name")
+    document_id: int | None
     prompt: str | None
     version: str | None
     feature: str

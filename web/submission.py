@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from pydantic_core import from_json
 from starlette.datastructures import FormData, UploadFile
 
-from docmill.bounds import file_name
+from docmill.bounds import LONGEST_PATH
 from web.limits import MOST_BYTES, too_large
 from web.problems import Problem, invalid
 from web.schemas import INDEX_EXAMPLE, LANGUAGES_KNOWN, LONGEST_DEADLINE_S, SUBMIT_EXAMPLE, NamedFile
@@ -47,7 +47,7 @@ SUBMIT_BODY = _body(
     {
         "version": {"$ref": f"{REFERENCE}/Version"},
         **_fields("FileWanted", "prompt", "feature", "user", "lane"),
-        "name": {"$ref": f"{REFERENCE}/FileWanted/properties/feature"},
+        "name": {"type": "string", "maxLength": LONGEST_PATH, "pattern": r"^[^\x00-\x1f\x7f]*$"},
         "deadline": {"type": "number", "minimum": 0, "maximum": LONGEST_DEADLINE_S},
         "params": {"type": "object", "description": "As JSON"},
     },
@@ -58,7 +58,7 @@ INDEX_BODY = _body(
     INDEX_EXAMPLE,
     {
         **_fields("FileToIndex", "feature", "user", "lane"),
-        "name": {"$ref": f"{REFERENCE}/FileToIndex/properties/feature"},
+        "name": {"type": "string", "maxLength": LONGEST_PATH, "pattern": r"^[^\x00-\x1f\x7f]*$"},
         "meta": {"type": "object", "description": "As JSON"},
         "language": {"type": "string", "enum": LANGUAGES_KNOWN},
     },
@@ -124,7 +124,7 @@ async def _from_form(form: FormData, file: type[File]) -> Wanted[File]:
     return Wanted(
         options=options,
         body=body,
-        name=options.name or file_name(upload.filename),
+        name=options.name or upload.filename,
         media_type=_media_type(upload.content_type),
     )
 

@@ -19,6 +19,18 @@ create or replace function docmill_wrong_text(value text) returns text immutable
   end
 $$;
 
+-- A document's name may come with its path; the name is the last part.
+create or replace function docmill_wrong_path(path text) returns text immutable language sql as $$
+  select case
+    when length(path) > 4096 then format('it has %s characters', length(path))
+    when path ~ '[\x01-\x1f\x7f]' then 'it has control characters'
+  end
+$$;
+
+create or replace function docmill_file_name(path text) returns text immutable language sql as $$
+  select nullif(right(regexp_replace(path, '^.*[/\\]', ''), 200), '')
+$$;
+
 create or replace function docmill_wrong_params(params jsonb) returns text immutable language sql as $$
   select case
     when jsonb_typeof(params) <> 'object' then format('it is of type %s', jsonb_typeof(params))
@@ -44,7 +56,7 @@ begin
     ('feature', case when $5 is null then 'it is null' end),
     ('usr', case when $6 is null then 'it is null' end),
     ('idem_key', case when $9 = '' then 'it is empty' end),
-    ('prompt', docmill_wrong_text($1)), ('name', docmill_wrong_text($2)), ('version', docmill_wrong_text($3)),
+    ('prompt', docmill_wrong_text($1)), ('name', docmill_wrong_path($2)), ('version', docmill_wrong_text($3)),
     ('tenant', docmill_wrong_text($4)), ('feature', docmill_wrong_text($5)), ('usr', docmill_wrong_text($6)),
     ('idem_key', docmill_wrong_text($9))
   ) as checked (f, r) where r is not null limit 1;
@@ -86,13 +98,14 @@ begin
   digest := sha256($2);
   what := sha256(convert_to(jsonb_build_array($1, $5, $7, $8, $9, $12, encode(digest, 'hex'))::text, 'UTF8'));
 
-  insert into documents (tenant, sha256, name, media_type, body) values ($6, digest, $4, $3, $2)
+  insert into documents (tenant, sha256, name, media_type, body) values ($6, digest, docmill_file_name($4), $3, $2)
   on conflict (tenant, sha256) do update set body = coalesce(documents.body, excluded.body)
   returning id into document;
 
   insert into jobs (tenant, feature, usr, lane, document_id, prompt, version, idem_key, input_hash, params,
-                    deadline_at)
-  values ($6, $7, $8, $9, document, $1, $5, $11, what, coalesce($12, '{}'), $10)
+                    deadline_at, name, path)
+  values ($6, $7, $8, $9, document, $1, $5, $11, what, coalesce($12, '{}'), $10,
+          docmill_file_name($4), $4)
   on conflict (tenant, idem_key) do nothing
   returning id into job;
 

@@ -26,12 +26,14 @@ from (select * from copied where idem_key is not null order by at) c
 with given as materialized (select *, sha256(body) as digest from copied where idem_key is null),
 kept as (
   insert into documents (tenant, sha256, name, media_type, body)
-  select distinct on (tenant, digest) tenant, digest, name, media_type, body from given order by tenant, digest, at
+  select distinct on (tenant, digest) tenant, digest, docmill_file_name(name), media_type, body from given order by tenant, digest, at
   on conflict (tenant, sha256) do update set body = coalesce(documents.body, excluded.body)
   returning id, tenant, sha256),
 made as (
-  insert into jobs (tenant, feature, usr, lane, document_id, prompt, version, params, deadline_at)
-  select g.tenant, g.feature, g.usr, g.lane, k.id, g.prompt, g.version, g.params::jsonb, g.deadline_at
+  insert into jobs (tenant, feature, usr, lane, document_id, prompt, version, params, deadline_at,
+    name, path)
+  select g.tenant, g.feature, g.usr, g.lane, k.id, g.prompt, g.version, g.params::jsonb, g.deadline_at,
+    docmill_file_name(g.name), g.name
   from given g join kept k on k.tenant = g.tenant and k.sha256 = g.digest order by g.at returning id)
 select id from made order by id
 
@@ -41,10 +43,11 @@ drop table copied
 -- name: submit_index
 with document as (
   insert into documents (tenant, sha256, name, media_type, body)
-  values (:tenant, sha256(:body), :name, :media_type, :body)
+  values (:tenant, sha256(:body), docmill_file_name(:name), :media_type, :body)
   on conflict (tenant, sha256) do update set body = coalesce(documents.body, excluded.body) returning id)
-insert into jobs (tenant, feature, usr, lane, chain, document_id, collection, params)
-select :tenant, :feature, :usr, :lane, 'index', id, :collection, :params::jsonb from document returning id
+insert into jobs (tenant, feature, usr, lane, chain, document_id, collection, params, name, path)
+select :tenant, :feature, :usr, :lane, 'index', id, :collection, :params::jsonb, docmill_file_name(:name), :name
+from document returning id
 
 -- name: index_again
 insert into jobs (tenant, feature, lane, chain, document_id, collection, params)
@@ -56,6 +59,6 @@ order by d.document_id returning id
 
 -- name: submit_fresh
 insert into jobs (tenant, feature, usr, lane, chain, document_id, collection, prompt, version, params, deadline_at,
-  fresh)
-select tenant, feature, usr, lane, chain, document_id, collection, prompt, version, params, :deadline_at, true
+  fresh, name, path)
+select tenant, feature, usr, lane, chain, document_id, collection, prompt, version, params, :deadline_at, true, name, path
 from jobs where id = :id returning id

@@ -54,6 +54,10 @@ class Job(BaseModel):
     id: int
     state: str
     prompt: str
+    name: str | None = None
+    """Of its file, as submitted."""
+    path: str | None = None
+    document_id: int | None = None
     version: str | None = None
     stage: str | None = None
     feature: str = "default"

@@ -127,6 +127,8 @@ def request_of(document: Document, fields: dict[str, Any], idempotency_key: str 
             raise SubmitRefused("document: it has NUL characters, or halves of surrogate pairs")
         return {"json": {**fields, "document": document}, "headers": headers}
     name = document.name if isinstance(document, Path) else "document"
+    if isinstance(document, Path):
+        fields = {"name": bounds.file_path(str(document)), **fields}
     content = document.read_bytes() if isinstance(document, Path) else document
     form = {key: json.dumps(value) if key == "params" else str(value) for key, value in fields.items()}
     return {"data": form, "files": {"file": (name, content)}, "headers": headers}

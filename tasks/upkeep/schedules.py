@@ -96,7 +96,7 @@ def _bodies(wanted: Wanted, troubles: list[str]) -> Iterator[tuple[str | None, b
         except OSError as error:
             troubles.append(f"{path} cannot be read ({error.strerror})")
             continue
-        yield path.name, body
+        yield str(path), body
 
 
 def _files(paths: Sequence[str], troubles: list[str]) -> Iterator[Path]:

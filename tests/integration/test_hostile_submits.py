@@ -11,7 +11,8 @@ import pytest
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError
 
-from db.submit import Indexing, Submission, submit, submit_index, submit_many
+from db import reports
+from db.submit import Indexing, Submission, submit, submit_fresh, submit_index, submit_many
 from docmill.client import submit_in
 from docmill.errors import SubmitRefused
 
@@ -213,16 +214,45 @@ def test_no_row_is_of_a_lane_that_never_runs(engine: Engine) -> None:
         connection.execute(text("insert into jobs (tenant, feature, lane) values ('t', 'f', 'batch')"))
 
 
-def test_a_file_is_kept_by_as_much_of_its_name_as_can_be_shown(engine: Engine) -> None:
+@pytest.mark.parametrize("way", ["one", "many", "index"])
+def test_equal_bytes_under_two_names_keep_both(engine: Engine, way: str) -> None:
+    body = uuid4().bytes
+    paths = [
+        "inbox/2026/tea.txt",
+        "copies/tea (1).txt",
+        "C:\\scans\\tea.pdf",
+        "a\x1b[31m\udc80.txt",
+        "x/" * 3000 + "y",
+        "tea\u202f9.txt",
+    ]
     with engine.begin() as connection:
-        for name, kept in (
-            ("a/b\\c\x1b[31m\udc80.txt", "c[31m.txt"),
-            ("x" * 300 + ".pdf", "x" * 196 + ".pdf"),
-            ("\n", None),
-        ):
-            job = submit(connection, Submission(prompt="receipt", body=uuid4().bytes, name=name))
-            found = connection.execute(
-                text("select name from documents d join jobs j on j.document_id = d.id where j.id = :id"),
-                {"id": job},
+        if way == "index":
+            made = [submit_index(connection, Indexing(collection="c", body=body, name=path)) for path in paths]
+        else:
+            wanted = [Submission(prompt="receipt", body=body, name=path) for path in paths]
+            made = (
+                [submit(connection, each) for each in wanted] if way == "one" else submit_many(connection, wanted)
             )
-            assert found.scalar_one() == kept
+        found = [reports.job_report(connection, job) for job in made]
+    assert [job.name for job in found] == [
+        "tea.txt",
+        "tea (1).txt",
+        "tea.pdf",
+        "a\ufffd[31m\ufffd.txt",
+        "y",
+        "tea\u202f9.txt",
+    ]
+    assert [job.path for job in found[:3]] == paths[:3]
+    assert found[5].path == paths[5]
+    assert paths[4].endswith(str(found[4].path))
+    assert len({job.document_id for job in found}) == 1
+
+
+def test_a_new_job_of_an_old_one_has_its_name_and_a_job_without_one_its_documents(engine: Engine) -> None:
+    with engine.begin() as connection:
+        job = submit(connection, Submission(prompt="receipt", body=uuid4().bytes, name="inbox/tea.txt"))
+        again = reports.job_report(connection, submit_fresh(connection, job))
+        assert (again.name, again.path) == ("tea.txt", "inbox/tea.txt")
+        connection.execute(text("update jobs set name = null, path = null where id = :id"), {"id": job})
+        before = reports.job_report(connection, job)
+        assert (before.name, before.path) == ("tea.txt", "tea.txt")
