@@ -90,11 +90,11 @@ def search(
         raise Misconfigured("there is nothing to look for: give some words")
     if mode not in MODES:
         raise Misconfigured(f"--mode is one of {', '.join(MODES)}, and not {mode!r}")
-    with open_stack(data) as (settings, _):
+    with open_stack(data) as (settings, database):
         from tasks.question import Asker, passages_for
         from workers.services import asking_services
 
-        with asking_services(settings, owner="search") as services:
+        with asking_services(settings, owner="search", database=database) as services:
             hits = passages_for(
                 services,
                 collection,

@@ -139,12 +139,10 @@ def _remembered(settings: Settings) -> Iterator[TwoLayerCache]:
     """The cache of a running stack. Raises ServiceAway."""
     import redis
 
-    from docmill.llm.cache import TwoLayerCache
+    from workers.services import open_cache
 
-    cache_of_stack = TwoLayerCache(settings.need("cache_url"))
     try:
-        yield cache_of_stack
+        with open_cache(settings) as remembered:
+            yield remembered
     except redis.RedisError as error:
         raise ServiceAway(f"the cache server does not answer ({type(error).__name__}): is it running?") from error
-    finally:
-        cache_of_stack.close()

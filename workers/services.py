@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
 
 import structlog
 import uvloop
 from celery import Celery
 
-from db.database import open_database
+from db.database import Database, open_database
 from docmill.errors import PromptBroken
 from docmill.llm.cache import TwoLayerCache
 from docmill.llm.limiter import RedisLimiter
@@ -25,7 +25,7 @@ from tasks.celery import broker
 from tasks.chain import publish
 from tasks.services import Caller, Services
 
-__all__ = ["asking_services", "cpu_services", "io_services"]
+__all__ = ["api_services", "asking_services", "cpu_services", "io_services", "open_cache", "registry_of"]
 
 log = structlog.get_logger()
 
@@ -33,78 +33,99 @@ IO_CONNECTIONS = 10
 """To the database, a process: none is held while a model thinks."""
 LOCK_TIMEOUT_S = 30.0
 """A statement that waits longer fails, and its message comes again: a locked table holds no thread for ever."""
+API_TIMEOUT_S, API_STATEMENT_TIMEOUT_S = 5.0, 30.0
+"""Whoever asks is told after seconds that the database is busy: what waits holds a thread and a connection."""
 
 
 @contextmanager
 def io_services(settings: Settings, *, owner: str, celery: Celery) -> Iterator[Services]:
-    """What context, complete and store need: a database, and a loop thread that calls models."""
+    """Makes what context, complete and store need: a database, and a loop thread that calls models."""
     with ExitStack() as stack:
         registry = registry_of(settings)
         _warm_up(registry)
-        # Not probed, here and below: a worker that starts while the database is away must live until it is back.
-        database = stack.enter_context(
-            open_database(
-                settings.need("database_url"), pool_size=IO_CONNECTIONS, probe=False, lock_timeout_s=LOCK_TIMEOUT_S
-            )
-        )
-        owner_database = stack.enter_context(open_database(settings.owner_url, pool_size=1, probe=False))
-        loop = stack.enter_context(LoopThread(uvloop.new_event_loop))
-        transport = HttpTransport()
-        stack.callback(lambda: loop.run(transport.close()))
-        limiter = RedisLimiter(settings.need("cache_url"))
-        stack.callback(limiter.close)
-        cache = TwoLayerCache(settings.need("cache_url"))
-        stack.callback(cache.close)
         yield Services(
             settings=settings,
-            database=database,
-            owner_database=owner_database,
+            database=stack.enter_context(_worker_database(settings, IO_CONNECTIONS)),
+            owner_database=stack.enter_context(open_database(settings.owner_url, pool_size=1, probe=False)),
             registry=registry,
             publish=publish,
             owner=owner,
             broker_began_anew=partial(broker.began_anew, celery),
-            limiter=limiter,
-            cache=cache,
-            caller=Caller(loop=loop, transport=transport),
+            limiter=_limiter(settings, stack),
+            cache=stack.enter_context(open_cache(settings)),
+            caller=_caller(stack),
         )
 
 
 @contextmanager
 def cpu_services(settings: Settings, *, owner: str) -> Iterator[Services]:
-    """What validate and parse need: a database, and a reader of files. One task at a time."""
-    with ExitStack() as stack:
-        database = stack.enter_context(
-            open_database(settings.need("database_url"), pool_size=2, probe=False, lock_timeout_s=LOCK_TIMEOUT_S)
-        )
+    """Makes what validate and parse need: a database, and a reader of files. One task at a time."""
+    with _worker_database(settings, 2) as database, Reader(settings.reading_limits) as reader:
         yield Services(
             settings=settings,
             database=database,
             registry=registry_of(settings),
             publish=publish,
             owner=owner,
-            reader=stack.enter_context(Reader(settings.reading_limits)),
+            reader=reader,
         )
 
 
 @contextmanager
-def asking_services(settings: Settings, *, owner: str) -> Iterator[Services]:
-    """What a person's question needs: a database, and a loop thread that calls embedding models."""
+def asking_services(settings: Settings, *, owner: str, database: Database | None = None) -> Iterator[Services]:
+    """Makes what a person's question needs: a database, and a loop thread that calls embedding models."""
     with ExitStack() as stack:
-        database = stack.enter_context(open_database(settings.need("database_url"), pool_size=2))
-        loop = stack.enter_context(LoopThread(uvloop.new_event_loop))
-        transport = HttpTransport()
-        stack.callback(lambda: loop.run(transport.close()))
-        limiter = RedisLimiter(settings.need("cache_url"))
-        stack.callback(limiter.close)
         yield Services(
             settings=settings,
-            database=database,
+            database=database or stack.enter_context(open_database(settings.need("database_url"), pool_size=2)),
             registry=registry_of(settings),
             publish=publish,
             owner=owner,
-            limiter=limiter,
-            caller=Caller(loop=loop, transport=transport),
+            limiter=_limiter(settings, stack),
+            caller=_caller(stack),
         )
+
+
+@contextmanager
+def api_services(settings: Settings, *, owner: str) -> Iterator[Services]:
+    """Makes what routes work with; calls go out for questions alone. Raises Misconfigured, ServiceAway."""
+    impatient = open_database(
+        settings.need("database_url"),
+        pool_timeout_s=API_TIMEOUT_S,
+        lock_timeout_s=API_TIMEOUT_S,
+        statement_timeout_s=API_STATEMENT_TIMEOUT_S,
+    )
+    with impatient as database, asking_services(settings, owner=owner, database=database) as services:
+        yield services
+
+
+@contextmanager
+def open_cache(settings: Settings) -> Iterator[TwoLayerCache]:
+    """Opens the answers that are remembered, and closes them."""
+    cache = TwoLayerCache(settings.need("cache_url"))
+    try:
+        yield cache
+    finally:
+        cache.close()
+
+
+def _worker_database(settings: Settings, connections: int) -> AbstractContextManager[Database]:
+    """Not probed: a worker that starts while the database is away must live until it is back."""
+    url = settings.need("database_url")
+    return open_database(url, pool_size=connections, probe=False, lock_timeout_s=LOCK_TIMEOUT_S)
+
+
+def _caller(stack: ExitStack) -> Caller:
+    loop = stack.enter_context(LoopThread(uvloop.new_event_loop))
+    transport = HttpTransport()
+    stack.callback(lambda: loop.run(transport.close()))
+    return Caller(loop=loop, transport=transport)
+
+
+def _limiter(settings: Settings, stack: ExitStack) -> RedisLimiter:
+    limiter = RedisLimiter(settings.need("cache_url"))
+    stack.callback(limiter.close)
+    return limiter
 
 
 def registry_of(settings: Settings) -> Registry:
