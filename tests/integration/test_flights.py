@@ -48,6 +48,7 @@ def test_the_first_leads_and_the_others_wait(connection: Connection) -> None:
     first, second = at_complete(connection), at_complete(connection)
     assert flights.lead_or_follow(connection, first, key, for_s=60) == "leads"
     assert flights.lead_or_follow(connection, first, key, for_s=60) == "leads"
+    assert not flights.follow(connection, first, key, for_s=60)
     assert flights.lead_or_follow(connection, second, key, for_s=60) == "held"
     assert flights.follow(connection, second, key, for_s=60)
 
@@ -134,3 +135,18 @@ def test_only_a_checked_answer_of_late_is_shared(
     key = uuid4().bytes
     landed(connection, key, **changes)
     assert (flights.answered_lately(connection, at_complete(connection), key) is not None) is found
+
+
+def test_no_flight_is_passed_on_while_a_call_of_its_leader_is_open(connection: Connection) -> None:
+    """That one may still be answered, and paid."""
+    key = uuid4().bytes
+    leader, follower = at_complete(connection), at_complete(connection)
+    for job in (leader, follower):
+        flights.lead_or_follow(connection, job, key, for_s=60)
+    open_a_call(connection, leader)
+    transitions.cancel(connection, leader.id)
+    dispatch.run(connection, SWEEP["followers"])
+    assert state_of(connection, follower) == ("held", "flight", None)
+    connection.execute(text("update calls set state = 'in_doubt' where job_id = :job"), {"job": leader.id})
+    dispatch.run(connection, SWEEP["followers"])
+    assert state_of(connection, follower) == ("queued", "unsent", None)

@@ -296,3 +296,14 @@ def test_a_part_above_its_whole_is_no_price_below_zero(part: str) -> None:
 def test_parts_that_are_more_together_than_the_whole_are_no_price() -> None:
     usage = Usage(input_tokens=100, output_tokens=1, cached_tokens=60, cache_write_tokens=60)
     assert cost(usage, provider="simulator", model="sim-small").usd is None
+
+
+@pytest.mark.parametrize(("share", "usd"), [("0.5", "0.75"), (None, None)])
+def test_a_batch_costs_its_share_and_one_that_nobody_told_is_unknown(share: str | None, usd: str | None) -> None:
+    price = Price(
+        input_per_million=Decimal(1), output_per_million=Decimal(1), batch_share=Decimal(share) if share else None
+    )
+    usage = Usage(input_tokens=1_000_000, output_tokens=500_000)
+    found = cost(usage, provider="p", model="m", prices={"m": price}, processing="batch")
+    assert found.usd == (Decimal(usd) if usd else None)
+    assert cost(usage, provider="p", model="m", prices={"m": price}).usd == Decimal("1.5")

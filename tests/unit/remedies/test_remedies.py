@@ -20,6 +20,7 @@ from docmill.remedies import (
 )
 from docmill.remedies.decide import ANSWERED, REMEDIES
 from docmill.remedies.overflow import fit
+from docmill.remedies.policy import believable_wait_s
 
 SMALL, LARGE = "small", "large"
 LADDER = Policy(ladder=(SMALL, LARGE))
@@ -383,3 +384,36 @@ def test_a_request_is_changed_four_times_and_a_document_cut_five() -> None:
     assert changed == ["adapt", "adapt", "fail"]
     cut = [after(*[tried("context_overflow")] * times).action for times in (1, 5, 6)]
     assert cut == ["cut_context", "cut_context", "next_model"]
+
+
+def test_a_hundred_refusals_for_a_quota_are_the_most() -> None:
+    same = Policy(ladder=(SMALL, LARGE), accounts={SMALL: "a", LARGE: "a"})
+    ends = [after(*[tried("quota_exhausted")] * times, policy=same).action for times in (100, 101)]
+    assert ends == ["hold", "fail"]
+
+
+def test_what_was_never_called_for_counts_for_no_call() -> None:
+    waited = [tried("budget")] * most_calls(LADDER)
+    assert after(*waited, tried("server_error")).action == "retry"
+
+
+def test_a_budget_leads_to_a_cheaper_model_once() -> None:
+    cheaper = Policy(ladder=(SMALL, LARGE), over_budget="cheaper")
+    spent = tried("budget", LARGE)
+    assert [after(*[spent] * times, policy=cheaper).action for times in (1, 2)] == ["next_model", "hold"]
+
+
+def test_the_answers_room_is_taken_as_long_as_half_of_it_stays() -> None:
+    halved = fit(limit=1000, actual=780, sent=780, output_limit=400, cuts=1)
+    assert (halved.input_tokens, halved.output_limit) == (787, 213)
+    kept = fit(limit=1000, actual=850, sent=850, output_limit=400, cuts=1)
+    assert (kept.input_tokens, kept.output_limit) == (594, 400)
+
+
+@pytest.mark.parametrize(
+    ("told_s", "believed_s"),
+    [(None, None), (0.0, 0.0), (-5.0, 0.0), (86_400.0, 86_400.0), (86_401.0, None), (float("inf"), None),
+     (float("nan"), None)],
+)  # fmt: skip
+def test_a_wait_beyond_a_day_is_as_good_as_untold(told_s: float | None, believed_s: float | None) -> None:
+    assert believable_wait_s(told_s) == believed_s
