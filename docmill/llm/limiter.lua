@@ -1,8 +1,8 @@
--- The shared limits of one model of an account. One script, so that every step of it is atomic; by the server's
--- own clock, in seconds.
+-- The shared limits of one model of an account. One script, so that every step of it is atomic. docs/limiter.md says
+-- where its constants come from, and what always holds.
 --
 -- Whether a call may go now is said by a bucket that mirrors the provider's: a call takes one request and its
--- estimate of tokens when it goes, and gets back what it did not use when it is answered. The bucket holds BURST
+-- estimate of tokens when it goes, and gets back what it did not use when it is answered. The bucket holds BURST_S
 -- seconds, less than a provider's own second, so that messages may come a little late. It is filled at PACE of
 -- the limit.
 --
@@ -12,22 +12,26 @@
 --
 -- KEYS: the model's state, the asker's place, tenants by the end of their places, open calls of the model, open
 -- calls of the tenant (both by the time at which they are given up for lost).
+-- ARGV: now, in seconds, or nothing for the server's own clock; what is to be done; what it is done with.
 
 local PACE = 0.99
-local BURST = 0.35
+local BURST_S = 0.35
 local EAGER = 1.06       -- the row is taken to move so much faster than it did: else it never would
-local LEAD = 1.2         -- who has waited long comes so many seconds early, and waits at the door
-local HORIZON = 30       -- seconds; no place lies farther ahead
-local NEXT = 1           -- seconds of the row whose places may go in any order
-local PUNCTUAL = 0.5     -- who waits less than this at the door comes on time
-local LONGEST = 60       -- who must wait longer than this is held
-local KEPT = 120         -- so long a place outlasts its time
-local FORGOTTEN = 3600
+local EARLY_S = 1.2         -- who has waited long comes so many seconds early, and waits at the door
+local HORIZON_S = 30       -- seconds; no place lies farther ahead
+local NEXT_S = 1           -- seconds of the row whose places may go in any order
+local PUNCTUAL_S = 0.5     -- who waits less than this at the door comes on time
+local LONGEST_S = 60       -- who must wait longer than this is held
+local KEPT_S = 120         -- so long a place outlasts its time
+local FORGOTTEN_S = 3600
 local LEARNING = 0.05    -- weight of one call in what is known of all
 local SEEN_S = 8         -- the row's speed is that of so many seconds
 
-local time = redis.call('TIME')
-local now = time[1] + time[2] / 1000000
+local now = tonumber(ARGV[1])
+if not now then
+  local time = redis.call('TIME')
+  now = time[1] + time[2] / 1000000
+end
 
 local FIELDS = {'at', 'requests', 'tokens', 'until', 'rpm', 'tpm', 'left', 'row', 'moved', 'moved_in', 'moved_at',
                 'idle', 'window', 'head_until', 'mean', 'ratio', 'probing'}
@@ -46,7 +50,7 @@ local function save()
     changes[#changes + 1] = string.format('%.6f', value)
   end
   redis.call('HSET', KEYS[1], unpack(changes))
-  redis.call('EXPIRE', KEYS[1], FORGOTTEN)
+  redis.call('EXPIRE', KEYS[1], FORGOTTEN_S)
 end
 
 local function rate(limit) return (limit or 0) * PACE / 60 end
@@ -60,8 +64,8 @@ local function refill()
   for name, limit in pairs({requests = s.rpm or 0, tokens = s.tpm or 0}) do
     if rate(limit) > 0 then
       local level = (s[name] or 0) + passed * rate(limit)
-      over = math.min(over, math.max(0, level / rate(limit) - BURST))
-      s[name] = math.min(level, BURST * rate(limit))
+      over = math.min(over, math.max(0, level / rate(limit) - BURST_S))
+      s[name] = math.min(level, BURST_S * rate(limit))
     end
   end
   if known() then s.idle = math.min(5, s.idle + over) end
@@ -69,20 +73,20 @@ local function refill()
 end
 
 local function full()
-  return (rate(s.rpm) == 0 or s.requests >= 0.999 * BURST * rate(s.rpm))
-    and (rate(s.tpm) == 0 or s.tokens >= 0.999 * BURST * rate(s.tpm))
+  return (rate(s.rpm) == 0 or s.requests >= 0.999 * BURST_S * rate(s.rpm))
+    and (rate(s.tpm) == 0 or s.tokens >= 0.999 * BURST_S * rate(s.tpm))
 end
 
 -- The level from which an amount may be taken: a provider has a second's worth at least, and we lag behind it by
--- a second less BURST, so that only large amounts must wait for more than nothing.
+-- a second less BURST_S, so that only large amounts must wait for more than nothing.
 local function needed(amount, limit, least)
   local provider = math.max(least, limit / 60)
-  return math.max(0, math.min(amount, provider) - provider + BURST * rate(limit)) * 0.999
+  return math.max(0, math.min(amount, provider) - provider + BURST_S * rate(limit)) * 0.999
 end
 
 local function needed_tokens(tokens)
   -- Where the provider has told of more, its bucket holds more than a second.
-  return s.left - BURST * rate(s.tpm) >= tokens and 0 or needed(tokens, s.tpm, 0)
+  return s.left - BURST_S * rate(s.tpm) >= tokens and 0 or needed(tokens, s.tpm, 0)
 end
 
 -- How long until the bucket has enough; answers are expected to give back what makes the row fast.
@@ -111,7 +115,7 @@ local function move_to(place)
   local passed = math.min(SEEN_S, now - s.moved_at)
   local kept = math.exp(-passed / SEEN_S)
   local step = math.max(0, place - s.row)
-  if last and tonumber(last) > s.row + NEXT then
+  if last and tonumber(last) > s.row + NEXT_S then
     s.moved, s.moved_in = s.moved * kept + step, s.moved_in * kept + passed
   end
   s.moved_at, s.row = now, s.row + step
@@ -122,7 +126,7 @@ local function go(name, tokens, place, lost_at)
   if rate(s.tpm) > 0 then s.tokens, s.left = s.tokens - tokens, s.left - tokens end
   for _, key in ipairs({KEYS[4], KEYS[5]}) do
     redis.call('ZADD', key, lost_at, name)
-    redis.call('EXPIRE', key, FORGOTTEN)
+    redis.call('EXPIRE', key, FORGOTTEN_S)
   end
   redis.call('DEL', KEYS[2])
   if place then move_to(place + cost_s(tokens)) end
@@ -133,7 +137,7 @@ end
 
 local function come_back(wait, place)
   wait = math.max(0.02, wait)
-  redis.call('SET', KEYS[2], place or '', 'EX', math.ceil(wait) + KEPT)
+  redis.call('SET', KEYS[2], place or '', 'EX', math.ceil(wait) + KEPT_S)
   save()
   return {string.format('%.6f', wait), 1}
 end
@@ -150,14 +154,14 @@ local function in_turn(name, tokens, place, lost_at)
   local behind = head ~= '' and head ~= mark and s.head_until > now and (place or head:sub(1, 1) == '!')
   local wait = missing_s(tokens)
   local ahead = place and math.max(0, place - s.row) or 0
-  if wait <= 0 and not behind and (ahead <= NEXT or full()) then return go(name, tokens, place, lost_at) end
-  if behind then wait = math.max(wait, s.head_until - PUNCTUAL + 0.02 - now) end
+  if wait <= 0 and not behind and (ahead <= NEXT_S or full()) then return go(name, tokens, place, lost_at) end
+  if behind then wait = math.max(wait, s.head_until - PUNCTUAL_S + 0.02 - now) end
   local large = rate(s.tpm) > 0 and needed_tokens(tokens) > 0
-  if (not place or (large and ahead <= NEXT)) and not behind and wait <= PUNCTUAL then
-    head, s.head_until = mark, now + wait + PUNCTUAL
+  if (not place or (large and ahead <= NEXT_S)) and not behind and wait <= PUNCTUAL_S then
+    head, s.head_until = mark, now + wait + PUNCTUAL_S
   end
-  wait = math.max(0, wait, math.max(0, wait) + ahead / speed() - LEAD, math.min(ahead, LEAD) / 2)
-  if wait > LONGEST then return hold(wait) end
+  wait = math.max(0, wait, math.max(0, wait) + ahead / speed() - EARLY_S, math.min(ahead, EARLY_S) / 2)
+  if wait > LONGEST_S then return hold(wait) end
   return come_back(wait, place)
 end
 
@@ -167,16 +171,16 @@ local function place_for(tenant, tokens)
   local last = tonumber(redis.call('ZSCORE', KEYS[3], tenant) or '')
   local tenants = redis.call('ZCARD', KEYS[3]) + (last and 0 or 1)
   local place = math.max(s.row, last or 0)
-  if place - s.row > HORIZON * speed() then return nil, (place - s.row) / speed() end
+  if place - s.row > HORIZON_S * speed() then return nil, (place - s.row) / speed() end
   redis.call('ZADD', KEYS[3], string.format('%.6f', place + cost_s(tokens) * tenants), tenant)
-  redis.call('EXPIRE', KEYS[3], FORGOTTEN)
+  redis.call('EXPIRE', KEYS[3], FORGOTTEN_S)
   return place
 end
 
 -- One more open call for each answer, until there is a no; whoever learns the limits ends it.
 local function by_window(name, tokens, lost_at)
   local wait = s['until'] - now
-  if wait > LONGEST then return hold(wait) end
+  if wait > LONGEST_S then return hold(wait) end
   if wait > 0 then return come_back(wait) end
   if open_calls(KEYS[4]) < s.window then return go(name, tokens, nil, lost_at) end
   return hold(0.2)
@@ -207,9 +211,9 @@ end
 local function answered(name, reserved, used, unsent, limits, left)
   for _, key in ipairs({KEYS[4], KEYS[5]}) do redis.call('ZREM', key, name) end
   refill()
-  if rate(s.tpm) > 0 then s.tokens = math.min(BURST * rate(s.tpm), s.tokens + reserved - used) end
+  if rate(s.tpm) > 0 then s.tokens = math.min(BURST_S * rate(s.tpm), s.tokens + reserved - used) end
   if unsent == 0 and reserved > 0 then s.ratio = s.ratio + LEARNING * (used / reserved - s.ratio) end
-  if rate(s.rpm) > 0 then s.requests = math.min(BURST * rate(s.rpm), s.requests + unsent) end
+  if rate(s.rpm) > 0 then s.requests = math.min(BURST_S * rate(s.rpm), s.requests + unsent) end
   if unsent == 0 then s.window, s.probing = math.min(100000, s.window + 1), 0 end
   for limit, found in pairs({rpm = limits[1], tpm = limits[2]}) do
     if found > 0 then s[limit] = found end
@@ -226,7 +230,7 @@ end
 local function told(wait)
   refill()
   s['until'] = math.max(s['until'], now + wait)
-  if wait > LONGEST then s.probing = 1 end
+  if wait > LONGEST_S then s.probing = 1 end
   s.at = s['until']
   for _, name in ipairs({'requests', 'tokens'}) do
     if s[name] then s[name] = math.min(0, s[name]) end
@@ -246,11 +250,11 @@ end
 -- How many calls more would get a place, or could go now.
 local function room()
   refill()
-  if s['until'] - now > HORIZON then return 0 end
+  if s['until'] - now > HORIZON_S then return 0 end
   if s.probing == 1 then return math.max(0, 1 - open_calls(KEYS[4])) end
   if not known() then return math.max(0, s.window - open_calls(KEYS[4])) end
   local last = tonumber(redis.call('ZREVRANGE', KEYS[3], 0, 0, 'WITHSCORES')[2] or '') or s.row
-  local free = math.max(0, HORIZON * speed() - math.max(0, last - s.row)) + s.idle
+  local free = math.max(0, HORIZON_S * speed() - math.max(0, last - s.row)) + s.idle
   s.idle = 0
   save()
   return math.ceil(free / math.max(s.mean, 0.001))
@@ -262,17 +266,17 @@ local function numbers(from, to)
   return found
 end
 
-if ARGV[1] == 'ask' then
-  local n = numbers(4, 11)
-  return ask(ARGV[2], ARGV[3], n[1], {n[2], n[3]}, {n[4], n[5]}, n[6], n[7] == 1, now + n[8])
-elseif ARGV[1] == 'answered' then
-  local n = numbers(3, 9)
-  return answered(ARGV[2], n[1], n[2], n[3], {n[4], n[5]}, {n[6], n[7]})
-elseif ARGV[1] == 'told' then
-  return told(tonumber(ARGV[2]))
-elseif ARGV[1] == 'released' then
+if ARGV[2] == 'ask' then
+  local n = numbers(5, 12)
+  return ask(ARGV[3], ARGV[4], n[1], {n[2], n[3]}, {n[4], n[5]}, n[6], n[7] == 1, now + n[8])
+elseif ARGV[2] == 'answered' then
+  local n = numbers(4, 10)
+  return answered(ARGV[3], n[1], n[2], n[3], {n[4], n[5]}, {n[6], n[7]})
+elseif ARGV[2] == 'told' then
+  return told(tonumber(ARGV[3]))
+elseif ARGV[2] == 'released' then
   return released()
-elseif ARGV[1] == 'held' then
+elseif ARGV[2] == 'held' then
   return string.format('%.6f', math.max(0, s['until'] - now))
 end
 return room()

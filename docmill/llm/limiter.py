@@ -180,13 +180,15 @@ class Share:
 class RedisLimiter:
     """Limits in Redis or Valkey. ``model`` names an account's model; calls of one name share its limits."""
 
-    def __init__(self, url: str, *, lost_s: float = LOST_S) -> None:
+    def __init__(self, url: str, *, lost_s: float = LOST_S, clock: Callable[[], float] | None = None) -> None:
+        """``clock`` takes the place of the server's own, which all processes of a fleet have in common."""
         self._redis: Any = redis.Redis.from_url(url, socket_timeout=2, socket_connect_timeout=2)
         script = resources.files("docmill.llm").joinpath("limiter.lua").read_text(encoding="utf-8")
         self._script = self._redis.register_script(script)
         self._lost_s = lost_s
+        self._clock = clock
         self._learned: dict[str, Limits] = {}
-        self._share = Share()
+        self._share = Share() if clock is None else Share(clock=clock)
         self._away_until = 0.0
 
     def close(self) -> None:
@@ -249,8 +251,9 @@ class RedisLimiter:
         """What the script answers; None where the server is away."""
         if time.monotonic() < self._away_until:
             return None
+        now = "" if self._clock is None else f"{self._clock():.6f}"
         try:
-            return self._script(keys=keys, args=values)
+            return self._script(keys=keys, args=[now, *values])
         except redis.RedisError as error:
             self._away_until = time.monotonic() + ASK_AGAIN_S
             log.warning("cache_away", error=type(error).__name__, told=str(error)[:200])
