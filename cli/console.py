@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -29,6 +29,7 @@ __all__ = [
     "open_stack",
     "print_json",
     "print_table",
+    "since_of",
     "usd",
 ]
 
@@ -68,6 +69,22 @@ def deadline_of(given: str | None) -> datetime | None:
     except ValueError as error:
         raise Misconfigured(
             f"--deadline is a span as in 90s, 15m or 2h, or a time as in 2030-01-31T12:00+01:00, and not {given!r}"
+        ) from error
+
+
+def since_of(given: str | None) -> datetime | None:
+    """A time of ISO 8601, or a span back from now as in ``2h``. Raises Misconfigured."""
+    if given is None:
+        return None
+    span = SPAN.fullmatch(given.strip())
+    try:
+        if span:
+            return datetime.now(UTC) - timedelta(**{UNITS[span[2]]: float(span[1])})
+        at = datetime.fromisoformat(given.strip())
+        return at if at.tzinfo else at.replace(tzinfo=UTC)
+    except (ValueError, OverflowError) as error:
+        raise Misconfigured(
+            f"--since is a span back as in 90m, 2h or 30d, or a time as in 2026-01-31T12:00, and not {given!r}"
         ) from error
 
 

@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
+import difflib
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, get_args
 
 import typer
 
-from cli.console import AsJson, Data, deadline_of, open_stack, print_json, print_table, usd
-from docmill.errors import JobNotFit
+from cli.console import AsJson, Data, deadline_of, open_stack, print_json, print_table, since_of, usd
+from docmill.errors import FailureKind, JobNotFit, Misconfigured
 from docmill.visible import visible
 
 __all__ = ["cancel", "jobs", "result", "retry"]
 
+STATES = ("queued", "running", "held", "done", "needs_review", "failed", "cancelled")
+
 
 def jobs(
     stuck: Annotated[bool, typer.Option("--stuck", help="Only those that broke workers or got lost.")] = False,
-    state: Annotated[str | None, typer.Option(help="As in failed.")] = None,
+    state: Annotated[list[str], typer.Option(help="As in failed; several by giving it again.")] = [],
+    feature: str | None = None,
+    prompt: str | None = None,
+    user: str | None = None,
+    name: Annotated[str | None, typer.Option(help="What the file's path holds, in whatever case.")] = None,
+    cause: Annotated[str | None, typer.Option(help="The kind of the failure, as in unreadable.")] = None,
+    since: Annotated[str | None, typer.Option(help="A span back as in 2h or 30d, or a time of ISO 8601.")] = None,
     limit: int = 50,
     drives: Annotated[
         int | None, typer.Option("--drives", metavar="ID", help="Each time that job was sent on its way, and why.")
@@ -26,13 +36,25 @@ def jobs(
     data: Data = None,
 ) -> None:
     """The latest jobs; or what recovery did for one."""
-    from db.reports import recent
+    from db.reports import Wanted, recent
 
     if drives is not None:
         _show_drives(drives, as_json=as_json, data=data)
         return
+    _known("state", state, STATES)
+    _known("cause", [] if cause is None else [cause], get_args(FailureKind))
+    wanted = Wanted(
+        states=state,
+        feature=feature,
+        prompt=prompt,
+        user=user,
+        name=name,
+        cause=cause,
+        since=since_of(since),
+        stuck=stuck,
+    )
     with open_stack(data) as (_, database), database.work() as connection:
-        found = recent(connection, limit=limit, stuck=stuck, state=state)
+        found = recent(connection, wanted, limit=limit)
     if as_json:
         for report in found:
             print_json(report.as_json())
@@ -50,6 +72,15 @@ def jobs(
         for report in found
     ]
     print_table("Jobs", ("job", "document", "prompt", "state", "at", "failure", "USD"), rows)
+
+
+def _known(option: str, given: Sequence[str], known: Sequence[str]) -> None:
+    """Raises Misconfigured: a list of nothing would look like an answer."""
+    for each in given:
+        if each not in known:
+            near = difflib.get_close_matches(each, known, n=1)
+            meant = f": did you mean {near[0]}?" if near else ""
+            raise Misconfigured(f"--{option} is one of {', '.join(known)}, and not {each!r}{meant}")
 
 
 def _show_drives(job_id: int, *, as_json: bool, data: Path | None) -> None:

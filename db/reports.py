@@ -29,7 +29,7 @@ from db import tables
 from db.tables import calls, documents, jobs, one_of, results
 from docmill.errors import JobUnknown
 
-__all__ = ["Days", "JobReport", "drives", "ended", "job_report", "recent", "saved_by_layer", "timeline"]
+__all__ = ["Days", "JobReport", "Wanted", "drives", "ended", "job_report", "recent", "saved_by_layer", "timeline"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -199,33 +199,58 @@ class Days:
     timezone: str
 
 
-def recent(
-    connection: Connection,
-    *,
-    limit: int,
-    stuck: bool = False,
-    state: str | None = None,
-    tenant: str | None = None,
-    feature: str | None = None,
-    user: str | None = None,
-    before: int | None = None,
-    called: Days | None = None,
-) -> list[JobReport]:
-    """The latest jobs, the newest first; None leaves a condition out.
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """Which jobs are asked for; what is None, or empty, asks for nothing."""
 
-    ``stuck`` are those that somebody should have looked at, or that broke workers; ``called`` are the days on one
-    of which a call was made for them.
-    """
-    asked = ((jobs.c.state, state), (jobs.c.tenant, tenant), (jobs.c.feature, feature), (jobs.c.usr, user))
-    found = _reports().where(*(column == value for column, value in asked if value is not None))
-    if before is not None:
-        found = found.where(jobs.c.id < before)
-    if stuck:
-        found = found.where(_stuck())
-    if called is not None and (called.since or called.until):
-        found = found.where(_called(called))
-    rows = connection.execute(found.order_by(jobs.c.id.desc()).limit(limit))
+    states: Sequence[str] = ()
+    tenant: str | None = None
+    feature: str | None = None
+    user: str | None = None
+    prompt: str | None = None
+    name: str | None = None
+    """What the file's name or path holds, in whatever case."""
+    cause: str | None = None
+    """The kind of the failure."""
+    since: datetime | None = None
+    """Submitted then, or later."""
+    before: int | None = None
+    """Of a smaller id."""
+    stuck: bool = False
+    """Those that somebody should have looked at, or that broke workers."""
+    called: Days | None = None
+    """The days on one of which a call was made for them."""
+
+
+def recent(connection: Connection, wanted: Wanted, *, limit: int) -> list[JobReport]:
+    """The latest of the jobs, the newest first."""
+    rows = connection.execute(_reports().where(*_conditions(wanted)).order_by(jobs.c.id.desc()).limit(limit))
     return [_report(row) for row in rows.mappings()]
+
+
+def _conditions(wanted: Wanted) -> list[ColumnElement[bool]]:
+    same = (
+        (jobs.c.tenant, wanted.tenant),
+        (jobs.c.feature, wanted.feature),
+        (jobs.c.usr, wanted.user),
+        (jobs.c.prompt, wanted.prompt),
+        (jobs.c.failure["kind"].astext, wanted.cause),
+    )
+    found = [column == value for column, value in same if value is not None]
+    if wanted.states:
+        found.append(jobs.c.state.in_(wanted.states))
+    if wanted.name is not None:
+        path = func.coalesce(jobs.c.path, documents.c.name, "")
+        found.append(func.strpos(func.lower(path), wanted.name.lower()) > 0)
+    if wanted.since is not None:
+        found.append(jobs.c.created_at >= wanted.since)
+    if wanted.before is not None:
+        found.append(jobs.c.id < wanted.before)
+    if wanted.stuck:
+        found.append(_stuck())
+    if wanted.called is not None and (wanted.called.since or wanted.called.until):
+        found.append(_called(wanted.called))
+    return found
 
 
 def _stuck() -> ColumnElement[bool]:

@@ -96,12 +96,14 @@ def page(
         models = {row.group["model"] for row in costs(connection, "model")}
         jobs = reports.recent(
             connection,
+            reports.Wanted(
+                tenant=tenant,
+                feature=feature,
+                user=user,
+                before=before,
+                called=reports.Days(since=day or since, until=day, timezone=timezone),
+            ),
             limit=JOBS + 1,
-            tenant=tenant,
-            feature=feature,
-            user=user,
-            before=before,
-            called=reports.Days(since=day or since, until=day, timezone=timezone),
         )
     tables["day"].sort(key=lambda row: row.group["day"], reverse=True)
     content = {

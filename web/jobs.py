@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
+from datetime import UTC
 from typing import Annotated, Any
 
 from fastapi import APIRouter, BackgroundTasks, Path, Query, Request
@@ -16,6 +17,7 @@ from db import reports, transitions
 from db.reports import JobReport
 from db.submit import Submission, check_answerable, submit, submit_fresh
 from docmill.bounds import due_at
+from docmill.errors import FailureKind
 from web import submission
 from web.access import Database, Tenant
 from web.problems import documented
@@ -29,6 +31,8 @@ from web.schemas import (
     JobShown,
     JobState,
     JobWanted,
+    Moment,
+    PathText,
     Storable,
 )
 
@@ -97,15 +101,28 @@ def list_jobs(
     tenant: Tenant,
     cursor: Annotated[int | None, Query(ge=1, le=LARGEST_ID, description="`next` of the page before")] = None,
     limit: Annotated[int, Query(ge=1, le=500)] = 50,
-    state: JobState | None = None,
+    state: Annotated[list[JobState] | None, Query(description="One, or several by giving it again")] = None,
     feature: Storable | None = None,
     user: Storable | None = None,
+    prompt: Storable | None = None,
+    name: Annotated[PathText | None, Query(description="What the file's path holds, in whatever case")] = None,
+    cause: Annotated[FailureKind | None, Query(description="Of the failure")] = None,
+    since: Annotated[Moment | None, Query(description="Submitted then or later, by ISO 8601")] = None,
 ) -> dict[str, Any]:
     """The newest first; `next` is null on the last page."""
+    wanted = reports.Wanted(
+        states=state or (),
+        tenant=tenant,
+        feature=feature,
+        user=user,
+        prompt=prompt,
+        name=name,
+        cause=cause,
+        since=since if since is None or since.tzinfo else since.replace(tzinfo=UTC),
+        before=cursor,
+    )
     with database.work() as connection:
-        found = reports.recent(
-            connection, limit=limit + 1, state=state, tenant=tenant, feature=feature, user=user, before=cursor
-        )
+        found = reports.recent(connection, wanted, limit=limit + 1)
     page = found[:limit]
     return {"jobs": [job.as_json() for job in page], "next": page[-1].id if len(found) > limit else None}
 

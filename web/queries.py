@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Mapping
-from typing import Any, get_origin
+from typing import Any, get_args, get_origin
 
 from fastapi import Request
 from fastapi.dependencies.models import Dependant
@@ -47,7 +47,7 @@ def _with_those_below(dependant: Dependant) -> Iterator[Dependant]:
 
 
 def _is_list(annotation: Any) -> bool:
-    return get_origin(annotation) is list
+    return any(get_origin(each) is list for each in (annotation, *get_args(annotation)))
 
 
 def _unknown(name: str, known: Mapping[str, bool]) -> str:

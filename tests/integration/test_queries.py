@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
 import pytest
 from fastapi import FastAPI
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
+from db.submit import Submission, submit
+from tests.command import Command
 from tests.integration.test_api_edges import app_of, asked
+from workers.stack.servers import EmbeddedServers
 
 ANY = {"job_id": "1", "collection": "c", "document_id": "1"}
 
@@ -38,8 +46,10 @@ def test_no_route_takes_a_parameter_that_it_does_not_know(app: FastAPI) -> None:
     [
         ("prompts=invoice", "prompts: there is no such parameter"),
         ("stat=failed", "stat: there is no such parameter: did you mean state?"),
-        ("ids=1,2,3", "ids: there is no such parameter: it takes cursor,"),
+        ("ids=1,2,3", "ids: there is no such parameter: it takes cause, cursor,"),
         ("q=hull", "q: "),
+        ("stat=failed&since=2026-01-01", "stat: "),
+        ("feature=1&feature=2", "feature: it is given more than once"),
         ("limit=1&limit=2", "limit: it is given more than once"),
         ("limit=", "limit"),
         ("=x", ": there is no such parameter"),
@@ -76,3 +86,62 @@ def test_an_id_that_no_job_has_is_refused_or_not_found(app: FastAPI, job: str) -
         assert found.status_code in (404, 422)
         assert found.headers["content-type"] == "application/problem+json"
     assert asked(app, "GET", "/v1/jobs/9223372036854775807").status_code == 404
+
+
+def test_jobs_are_found_by_what_is_said_of_them_alike_over_http_and_by_the_command(
+    app: FastAPI, engine: Engine, servers: EmbeddedServers, docmill: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mark = uuid4().hex
+    with engine.begin() as connection:
+        made = [
+            submit(
+                connection,
+                Submission(prompt=prompt, body=uuid4().bytes, name=f"In/{name}", feature=mark, usr=user),
+            )
+            for prompt, name, user in (
+                ("receipt", "Tea.txt", "a"),
+                ("nda", "tea.PDF", "b"),
+                ("receipt", "x%_.txt", "b"),
+            )
+        ]
+        connection.execute(
+            text(
+                "update jobs set state = 'failed', wait = null, created_at = now() - interval '3 days',"
+                ' failure = \'{"kind": "unreadable", "message": ""}\' where id = :id'
+            ),
+            {"id": made[0]},
+        )
+    tea, pdf, odd = made
+    asked_for: tuple[tuple[dict[str, Any], list[int]], ...] = (
+        ({}, [odd, pdf, tea]),
+        ({"state": "failed"}, [tea]),
+        ({"state": ["failed", "queued"]}, [odd, pdf, tea]),
+        ({"state": "done"}, []),
+        ({"prompt": "receipt"}, [odd, tea]),
+        ({"user": "b"}, [odd, pdf]),
+        ({"name": "TEA."}, [pdf, tea]),
+        ({"name": "in/tea"}, [pdf, tea]),
+        ({"name": "%_"}, [odd]),
+        ({"cause": "unreadable"}, [tea]),
+        ({"cause": "budget"}, []),
+        ({"since": (datetime.now(UTC) - timedelta(days=1)).isoformat()}, [odd, pdf]),
+        ({"prompt": "receipt", "user": "b"}, [odd]),
+    )
+    for name in ("database", "broker", "cache"):
+        monkeypatch.setenv(f"DOCMILL_{name.upper()}_URL", getattr(servers, f"{name}_url"))
+    for wanted, jobs in asked_for:
+        shown = asked(app, "GET", "/v1/jobs", params={"feature": mark, **wanted})
+        assert [job["id"] for job in shown.json()["jobs"]] == jobs, wanted
+        options = [
+            [f"--{name}", each]
+            for name, given in wanted.items()
+            for each in (given if isinstance(given, list) else [given])
+        ]
+        told = docmill("jobs", "--feature", mark, *(part for option in options for part in option), "--json")
+        assert [json.loads(line)["id"] for line in told.stdout.splitlines()] == jobs, wanted
+    for option, value in (("--state", "faild"), ("--cause", "unredable"), ("--since", "soon")):
+        told = docmill("jobs", option, value)
+        assert (told.returncode, told.stdout) == (1, "")
+        assert value in told.stderr
+    for query in ("state=faild", "cause=nonsense", "since=soon", "since=7"):
+        assert asked(app, "GET", f"/v1/jobs?{query}").status_code == 422
