@@ -312,3 +312,18 @@ def test_a_call_that_was_not_sent_gives_its_request_back(
     go(limiter, clock, model, name="a", tokens=1, known=known)
     limiter.answered(model, 1, 0, known, UNKNOWN, name="a", sent=sent)
     assert (limiter.ask(model, "b", 1, known).wait_s == 0) is at_once
+
+
+def test_a_no_halves_what_may_be_open(limiter: RedisLimiter, model: str) -> None:
+    for number in range(3):
+        assert limiter.ask(model, f"first{number}", 1, UNKNOWN).wait_s == 0
+        limiter.answered(model, 1, 1, UNKNOWN, UNKNOWN, name=f"first{number}")
+    assert [limiter.ask(model, f"open{number}", 1, UNKNOWN).wait_s == 0 for number in range(5)] == [True] * 4 + [
+        False
+    ]
+    limiter.told(model, 0.0)
+    limiter.answered(model, 1, 1, UNKNOWN, UNKNOWN, name="open0", sent=False)
+    limiter.answered(model, 1, 1, UNKNOWN, UNKNOWN, name="open1", sent=False)
+    assert limiter.ask(model, "next", 1, UNKNOWN).wait_s > 0  # two are open
+    limiter.answered(model, 1, 1, UNKNOWN, UNKNOWN, name="open2", sent=False)
+    assert limiter.ask(model, "next", 1, UNKNOWN).wait_s == 0

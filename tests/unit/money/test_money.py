@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from docmill.llm.types import Usage
-from docmill.money import Cost, Load, Price, cost, forecast, worst_case
+from docmill.money import Cost, Load, Price, amount, cost, forecast, worst_case
 
 PRICE = Price(
     input_per_million=Decimal(2),
@@ -307,3 +307,13 @@ def test_a_batch_costs_its_share_and_one_that_nobody_told_is_unknown(share: str 
     found = cost(usage, provider="p", model="m", prices={"m": price}, processing="batch")
     assert found.usd == (Decimal(usd) if usd else None)
     assert cost(usage, provider="p", model="m", prices={"m": price}).usd == Decimal("1.5")
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [("-1", "negative"), ("1e10", "above"), ("0.00000000001", "finer"), ("nan", "finite"), ("ten", "no number")],
+)
+def test_an_amount_that_nobody_means_is_refused_with_its_reason(given: str, told: str) -> None:
+    with pytest.raises(ValueError, match=told):
+        amount(given)
+    assert amount(" $12.50 ") == Decimal("12.5")
