@@ -42,7 +42,7 @@ def home(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def assert_it_serves(servers: EmbeddedServers) -> None:
-    with psycopg.connect(servers.database_url) as connection:
+    with psycopg.connect(servers.owner_url) as connection:
         assert connection.execute("select 1").fetchone() == (1,)
     with redis.Redis.from_url(servers.cache_url) as cache:
         assert cache.ping()
@@ -135,7 +135,7 @@ def test_parallel_queries_run_where_shared_memory_is_scarce(
     with (
         scratch("memory") as data,
         EmbeddedServers(data, ["postgres"]) as servers,
-        psycopg.connect(servers.database_url) as connection,
+        psycopg.connect(servers.owner_url) as connection,
     ):
         assert connection.execute("show dynamic_shared_memory_type").fetchone() == (kind,)
         connection.execute("create table many as select n, repeat('x', 99) as x from generate_series(1, 200000) n")
