@@ -16,7 +16,7 @@ from fastapi.responses import HTMLResponse
 from fastapi.templating import Jinja2Templates
 from sqlalchemy import Connection
 
-from db import costs as ledger
+import db.costs
 from db import reports
 from db.costs import CostRow
 from web import chart
@@ -88,7 +88,7 @@ def page(
     since = view.since(datetime.now(ZoneInfo(timezone)).date())
 
     def costs(connection: Connection, *by: str) -> list[CostRow]:
-        return ledger.costs(connection, by, timezone=timezone, tenant=tenant, since=since)
+        return db.costs.costs(connection, by, timezone=timezone, tenant=tenant, since=since)
 
     with database.work() as connection:
         tables = {name: costs(connection, name) for name in TABLES}

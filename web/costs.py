@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, Strict, WithJsonSchema
 
-from db import costs as ledger
+import db.costs
 from db.costs import CostRow, plain_usd
 from docmill import money
 from web.access import Database, Tenant
@@ -105,7 +105,7 @@ def costs(
     with database.work() as connection:
         wanted = {"feature": feature, "user": user, "prompt": prompt, "model": model}
         only = {name: value for name, value in wanted.items() if value is not None}
-        rows = ledger.costs(
+        rows = db.costs.costs(
             connection, names, timezone=timezone, tenant=tenant, since=since, until=until, only=only
         )
     return {

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from docmill.logs import configure_logs
 from docmill.settings import load_settings
-from tasks import chain as stages
 from tasks.celery import redis_transport
+from tasks.chain import TASKS
 from tasks.upkeep import retention, schedules
 from workers import flower, lifecycle
 from workers.configuration import make_app
@@ -18,6 +18,6 @@ redis_transport.register()
 app = make_app(settings)
 app.settings = settings
 app.services = None  # each process makes its own
-app.stages = (*stages.TASKS.values(), schedules.tick, retention.retention)
+app.stages = (*TASKS.values(), schedules.tick, retention.retention)
 lifecycle.connect(app)
 flower.connect(app)

@@ -16,7 +16,7 @@ from docmill.llm.limiter import Slot
 from docmill.llm.limits import Limits
 from docmill.llm.types import Usage
 from docmill.settings import Model
-from tasks import remedy as remedies
+from tasks import remedies
 from tasks.services import Services
 from tasks.stages.step import Step, Stop
 

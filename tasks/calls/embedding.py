@@ -31,7 +31,7 @@ from docmill.llm.transport import NOT_SENT
 from docmill.remedies import Policy, Remedy, Tried, decide
 from docmill.retrieval.embedding import Embedding, batch, embed
 from docmill.settings import Model
-from tasks import remedy as remedies
+from tasks import remedies
 from tasks.calls import admission
 from tasks.calls.closing import Closure
 from tasks.calls.settlement import settlement_of

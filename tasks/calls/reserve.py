@@ -21,8 +21,8 @@ from docmill.llm.types import Request
 from docmill.remedies import Tried, decide
 from docmill.settings import Model
 from prompts import PromptVersion
-from tasks import remedy as remedies
-from tasks.remedy import Setback
+from tasks import remedies
+from tasks.remedies import Setback
 from tasks.services import Services
 from tasks.stages.step import Step, Stop, fail
 

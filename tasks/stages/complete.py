@@ -30,7 +30,7 @@ from docmill.llm.types import Request
 from docmill.remedies import decide
 from docmill.settings import Model
 from prompts import PromptVersion
-from tasks import remedy as remedies
+from tasks import remedies
 from tasks.calls import admission
 from tasks.calls.closing import Closure
 from tasks.calls.request import as_json, compose, input_hash
@@ -38,7 +38,7 @@ from tasks.calls.reserve import reserve, short_of_money, worst_case
 from tasks.calls.settlement import settlement_of
 from tasks.calls.spool import settle_or_spool, spool
 from tasks.celery.drive import drive_to_store
-from tasks.remedy import Setback
+from tasks.remedies import Setback
 from tasks.services import Caller, Services
 from tasks.stages.context import excerpt_of
 from tasks.stages.step import Again, Onward, Step, Stop, fail, go_on

@@ -13,8 +13,8 @@ from docmill.parsing.citing import cited
 from docmill.parsing.evidence import Evidence, evidence
 from docmill.parsing.grounding import Document
 from prompts import Excerpt, PromptVersion
-from tasks import remedy as remedies
-from tasks.remedy import Setback
+from tasks import remedies
+from tasks.remedies import Setback
 from tasks.services import Services
 from tasks.stages.context import excerpt_of, found_places
 from tasks.stages.step import Step, fail, go_on

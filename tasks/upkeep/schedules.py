@@ -14,8 +14,7 @@ from sqlalchemy import Connection
 
 from db import schedules
 from db.schedules import Schedule, Submitted
-from db.submit import Submission
-from db.submit import submit as submit_job
+from db.submit import Submission, submit
 from docmill.errors import Misconfigured
 from docmill.reading import Limits
 from tasks.services import Services
@@ -77,7 +76,7 @@ def submit_slot(connection: Connection, schedule: Schedule, slot: datetime) -> S
             idem_key=f"schedule/{schedule.name}/{slot.isoformat()}/{jobs}",
             params=wanted.params,
         )
-        submit_job(connection, submission)
+        submit(connection, submission)
         jobs += 1
     return Submitted(jobs=jobs, failure=_told(troubles))
 
