@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -96,7 +97,11 @@ class Reader:
         """Reads the scanned pages; those that cannot be read are told, unless it is all of them."""
         texts: dict[int, str] = {}
         failed: Unreadable | None = None
+        until = time.monotonic() + request.limits.ocr_within_s
         for page in reading.scans:
+            if time.monotonic() > until:
+                failed = failed or Unreadable("timeout", "OCR of it takes too long: split it")
+                break
             try:
                 texts[page] = self.read_scan(body, page, request.name, request.media_type, limits=request.limits)
             except Unreadable as error:

@@ -42,6 +42,8 @@ class Limits:
     """Whether pages that OCR has to read are named, and left to be read one by one."""
     ocr_timeout_s: float = 60.0
     """Wall clock for one page that OCR reads, after which its process is killed."""
+    ocr_within_s: float = 600.0
+    """Wall clock for all such pages of a document; those that are not read by then are told."""
     ocr_memory_bytes: int = 1024 * MEGABYTE
     """As ``memory_bytes``, for such a page."""
     memory_bytes: int = 512 * MEGABYTE

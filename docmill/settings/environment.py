@@ -21,6 +21,9 @@ from docmill.settings.models import Models, read_config
 
 __all__ = ["Settings", "load_settings"]
 
+VALIDATE_S = 20.0
+"""Within which validate has its pages read by OCR: its task ends after 40 s."""
+
 
 class Settings(BaseSettings):
     """docmill's settings; each is an environment variable with the prefix ``DOCMILL_``."""
@@ -137,7 +140,9 @@ class Settings(BaseSettings):
     @property
     def reading_limits(self) -> ReadingLimits:
         engine: OcrEngine = "tesseract" if self.ocr == "tesseract" else "rapidocr"
-        return ReadingLimits(ocr=self.ocr != "off", ocr_engine=engine)
+        return ReadingLimits(
+            ocr=self.ocr != "off", ocr_engine=engine, ocr_timeout_s=VALIDATE_S, ocr_within_s=VALIDATE_S / 2
+        )
 
     @property
     def private_webhook_hosts(self) -> frozenset[str]:
