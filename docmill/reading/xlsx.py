@@ -132,9 +132,8 @@ class _Workbook:
         for cell in children(row, "c"):
             column = _column(attribute(cell, "r"), len(cells))
             words = self._cell(cell)
-            if words and (hidden or not seen.column(column)):
-                self._unread["hidden"] += 1
-                words = ""
+            # A filter hides rows as well as a person does, so they are read, and told.
+            self._unread["hidden_cell"] += bool(words) and (hidden or not seen.column(column))
             cells += [""] * (column + 1 - len(cells))
             cells[column] = words
         return "\t".join(cells).rstrip("\t")

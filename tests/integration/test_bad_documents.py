@@ -73,7 +73,7 @@ BAD: dict[str, tuple[bytes, str, str]] = {
     "locked.docx": (locked(), "encrypted", "locked with a password: submit it without one"),
     "corrupt.pdf": (b"%PDF-1.4\nand no more", "corrupt", "the PDF is broken"),
     "empty.txt": (b"", "empty", "the file has no bytes"),
-    "scan.pdf": (scan(), "empty", "the PDF is a scan: .*set DOCMILL_OCR=on where tesseract is installed"),
+    "scan.pdf": (scan(), "empty", "an image without text, and OCR is off: set DOCMILL_OCR=on: page 1"),
     "mislabelled.pdf": (png(), "unsupported", "the file is a picture"),
     "bomb.docx": (bomb(), "too_large", "it unpacks to 200 MB of text; 80 MB are read: split it"),
     "pages.pdf": (pdf(10_000), "too_large", "the PDF has 10,000 pages; at most 2,000 are read"),

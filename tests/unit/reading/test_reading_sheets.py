@@ -84,10 +84,13 @@ def test_a_zero_is_no_result_where_all_is_still_to_be_computed(computed: str, wo
     assert reading.text == f"Sheet\n\t{words}"
 
 
-def test_hidden_rows_columns_and_sheets_are_left_out_and_told() -> None:
+def test_hidden_rows_and_columns_are_read_hidden_sheets_left_out_and_both_are_told() -> None:
     rows = '<row hidden="1"><c r="A1"><v>1</v></c></row><row><c r="A2"><v>2</v></c><c r="B2"><v>3</v></c></row>'
     reading = read(rows, before='<cols><col min="2" max="2" hidden="1"/></cols>')
-    assert (reading.text, [(w.kind, w.count) for w in reading.warnings]) == ("Sheet\n2", [("hidden", 2)])
+    assert (reading.text, [(w.kind, w.count) for w in reading.warnings]) == (
+        "Sheet\n1\n2\t3",
+        [("hidden_cell", 2)],
+    )
     reading = read(rows, state="veryHidden")
     assert (reading.empty, [(w.kind, w.where) for w in reading.warnings]) == (
         True,
