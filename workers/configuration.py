@@ -29,6 +29,7 @@ def make_app(settings: Settings) -> Celery:
         task_reject_on_worker_lost=False,
         task_retry_on_worker_lost=False,
         worker_prefetch_multiplier=1,
+        worker_consumer="workers.consumer:Consumer",
         worker_disable_prefetch=not broker.is_rabbitmq(made),  # there Celery knows no way
         worker_cancel_long_running_tasks_on_connection_loss=False,
         worker_soft_shutdown_timeout=0,

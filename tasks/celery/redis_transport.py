@@ -10,9 +10,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import structlog
 from kombu.transport import TRANSPORT_ALIASES, redis
 
 __all__ = ["SentinelTransport", "Transport", "register"]
+
+log = structlog.get_logger()
+
+NO_MESSAGE = (ValueError, TypeError, LookupError, AttributeError, RecursionError)
+"""What bytes raise that something else than kombu put into a queue; none says that the connection broke."""
 
 
 class KeepsClient:
@@ -25,6 +31,14 @@ class KeepsClient:
     @contextmanager
     def conn_or_acquire(self, client: Any = None) -> Iterator[Any]:
         yield self._publishing() if client is None else client
+
+    def _brpop_read(self, **options: Any) -> Any:
+        """Takes one message. What cannot even be one is dropped: kombu would let it end the worker."""
+        try:
+            return super()._brpop_read(**options)  # type: ignore[misc] # of the class that this is added to
+        except NO_MESSAGE as error:
+            log.error("message_dropped", why=type(error).__name__)
+            return True
 
     def _publishing(self) -> Any:
         if self._kept is None or self._kept.connection_pool is not self.pool:

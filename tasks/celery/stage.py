@@ -26,6 +26,7 @@ __all__ = ["Handler", "StageBroke", "StageFunction", "stage"]
 
 log = structlog.get_logger()
 
+LARGEST_ID = 2**63
 DATABASE_BACK_S = 3.0
 """A message that found no database comes again, as long as there is none; its job need not wait for the sweep."""
 
@@ -43,6 +44,10 @@ def stage(name: Stage, function: StageFunction) -> Task:
 
     def run(task: Task, job_id: int, epoch: int) -> str:
         services: Services = task.app.services
+        if not all(type(each) is int and 0 <= each < LARGEST_ID for each in (job_id, epoch)):
+            log.error("message_dropped", why="no job's id and epoch")
+            task.request.chain = None
+            return "dropped"
         with structlog.contextvars.bound_contextvars(job=job_id, epoch=epoch, stage=name):
             return _act(task, services, handler.run(services, job_id, epoch))
 

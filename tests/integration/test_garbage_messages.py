@@ -1,0 +1,97 @@
+"""A message that is none harms itself at most: the workers drop it, tell of it, and go on."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import pickle
+from collections.abc import Callable, Mapping
+from typing import Any
+from uuid import uuid4
+
+import redis
+
+from tasks.queues import QUEUE_NAMES
+from tests.stack import RunningStack, data, receipts, start
+
+__all__ = ["data", "start"]
+
+ARGS: list[Any] = [[1, 1], {}, {"callbacks": None, "errbacks": None, "chain": None, "chord": None}]
+
+
+def message(body: bytes = b"", headers: object = None, changes: Mapping[str, object] | None = None) -> bytes:
+    """As kombu puts it into Redis, with something else in it."""
+    properties = {
+        "correlation_id": "0",
+        "delivery_mode": 2,
+        "delivery_info": {"exchange": "", "routing_key": "bulk"},
+        "body_encoding": "base64",
+        "delivery_tag": str(uuid4()),
+    }
+    whole = {
+        "body": base64.b64encode(body or json.dumps(ARGS).encode()).decode(),
+        "content-encoding": "utf-8",
+        "content-type": "application/json",
+        "headers": task() if headers is None else headers,
+        "properties": properties,
+    }
+    return json.dumps(whole | dict(changes or {})).encode()
+
+
+def task(**changes: object) -> Mapping[str, object]:
+    return {"lang": "py", "task": "docmill.complete", "id": str(uuid4()), "retries": 0, **changes}
+
+
+GARBAGE = (
+    b"\x80\xffgarbage",
+    b"",
+    b"[]",
+    b"17",
+    b"null",
+    b"{}",
+    b"[" * 100_000,
+    b'{"properties": 7}',
+    b'{"properties": {"delivery_tag": null}, "body": 1, "headers": []}',
+    message(changes={"properties": None}),
+    message(body=b"\xff\0"),
+    message(body=b"[[1, 1]"),
+    message(body=b"{}"),
+    message(body=json.dumps([["x", {}], {}, {}]).encode()),
+    message(body=json.dumps([[10**30, -1], {}, {}]).encode()),
+    message(body=json.dumps([[], {"a": 1}, {}]).encode()),
+    message(body=json.dumps([[1, 1], {}, {"chain": [{"task": "x"}]}]).encode()),
+    message(
+        pickle.dumps(ARGS),
+        changes={"content-type": "application/x-python-serialize", "content-encoding": "binary"},
+    ),
+    message(changes={"content-type": "\0", "content-encoding": "nothing"}),
+    message(changes={"body": "not base64 !"}),
+    message(headers=task(task="docmill.unheard_of")),
+    message(headers=task(task=["docmill.complete"])),
+    message(headers=task(eta="never", expires="\0")),
+    message(headers=task(timelimit="soon", retries="many")),
+    message(headers={}),
+    message(headers="none"),
+)
+
+
+def test_no_message_harms_more_than_itself(start: Callable[..., RunningStack]) -> None:
+    stack = start()
+    pids = {name: pid for name, pid in stack.pids.items() if name.startswith(("io", "cpu", "quarantine"))}
+    texts = receipts(6)
+    stack.submit(texts[:3], "receipt")
+    broker = json.loads((stack.data / "ready.json").read_text())["broker_url"]
+    with redis.Redis.from_url(broker.replace("redis+socket", "unix")) as client:
+        for each in GARBAGE:
+            for queue in QUEUE_NAMES:
+                client.lpush(f"docmill:{queue}", each)
+        stack.submit(texts[3:], "receipt")
+        stack.until_all_end(90)
+        stack.until(lambda: not any(client.llen(f"docmill:{queue}") for queue in QUEUE_NAMES), 60)
+    assert stack.states() == {"done": len(texts)}
+    assert {name: stack.pids[name] for name in pids} == pids
+    for name in pids:
+        assert "message_dropped" in (stack.data / "logs" / f"{name}.log").read_text()
+    for pid in pids.values():
+        os.kill(pid, 0)
