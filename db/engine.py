@@ -27,7 +27,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from db import stored
 from docmill.errors import Misconfigured, ServiceAway
 
-__all__ = ["is_away", "is_passing", "make_engine", "without_lock_timeout"]
+__all__ = ["ALIVE", "is_away", "is_passing", "make_engine", "without_lock_timeout"]
 
 GONE = ("08", "57P01", "57P02", "57P03", "57P05", "53300", "25P03", "25P04")
 """SQLSTATEs, or their classes, of a connection that broke, and of a server that ends, starts or has no more."""

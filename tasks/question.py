@@ -220,7 +220,7 @@ def _store(services: Services, call: QuestionCall, answer: Embedding) -> None:
     closure = Closure(
         job_id=None,
         epoch=0,
-        settlement=settlement_of(call.intent.id, call.model, answer.outcome),
+        settlement=settlement_of(call.intent.id, call.model, answer.outcome, call.intent.reserved_usd),
         embedding_model=call.model.name,
         vectors={digest(call.words, call.job.tenant).hex(): answer.vectors[0]} if answer.vectors else {},
     )

@@ -17,6 +17,7 @@ from sqlalchemy import Engine, NullPool, create_engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from db.database import Database
+from db.engine import ALIVE
 from db.fleet import Trouble, troubles
 from docmill.errors import ServiceAway
 from web.access import Tenant
@@ -48,7 +49,10 @@ class Watches:
     def of(cls, database: Database, fleet: Fleet) -> Watches:
         # A connection of its own for each look: all of the pool's may be held by requests that hang.
         alone = create_engine(
-            database.engine.url, poolclass=NullPool, connect_args={"connect_timeout": 2}, hide_parameters=True
+            database.engine.url,
+            poolclass=NullPool,
+            connect_args={"connect_timeout": 2, **ALIVE},
+            hide_parameters=True,
         )
         return cls(
             database=Watch(partial(_ask_database, alone), within_s=READY_WITHIN_S),

@@ -61,11 +61,14 @@ class Outcome:
 
     @property
     def answered(self) -> bool:
-        """Whether the model gave an answer, whatever it is worth: nothing is at fault, tokens were counted, or a
-        text came without any that can be believed."""
+        """Whether the model gave an answer, whatever it is worth: nothing is at fault, tokens were counted, a text
+        came without any that can be believed, or it was cut, refused or filtered before its first character."""
         if self.reply is None:
             return False
-        return self.failure is None or self.reply.usage.output_tokens is not None or bool(self.reply.text)
+        if self.failure is None or self.reply.usage.output_tokens is not None or self.reply.text:
+            return True
+        good = self.status is not None and self.status < 300
+        return good and self.failure.kind in ("truncated", "refused", "content_filtered")
 
     @property
     def possibly_billed(self) -> bool:

@@ -146,6 +146,8 @@ async def _post(
             content = _opened(await _received(response), response.headers.get("content-encoding", ""))
             told = _decoded(content)
         except Unfit as unfit:
+            if response.status_code >= 400:  # status and headers say what is wrong, and for how long
+                return Response(status=response.status_code, headers=dict(response.headers), body="")
             return Failure(kind="server_error", message=f"the answer {unfit}", status=response.status_code)
         return Response(status=response.status_code, headers=dict(response.headers), body=told)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, Protocol
 
 import structlog
@@ -142,7 +143,7 @@ def _tell(services: Services, call: Call, outcome: Outcome) -> None:
         call.tokens,
         0 if limited else _used(call, outcome),
         call.limits,
-        outcome.limits,
+        _believable(outcome.limits, call),
         name=_name(call),
         tenant=call.job.tenant,
         left=outcome.left,
@@ -150,6 +151,13 @@ def _tell(services: Services, call: Call, outcome: Outcome) -> None:
     )
     if failure is not None and limited:
         services.limiter.told(call.model.limit_key, failure.retry_after_s)
+
+
+def _believable(told: Limits, call: Call) -> Limits:
+    """A limit below what the provider has just taken is none: it would hold the model for days."""
+    if told.tokens is not None and told.tokens < call.tokens:
+        return replace(told, tokens=None)
+    return told
 
 
 def _ask(services: Services, call: Call) -> Slot:

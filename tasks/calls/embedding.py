@@ -180,7 +180,7 @@ def _not_sent(kind: FailureKind, message: str) -> Embedding:
 
 def _store(services: Services, call: EmbeddingCall, answer: Embedding) -> Step | None:
     """The vectors were paid for, and are kept somewhere."""
-    settlement = settlement_of(call.intent.id, call.model, answer.outcome)
+    settlement = settlement_of(call.intent.id, call.model, answer.outcome, call.intent.reserved_usd)
     vectors = dict(zip(call.texts, answer.vectors or (), strict=False))
 
     def closure() -> Closure:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -18,14 +19,19 @@ __all__ = ["settlement_of"]
 
 log = structlog.get_logger()
 
+MOST_TIMES = 4
+"""Of what a call may cost: an estimate of its tokens is never so far off."""
 UNKNOWN = money.Cost(usd=None, source="unknown")
 
 
-def settlement_of(call_id: UUID, model: Model, outcome: Outcome) -> Settlement:
-    """Puts together what is kept of a call, with what it cost. Never raises: it may be paid for by now."""
+def settlement_of(call_id: UUID, model: Model, outcome: Outcome, reserved_usd: Decimal | None) -> Settlement:
+    """Puts together what is kept of a call, with what it cost. Never raises: it may be paid for by now.
+
+    ``reserved_usd`` is the most that the call can cost, where that is known.
+    """
     reply = outcome.reply
     usage = reply.usage if reply else Usage()
-    cost = _cost_of(model, outcome)
+    cost = _believable(_cost_of(model, outcome), reserved_usd)
     return Settlement(
         id=call_id,
         answered=outcome.answered,
@@ -43,6 +49,14 @@ def settlement_of(call_id: UUID, model: Model, outcome: Outcome) -> Settlement:
         possibly_billed=outcome.possibly_billed,
         latency_ms=outcome.latency_ms,
     )
+
+
+def _believable(cost: money.Cost | None, reserved_usd: Decimal | None) -> money.Cost | None:
+    """A cost far above the most that the call can cost is a figure gone wrong, and must not spend a budget."""
+    if cost is None or cost.usd is None or reserved_usd is None or cost.usd <= MOST_TIMES * reserved_usd:
+        return cost
+    log.warning("cost_not_believed", usd=str(cost.usd), reserved_usd=str(reserved_usd))
+    return UNKNOWN
 
 
 def _kept(reply: Reply) -> dict[str, Any]:

@@ -144,7 +144,7 @@ class Drain:
             closure = _read(file)
         except FileNotFoundError:
             return None  # another worker was faster
-        except (ValueError, KeyError, TypeError, ArithmeticError, RecursionError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
             log.error("spool_unreadable", file=file.name, error=type(error).__name__)
             self._give_up(file)
             return None
@@ -158,9 +158,13 @@ class Drain:
             if is_passing(error):
                 raise
             drive = close_with_what_can_be_kept(database, closure, error, message_s=message_s)
-            _set_aside(file)
+            away = _set_aside
         else:
-            file.unlink(missing_ok=True)
+            away = _remove
+        try:
+            away(file)
+        except OSError as error:  # what is committed is published all the same; closing it again changes nothing
+            self._leave(file, error)
         return drive
 
     def _give_up(self, file: Path) -> None:
@@ -183,6 +187,10 @@ class Drain:
 def set_aside(folder: Path) -> int:
     """How many files wait for a person."""
     return sum(1 for _ in (folder / SET_ASIDE).glob("*"))
+
+
+def _remove(file: Path) -> None:
+    file.unlink(missing_ok=True)
 
 
 def _set_aside(file: Path) -> None:

@@ -124,7 +124,7 @@ def _make(services: Services, call: Call) -> Step:
 
 def settle(services: Services, call: Call, outcome: Outcome) -> Step:
     """Stores what the call came to, and moves the job on, in one commit."""
-    settlement = settlement_of(call.intent.id, call.model, outcome)
+    settlement = settlement_of(call.intent.id, call.model, outcome, call.intent.reserved_usd)
     try:
         ending, step = _settle(services, call, outcome, settlement)
     except ledger.AnsweredMeanwhile:
@@ -320,7 +320,7 @@ def _tell_unsent(services: Services, call: Call) -> None:
     failure = Failure(kind="connection", message="the database went away before the call", code=NOT_SENT)
     outcome = Outcome(reply=None, failure=failure, status=None, latency_ms=0)
     try:
-        settlement = settlement_of(call.intent.id, call.model, outcome)
+        settlement = settlement_of(call.intent.id, call.model, outcome, call.intent.reserved_usd)
         spool(services.spool, services.owner, Closure.of(call.job, settlement))
     except OSError as error:
         log.error("spool_refused", call=str(call.intent.id), error=error.strerror)
@@ -408,7 +408,7 @@ def _store(services: Services, call: Call, outcome: Outcome) -> Step:
     """A reply was paid for, and is kept somewhere."""
 
     def closure() -> Closure:
-        return Closure.of(call.job, settlement_of(call.intent.id, call.model, outcome))
+        return Closure.of(call.job, settlement_of(call.intent.id, call.model, outcome, call.intent.reserved_usd))
 
     return settle_or_spool(services, lambda: settle(services, call, outcome), closure)
 

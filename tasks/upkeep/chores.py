@@ -60,6 +60,8 @@ class Chores:
     services: Services
     troubles: Troubles
     clock: Callable[[], float] = time.monotonic
+    led: bool = field(default=False, init=False)
+    """Whether the last chore was this process's to do, and not another one's that led just then."""
     _left_out: dict[str, dict[RowId, LeftOut]] = field(default_factory=dict, init=False)
 
     def run(self, name: str, chore: Chore, **values: object) -> list[Drive]:
@@ -82,6 +84,7 @@ class Chores:
         but = [row for row in left_out if row not in again]
         try:
             with leading(self.services) as connection:
+                self.led = connection is not None
                 found = find(connection, but) if connection is not None else ()
                 drives = does(connection, found, self.services.message_s) if connection and found else []
         except Exception as error:

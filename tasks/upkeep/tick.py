@@ -62,6 +62,8 @@ class Upkeep:
     """The prompts whose models this process cannot ask, and why."""
     clock: Callable[[], float] = time.monotonic
     _was_away: bool | None = field(default=None, init=False)
+    _forgotten: bool = field(default=False, init=False)
+    """Whether a broker that began anew may have forgotten messages that were not sent again yet."""
     """The database, at the last tick; None before the first one."""
     _published: bool = field(default=True, init=False)
     """Whether the broker took everything in this tick."""
@@ -131,9 +133,14 @@ class Upkeep:
         Nobody has to wait a minute for messages of which it is known that they may be gone, and they take no room.
         """
         with self._troubles.part("messages"):
-            if not self.services.broker_began_anew():
+            # The news comes once, to one process: it is kept until it has led.
+            self._forgotten = self._forgotten or self.services.broker_began_anew()
+            if not self._forgotten:
                 return
             drives = self._chores.run("messages", SEND_AGAIN)
+            if not self._chores.led:
+                return
+            self._forgotten = False
             log.warning("broker_began_anew", sent_again=len(drives))
             self._publish(drives)
 
@@ -144,7 +151,7 @@ class Upkeep:
         for name, chore in SWEEP.items():
             if not self._published:
                 return
-            if name in LEASED and self._was_away:
+            if name in LEASED and self._was_away is not False:
                 continue  # the leases could not be spared, and their holders not tell of them
             with self._troubles.part(name):
                 self._publish(self._chores.run(name, chore))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -9,6 +10,7 @@ import pytest
 
 from docmill.errors import Failure
 from docmill.llm.client import Outcome
+from docmill.llm.limits import Limits
 from docmill.llm.types import Reply, Usage
 from tasks.calls import admission
 from tasks.services import Services
@@ -22,8 +24,9 @@ class Told:
         self.answers: list[dict[str, Any]] = []
         self.waits: list[float] = []
 
-    def answered(self, model: str, reserved: int, used: int, *_: object, **named: Any) -> None:
+    def answered(self, model: str, reserved: int, used: int, *limits: Limits, **named: Any) -> None:
         self.answers.append({"reserved": reserved, "used": used, "sent": named["sent"], "name": named["name"]})
+        self.limits = limits
 
     def told(self, model: str, wait_s: float) -> None:
         self.waits.append(wait_s)
@@ -102,3 +105,12 @@ def test_a_limiter_that_breaks_stops_nothing(services: Services, limiter: Told) 
     del limiter.answers
     admission.tell(services, call_for(job_with()), outcome(Usage()))
     admission.give_back(services, call_for(job_with()))
+
+
+@pytest.mark.parametrize(("told", "believed"), [(1.0, None), (163.0, None), (164.0, 164.0), (None, None)])
+def test_a_limit_below_what_the_provider_has_just_taken_is_none(
+    services: Services, limiter: Told, told: float | None, believed: float | None
+) -> None:
+    came = replace(outcome(Usage(input_tokens=90, output_tokens=10)), limits=Limits(requests=5, tokens=told))
+    admission.tell(services, call_for(job_with()), came)
+    assert limiter.limits[-1] == Limits(requests=5, tokens=believed)
