@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, get_args
 
@@ -110,9 +111,13 @@ def result(
 ) -> None:
     """The answer of a job. Exit code 1 says that there is none."""
     from db.reports import job_report
+    from prompts.order import in_prompts_order
+    from workers.services import registry_of
 
-    with open_stack(data) as (_, database), database.work() as connection:
-        report = job_report(connection, job_id)
+    with open_stack(data) as (settings, database), database.work() as connection:
+        found = job_report(connection, job_id)
+        value = in_prompts_order(registry_of(settings), found.prompt, found.version, found.value)
+        report = replace(found, value=value)
     if as_json:
         print_json(report.as_json())
     elif report.value is not None:

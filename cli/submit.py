@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from db.database import Database
     from db.reports import JobReport
     from db.submit import Submission
+    from prompts import Registry
 
 __all__ = [
     "Wanted",
@@ -86,11 +87,23 @@ def submit(
         if not wait:
             tell_submitted(submitted, as_json=as_json)
             raise typer.Exit(1 if refused else 0)
-        reports = wait_for(database, submitted, quiet=as_json, on_end=print_end if as_json else None)
+        registry = registry_of(settings)
+
+        def tell(path: Source, report: JobReport) -> None:
+            print_end(path, _ordered(registry, report))
+
+        reports = wait_for(database, submitted, quiet=as_json, on_end=tell if as_json else None)
     if not as_json:
-        print_reports("Jobs", [(submitted[report.id], report) for report in reports])
+        print_reports("Jobs", [(submitted[report.id], _ordered(registry, report)) for report in reports])
     failed = any(report.state not in ("done", "needs_review") for report in reports)
     raise typer.Exit(1 if failed or refused else 0)
+
+
+def _ordered(registry: Registry, report: JobReport) -> JobReport:
+    """Its answer's fields in the order of their schema."""
+    from prompts.order import in_prompts_order
+
+    return replace(report, value=in_prompts_order(registry, report.prompt, report.version, report.value))
 
 
 def submit_files(

@@ -18,6 +18,8 @@ from db.reports import JobReport
 from db.submit import Submission, check_answerable, submit, submit_fresh
 from docmill.bounds import due_at
 from docmill.errors import FailureKind
+from prompts import Registry
+from prompts.order import in_prompts_order
 from web import submission
 from web.access import Database, Tenant
 from web.problems import documented
@@ -97,6 +99,7 @@ async def submit_job(
 
 @router.get("", response_model=JobPage, summary="The latest jobs")
 def list_jobs(
+    request: Request,
     database: Database,
     tenant: Tenant,
     cursor: Annotated[int | None, Query(ge=1, le=LARGEST_ID, description="`next` of the page before")] = None,
@@ -124,7 +127,8 @@ def list_jobs(
     with database.work() as connection:
         found = reports.recent(connection, wanted, limit=limit + 1)
     page = found[:limit]
-    return {"jobs": [job.as_json() for job in page], "next": page[-1].id if len(found) > limit else None}
+    registry = request.app.state.registry
+    return {"jobs": [_shown(registry, job) for job in page], "next": page[-1].id if len(found) > limit else None}
 
 
 @router.get(
@@ -133,10 +137,16 @@ def list_jobs(
     summary="A job with its stages, calls and cost",
     responses=documented(404),
 )
-def show_job(job_id: JobId, database: Database, tenant: Tenant) -> dict[str, Any]:
+def show_job(job_id: JobId, request: Request, database: Database, tenant: Tenant) -> dict[str, Any]:
     with database.work() as connection:
         report = reports.job_report(connection, job_id, tenant=tenant)
-        return {**report.as_json(), **reports.timeline(connection, job_id)}
+        return {**_shown(request.app.state.registry, report), **reports.timeline(connection, job_id)}
+
+
+def _shown(registry: Registry, job: JobReport) -> dict[str, Any]:
+    """A job, its answer's fields in the order of their schema."""
+    value = in_prompts_order(registry, job.prompt, job.version, job.value)
+    return {**job.as_json(), "value": value}
 
 
 @router.get(

@@ -1,0 +1,47 @@
+"""An answer's fields in the order in which its schema names them: Postgres keeps them by length and letter."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from docmill.errors import PromptError
+from prompts.registry import Registry
+
+__all__ = ["in_order", "in_prompts_order"]
+
+
+def in_prompts_order(registry: Registry, prompt: str | None, version: str | None, value: Any) -> Any:
+    """The value as the prompt's schema orders it; as it is where the prompt is gone, or was none."""
+    if not prompt or version is None or not isinstance(value, dict):
+        return value
+    try:
+        schema = registry.get(prompt, version).schema
+    except PromptError:
+        return value
+    return in_order(value, schema, schema)
+
+
+def in_order(value: Any, schema: Mapping[str, Any], root: Mapping[str, Any]) -> Any:
+    """Members that the schema does not know come last, as they are."""
+    if isinstance(value, list):
+        items = _of_kind(schema, "items", root)
+        return [in_order(each, items.get("items", {}), root) for each in value]
+    if not isinstance(value, dict):
+        return value
+    known = _of_kind(schema, "properties", root).get("properties", {})
+    names = [*(name for name in known if name in value), *(name for name in value if name not in known)]
+    return {name: in_order(value[name], known.get(name, {}), root) for name in names}
+
+
+def _of_kind(schema: Any, keyword: str, root: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The part of a schema that has the keyword: itself, what it refers to, or one of its choices."""
+    if not isinstance(schema, Mapping):
+        return {}
+    if "$ref" in schema:
+        named = root.get("$defs", {}).get(str(schema["$ref"]).rpartition("/")[2], {})
+        return _of_kind({name: part for name, part in named.items() if name != "$ref"}, keyword, root)
+    if keyword in schema:
+        return schema
+    choices = (_of_kind(choice, keyword, root) for choice in schema.get("anyOf", ()))
+    return next((found for found in choices if found), {})
