@@ -22,8 +22,8 @@ def test_the_schema_has_those_of_the_file_and_no_others(engine: Engine) -> None:
         assert not put_in_functions(connection)
 
 
-def test_what_is_another_is_replaced(engine: Engine) -> None:
-    with engine.connect() as connection:
+def test_what_is_another_is_replaced(owner: Engine) -> None:
+    with owner.connect() as connection:
         before = bodies(connection)
         connection.execute(
             text(
