@@ -25,12 +25,12 @@ WAITS = ("1e300", "100000000000", "1767225600000000", "inf", "nan", "-5", "9" * 
 
 
 @pytest.fixture(autouse=True)
-def _apart(engine: Engine) -> Iterator[None]:
+def _apart(owner: Engine) -> Iterator[None]:
     clear = "truncate jobs, calls, exchanges, flights, drives, model_state cascade"
-    with engine.begin() as connection:
+    with owner.begin() as connection:
         connection.execute(text(clear))
     yield
-    with engine.begin() as connection:
+    with owner.begin() as connection:
         connection.execute(text(clear))
 
 

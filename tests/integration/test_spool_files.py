@@ -167,15 +167,15 @@ def refuse(engine: Engine, table: str, condition: str) -> None:
 
 
 @pytest.fixture
-def refusing(here: Walk) -> Any:
+def refusing(owner: Engine) -> Any:
     made: list[str] = []
 
     def make(table: str, condition: str) -> None:
-        refuse(here.engine, table, condition)
+        refuse(owner, table, condition)
         made.append(table)
 
     yield make
-    with here.engine.begin() as connection:
+    with owner.begin() as connection:
         for table in made:
             connection.execute(text(f"drop trigger refuse on {table}"))
 

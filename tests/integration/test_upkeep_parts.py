@@ -75,24 +75,24 @@ class Ticking:
 
 
 @pytest.fixture
-def ticking(engine: Engine, tmp_path: Path) -> Iterator[Ticking]:
-    with engine.begin() as connection:
+def ticking(engine: Engine, owner: Engine, tmp_path: Path) -> Iterator[Ticking]:
+    with owner.begin() as connection:
         connection.execute(text("truncate jobs, calls, exchanges, flights, drives, workers cascade"))
         fleet.see_worker(connection, "cpu@parts", "cpu", 100)
     made = Ticking(engine, tmp_path / "spool")
     made.tick()  # the first one spares leases
     yield made
-    with engine.begin() as connection:
+    with owner.begin() as connection:
         connection.execute(text("truncate jobs, calls, exchanges, flights, drives, workers cascade"))
 
 
 @pytest.fixture
-def refuse(engine: Engine) -> Iterator[Callable[[str, str], None]]:
+def refuse(owner: Engine) -> Iterator[Callable[[str, str], None]]:
     """Rows of a table that Postgres changes for nobody."""
     made: list[str] = []
 
     def make(table: str, condition: str, when: str = "update") -> None:
-        with engine.begin() as connection:
+        with owner.begin() as connection:
             connection.execute(
                 text(
                     "create or replace function refuse_row() returns trigger language plpgsql as"
@@ -109,7 +109,7 @@ def refuse(engine: Engine) -> Iterator[Callable[[str, str], None]]:
         made.append(table)
 
     yield make
-    with engine.begin() as connection:
+    with owner.begin() as connection:
         for table in made:
             connection.execute(text(f"drop trigger refuse_rows on {table}"))
 
@@ -179,13 +179,14 @@ def test_a_row_that_breaks_a_chore_is_left_out_and_told_of(
 
 
 def test_a_row_that_is_mended_is_looked_at_again(
-    ticking: Ticking, engine: Engine, refuse: Callable[..., None]
+    ticking: Ticking, engine: Engine, owner: Engine, refuse: Callable[..., None]
 ) -> None:
     jobs = jobs_for(engine, "holds")
     refuse("jobs", f"ROW.id = {jobs[0]} and current_setting('test.mended', true) is distinct from 'yes'")
     ticking.tick(2)
     with engine.begin() as connection:
         assert len(fleet.troubles(connection)) == 1
+    with owner.begin() as connection:
         connection.execute(text("alter table jobs disable trigger refuse_rows"))
     ticking.tick(10)
     assert not untouched(engine, "holds", jobs)
