@@ -21,10 +21,11 @@ SLOTS = 2
 
 
 @pytest.fixture
-def connection(engine: Engine) -> Iterator[Connection]:
+def connection(owner: Engine) -> Iterator[Connection]:
     """A fleet of two cpu slots and one of quarantine, without any work."""
-    with engine.connect() as opened:
+    with owner.connect() as opened:
         opened.execute(text("truncate jobs, drives, workers cascade"))
+        opened.execute(text("set local role docmill"))
         fleet.see_worker(opened, "io@here", "io", 100)
         fleet.see_worker(opened, "cpu@here", "cpu", SLOTS)
         fleet.see_worker(opened, "quarantine@here", "quarantine", 1)
