@@ -41,9 +41,10 @@ def test_a_job_that_is_set_apart_is_found_among_all_that_were_not(waiting: Engin
     assert "jobs_apart" in plan, plan
 
 
-def test_those_that_are_set_apart_are_not_looked_at_for_a_first_turn(waiting: Engine) -> None:
-    with waiting.begin() as connection:
+def test_those_that_are_set_apart_are_not_looked_at_for_a_first_turn(waiting: Engine, owner: Engine) -> None:
+    with owner.begin() as connection:
         connection.execute(text("update jobs set crashes = 2 where id % 2 = 0"))
+        connection.execute(text("analyze jobs"))
     plan = plan_of(waiting, "new")
     assert "jobs_new" in plan, plan
 
