@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from functools import lru_cache
-from typing import Any, TypeVar
+from typing import Any
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import to_jsonable_python
 
-from docmill.errors import ReplyInvalid, ReplyNotJson, ReplyRejected, ReplyTruncated, ReplyWrong
+from docmill.errors import ReplyInvalid, ReplyRejected, ReplyTruncated, ReplyWrong
+from docmill.parsing.bounds import leaves, strict
+from docmill.parsing.choosing import choose, choose_list
 from docmill.parsing.citing import Citation
-from docmill.parsing.extraction import answer_of, candidates, fenced, strict
-from docmill.parsing.fitting import fitted, is_foreign, label_in, word_in
+from docmill.parsing.extraction import fenced, scan
+from docmill.parsing.fitting import concerns, fitted, is_foreign, label_in, word_in
 from docmill.parsing.grounding import Document, Grounded, holds
+from docmill.parsing.marks import behind_heading
 from docmill.parsing.schema import SCALARS, kinds, labels, problems
 
 __all__ = ["Citation", "Grounded", "accept", "correction_problems", "holds", "parse"]
-
-T = TypeVar("T")
 
 CUT_OFF = frozenset({"length", "max_tokens", "max_output_tokens", "model_length", "model_context_window_exceeded"})
 SEMANTIC = frozenset({"value_error", "assertion_error", "not_grounded"})
@@ -36,11 +37,15 @@ def parse(
     """
     _must_be_whole(finish_reason)
     if schema is None:
-        return _first_that_fits(candidates(text), lambda value: value)
+        return choose(scan(text, repeated=True), lambda value: value, lambda _: True)
     if isinstance(schema, dict):
         return _by_schema(text, schema)
     shape = _shape(schema)
-    return _first_that_fits(candidates(text), lambda value: _validated(fitted(value, shape), schema, None))
+    return choose(
+        scan(text),
+        lambda value: _validated(fitted(value, shape), schema, None),
+        lambda value: concerns(value, shape),
+    )
 
 
 @lru_cache(maxsize=256)
@@ -56,46 +61,23 @@ def _must_be_whole(finish_reason: str) -> None:
 
 def _by_schema(text: str, schema: dict[str, Any]) -> object:
     wanted = kinds(schema)
+    reply = scan(text)
     if wanted and wanted <= SCALARS:
-        return _scalar(text, schema)
+        return _scalar(reply.text, schema)
+    choice = choose_list if wanted == {"array"} else choose
     try:
-        found = candidates(text)
-        if wanted == {"array"}:
-            found = iter([_list_of(list(found))])
-        return _first_that_fits(found, lambda value: _fitting(value, schema))
+        return choice(reply, lambda value: _fitting(value, schema), lambda value: concerns(value, schema))
     except ReplyTruncated:
         raise
     except ReplyRejected:
         if not wanted & SCALARS:
             raise
-        return _scalar(text, schema)
+        return _scalar(reply.text, schema)
 
 
-def _first_that_fits(found: Iterable[Any], fit: Callable[[Any], T]) -> T:
-    """The first value that fits; else what is wrong with the first."""
-    rejected: ReplyRejected | None = None
-    try:
-        for value in found:
-            try:
-                return fit(value)
-            except ReplyRejected as error:
-                rejected = rejected or error
-    except RecursionError as error:
-        raise ReplyNotJson("the reply is nested too deep") from error
-    raise rejected or ReplyNotJson("the reply holds no JSON object")
-
-
-def _list_of(found: list[Any]) -> Any:
-    """The list that a reply means: the first in it, or its values, one after another."""
-    lists = [value for value in found if isinstance(value, list)]
-    return lists[0] if lists else found[0] if len(found) == 1 else found
-
-
-def _scalar(text: str, schema: dict[str, Any]) -> object:
+def _scalar(bare: str, schema: dict[str, Any]) -> object:
     """A label, number or text: alone, quoted, in a fence, or (where it is the only one) within prose."""
-    bare = answer_of(text)
-    if bare.startswith("```") and bare.endswith("```"):
-        bare = fenced(bare) or bare
+    bare = fenced(behind_heading(bare))
     for reading in (*_decoded(bare), bare):
         value = fitted(reading, schema)
         if not problems(value, schema):
@@ -112,8 +94,8 @@ def _scalar(text: str, schema: dict[str, Any]) -> object:
 def _decoded(text: str) -> list[object]:
     """The text as JSON; nothing where it is none."""
     try:
-        return [strict(text)]
-    except (ValueError, ReplyNotJson):
+        return [strict(text, repeated=False)]
+    except (ValueError, ReplyRejected):
         return []
 
 
@@ -136,14 +118,17 @@ def accept(
         "document": Document(document),
         "passages": None if passages is None else [Document(passage) for passage in passages],
     }
-    return _first_that_fits(candidates(text), lambda value: _accepted(value, output, shape, sources))
+    return choose(
+        scan(text), lambda value: _accepted(value, output, shape, sources), lambda value: concerns(value, shape)
+    )
 
 
 def _accepted(
     value: Any, output: type[BaseModel], shape: dict[str, Any], sources: Mapping[str, Any]
 ) -> dict[str, Any]:
-    _storable(value)
-    model = _validated(fitted(value, shape), output, sources)
+    value = fitted(value, shape)
+    _check_storable(value)
+    model = _validated(value, output, sources)
     missing = tuple(_left_out(model, ""))
     if missing:
         raise ReplyInvalid(_summary(missing), problems=missing, value=value)
@@ -212,20 +197,11 @@ def _summary(found: tuple[tuple[str, str], ...]) -> str:
     return "; ".join(f"{place or 'the answer'}: {rule}" for place, rule in found[:5])
 
 
-def _storable(value: Any) -> None:
-    for place, text in _texts(value, ""):
-        if "\x00" in text or any("\ud800" <= character <= "\udfff" for character in text):
+def _check_storable(value: Any) -> None:
+    for written, leaf in leaves(value):
+        if "\x00" in written or (isinstance(leaf, str) and "\x00" in leaf):
+            place = written.replace("\x00", "")
             raise ReplyInvalid(
                 f"{place or 'the answer'} holds a character that no database stores",
-                problems=((place, "must not hold NUL or half a surrogate pair"),),
+                problems=((place, "must not hold NUL"),),
             )
-
-
-def _texts(value: Any, place: str) -> Iterator[tuple[str, str]]:
-    if isinstance(value, str):
-        yield place, value
-    members = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    for step, member in members:
-        below = f"{place}.{step}" if place else str(step)
-        yield below, str(step)
-        yield from _texts(member, below)

@@ -1,259 +1,304 @@
-"""Finding the JSON value in a reply.
+"""Finding the values in a reply, and where each stands: among thoughts, behind a mark, in a fence, in prose.
 
-Strict JSON comes first. Then what surrounds a value is taken off: thoughts, fences and prose. What then still
-is no JSON is read leniently, and last of all goes to json-repair, and only if its brackets close: a text that
-ends before they do was cut off, and nobody can know what would have come.
+One walk from the front to the end. A value is read where a bracket opens, as JSON or as what is almost JSON, and
+what stands in its texts is no mark; between values stand marks, which say what is thought and what is answer. What
+begins like a value and cannot be read is kept as such: an answer that is broken must not give way to a draft that
+is whole, and no part of it may be taken for the whole.
 """
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
-from typing import Any, NoReturn
-
-import json_repair
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from docmill.errors import ReplyNotJson, ReplyTruncated
-from docmill.parsing.brackets import OPENING, closed, spans
-from docmill.parsing.lenient import Doubt, read, read_whole
+from docmill.parsing import marks, surroundings
+from docmill.parsing.bounds import strict
+from docmill.parsing.lenient import read_whole
+from docmill.parsing.omissions import in_prose
+from docmill.parsing.readings import Readings
+from docmill.parsing.surroundings import EDGES
+from docmill.parsing.texts import Doubt, Part
 
-__all__ = ["answer_of", "candidates", "fenced", "strict"]
+__all__ = ["Found", "Prose", "Reply", "fenced", "scan"]
 
 LONGEST = 2_000_000
 """Characters; no answer is longer, and a longer text is not worth the time."""
-REPAIRABLE = 30_000
-"""Characters that json-repair is given at most: its time grows faster than the text."""
 MOST_VALUES = 5_000
 """In one reply."""
-FAILED_READINGS = 20
-"""How often a reply is read leniently in vain: each attempt may look at all of it."""
 
-FENCE = re.compile(r"```[ \t]*+(?:json5?|JSON)?[ \t]*+\r?\n(.*?)```", re.DOTALL)
-THOUGHTS = re.compile(r"\s*(?:<(think|thinking|thought|reasoning|reflection)>|\[(THINK)\])", re.IGNORECASE)
-END_OF_THOUGHTS = re.compile(r"</(?:think|thinking|thought|reasoning)>", re.IGNORECASE)
-FINAL_CHANNEL = "<|channel|>final<|message|>"
-"""Where the answer begins in the format of gpt-oss, if a server leaves it in."""
-REMARK = re.compile(r"\[[\w\s.,;:'’-]*\]")
-"""A list without quotes and objects, which in prose is a footnote or a remark."""
-
-BARE_WORD = re.compile(r"[\w.@/+-]+(?: [\w.@/+-]+)*")
-NO_TEXTS = frozenset({"undefined", "NaN", "Infinity", "-Infinity", "...", "…"})
-QUOTES = (('"', '"'), ("'", "'"), ("“", "”"), ("‘", "’"), ("`", "`"), ("´", "´"))
-QUOTED = re.compile(r"""(?<!\\)(?:"(?:[^"\\]|\\.)*+"|'(?:[^'\\]|\\.)*+')""", re.DOTALL)
-HALF_CHARACTER = re.compile(r"[\ud800-\udfff]")
-UNESCAPED_QUOTE = re.compile(r'(?<!\\)"')
-NUMERIC = re.compile(r"[-+]?(?:\d[\d_]*\.?[\d_]*|\.\d[\d_]*)(?:[eE][-+]?\d+)?")
-GLUED = re.compile(r"[\"'`]\s*(?:[+:=]|,\s*[\"'`])")
-"""A quote and then a sign that joins: two texts, or a text and a key, that a repair ran together."""
+EVENT = re.compile(rf"(?P<mark>{marks.MARK.pattern})|[{{\[｛［]|(?P<tuple>{surroundings.TUPLE_BEGINS.pattern})")
+BRACKET_OR_MARK = re.compile(r"[{}\[\]()<>｛｝［］（）◁]")
+BEFORE_A_WORD = re.compile(r"[{\[]\s*(?!(?:true|false|null|none)\b)[^\W\d]", re.IGNORECASE)
 
 
-def candidates(text: str) -> Iterator[Any]:
-    """The values that the reply may mean, the likeliest first.
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """A value in a reply, or what should have been one."""
 
-    Raises ReplyTruncated where the text ends inside a value, ReplyNotJson where it holds none.
+    start: int
+    end: int
+    value: Any = None
+    doubt: str = ""
+    """Why it cannot be read; empty for a value."""
+    looks_like_one: bool = True
+    """False for brackets in prose, as in ``{name}`` and ``[1]``."""
+    is_remark: bool = False
+    """Whether it is a list in prose that may be more than a reference."""
+    group: int | None = None
+    """Which part of the reply that is marked as the answer it stands in."""
+    marked: bool = False
+    """Whether a mark or a heading right before it says that this is the answer, or that the thoughts end."""
+    fenced: bool = False
+    draft: bool = False
+    """Whether it stands in a paragraph that begins as reasoning."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prose:
+    """Words beside the values."""
+
+    end: int
+    group: int | None
+    words: str
+
+
+@dataclass(kw_only=True)
+class Reply:
+    """What a reply holds, its thoughts left out."""
+
+    found: list[Found] = field(default_factory=list)
+    parts: list[tuple[int | None, str]] = field(default_factory=list)
+    """All of it, each part with the answer's group that it stands in."""
+    prose: list[Prose] = field(default_factory=list)
+    cut: str = ""
+    """Why the reply looks cut off; empty where it does not."""
+
+    @property
+    def text(self) -> str:
+        """The words of the answer: what is marked as such, else all but the thoughts."""
+        last = max((group for group, _ in self.parts if group is not None), default=None)
+        return "".join(words for group, words in self.parts if group == last).strip(EDGES)
+
+    @property
+    def says_it_is_not_whole(self) -> bool:
+        return any(in_prose(each.words) for each in self.prose)
+
+
+def scan(text: str, *, repeated: bool = False) -> Reply:
+    """Reads a whole reply; ``repeated`` lets the last of two members of one name win, as JSON does.
+
+    Raises ReplyTruncated where it never stops to think, ReplyNotJson where it is too long.
     """
-    bare = answer_of(text)
-    try:
-        yield strict(bare)
-    except ValueError:
-        yield from _surrounded(bare)
-
-
-def answer_of(text: str) -> str:
-    """The reply without what the model thought before it.
-
-    Raises ReplyTruncated where it never stopped to think.
-    """
-    bare = text.lstrip("\ufeff").strip().rstrip("\0")
+    bare = text.strip(EDGES)
     if len(bare) > LONGEST:
         raise ReplyNotJson(f"the reply has {len(bare)} characters; an answer has at most {LONGEST}")
-    if FINAL_CHANNEL in bare:
-        bare = bare.rpartition(FINAL_CHANNEL)[2].partition("<|")[0]
-    while thoughts := THOUGHTS.match(bare):
-        named = thoughts[1] or thoughts[2]
-        end = re.compile(rf"</{named}>|\[/{named}\]", re.IGNORECASE).search(bare)
-        if end is None:
-            raise ReplyTruncated("the reply ends before the model stopped to think")
-        bare = bare[end.end() :]
-    return _without_headless_thoughts(bare).strip()
-
-
-def _without_headless_thoughts(text: str) -> str:
-    """Some servers put the opening tag into the prompt, so that only the closing one is in the reply."""
-    end = END_OF_THOUGHTS.search(text)
-    if end is None or f"<{end.group()[2:]}".lower() in text.lower() or text.lstrip()[:1] in ("{", "[", "`", '"'):
-        return text
-    return text[end.end() :]
-
-
-def fenced(text: str) -> str | None:
-    """What stands in the one fence of a reply; None where there is none, or several."""
-    blocks = FENCE.findall(text)
-    return blocks[0].strip() if len(blocks) == 1 else None
-
-
-def _surrounded(text: str) -> Iterator[Any]:
-    """The values within the text; remarks in brackets come last, for prose has those too."""
-    found, remarks = False, []
-    for part in _parts(text):
-        for span, value in _values(part):
-            found = True
-            if REMARK.fullmatch(span) and span != part:
-                remarks.append(value)
-            else:
-                yield value
-    yield from remarks
-    if not found:
-        raise ReplyNotJson("the reply holds no JSON object")
-
-
-def _parts(text: str) -> Iterator[str]:
-    """The fenced parts, the last first, then the whole; escaped JSON made plain."""
-    for block in reversed([block.strip() for block in FENCE.findall(text)]):
-        if _is_whole(block):
-            yield _plain(block)
-    yield _plain(text)
-
-
-def _is_whole(block: str) -> bool:
-    """Whether the fence ends where the value does, and not at a fence within one of its texts."""
     try:
-        read_whole(block)
-    except Doubt:
-        try:
-            return all(spans(block))
-        except ReplyTruncated:
-            return False
-    return True
+        value = strict(bare, repeated=repeated)
+    except ValueError:
+        return _scanned(bare, repeated=repeated)
+    if isinstance(value, str) and (BRACKET_OR_MARK.search(value) or surroundings.has_loose_members(value)):
+        return _encoded(bare, value, repeated=repeated)
+    return Reply(found=[Found(start=0, end=len(bare), value=value)], parts=[(None, bare)])
 
 
-def _plain(text: str) -> str:
-    if '\\"' in text and not UNESCAPED_QUOTE.search(text):
-        try:
-            return str(json.loads(f'"{text}"', strict=False))
-        except ValueError:
-            return text.replace('\\"', '"')
-    return text
+def fenced(text: str) -> str:
+    """What stands in the fence, where a text is one fence and nothing else; else the text."""
+    blocks = marks.fenced_parts(text) if text.startswith("```") and text.endswith("```") else []
+    return blocks[0].strip() if len(blocks) == 1 else text
 
 
-def _values(text: str) -> Iterator[tuple[str, Any]]:
-    """Each value of the text, beside how it is written there."""
-    stripped = text.strip()
-    if stripped.startswith("("):
-        try:
-            yield text, _container(read_whole(stripped))
-        except Doubt:
-            pass
+def _encoded(bare: str, text: str, *, repeated: bool) -> Reply:
+    """A reply that is written as one text of JSON: what is meant stands in the text."""
+    reply = scan(text, repeated=repeated)
+    reply.parts = [(None, bare)]
+    return reply
+
+
+def _scanned(bare: str, *, repeated: bool) -> Reply:
+    reply = _Scanner(bare, repeated=repeated).run()
+    if all(found.doubt for found in reply.found) and not reply.cut:
+        reply.found += _without_brackets(reply.text)
+    return reply
+
+
+def _without_brackets(text: str) -> Iterator[Found]:
+    """A tuple, or an object encoded as a text: a value only where it is all there is, or all of a fence."""
+    for words in (text, *marks.fenced_parts(text)):
+        stripped = words.strip(EDGES)
+        if stripped[:1] in ("(", "'", '"', "`"):
+            try:
+                value = read_whole(stripped)
+                value = read_whole(value) if isinstance(value, str) else value
+            except Doubt:
+                continue
+            if isinstance(value, dict | list):
+                yield Found(start=0, end=len(text), value=value)
+                return
+
+
+class _Scanner:
+    def __init__(self, text: str, *, repeated: bool) -> None:
+        self.text = text
+        self.readings = Readings(text, repeated=repeated)
+        self.at = 0
+        self.reply = Reply()
+        self.thoughts: list[str] = []
+        """What is open, the innermost last: ``thought`` or ``channel``."""
+        self.last_mark = (0, "")
+        self.group: int | None = None
+        self.groups = 0
+        self.part_start = 0
+        self.values = 0
+
+    def run(self) -> Reply:
+        while (event := EVENT.search(self.text, self.at)) is not None:
+            if event["mark"] and marks.is_quoted(event):
+                self.at = event.end()
+            elif event["mark"]:
+                self._mark(event)
+            elif event["tuple"]:
+                self._tuple(event.start())
+            else:
+                self._bracket(event.start())
+        self._end_part(len(self.text))
+        if self.thoughts:
+            raise ReplyTruncated("the reply ends before the model stopped to think")
+        tail = self.text[max(self._last_end(), len(self.text) - 200) :]
+        if marks.ends_within_one(tail) or marks.is_answer_heading(tail):
+            self.reply.cut = "the reply ends where it announces its answer"
+        return self.reply
+
+    # --- marks ---
+
+    def _mark(self, mark: re.Match[str]) -> None:
+        kind = marks.kind_of(mark)
+        place, last = self.last_mark
+        opened_twice = kind == last == "thought" and not self.text[place : mark.start()].strip()
+        self._end_part(mark.start())
+        self.at = self.part_start = mark.end()
+        self.last_mark = (mark.end(), kind)
+        if kind == "thought" and not opened_twice:
+            self.thoughts.append(kind)
+        elif kind == "end of thought":
+            self._end_thought()
+        elif kind in ("channel", "final", "turn"):
+            self._end_channel(kind)
+        elif not self.thoughts:
+            self._answer(kind)
+
+    def _end_thought(self) -> None:
+        """Some servers put the opening mark into the prompt, so that only the closing one is in the reply."""
+        if self.thoughts:
+            self.thoughts.pop()
         else:
-            return
-    start, failed, spans_seen = 0, 0, 0
-    while (opening := OPENING.search(text, start)) is not None:
-        at = opening.start()
-        spans_seen += 1
-        if spans_seen > MOST_VALUES:
+            self.reply = Reply()
+            self.group = None
+
+    def _end_channel(self, kind: str) -> None:
+        if "channel" in self.thoughts:
+            del self.thoughts[self.thoughts.index("channel") :]
+        if kind == "channel":
+            self.thoughts.append(kind)
+        elif kind == "final":
+            self.thoughts.clear()
+            self._answer("answer")
+        elif not self.thoughts:
+            self.group = None
+
+    def _answer(self, kind: str) -> None:
+        if kind == "answer":
+            self.groups += 1
+            self.group = self.groups
+        elif kind == "end of answer":
+            self.group = None
+
+    def _end_part(self, end: int) -> None:
+        if not self.thoughts and end > self.part_start:
+            self.reply.parts.append((self.group, self.text[self.part_start : end]))
+            self._add_prose(end)
+
+    def _add_prose(self, end: int) -> None:
+        words = self.text[max(self.part_start, self._last_end()) : end]
+        self.reply.prose.append(Prose(end=end, group=self.group, words=words))
+
+    def _last_end(self) -> int:
+        return self.reply.found[-1].end if self.reply.found else 0
+
+    # --- values ---
+
+    def _tuple(self, at: int) -> None:
+        self.at = at + 1
+        read = self.readings.tuple_at(at)
+        if read is not None:
+            self._add(self._placed(start=at, end=read[1], value=read[0]))
+
+    def _bracket(self, at: int) -> None:
+        self.values += 1
+        if self.values > MOST_VALUES:
             raise ReplyNotJson(f"the reply has more than {MOST_VALUES} values")
         try:
-            if failed >= FAILED_READINGS:
-                raise Doubt("read in vain too often")
-            value, start = read(text, at)
-            yield text[at:start], value
-        except Doubt:
-            failed += 1
-            span, start = closed(text, at)
-            yield from ((text[at:start], value) for value in _repaired(span))
-
-
-def _container(value: Any) -> Any:
-    if not isinstance(value, dict | list):
-        raise Doubt("one value in brackets")
-    return value
-
-
-def _repaired(span: str) -> Iterator[Any]:
-    """The value of a span whose brackets close, if it can be had without guessing."""
-    for reading in (strict, read_whole):
-        try:
-            yield reading(span)
-        except ValueError:
-            continue
+            value, end = self.readings.value_at(at, follows_another=self._follows_another(at))
+        except Doubt as doubt:
+            self._add(self._unread(at, doubt))
         else:
-            return
-    if len(span) > REPAIRABLE:
-        return
-    repaired = json_repair.loads(span, skip_json_loads=True)
-    if isinstance(repaired, dict if span[0] == "{" else list) and repaired and _is_no_guess(span, repaired):
-        yield repaired
+            self._add(self._placed(start=at, end=end, value=value))
 
+    def _follows_another(self, at: int) -> bool:
+        found = self.reply.found
+        return bool(found) and not found[-1].doubt and self.text[found[-1].end : at].strip() == ","
 
-def _is_no_guess(span: str, value: Any) -> bool:
-    return _says(span, value) and _keeps_all(span, value)
+    def _add(self, found: Found) -> None:
+        self.at = found.end
+        if not self.thoughts:
+            self._add_prose(found.start)
+            self.reply.found.append(found)
 
+    def _unread(self, at: int, doubt: Doubt) -> Found:
+        """What begins like a value and is none, to its last bracket; where there is none, to the next mark.
 
-def _keeps_all(span: str, value: Any) -> bool:
-    """Whether the repair has as many objects and lists as were opened, and only numbers that were written."""
-    outside = QUOTED.sub("", span)
-    written = {_float(number) for number in NUMERIC.findall(span)}
-    return _containers(value) >= outside.count("{") + outside.count("[") and set(_numbers(value)) <= written
+        As far as it could be read, what looks like a mark stands in its texts.
+        """
+        limit = self.readings.next_mark(max(at + 1, doubt.at))
+        end = self.readings.end_of_brackets(at, limit)
+        is_part = isinstance(doubt, Part)
+        looks_like_one = is_part or surroundings.looks_like_a_value(self.text, at, end or limit)
+        if end is None and not self.thoughts:
+            self._break(at, limit, looks_like_one=looks_like_one)
+        end = max(end or limit, doubt.at)
+        found = self._placed(start=at, end=end, doubt=str(doubt), looks_like_one=looks_like_one)
+        return replace(found, looks_like_one=True) if is_part else found
 
+    def _break(self, at: int, limit: int, *, looks_like_one: bool) -> None:
+        """What ends before its brackets do was cut off; or a mark stands in it, and who knows what is within."""
+        if limit == len(self.text) and (looks_like_one or not BEFORE_A_WORD.match(self.text, at)):
+            self.reply.cut = "the reply ends before its JSON does"
+        elif limit < len(self.text) and looks_like_one:
+            self.reply.cut = "a value in the reply does not end before its thoughts or its answer do"
 
-def _float(number: str) -> float:
-    return float(number.replace("_", ""))
+    def _placed(
+        self, *, start: int, end: int, value: Any = None, doubt: str = "", looks_like_one: bool = True
+    ) -> Found:
+        before = self.text[max(self.part_start, self._last_end(), start - 300) : start].rstrip(surroundings.UNSEEN)
+        marked = self._is_behind_a_mark(start) or marks.is_answer_heading(before)
+        fenced = marks.opens_fence(before)
+        is_remark = not marked and not fenced and surroundings.is_remark(self.text, start, end)
+        return Found(
+            start=start,
+            end=end,
+            value=value,
+            doubt=doubt,
+            looks_like_one=looks_like_one and not is_remark,
+            is_remark=is_remark and not surroundings.is_reference(self.text, start, end),
+            group=self.group,
+            marked=marked,
+            fenced=fenced,
+            draft=marks.is_draft_heading(before.rpartition("\n\n")[2]),
+        )
 
-
-def _containers(value: Any) -> int:
-    members = value.values() if isinstance(value, dict) else value if isinstance(value, list) else None
-    return 0 if members is None else 1 + sum(map(_containers, members))
-
-
-def _numbers(value: Any) -> Iterator[float]:
-    members = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    for member in members:
-        yield from _numbers(member)
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        yield float(value)
-
-
-def _says(span: str, value: Any) -> bool:
-    """Whether each text in a repaired value stands in the reply so: quoted, or as one bare word.
-
-    A repair that glues or splits texts has guessed, and a guess is no answer.
-    """
-    if isinstance(value, dict):
-        return all(_names(span, key) and _says(span, member) for key, member in value.items())
-    if isinstance(value, list):
-        return all(_says(span, each) for each in value)
-    return not isinstance(value, str) or (_stands_in(span, value) and not HALF_CHARACTER.search(value))
-
-
-def _names(span: str, key: str) -> bool:
-    """Whether a key stands in the reply as one: quoted, or a bare word at a key's place."""
-    if re.search(rf"(?:^|[{{,\n/])[^\S\n]*+{re.escape(key)}\s*[:=]", span):
-        return True
-    return '"' not in key and _says(span, key) and not re.search(rf"\w\s+{re.escape(key)}\s*:", span)
-
-
-def _stands_in(span: str, text: str) -> bool:
-    if BARE_WORD.fullmatch(text) and text in span:
-        return text not in NO_TEXTS
-    if GLUED.search(text) or text in NO_TEXTS:
-        return False
-    written = (text, json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1])
-    return any(f"{before}{each}{after}" in span for each in written for before, after in QUOTES)
-
-
-def strict(text: str) -> Any:
-    """JSON and nothing else. Raises ValueError, and ReplyNotJson where it is nested too deep."""
-    try:
-        return json.loads(text, parse_constant=_no_number, parse_float=_finite)
-    except RecursionError as error:
-        raise ReplyNotJson("the reply is nested too deep") from error
-
-
-def _finite(number: str) -> float:
-    value = float(number)
-    return _no_number(number) if value in (float("inf"), float("-inf")) else value
-
-
-def _no_number(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON")
+    def _is_behind_a_mark(self, at: int) -> bool:
+        place, kind = self.last_mark
+        says_something = kind not in ("", "other", "end of answer") and at - place < 100
+        return says_something and marks.is_set_apart(self.text[place:at])
