@@ -16,7 +16,6 @@ from docmill.redaction import redacted
 if TYPE_CHECKING:
     from db.model_state import ModelState
     from docmill.llm.cache import TwoLayerCache
-    from docmill.llm.limiter import RedisLimiter
     from docmill.settings import Settings
 
 __all__ = ["cache", "models"]
@@ -29,10 +28,15 @@ cache = typer.Typer(help="Answers that are remembered.", invoke_without_command=
 def list_models(context: typer.Context, as_json: AsJson = False, data: Data = None) -> None:
     """Every model by its name in ladders; a held one is asked by nobody until the hold ends."""
     from db.model_state import state_of
+    from workers.services import open_limiter
 
     if context.invoked_subcommand is not None:
         return
-    with open_stack(data) as (settings, database), database.work() as connection, _limiter(settings) as limiter:
+    with (
+        open_stack(data) as (settings, database),
+        database.work() as connection,
+        open_limiter(settings) as limiter,
+    ):
         known = [settings.models.get(name) for name in settings.models.names()]
         found = [(model, _held(state_of(connection, model), limiter.held_s(model.limit_key))) for model in known]
     if as_json:
@@ -73,28 +77,17 @@ def _is(state: ModelState) -> str:
     return "free" if state.hold_cause is None else f"tried by one job ({state.hold_cause})"
 
 
-@contextmanager
-def _limiter(settings: Settings) -> Iterator[RedisLimiter]:
-    """The limits of a running stack."""
-    from docmill.llm.limiter import RedisLimiter
-
-    limiter = RedisLimiter(settings.need("cache_url"))
-    try:
-        yield limiter
-    finally:
-        limiter.close()
-
-
 @models.command()
 def release(
     name: Annotated[str, typer.Argument(help="As ladders name it.")], as_json: AsJson = False, data: Data = None
 ) -> None:
     """End a hold, once a key is valid again or an account has credit."""
     from db.model_state import release as free
+    from workers.services import open_limiter
 
     with open_stack(data) as (settings, database):
         model = settings.models.get(name)
-        with _limiter(settings) as limiter:
+        with open_limiter(settings) as limiter:
             limiter.release(model.limit_key)
         database.run(free, model, also=[model.limit_key])
     if as_json:

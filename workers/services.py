@@ -25,7 +25,15 @@ from tasks.celery import broker
 from tasks.chain import publish
 from tasks.services import Caller, Services
 
-__all__ = ["api_services", "asking_services", "cpu_services", "io_services", "open_cache", "registry_of"]
+__all__ = [
+    "api_services",
+    "asking_services",
+    "cpu_services",
+    "io_services",
+    "open_cache",
+    "open_limiter",
+    "registry_of",
+]
 
 log = structlog.get_logger()
 
@@ -51,7 +59,7 @@ def io_services(settings: Settings, *, owner: str, celery: Celery) -> Iterator[S
             publish=publish,
             owner=owner,
             broker_began_anew=partial(broker.began_anew, celery),
-            limiter=_limiter(settings, stack),
+            limiter=stack.enter_context(open_limiter(settings)),
             cache=stack.enter_context(open_cache(settings)),
             caller=_caller(stack),
         )
@@ -81,7 +89,7 @@ def asking_services(settings: Settings, *, owner: str, database: Database | None
             registry=registry_of(settings),
             publish=publish,
             owner=owner,
-            limiter=_limiter(settings, stack),
+            limiter=stack.enter_context(open_limiter(settings)),
             caller=_caller(stack),
         )
 
@@ -109,6 +117,16 @@ def open_cache(settings: Settings) -> Iterator[TwoLayerCache]:
         cache.close()
 
 
+@contextmanager
+def open_limiter(settings: Settings) -> Iterator[RedisLimiter]:
+    """Opens the limits that the fleet shares, and closes them."""
+    limiter = RedisLimiter(settings.need("cache_url"))
+    try:
+        yield limiter
+    finally:
+        limiter.close()
+
+
 def _worker_database(settings: Settings, connections: int) -> AbstractContextManager[Database]:
     """Not probed: a worker that starts while the database is away must live until it is back."""
     url = settings.need("database_url")
@@ -120,12 +138,6 @@ def _caller(stack: ExitStack) -> Caller:
     transport = HttpTransport()
     stack.callback(lambda: loop.run(transport.close()))
     return Caller(loop=loop, transport=transport)
-
-
-def _limiter(settings: Settings, stack: ExitStack) -> RedisLimiter:
-    limiter = RedisLimiter(settings.need("cache_url"))
-    stack.callback(limiter.close)
-    return limiter
 
 
 def registry_of(settings: Settings) -> Registry:

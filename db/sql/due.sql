@@ -34,7 +34,7 @@ order by wake_at limit :limit for update skip locked
 -- name: probes
 -- For each model whose hold's time is over, one job that waits for it: it tries whether the hold is over indeed.
 select (select id from jobs where wait = 'rate' and held_for = 'hold:' || held.account || '/' || held.model
-        order by lane desc, id limit 1) as id
+        and id <> all(:but::bigint[]) order by lane desc, id limit 1) as id
 from model_state held where hold_cause is not null and hold_until < statement_timestamp()
 
 -- name: poisoned
