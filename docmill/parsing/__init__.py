@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
-from functools import lru_cache
-from typing import Any
+from functools import lru_cache, wraps
+from typing import Any, ParamSpec, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import to_jsonable_python
 
-from docmill.errors import ReplyInvalid, ReplyRejected, ReplyTruncated, ReplyWrong
+from docmill.errors import ReplyInvalid, ReplyNotJson, ReplyRejected, ReplyTruncated, ReplyWrong
+from docmill.parsing import bounds
 from docmill.parsing.bounds import leaves, strict
 from docmill.parsing.choosing import choose, choose_list
 from docmill.parsing.citing import Citation
@@ -28,6 +29,24 @@ SEMANTIC = frozenset({"value_error", "assertion_error", "not_grounded"})
 """Pydantic's names for what a prompt's own checks raise; everything else is about the shape."""
 
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def _bounded(read: Callable[P, T]) -> Callable[P, T]:
+    """Makes a rejection of a reply that needs more of the stack than its caller has left."""
+
+    @wraps(read)
+    def reading(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return read(*args, **kwargs)
+        except RecursionError as error:
+            raise ReplyNotJson("the reply is nested too deep to be read") from error
+
+    return reading
+
+
+@_bounded
 def parse(
     text: str, schema: dict[str, Any] | type[BaseModel] | None = None, *, finish_reason: str = "stop"
 ) -> object:
@@ -43,7 +62,7 @@ def parse(
     shape = _shape(schema)
     return choose(
         scan(text),
-        lambda value: _validated(fitted(value, shape), schema, None),
+        lambda value: _validated(_fitted(value, shape), schema, None),
         lambda value: concerns(value, shape),
     )
 
@@ -55,7 +74,7 @@ def _shape(output: type[BaseModel]) -> dict[str, Any]:
 
 
 def _must_be_whole(finish_reason: str) -> None:
-    if finish_reason.lower() in CUT_OFF:
+    if str(finish_reason).lower() in CUT_OFF:
         raise ReplyTruncated(f"the model stopped at its output limit ({finish_reason})")
 
 
@@ -79,7 +98,7 @@ def _scalar(bare: str, schema: dict[str, Any]) -> object:
     """A label, number or text: alone, quoted, in a fence, or (where it is the only one) within prose."""
     bare = fenced(behind_heading(bare))
     for reading in (*_decoded(bare), bare):
-        value = fitted(reading, schema)
+        value = _fitted(reading, schema)
         if not problems(value, schema):
             return value
     within = label_in(bare, labels(schema))
@@ -99,6 +118,7 @@ def _decoded(text: str) -> list[object]:
         return []
 
 
+@_bounded
 def accept(
     text: str,
     output: type[BaseModel],
@@ -126,7 +146,7 @@ def accept(
 def _accepted(
     value: Any, output: type[BaseModel], shape: dict[str, Any], sources: Mapping[str, Any]
 ) -> dict[str, Any]:
-    value = fitted(value, shape)
+    value = _fitted(value, shape)
     _check_storable(value)
     model = _validated(value, output, sources)
     missing = tuple(_left_out(model, ""))
@@ -169,12 +189,19 @@ def correction_problems(error: ReplyRejected) -> list[str]:
 
 
 def _fitting(value: Any, schema: dict[str, Any]) -> object:
-    value = fitted(value, schema)
+    value = _fitted(value, schema)
     found = tuple(problems(value, schema))
     if is_foreign(value, schema):
         found = (("", "has none of the known fields"),)
     if found:
         raise ReplyInvalid(_summary(found), problems=found, value=value)
+    return value
+
+
+def _fitted(value: Any, schema: dict[str, Any]) -> Any:
+    """The value in the form that is asked for; what was written in its texts is held against the limits too."""
+    value = fitted(value, schema)
+    bounds.check(value)
     return value
 
 
@@ -184,6 +211,10 @@ def _validated(value: Any, output: type[BaseModel], sources: Mapping[str, Any] |
         return output.model_validate_json(json.dumps(value), context=sources)
     except ValidationError as error:
         raise _rejection(error, value) from error
+    except ArithmeticError as error:
+        # A check divided by what the model wrote, or took its logarithm.
+        found = (("", f"a check cannot calculate with it: {type(error).__name__}"),)
+        raise ReplyWrong(_summary(found), problems=found, value=value) from error
 
 
 def _rejection(error: ValidationError, value: Any) -> ReplyInvalid:

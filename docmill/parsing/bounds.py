@@ -96,11 +96,12 @@ def check(value: Any) -> None:
     Raises ReplyInvalid where it is nested too deep or holds half a surrogate pair.
     """
     level = [value]
-    for _ in range(DEEPEST + 1):
-        if not level:
-            return
+    for _ in range(DEEPEST):
         level = [member for each in level for member in _members(each)]
-    raise too_deep()
+    for each in level:
+        if isinstance(each, dict | list):
+            raise too_deep()
+        next(_members(each), None)
 
 
 def _members(value: Any) -> Iterator[Any]:

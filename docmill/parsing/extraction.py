@@ -221,8 +221,12 @@ class _Scanner:
             self._add_prose(end)
 
     def _add_prose(self, end: int) -> None:
-        words = self.text[max(self.part_start, self._last_end()) : end]
+        words = self.text[self._words_start() : end]
         self.reply.prose.append(Prose(end=end, group=self.group, words=words))
+
+    def _words_start(self) -> int:
+        """Where the words begin that stand beside a value: behind the last one, or behind a mark."""
+        return max(self.part_start, self._last_end())
 
     def _last_end(self) -> int:
         return self.reply.found[-1].end if self.reply.found else 0
@@ -231,7 +235,7 @@ class _Scanner:
 
     def _tuple(self, at: int) -> None:
         self.at = at + 1
-        read = self.readings.tuple_at(at)
+        read = self.readings.tuple_at(at, since=self._words_start())
         if read is not None:
             self._add(self._placed(start=at, end=read[1], value=read[0]))
 
@@ -240,7 +244,8 @@ class _Scanner:
         if self.values > MOST_VALUES:
             raise ReplyNotJson(f"the reply has more than {MOST_VALUES} values")
         try:
-            value, end = self.readings.value_at(at, follows_another=self._follows_another(at))
+            follows_another = self._follows_another(at)
+            value, end = self.readings.value_at(at, since=self._words_start(), follows_another=follows_another)
         except Doubt as doubt:
             self._add(self._unread(at, doubt))
         else:
@@ -281,7 +286,7 @@ class _Scanner:
     def _placed(
         self, *, start: int, end: int, value: Any = None, doubt: str = "", looks_like_one: bool = True
     ) -> Found:
-        before = self.text[max(self.part_start, self._last_end(), start - 300) : start].rstrip(surroundings.UNSEEN)
+        before = self.text[max(self._words_start(), start - 300) : start].rstrip(surroundings.UNSEEN)
         marked = self._is_behind_a_mark(start) or marks.is_answer_heading(before)
         fenced = marks.opens_fence(before)
         is_remark = not marked and not fenced and surroundings.is_remark(self.text, start, end)

@@ -49,7 +49,7 @@ def read(text: str, start: int, *, slip: Slip = "none") -> tuple[Any, int]:
     try:
         return reader.value("item"), reader.at
     except Doubt as doubt:
-        doubt.at, doubt.steps = reader.at, reader.steps
+        doubt.at, doubt.seen, doubt.steps = reader.at, max(doubt.seen, reader.at), reader.steps
         raise
 
 

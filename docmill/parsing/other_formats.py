@@ -23,16 +23,19 @@ ASSIGNED = re.compile(
 NAMED = re.compile(r"(?P<name>[^\n]{0,100}?)(?P<sign>[:：=])[ \t]*")
 NAME = re.compile(r"[^\WA-Z][\w$.:-]{0,60}|[$@][\w$.-]{1,60}")
 """As a program writes it; ``Final answer`` is none."""
-MEMBER = re.compile(r"\A(?:(?:-(?:[ \t]|\Z))?[^\s#*>|-][^\n]{0,60}?[:=](?:[ \t]|\Z)|-(?:[ \t]+\S|\Z))")
+MEMBER = re.compile(r"""\A(?:(?:-(?:[ \t]|\Z))?[^\s#*>|{\["'`-][^\n]{0,60}?[:=](?:[ \t]|\Z)|-(?:[ \t]+\S|\Z))""")
 ASSIGNMENT = re.compile(r"\S = ")
 WITHIN_A_TEXT = re.compile(r"""[=(,:]\s*(?:'[^'\n]*[^'\s(\[{][^'\n]*|"[^"\n]+)\Z""")
 STANDS_ALONE = re.compile(r"(?:\A|[:：=(])\s*\Z")
 ENDS_ALONE = re.compile(r"\s*(?:[).;,!?]|\n|\Z)")
 
 
-def is_member(text: str, start: int, end: int) -> bool:
-    """Whether the value from ``start`` to ``end`` belongs to lines, or to a text, of another format."""
-    line_start = max(text.rfind("\n", 0, start) + 1, start - 100)
+def is_member(text: str, start: int, end: int, *, since: int) -> bool:
+    """Whether the value from ``start`` to ``end`` belongs to lines, or to a text, of another format.
+
+    ``since`` is where the words before it begin: behind the last value or mark.
+    """
+    line_start = max(text.rfind("\n", 0, start) + 1, start - 100, since)
     before = text[line_start:start]
     if _is_within_a_text(before) or (text[start] in QUOTES and not _is_alone(before, text, end)):
         return True
@@ -62,6 +65,7 @@ def _is_alone(before: str, text: str, end: int) -> bool:
 
 def _members_stand_beside(text: str, line_start: int, end: int, member: re.Pattern[str]) -> bool:
     """Whether the line before, or the one behind, looks like a member."""
-    before = text[max(0, line_start - 200) : max(0, line_start - 1)].rpartition("\n")[2]
+    before = text[max(0, line_start - 200) : line_start].removesuffix("\n").rpartition("\n")[2]
+    before = before if text[line_start - 1 : line_start] == "\n" else ""
     behind = text[end : end + 200].partition("\n")[2].partition("\n")[0]
     return any(member.search(line.strip()) for line in (before, behind))

@@ -40,10 +40,11 @@ class Readings:
         self.steps_in_vain = 0
         self.mark_ahead = -1
 
-    def value_at(self, at: int, *, follows_another: bool) -> tuple[Any, int]:
+    def value_at(self, at: int, *, since: int, follows_another: bool) -> tuple[Any, int]:
         """The value that begins at ``at``, and where it ends. Raises Doubt, with how far it was read.
 
-        ``follows_another`` says that a comma before it parts it from a value that was read.
+        ``since`` is where the words before it begin; ``follows_another`` says that they are but a comma behind a
+        value that was read.
         """
         self._check_patience()
         try:
@@ -52,17 +53,18 @@ class Readings:
             self._count(doubt, at)
             raise
         try:
-            self._check_around(value, at, end, follows_another=follows_another)
+            self._check_around(value, at, end, since=since, follows_another=follows_another)
         except Doubt as doubt:
             doubt.at = end
             raise
         return value, end
 
-    def _check_around(self, value: Any, at: int, end: int, *, follows_another: bool) -> None:
+    def _check_around(self, value: Any, at: int, end: int, *, since: int, follows_another: bool) -> None:
         within = '"' in (self.text[at - 1 : at], self.text[end : end + 1]) and self.text[end - 1] != '"'
         if within and "\\" in self.text[at:end]:
             raise Doubt("a text holds the value, and its backslashes may be doubled")
-        check_around(self.text, value, *self._with_quotes(at, end), follows_another=follows_another)
+        start, end = self._with_quotes(at, end)
+        check_around(self.text, value, start, end, since=min(since, start), follows_another=follows_another)
 
     def _with_quotes(self, start: int, end: int) -> tuple[int, int]:
         """The same where a value stands alone in a text: what surrounds the text counts."""
@@ -71,12 +73,12 @@ class Readings:
             return start - 1, end + (self.text[end - 1] != quote)
         return start, end
 
-    def tuple_at(self, at: int) -> tuple[Any, int] | None:
+    def tuple_at(self, at: int, *, since: int) -> tuple[Any, int] | None:
         """The tuple that begins at ``at``; None where the bracket is prose's."""
         try:
             self._check_patience()
             value, end = read(self.text, at)
-            self._check_around(value, at, end, follows_another=False)
+            self._check_around(value, at, end, since=since, follows_another=False)
         except Doubt as doubt:
             self._count(doubt, at)
             return None
@@ -108,7 +110,7 @@ class Readings:
         )
 
     def _count(self, doubt: Doubt, at: int) -> None:
-        self.characters_in_vain += max(0, doubt.at - at)
+        self.characters_in_vain += max(0, doubt.seen - at)
         self.steps_in_vain += doubt.steps
 
     # --- the ways of reading ---

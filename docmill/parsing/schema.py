@@ -139,8 +139,8 @@ def _is(value: Any, name: str) -> bool:
 def resolved(reference: str, root: Mapping[str, Any]) -> Any:
     """What a reference within the schema points to."""
     target: Any = root
-    for step in reference.removeprefix("#/").split("/"):
-        target = target[step]
+    for step in filter(None, reference.removeprefix("#").split("/")):
+        target = target[step.replace("~1", "/").replace("~0", "~")]
     return target
 
 

@@ -62,11 +62,11 @@ ANNOUNCED = (":", "：", "=", "return")
 TUPLE_BEGINS = re.compile(rf"\((?={SPACE.pattern}(?:[{QUOTE}({{\[]|[-+.]?\d))")
 
 
-def check_around(text: str, value: Any, start: int, end: int, *, follows_another: bool) -> None:
+def check_around(text: str, value: Any, start: int, end: int, *, since: int, follows_another: bool) -> None:
     """Raises Doubt where a value belongs to what stands around it: a bracket is lost, or is there twice."""
     if not follows_another and BELONGS_TO_MORE.search(text, max(0, start - 100), start):
         raise Part("the value belongs to another, of which a bracket is missing")
-    if is_member(text, start, end):
+    if is_member(text, start, end, since=since):
         raise Part("the value is a member of what is no JSON")
     if GOES_ON.match(text, end):
         raise Part("the value goes on behind its last bracket")

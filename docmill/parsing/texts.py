@@ -87,6 +87,8 @@ class Doubt(ValueError):
 
     at: int = 0
     """How far it was read."""
+    seen: int = 0
+    """How far it was looked at."""
     steps: int = 0
     """How many values were begun."""
 
@@ -99,7 +101,7 @@ def read_text(text: str, at: int, role: Role) -> tuple[str, int]:
     """Reads the text whose opening quote stands at ``at``; returns it, and where it ends. Raises Doubt."""
     for triple in ('"""', "'''"):
         if text.startswith(triple, at):
-            return _between(text, at + 3, _found(text.find(triple, at + 3)), 3)
+            return _between(text, at + 3, _end_of_triple(text, at + 3, triple), 3)
     quote = text[at]
     if quote == STRAIGHT:
         end = _end_of_straight(text, at + 1, role)
@@ -133,10 +135,11 @@ def _between(text: str, start: int, end: int, width: int) -> tuple[str, int]:
     return meant, end + width
 
 
-def _found(end: int) -> int:
-    if end < 0:
-        raise Doubt("a text does not end")
-    return end
+def _lost(at: int) -> Doubt:
+    """Makes the doubt about a text whose end was looked for as far as ``at``."""
+    doubt = Doubt("a text does not end: a quote is missing, or was not escaped")
+    doubt.seen = at
+    return doubt
 
 
 # --- where a text ends ---
@@ -158,12 +161,19 @@ def _signs(text: str, start: int, quote: str) -> Iterator[int]:
     return (found.start() for found in UNESCAPED[quote].finditer(text, start) if text[found.start()] != "\\")
 
 
+def _end_of_triple(text: str, start: int, triple: str) -> int:
+    end = text.find(triple, start)
+    if end < 0:
+        raise _lost(len(text))
+    return end
+
+
 def _end_of_straight(text: str, start: int, role: Role) -> int:
     """The first quote, if the text can end there; else the quote behind those that belong to the text."""
     quotes = _signs(text, start, STRAIGHT)
     first = next(quotes, -1)
     if first < 0:
-        raise Doubt("a text does not end")
+        raise _lost(len(text))
     if _ends(text, first + 1, role):
         return first
     if role == "key":
@@ -174,11 +184,11 @@ def _end_of_straight(text: str, start: int, role: Role) -> int:
             _check_inner_close(text, at, role)
             is_open = False
         elif _ends_for_sure(text, at + 1, role):
-            _check_content(text[start:at])
+            _check_content(text, start, at)
             return at
         else:
             is_open = _opens(text, start, at, role)
-    raise Doubt("a text does not end")
+    raise _lost(len(text))
 
 
 def _opens(text: str, start: int, at: int, role: Role) -> bool:
@@ -187,28 +197,29 @@ def _opens(text: str, start: int, at: int, role: Role) -> bool:
     if (before.isspace() or before in "([{,:;-–—/") and behind and not behind.isspace():
         line = text[max(start, at - 200) : at].rstrip(" \t")
         if line.endswith("\n") or (role in ("item", "argument") and line.endswith(tuple(SEPARATORS))):
-            raise Doubt("a quote is missing, or one was not escaped")
+            raise _lost(at)
         return True
     if (before.isdigit() and behind != '"') or (role == "member" and before.isalnum() and behind.isalnum()):
         return False
-    raise Doubt("a quote is missing, or one was not escaped")
+    raise _lost(at)
 
 
 def _check_inner_close(text: str, at: int, role: Role) -> None:
     before, behind = text[at - 1], _sign_behind(text, at + 1)
     if before.isspace() or COLONS.match(behind) or (role in ("item", "argument") and behind in SEPARATORS):
-        raise Doubt("a quote is missing, or one was not escaped")
+        raise _lost(at)
 
 
-def _check_content(content: str) -> None:
+def _check_content(text: str, start: int, at: int) -> None:
+    content = text[start:at]
     if content[0] == STRAIGHT or content[-1].isspace():
-        raise Doubt("a quote is missing, or is there twice")
+        raise _lost(at)
     if any(content.count(left) != content.count(right) for left, right in ("{}", "[]", "()")):
-        raise Doubt("a quote was not escaped, beside a bracket")
+        raise _lost(at)
 
 
 def _end_of_alike(text: str, start: int, quote: str, role: Role) -> int:
-    first = True
+    first, at = True, len(text)
     for at in _signs(text, start, quote):
         if _ends(text, at + 1, role):
             if role == "key" and not first and STRUCTURE.search(text, start, at):
@@ -217,12 +228,12 @@ def _end_of_alike(text: str, start: int, quote: str, role: Role) -> int:
         first = False
         if quote not in APOSTROPHES or not _within_a_word(text, at):
             break
-    raise Doubt("a quote is missing, or one was not escaped")
+    raise _lost(at)
 
 
 def _end_of_paired(text: str, start: int, ends: str, role: Role) -> int:
     """The sign that ends the text; pairs of the same signs may stand within."""
-    depth = 0
+    depth, at = 0, len(text)
     for at in _signs(text, start, text[start - 1]):
         sign = text[at]
         if depth == 0 and sign in ends and _ends_for_sure(text, at + 1, role):
@@ -237,7 +248,7 @@ def _end_of_paired(text: str, start: int, ends: str, role: Role) -> int:
             depth += 1 if sign in PAIRED else -1
         if depth < 0 or COLONS.match(_sign_behind(text, at + 1)):
             break
-    raise Doubt("a quote is missing, or one was not escaped")
+    raise _lost(at)
 
 
 def _within_a_word(text: str, at: int) -> bool:

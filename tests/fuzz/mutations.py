@@ -24,7 +24,7 @@ from tests.fuzz.kinds import LEFT_OUT, NEXT_TO_IT, SIGNS, STYLES, WRAPS, Kinds, 
 from tests.fuzz.originals import Original, original
 from tests.fuzz.writing import joined, tokens_of
 
-__all__ = ["Written", "judged", "replies"]
+__all__ = ["Written", "judged", "replies", "written", "written_with"]
 
 KINDS = ("none", *STYLES, *SIGNS, *NEXT_TO_IT, *WRAPS, *LEFT_OUT, "cut")
 AROUND: tuple[tuple[Kinds, ...], ...] = (
@@ -56,10 +56,31 @@ def replies(seed: int, count: int) -> Iterator[Written]:
     """``count`` replies; the same ones for the same seed."""
     made = 0
     for number in range(2 * count):
-        written = _reply(random.Random(f"{seed}/{number}"))
-        if written is not None and made < count:
+        reply = written(f"{seed}/{number}")
+        if reply is not None and made < count:
             made += 1
-            yield written
+            yield reply
+
+
+def written_with(kind: str, seed: int) -> Written | None:
+    """A reply with one slip of this kind alone; None where it has nothing to change."""
+    making = Making(rng=random.Random(f"{kind}/{seed}"), original=original(random.Random(seed)))
+    making.kinds += [kind] if kind in STYLES and STYLES[kind](making) else []
+    making.tokens = tokens_of(making.original.value, making.style, making.rng)
+    making.kinds += [kind] if kind in SIGNS and SIGNS[kind](making) else []
+    making.text = joined(making.tokens)
+    if _means_another(making):
+        return None
+    around = {**NEXT_TO_IT, **WRAPS}
+    making.kinds += [kind] if kind in around and around[kind](making) else []
+    if making.kinds != [kind]:
+        return None
+    return Written(text=making.text, original=making.original, kinds=(kind,))
+
+
+def written(seed: int | str) -> Written | None:
+    """The reply of a seed; None where the slips made another value of it, by JSON's own rules."""
+    return _reply(random.Random(str(seed)))
 
 
 def judged(reply: Written) -> tuple[Outcome, object]:
@@ -86,7 +107,6 @@ def same(found: object, meant: object) -> bool:
 
 
 def _reply(rng: random.Random) -> Written | None:
-    """None where the slips made another value of it, by JSON's own rules."""
     making = Making(rng=rng, original=original(rng))
     for _ in range(rng.choice((0, 1, 1, 1, 2, 3))):
         _apply(STYLES, making)
