@@ -15,9 +15,10 @@ from pydantic import BaseModel, model_validator
 from docmill.errors import ReplyInvalid, ReplyNotJson, ReplyRejected, ReplyTruncated, ReplyWrong
 from docmill.parsing import Grounded, accept, correction_problems, parse
 from docmill.parsing.grounding import Document
+from docmill.parsing.omissions import PLACEHOLDER
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\x00…"), max_size=20).filter(
-    lambda text: "..." not in text  # by itself it stands for what was left out
+    lambda text: "..." not in text and not PLACEHOLDER.fullmatch(text)  # by itself it stands for what was left out
 )
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | TEXT
 OBJECTS = st.dictionaries(

@@ -15,11 +15,18 @@ from docmill.errors import ReplyRejected, ReplyTruncated
 from docmill.parsing import parse
 from docmill.parsing.amounts import amount
 from docmill.parsing.lenient import Doubt, read_whole
+from docmill.parsing.omissions import PLACEHOLDER
 
-WORDS = st.from_regex(r"[a-z]{1,8}( [a-z]{1,8}){0,2}", fullmatch=True)
+
+def stands_for_itself(words: str) -> bool:
+    """It is none of those that say that something was left out: ``usw``, ``and so on``."""
+    return not PLACEHOLDER.fullmatch(words)
+
+
+WORDS = st.from_regex(r"[a-z]{1,8}( [a-z]{1,8}){0,2}", fullmatch=True).filter(stands_for_itself)
 TEXTS = WORDS | st.text(st.characters(codec="utf-8", exclude_characters="\x00\ufeff"), max_size=12)
 NUMBERS = st.integers(-(10**9), 10**9) | st.floats(allow_nan=False, allow_infinity=False)
-KEYS = st.from_regex(r"[a-z][a-z_]{0,10}", fullmatch=True)
+KEYS = st.from_regex(r"[a-z][a-z_]{0,10}", fullmatch=True).filter(stands_for_itself)
 VALUES = st.recursive(
     st.none() | st.booleans() | NUMBERS | TEXTS,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=3),
