@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from PIL import Image
-
 from docmill.reading import media
 from docmill.reading.ocr import text_in
 from docmill.reading.ocr.pictures import picture_at as picture_in_file
@@ -16,8 +14,7 @@ __all__ = ["preload", "read_scan"]
 
 
 def preload() -> None:
-    """Loads the engine and all that opens pictures; one that is not installed is missed when it is asked for."""
-    Image.init()
+    """Loads the engine; one that is not installed is missed when it is asked for."""
     with suppress(ImportError):
         from docmill.reading.ocr import rapid
 

@@ -10,6 +10,7 @@ from PIL import Image
 from docmill.reading.cleaning import clean
 from docmill.reading.layout.composing import compose
 from docmill.reading.layout.lines import lines_of
+from docmill.reading.ocr import tesseract
 from docmill.reading.values import OcrEngine
 
 __all__ = ["text_in"]
@@ -21,7 +22,9 @@ def text_in(picture: Image.Image, engine: OcrEngine, *, within_s: float) -> str:
     Raises Unreadable (unsupported where the engine is not installed, timeout), and ImportError.
     """
     if engine == "tesseract":
-        from docmill.reading.ocr.tesseract import words_in
+        words = tesseract.words_in(picture, within_s=within_s)
     else:
-        from docmill.reading.ocr.rapid import words_in
-    return clean(compose(lines_of(words_in(picture, within_s=within_s))).text)
+        from docmill.reading.ocr import rapid
+
+        words = rapid.words_in(picture, within_s=within_s)
+    return clean(compose(lines_of(words)).text)

@@ -21,6 +21,7 @@ LONGEST_SIDE = 4000
 """Dots of what OCR is shown: letters of a page at 300 dots an inch stay as large as it needs."""
 
 Image.MAX_IMAGE_PIXELS = None  # the limit above is looked at before anything is unpacked
+Image.init()  # what opens each format is imported at the first picture else, and can be out of reach by then
 
 
 def read_body(body: bytes, *, charset: str | None, limits: Limits) -> Reading:  # noqa: ARG001 - formats share a shape

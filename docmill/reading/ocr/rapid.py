@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any
 
 import numpy
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 from rapidocr import RapidOCR
 
 from docmill.reading.layout.words import Word
@@ -24,8 +24,10 @@ def load() -> Any:
     """Loads the models, which takes seconds; before rights to open files are given up."""
     threads = {f"EngineConfig.onnxruntime.{kind}_op_num_threads": THREADS for kind in ("intra", "inter")}
     engine = RapidOCR(params={**threads, "Global.log_level": "critical", "Global.text_score": LEAST_SCORE})
-    # The first picture makes the engine open what it opens late.
-    engine(numpy.full((64, 256, 3), 255, dtype=numpy.uint8), return_word_box=True)
+    # The first line that it finds in a picture makes the engine open the models that it opens late.
+    first = Image.new("RGB", (400, 100), "white")
+    ImageDraw.Draw(first).text((20, 20), "TOTAL 12.50", fill="black", font=ImageFont.load_default(48))
+    engine(numpy.asarray(first), return_word_box=True)
     return engine
 
 
