@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import json
 import time
 from collections.abc import Callable
@@ -416,20 +417,31 @@ HOSTILE: dict[str, Callable[[int], object]] = {
 
 
 def cpu_s(body: object, size: int) -> float:
-    began = time.process_time()
-    for status in (200, 400):
-        headers = {"retry-after": "9" * size, "date": "x" * size}
-        classify(provider="any", status=status, headers=headers, body=body)
-        read_reply(provider="any", status=status, headers=headers, body=body)
-    return time.process_time() - began
+    """Seconds of CPU that reading it takes, without the garbage of the tests before."""
+    gc.collect()
+    gc.disable()
+    try:
+        began = time.thread_time()
+        for status in (200, 400):
+            headers = {"retry-after": "9" * size, "date": "x" * size}
+            classify(provider="any", status=status, headers=headers, body=body)
+            read_reply(provider="any", status=status, headers=headers, body=body)
+        return time.thread_time() - began
+    finally:
+        gc.enable()
+
+
+def grows_with_it_alone(make: Callable[[int], object]) -> bool:
+    """Four times the body takes four times as long, and with a pattern that looks at pairs sixteen times."""
+    size = 25_000
+    one, four = (cpu_s(make(each), each) for each in (size, 4 * size))
+    return four < max(10 * one, 1.0)
 
 
 @pytest.mark.parametrize("make", HOSTILE.values(), ids=HOSTILE.keys())
 def test_a_hostile_body_takes_time_that_grows_with_it_alone(make: Callable[[int], object]) -> None:
-    size = 25_000
-    one, four = (cpu_s(make(each), each) for each in (size, 4 * size))
-    # Four times the body takes four times as long, and with a pattern that looks at pairs sixteen times.
-    assert four < max(10 * one, 1.0)
+    # A machine that pauses does so once; a pattern that looks at pairs does so each time.
+    assert any(grows_with_it_alone(make) for _ in range(3))
 
 
 @pytest.mark.parametrize("depth", [90, 110, 300, 900, 5000])
