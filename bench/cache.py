@@ -14,18 +14,17 @@ import hashlib
 import json
 import random
 import statistics
-import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import httpx
 import redis
 from sqlalchemy import text
 
 from bench.harness import tell
+from bench.stack import stack
 from db.engine import make_engine
 from db.submit import Submission, submit
 from docmill.llm.cache import Recent, TwoLayerCache
@@ -104,30 +103,9 @@ def workload(seed: int) -> dict[str, float]:
         sys.exit(f"there are no receipts in {RECEIPTS}")
     weights = [1 / rank for rank in range(1, len(texts) + 1)]
     drawn = random.Random(seed).choices(texts, weights, k=SUBMITTED)
-    with scratch("cache") as data:
-        ready = data / "up.json"
-        command = [
-            sys.executable,
-            "-m",
-            "docmill",
-            "up",
-            "--data",
-            str(data / "stack"),
-            "--ready-file",
-            str(ready),
-        ]
-        up = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-        try:
-            while not ready.exists():
-                if up.poll() is not None:
-                    sys.exit("the stack did not come up: run `docmill up` to see why")
-                time.sleep(0.05)
-            addresses = json.loads(ready.read_text(encoding="utf-8"))
-            without = _billed(addresses, drawn, fresh=True)
-            with_cache = _billed(addresses, drawn, fresh=False)
-        finally:
-            up.terminate()
-            up.wait()
+    with stack() as running:
+        without = _billed(running.addresses, drawn, fresh=True)
+        with_cache = _billed(running.addresses, drawn, fresh=False)
     return {
         "without cache, calls": without["calls"],
         "with cache, calls": with_cache["calls"],
@@ -136,7 +114,7 @@ def workload(seed: int) -> dict[str, float]:
     }
 
 
-def _billed(addresses: dict[str, Any], drawn: Sequence[str], *, fresh: bool) -> dict[str, float]:
+def _billed(addresses: Mapping[str, str], drawn: Sequence[str], *, fresh: bool) -> dict[str, float]:
     """What the simulator bills for all, in small lots, so that later ones can find earlier ones' answers."""
     before = _stats(addresses)
     engine = make_engine(addresses["database_url"])
@@ -157,7 +135,7 @@ def _billed(addresses: dict[str, Any], drawn: Sequence[str], *, fresh: bool) -> 
     return {name: after[name] - before[name] for name in ("calls", "cost_usd")}
 
 
-def _stats(addresses: dict[str, Any]) -> dict[str, float]:
+def _stats(addresses: Mapping[str, str]) -> dict[str, float]:
     found = httpx.get(f"{addresses['simulator']}/stats").json()
     return {"calls": float(found["calls"]), "cost_usd": float(found["cost_usd"])}
 
