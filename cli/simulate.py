@@ -31,15 +31,25 @@ def simulate(
     window: Annotated[str, typer.Option(help="second or minute.")] = "second",
     fault: Annotated[list[str], typer.Option(help="KIND=SHARE, as in rate_limited=0.1.")] = [],
     seed: int = 0,
+    answers: Annotated[
+        Path | None,
+        typer.Option(
+            help='JSON lines {"path": "/rows/-", "anchor": "…", "value": …}: what is answered, and where.'
+        ),
+    ] = None,
+    lazy: Annotated[
+        int | None, typer.Option(min=0, help="Leaves items beyond so many out of such an answer, without a word.")
+    ] = None,
     ready_file: Annotated[
         Path | None, typer.Option(help="Written once it listens: JSON with url and pid.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Serve answers made by rules; no language model is behind them."""
+    """Serve answers made by rules, or out of a file; no language model is behind them."""
     import asyncio
 
     from docmill.simulator import Settings
+    from docmill.simulator.answers import read_answers
 
     settings = Settings(
         latency_ms=latency_ms,
@@ -51,6 +61,8 @@ def simulate(
         window=_window(window),
         faults=dict(map(_fault, fault)),
         seed=seed,
+        answers=None if answers is None else read_answers(answers),
+        lazy=lazy,
     )
     asyncio.run(_serve(settings, (host, port), ready_file, as_json=as_json))
 
@@ -67,7 +79,8 @@ async def _serve(settings: Settings, address: tuple[str, int], ready_file: Path 
         if as_json:
             print_json({"url": simulator.url, "pid": os.getpid()})
         else:
-            typer.echo(f"simulator at {simulator.url}: rules, not a language model. Ctrl-C ends it.")
+            source = "rules" if settings.answers is None else "answers out of a file"
+            typer.echo(f"simulator at {simulator.url}: {source}, not a language model. Ctrl-C ends it.")
         if ready_file is not None:
             _announce(ready_file, simulator.url)
         await stop.wait()

@@ -263,13 +263,16 @@ class Simulator:
     def _words(self, question: Question, asked: Asked) -> str:
         """What the model says, with the faults of its words that were drawn."""
         schema = question.schema or schema_in(question.messages)
-        document = document_in(question.messages)
-        if schema is None:
+        document, passages = document_in(question.messages), passages_in(question.messages)
+        shown = "\n".join([document, *passages])
+        if self.settings.answers is not None:
+            value = self.settings.answers.found_in(shown, most=self.settings.lazy)
+        elif schema is None:
             return document[:200]
+        else:
+            value = answer(document, schema, passages)
         draw = self.settings.draw("shape", asked.digest, self._seen[asked.digest])
-        passages = passages_in(question.messages)
-        value = answer(document, schema, passages)
-        return faults.spoken(value, "\n".join([document, *passages]), asked.faults, draw)
+        return faults.spoken(value, shown, asked.faults, draw)
 
     def _billed(self, shape: Shape, asked: Asked, said: Said, content: bytes) -> Answer:
         self._bill.charge(asked.call_id, said.model, tokens_in=said.tokens_in, tokens_out=said.tokens_out)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from docmill.errors import Misconfigured
+from docmill.simulator.answers import Answers
 from docmill.simulator.faults import FAULTS
 
 __all__ = ["Settings"]
@@ -32,8 +33,16 @@ class Settings:
     window: Literal["second", "minute"] = "second"
     faults: Mapping[str, float] = field(default_factory=dict)
     seed: int = 0
+    answers: Answers | None = None
+    """What is answered, instead of by rules; None answers by rules."""
+    lazy: int | None = None
+    """Items of a list beyond so many are left out of such an answer, without a word; None leaves out none."""
 
     def __post_init__(self) -> None:
+        if self.lazy is not None and (self.answers is None or self.lazy < 0):
+            raise Misconfigured(
+                "--lazy N, with N from 0 on, is for answers out of a file: give --answers FILE, too"
+            )
         for kind in self.faults:
             if kind not in FAULTS:
                 raise Misconfigured(f"the simulator has no fault {kind!r}: it has {', '.join(FAULTS)}")

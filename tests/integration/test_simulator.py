@@ -11,6 +11,8 @@ import struct
 import urllib.error
 import urllib.request
 from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -19,10 +21,11 @@ import pytest
 from docmill.errors import Misconfigured
 from docmill.llm.client import Endpoint, Outcome, ask
 from docmill.llm.transport import HttpTransport
-from docmill.llm.types import Request
+from docmill.llm.types import Message, Request
 from docmill.money import cost
 from docmill.parsing import parse
 from docmill.simulator import Settings, Simulator
+from docmill.simulator.answers import read_answers
 from docmill.simulator.bill import NANODOLLARS
 from docmill.simulator.faults import FAULTS
 from prompts import Excerpt, Registry
@@ -277,3 +280,23 @@ def test_a_port_in_use_is_named() -> None:
 
     with pytest.raises(Misconfigured, match="choose another --port"):
         asyncio.run(go())
+
+
+def test_answers_out_of_a_file_are_given_in_either_shape_with_the_faults_that_others_have(tmp_path: Path) -> None:
+    file = tmp_path / "answers.jsonl"
+    rows = [{"path": "/rows/-", "anchor": f"B-{number}", "value": {"number": number}} for number in range(9)]
+    file.write_text("\n".join(map(json.dumps, rows)))
+    known, document = read_answers(file), "\n".join(f"B-{number} tea" for number in range(9))
+
+    def said(provider: str, **settings: Any) -> Any:
+        asked = replace(request(document), messages=(Message(role="user", content=document),))
+        (outcome,) = run(Settings(answers=known, **settings), [asked], provider=provider)
+        assert outcome.reply is not None
+        return outcome.reply
+
+    whole = {"rows": [{"number": number} for number in range(9)]}
+    assert json.loads(said("openai-compatible").text) == json.loads(said("anthropic").text) == whole
+    assert json.loads(said("openai-compatible", lazy=4).text) == {"rows": whole["rows"][:4]}
+    cut = said("openai-compatible", faults={"truncated": 1})
+    assert cut.finish_reason == "length"
+    assert json.dumps(whole).startswith(cut.text)
