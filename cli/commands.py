@@ -17,6 +17,7 @@ from cli.forecast import forecast
 from cli.jobs import cancel, jobs, result, retry
 from cli.keys import keys
 from cli.models import cache, models
+from cli.nouns import Noun
 from cli.prompts import prompts
 from cli.schedules import schedules
 from cli.services import api, beat, migrate, worker
@@ -36,7 +37,6 @@ COMMANDS = (
     index,
     search,
     ask,
-    jobs,
     result,
     retry,
     cancel,
@@ -49,6 +49,7 @@ COMMANDS = (
 )
 PARTS = (migrate, worker, api, beat)
 GROUPS = {
+    "jobs": jobs,
     "collections": collections,
     "budgets": budgets,
     "prompts": prompts,
@@ -88,4 +89,4 @@ for command in COMMANDS:
 for part in PARTS:
     app.command(rich_help_panel="Parts of a stack")(part)
 for name, group in GROUPS.items():
-    app.add_typer(group, name=name)
+    app.add_typer(group, name=name, cls=Noun)

@@ -1,4 +1,4 @@
-"""``docmill jobs``, ``result``, ``retry`` and ``cancel``."""
+"""``docmill jobs`` with its verbs, and ``result``, ``retry`` and ``cancel``."""
 
 from __future__ import annotations
 
@@ -17,10 +17,13 @@ from docmill.visible import visible
 
 __all__ = ["cancel", "jobs", "result", "retry"]
 
+jobs = typer.Typer(help="Documents on their way through prompts.")
+
 STATES = ("queued", "running", "held", "done", "needs_review", "failed", "cancelled")
 
 
-def jobs(
+@jobs.command("list")
+def list_jobs(
     stuck: Annotated[bool, typer.Option("--stuck", help="Only those that broke workers or got lost.")] = False,
     state: Annotated[list[str], typer.Option(help="As in failed; several by giving it again.")] = [],
     feature: str | None = None,
@@ -73,6 +76,19 @@ def jobs(
         for report in found
     ]
     print_table("Jobs", ("job", "document", "prompt", "state", "at", "failure", "USD"), rows)
+
+
+@jobs.command("show")
+def show(
+    job_id: Annotated[int, typer.Argument(metavar="ID")],
+    messages: Annotated[bool, typer.Option(help="What was said to models, and by them, word for word.")] = True,
+    as_json: AsJson = False,
+    data: Data = None,
+) -> None:
+    """What a job went through: stages, calls with messages and replies, checks, evidence, costs, drives."""
+    from cli.inspection import show_job
+
+    show_job(job_id, messages=messages, as_json=as_json, data=data)
 
 
 def _known(option: str, given: Sequence[str], known: Sequence[str]) -> None:
@@ -166,3 +182,7 @@ def cancel(
         print_json({"id": job_id, "state": "cancelled"})
     else:
         typer.echo(f"job {job_id} is cancelled")
+
+
+jobs.command("retry")(retry)
+jobs.command("cancel")(cancel)

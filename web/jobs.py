@@ -13,7 +13,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
 from sqlalchemy.exc import SQLAlchemyError
 
-from db import reports, transitions
+from db import inspection, reports, transitions
 from db.reports import JobReport
 from db.submit import Submission, check_answerable, submit, submit_fresh
 from docmill.bounds import due_at
@@ -29,6 +29,7 @@ from web.schemas import (
     FileWanted,
     IdempotencyKey,
     JobDetails,
+    JobInspected,
     JobPage,
     JobShown,
     JobState,
@@ -141,6 +142,20 @@ def show_job(job_id: JobId, request: Request, database: Database, tenant: Tenant
     with database.work() as connection:
         report = reports.job_report(connection, job_id, tenant=tenant)
         return {**_shown(request.app.state.registry, report), **reports.timeline(connection, job_id)}
+
+
+@router.get(
+    "/{job_id}/calls",
+    response_model=JobInspected,
+    summary="What a job went through, and what the models saw",
+    responses=documented(404),
+)
+def inspect_job(job_id: JobId, database: Database, tenant: Tenant) -> dict[str, Any]:
+    """Messages and replies word for word, as long as they are kept; places with the words around them."""
+    with database.work() as connection:
+        found = inspection.inspect(connection, job_id, tenant=tenant)
+    shown: dict[str, Any] = inspection.as_json(found)
+    return {"job_id": job_id, **{name: part for name, part in shown.items() if name != "job"}}
 
 
 def _shown(registry: Registry, job: JobReport) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from workers.stack.servers import EmbeddedServers
 COMMANDS = (
     ("jobs",),
     ("jobs", "--stuck"),
+    ("jobs", "show", "JOB"),
     ("costs",),
     ("costs", "--by", "feature,user,day,model,prompt,version"),
     ("costs", "--by", "feature", "--waste"),
@@ -38,7 +39,7 @@ HOSTILE = ("[red]total.txt", "x[/x]", "\x1b[31mred", "a" * 190, "日本語の文
 
 
 @pytest.fixture
-def rows(engine: Engine) -> None:
+def rows(engine: Engine) -> int:
     """Jobs, calls, budgets, keys and collections with names that act, and large figures."""
     with engine.begin() as connection:
         for name in HOSTILE:
@@ -73,6 +74,7 @@ def rows(engine: Engine) -> None:
         connection.execute(
             text("update collections set tenant = 'default', name = '[blue]tides' where id = :id"), {"id": made.id}
         )
+    return job
 
 
 def figures(told: str) -> Counter[str]:
@@ -84,9 +86,10 @@ def test_each_figure_is_whole_at_each_width(
     docmill: Command,
     monkeypatch: pytest.MonkeyPatch,
     servers: EmbeddedServers,
-    rows: None,
+    rows: int,
     command: tuple[str, ...],
 ) -> None:
+    command = tuple(str(rows) if part == "JOB" else part for part in command)
     for name in ("database", "broker", "cache"):
         monkeypatch.setenv(f"DOCMILL_{name.upper()}_URL", getattr(servers, f"{name}_url"))
     monkeypatch.setenv("DOCMILL_LLM_URL", "http://127.0.0.1:1/v1")
@@ -108,7 +111,7 @@ def test_each_figure_is_whole_at_each_width(
 
 
 def test_costs_are_those_of_what_was_asked_for(
-    docmill: Command, monkeypatch: pytest.MonkeyPatch, servers: EmbeddedServers, rows: None
+    docmill: Command, monkeypatch: pytest.MonkeyPatch, servers: EmbeddedServers, rows: int
 ) -> None:
     for name in ("database", "broker", "cache"):
         monkeypatch.setenv(f"DOCMILL_{name.upper()}_URL", getattr(servers, f"{name}_url"))
