@@ -60,7 +60,7 @@ class Services:
     owner_database: Database | None = None
     """As the role that owns the tables, where that is another (io)."""
     reader: Reader | None = None
-    """Where files are read (cpu)."""
+    """Where files are read (cpu), and pages drawn (api)."""
     turns: Turns = field(default_factory=Turns)
     """Whose turn it is (cpu)."""
     cache: Cache = field(default_factory=NoCache)

@@ -13,9 +13,10 @@ from fastapi.staticfiles import StaticFiles
 from fastapi_offline import FastAPIOffline
 from pydantic.json_schema import models_json_schema
 
+from docmill.reading import Reader
 from prompts import Registry
 from tasks.services import Services
-from web import collections, cost_page, costs, health, jobs, problems
+from web import collections, cost_page, costs, documents, health, jobs, problems
 from web.access import BEARER, is_loopback
 from web.fleet import Fleet
 from web.health import Watches
@@ -47,10 +48,12 @@ def make_app(services: Services, *, host: str, fleet: Fleet, bounds: Bounds = Bo
     app.state.registry = services.registry
     app.state.fleet = fleet
     app.state.watches = Watches.of(services.database, fleet)
+    app.state.pictures = documents.Pictures(reader=services.reader or Reader())
     app.state.keys_needed = not is_loopback(host)
     app.add_middleware(BodyLimit, bounds=bounds)
     problems.install(app)
     app.include_router(jobs.router, dependencies=[Depends(BEARER)])
+    app.include_router(documents.router, dependencies=[Depends(BEARER)])
     app.include_router(collections.router, dependencies=[Depends(BEARER)])
     app.include_router(costs.router, dependencies=[Depends(BEARER)])
     app.include_router(cost_page.router)

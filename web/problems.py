@@ -79,6 +79,7 @@ MEANING = {
     404: "No such thing, or another tenant's",
     408: "The body came too slowly",
     409: "The job's state, or its idempotency key, does not allow it",
+    410: "It was erased",
     413: "Too large",
     415: "Neither JSON nor a form",
     422: "A field is wrong: `errors` says which",

@@ -24,6 +24,7 @@ __all__ = [
     "Collections",
     "Day",
     "Deadline",
+    "DocumentDetails",
     "DocumentPage",
     "FileToIndex",
     "FileWanted",
@@ -274,6 +275,31 @@ class DocumentShown(BaseModel):
     meta: dict[str, Any]
     chunks: int
     indexed_at: datetime
+
+
+class PageShown(BaseModel):
+    """A page, and where it stands in the text, in characters."""
+
+    model_config = ConfigDict(extra="allow")
+
+    page: int = Field(description="Counted from 1")
+    start: int
+    end: int
+
+
+class DocumentDetails(BaseModel):
+    """A document as it was submitted, and as it was read."""
+
+    model_config = ConfigDict(extra="allow")
+
+    id: int
+    name: str | None
+    media_type: str
+    sha256: str
+    bytes: int | None = Field(description="Of the file; null where its content was erased")
+    chars: int | None = Field(description="Of its text; null before it is read")
+    pages: list[PageShown] = Field(description="Empty before it is read, and where its format knows no pages")
+    created_at: datetime
 
 
 class DocumentPage(BaseModel):

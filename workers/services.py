@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import replace
 from functools import partial
 
 import structlog
@@ -43,6 +44,9 @@ LOCK_TIMEOUT_S = 30.0
 """A statement that waits longer fails, and its message comes again: a locked table holds no thread for ever."""
 API_TIMEOUT_S, API_STATEMENT_TIMEOUT_S = 5.0, 30.0
 """Whoever asks is told after seconds that the database is busy: what waits holds a thread and a connection."""
+
+API_READS_S = 15.0
+"""Within which a page is drawn for somebody who looks at it."""
 
 
 @contextmanager
@@ -103,8 +107,12 @@ def api_services(settings: Settings, *, owner: str) -> Iterator[Services]:
         lock_timeout_s=API_TIMEOUT_S,
         statement_timeout_s=API_STATEMENT_TIMEOUT_S,
     )
-    with impatient as database, asking_services(settings, owner=owner, database=database) as services:
-        yield services
+    with (
+        impatient as database,
+        Reader(replace(settings.reading_limits, timeout_s=API_READS_S)) as reader,
+        asking_services(settings, owner=owner, database=database) as services,
+    ):
+        yield replace(services, reader=reader)
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from docmill.reading.process import GaveWay
 from docmill.reading.reader import Reader
 from docmill.reading.values import DEFAULT_LIMITS, Limits, Reading, ReadingWarning
 
-__all__ = ["DEFAULT_LIMITS", "GaveWay", "Limits", "Reader", "Reading", "ReadingWarning", "read"]
+__all__ = ["DEFAULT_LIMITS", "GaveWay", "Limits", "Reader", "Reading", "ReadingWarning", "read", "render"]
 
 _shared = Reader()
 atexit.register(_shared.close)
@@ -25,3 +25,13 @@ def read(path: Path | str, *, limits: Limits | None = None) -> Reading:
     there is no such file; Misconfigured where a parser is not installed.
     """
     return _shared.read(path, limits=limits or Limits(ocr=installed()))
+
+
+def render(
+    body: bytes, page: int, *, dots_an_inch: int, name: str | None = None, media_type: str | None = None
+) -> bytes:
+    """A page of a document, counted from 0, as it is shown: a PNG, drawn by the process that ``read`` shares.
+
+    Raises as :meth:`Reader.render` does.
+    """
+    return _shared.render(body, page, dots_an_inch=dots_an_inch, name=name, media_type=media_type)

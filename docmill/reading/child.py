@@ -17,6 +17,7 @@ from docmill.reading import frames
 from docmill.reading.confinement import confine, die_with, memory_limit, resident_bytes
 from docmill.reading.formats import preload, read_document
 from docmill.reading.messages import Answer, Greeting, Request, decode, encode
+from docmill.reading.rendering import render_page
 from docmill.reading.scans import preload as preload_ocr
 from docmill.reading.scans import read_scan
 from docmill.reading.values import Reading
@@ -62,16 +63,15 @@ def serve(incoming: int, outgoing: int) -> None:
 
 
 def _answer(request: Request, document: bytes) -> tuple[Answer, bytes]:
-    limits = request.limits
     try:
-        with memory_limit(limits.memory_bytes if request.page is None else limits.ocr_memory_bytes):
+        with memory_limit(request.memory_bytes):
             return _read(request, document)
     except Unreadable as error:
         return Answer(unreadable=error.kind, message=str(error)[:10_000]), b""
     except ImportError as error:
         return Answer(missing=error.name or "a parser", last=True), b""
     except MemoryError:
-        message = f"reading it takes more than {limits.memory_bytes // 2**20} MB of memory"
+        message = f"reading it takes more than {request.memory_bytes // 2**20} MB of memory"
         return Answer(unreadable="too_large", message=message, last=True), b""
     except RecursionError:
         message = "it is nested too deeply: submit what is inside by itself"
@@ -82,6 +82,8 @@ def _read(request: Request, document: bytes) -> tuple[Answer, bytes]:
     name, kind, limits = request.name, request.media_type, request.limits
     if request.page is None:
         return _told(read_document(document, name=name, media_type=kind, limits=limits))
+    if request.dots_an_inch is not None:
+        return Answer(), render_page(document, request.page, request.dots_an_inch, name=name, media_type=kind)
     return Answer(), read_scan(document, request.page, name=name, media_type=kind, limits=limits).encode()
 
 

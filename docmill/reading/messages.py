@@ -20,6 +20,9 @@ __all__ = ["Answer", "Garbled", "Greeting", "Request", "decode", "encode"]
 _Word = Annotated[str, Field(max_length=200)]
 _Count = Annotated[int, Field(ge=0)]
 _MOST_WARNINGS = 1000
+MAX_BYTES_A_CHAR = 4
+MOST_PICTURE = 64 * 2**20
+"""Bytes of a page that is drawn."""
 
 _Message = TypeVar("_Message")
 
@@ -47,6 +50,26 @@ class Request:
     limits: Limits
     page: _Count | None = None
     """The page, counted from 0, that OCR is to read; None is the whole document, without OCR."""
+    dots_an_inch: _Count | None = None
+    """With which the page is to be drawn, and not read."""
+
+    @property
+    def is_scan(self) -> bool:
+        """Whether OCR is to read a page."""
+        return self.page is not None and self.dots_an_inch is None
+
+    @property
+    def timeout_s(self) -> float:
+        return self.limits.ocr_timeout_s if self.is_scan else self.limits.timeout_s
+
+    @property
+    def memory_bytes(self) -> int:
+        return self.limits.ocr_memory_bytes if self.is_scan else self.limits.memory_bytes
+
+    @property
+    def most_bytes(self) -> int:
+        """Of the answer's body: a text, or a page's picture."""
+        return MOST_PICTURE if self.dots_an_inch else self.limits.max_text_chars * MAX_BYTES_A_CHAR
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -31,7 +31,6 @@ UNDISTURBED_S = 1.0
 ASK_EVERY_S = 0.25
 EXIT_TIMEOUT_S = 2.0
 """From the end of its pipe to its own."""
-MAX_BYTES_A_CHAR = 4
 
 # Where allocations fail, PDFium and other C++ code abort; the kernel kills what it has no memory for.
 _OUT_OF_MEMORY = frozenset({-signal.SIGABRT, -signal.SIGKILL})
@@ -98,14 +97,12 @@ class ReadingProcess:
         never was.
         """
         self.greet()
-        limits = request.limits
-        patience = _Patience(limits.timeout_s if request.page is None else limits.ocr_timeout_s, give_way)
+        patience = _Patience(request.timeout_s, give_way)
         took_it = False
         try:
             frames.send(self._input, encode(request), document, wait=patience.wait)
             took_it = True
-            most = limits.max_text_chars * MAX_BYTES_A_CHAR
-            header, text = frames.receive(self._output, max_body=most, wait=patience.wait)
+            header, text = frames.receive(self._output, max_body=request.most_bytes, wait=patience.wait)
             return decode(Answer, header), text
         except _Expired as error:
             self.kill()

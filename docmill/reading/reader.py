@@ -21,6 +21,7 @@ from docmill.storable import storable_text
 _MEGABYTE = 2**20
 LONGEST_NAME = 255
 MOST_RSS_OF_OCR = 900 * _MEGABYTE
+PNG = b"\x89PNG\r\n\x1a\n"
 
 
 class Reader:
@@ -92,6 +93,32 @@ class Reader:
         with self._turn:
             answer, text = self._ocr.ask(request, body)
             return _believed(self._ocr, answer, text).text
+
+    def render(
+        self,
+        body: bytes,
+        page: int,
+        *,
+        dots_an_inch: int,
+        name: str | None = None,
+        media_type: str | None = None,
+        limits: Limits | None = None,
+    ) -> bytes:
+        """A page, counted from 0, as it is shown, upright: a PNG of eight bits of red, green and blue.
+
+        One that would have too many dots is drawn with fewer an inch; a picture is never enlarged. Raises as
+        ``read`` does: Unreadable (unsupported) for what has no pages to be shown, or not so many.
+        """
+        limits = limits or self.limits
+        _require_size(len(body), limits)
+        request = replace(_request(name, media_type, limits), page=page, dots_an_inch=dots_an_inch)
+        with self._turn:
+            answer, picture = self._parser.ask(request, body)
+            _require_read(answer)
+            if not picture.startswith(PNG):
+                self._parser.replace()
+                raise Unreadable("corrupt", "the parser broke on it: there is no picture")
+        return picture
 
     def _with_scans(self, reading: Reading, request: Request, body: bytes) -> Reading:
         """Reads the scanned pages; those that cannot be read are told, unless it is all of them."""
@@ -215,15 +242,19 @@ class _Child:
 
 def _believed(child: _Child, answer: Answer, text: bytes) -> Reading:
     """The reading that a child's answer is. Raises Unreadable, Misconfigured."""
-    if answer.missing is not None:
-        raise Misconfigured(f"reading it needs the package {answer.missing}: install docmill[app]")
-    if answer.unreadable is not None:
-        raise Unreadable(answer.unreadable, storable_text(answer.message))
+    _require_read(answer)
     try:
         return answer.reading(text)
     except Garbled as error:
         child.replace()
         raise Unreadable("corrupt", f"the parser broke on it ({error})") from error
+
+
+def _require_read(answer: Answer) -> None:
+    if answer.missing is not None:
+        raise Misconfigured(f"reading it needs the package {answer.missing}: install docmill[app]")
+    if answer.unreadable is not None:
+        raise Unreadable(answer.unreadable, storable_text(answer.message))
 
 
 def _request(name: str | None, media_type: str | None, limits: Limits) -> Request:
@@ -264,13 +295,10 @@ def _require_size(size: int, limits: Limits) -> None:
 
 
 def _explained(end: ProcessEnded, request: Request) -> Unreadable:
-    limits = request.limits
-    timeout_s, memory_bytes = limits.timeout_s, limits.memory_bytes
-    if request.page is not None:
-        timeout_s, memory_bytes = limits.ocr_timeout_s, limits.ocr_memory_bytes
     if end.expired:
-        return Unreadable("timeout", f"reading it took longer than {timeout_s:g} s")
+        return Unreadable("timeout", f"reading it took longer than {request.timeout_s:g} s")
     if end.out_of_memory:
-        return Unreadable("too_large", f"reading it takes more than {memory_bytes // _MEGABYTE} MB of memory")
+        allowed = request.memory_bytes // _MEGABYTE
+        return Unreadable("too_large", f"reading it takes more than {allowed} MB of memory")
     how = "gave no answer" if end.exit_code is None else f"ended with exit code {end.exit_code}"
     return Unreadable("corrupt", f"the parser crashed on it, and {how}: save it again")

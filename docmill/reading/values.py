@@ -13,6 +13,8 @@ from docmill.storable import storable_text
 MEGABYTE = 2**20
 MOST_PLACES = 100
 """That one warning names; its count has them all."""
+MOST_DOTS_AN_INCH = 600
+"""Of a page that is drawn."""
 LONGEST_PLACE = 200
 """In characters: a sheet or an attachment may be called anything."""
 
@@ -187,3 +189,9 @@ def require_length(chars: int, limits: Limits) -> None:
     """Raises Unreadable (too_large) where a text is longer than allowed."""
     if chars > limits.max_text_chars:
         raise Unreadable("too_large", f"the text has more than {limits.max_text_chars:,} characters")
+
+
+def require_page(page: int, count: int) -> None:
+    """Raises Unreadable (unsupported) where a document has no page, counted from 0, of that number."""
+    if page >= count:
+        raise Unreadable("unsupported", f"there is no page {page + 1}: it has {count:,}")

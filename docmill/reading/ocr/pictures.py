@@ -10,15 +10,17 @@ from PIL import Image, ImageOps, ImageSequence, UnidentifiedImageError
 
 from docmill.errors import Unreadable
 from docmill.reading import media
-from docmill.reading.values import SEPARATOR, Limits, Reading, reading_of, warned
+from docmill.reading.values import SEPARATOR, Limits, Reading, reading_of, require_page, warned
 
-__all__ = ["OFF", "picture_at", "read_body"]
+__all__ = ["DOTS_AN_INCH", "OFF", "picture_at", "read_body"]
 
 OFF = "OCR is off: set DOCMILL_OCR=on"
 MOST_DOTS = 120_000_000
 """Of one picture: a page of A2 at 400 dots an inch has 62 million."""
 LONGEST_SIDE = 4000
-"""Dots of what OCR is shown: letters of a page at 300 dots an inch stay as large as it needs."""
+"""Dots of what is shown: letters of a page at 300 dots an inch stay as large as OCR needs."""
+DOTS_AN_INCH = 200
+"""Of a picture, whatever it says of itself: what it says is as often wrong as not."""
 
 Image.MAX_IMAGE_PIXELS = None  # the limit above is looked at before anything is unpacked
 Image.init()  # what opens each format is imported at the first picture else, and can be out of reach by then
@@ -46,9 +48,10 @@ def read_body(body: bytes, *, charset: str | None, limits: Limits) -> Reading:  
 def picture_at(body: bytes, page: int) -> Image.Image:
     """Returns a file's picture, upright, in eight bits of red, green and blue, on white where it was clear.
 
-    Raises Unreadable: corrupt, too_large.
+    Raises Unreadable: corrupt, too_large, unsupported.
     """
     with _opened(body) as file:
+        require_page(page, getattr(file, "n_frames", 1))
         try:
             picture = next(frame for at, frame in enumerate(ImageSequence.Iterator(file)) if at == page)
             return _plain(picture.copy())

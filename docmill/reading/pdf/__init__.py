@@ -21,6 +21,7 @@ from docmill.reading.layout.composing import compose
 from docmill.reading.layout.lines import lines_of
 from docmill.reading.layout.words import Word
 from docmill.reading.media import PDF
+from docmill.reading.ocr.pictures import DOTS_AN_INCH
 from docmill.reading.pdf.beside import annotation_lines, attached_files, choices, form_data
 from docmill.reading.pdf.unseen import unseen
 from docmill.reading.pdf.words import Page, page_of
@@ -33,6 +34,7 @@ from docmill.reading.values import (
     WarningKind,
     reading_of,
     require_length,
+    require_page,
     warned,
     warnings_of,
 )
@@ -41,9 +43,8 @@ GARBLED = 0.3
 """Of a page's words: so many of unknown characters make its text worthless."""
 _ENCRYPTED = frozenset({pdfium.FPDF_ERR_PASSWORD, pdfium.FPDF_ERR_SECURITY})
 _STREAM = re.compile(rb"\bstream\r?\n")
-_DOTS_AN_INCH = 200
 _MOST_DOTS = 12_000_000
-"""Of a page as it is given to OCR."""
+"""Of a page as it is drawn: larger ones are drawn with fewer dots an inch."""
 
 
 def read_body(body: bytes, *, charset: str | None, limits: Limits) -> Reading:  # noqa: ARG001 - a PDF has none
@@ -164,17 +165,18 @@ def _printed(document: Any, page: Any, number: int) -> Iterator[Any]:
         page.close()
 
 
-def picture_at(body: bytes, page: int) -> Image.Image:
-    """Returns a page as it is shown, drawn large enough for OCR. Raises Unreadable: encrypted, corrupt."""
+def picture_at(body: bytes, page: int, *, dots_an_inch: int = DOTS_AN_INCH) -> Image.Image:
+    """Returns a page, counted from 0, as it is shown. Raises Unreadable: encrypted, corrupt, unsupported."""
     document = _open(body)
     try:
+        require_page(page, len(document))
         with _printed(document, document[page], page) as printed:
             width, height = printed.get_size()
-            dots = width * height * (_DOTS_AN_INCH / 72) ** 2
-            scale = _DOTS_AN_INCH / 72 * min(1.0, (_MOST_DOTS / max(dots, 1.0)) ** 0.5)
+            dots = width * height * (dots_an_inch / 72) ** 2
+            scale = dots_an_inch / 72 * min(1.0, (_MOST_DOTS / max(dots, 1.0)) ** 0.5)
             picture: Image.Image = printed.render(scale=scale).to_pil().convert("RGB")
             return picture
-    except (pypdfium2.PdfiumError, IndexError) as error:
+    except pypdfium2.PdfiumError as error:
         raise Unreadable("corrupt", f"page {page + 1} of the PDF is broken: {error}") from error
     finally:
         document.close()

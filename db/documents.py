@@ -1,0 +1,65 @@
+"""A tenant's documents, as people look at them; another tenant's is no document."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from db.database import one_statement
+from db.statements import statements_of
+
+__all__ = ["Original", "Shown", "original", "shown", "text_of"]
+
+SQL = statements_of("documents")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shown:
+    """What is known of a document."""
+
+    id: int
+    name: str | None
+    media_type: str
+    created_at: datetime
+    sha256: str
+    bytes: int | None
+    """Of the file; None where its content was erased."""
+    chars: int | None
+    """Of its text; None before it is read."""
+    pages: Sequence[int] | None
+    """Where each begins in the text."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Original:
+    """A document as it was submitted."""
+
+    name: str | None
+    media_type: str
+    sha256: bytes
+    body: bytes | None
+    """None where its content was erased."""
+
+
+@one_statement
+def shown(connection: Connection, document_id: int, tenant: str) -> Shown | None:
+    """Returns what is known of the tenant's document."""
+    found = SQL["shown"].rows(connection, {"id": document_id, "tenant": tenant}, of=Shown)
+    return found[0] if found else None
+
+
+@one_statement
+def original(connection: Connection, document_id: int, tenant: str) -> Original | None:
+    """Returns the file."""
+    found = SQL["original"].rows(connection, {"id": document_id, "tenant": tenant}, of=Original)
+    return found[0] if found else None
+
+
+@one_statement
+def text_of(connection: Connection, document_id: int, tenant: str) -> str | None:
+    """Returns what was read of it; None before that, and where there is no such document."""
+    text: str | None = SQL["words"].scalar(connection, {"id": document_id, "tenant": tenant})
+    return text

@@ -1,0 +1,13 @@
+-- A tenant's documents, as people look at them.
+
+
+-- name: shown
+select id, name, media_type, created_at, encode(sha256, 'hex') as sha256, octet_length(body) as bytes,
+  length(text) as chars, pages
+from documents where id = :id and tenant = :tenant
+
+-- name: original
+select name, media_type, sha256, body from documents where id = :id and tenant = :tenant
+
+-- name: words
+select text from documents where id = :id and tenant = :tenant
