@@ -55,20 +55,20 @@ def open_stack(data: Path | None) -> Iterator[tuple[Settings, Database]]:
         yield settings, database
 
 
-def deadline_of(given: str | None) -> datetime | None:
-    """A deadline as a span from now (``90``, ``15m``, ``2h``) or a time of ISO 8601. Raises Misconfigured."""
+def deadline_of(given: str | None, *, option: str = "--deadline") -> datetime | None:
+    """What an option gives: a span from now (``90``, ``2h``) or a time of ISO 8601. Raises Misconfigured."""
     if given is None:
         return None
     span = SPAN.fullmatch(given.strip())
     try:
         return due_at(timedelta(**{UNITS[span[2]]: float(span[1])}) if span else datetime.fromisoformat(given))
     except OverflowError as error:
-        raise Misconfigured(f"--deadline {given} is further away than there are years") from error
+        raise Misconfigured(f"{option} {given} is further away than there are years") from error
     except SubmitRefused as error:
-        raise Misconfigured(f"--{error}") from error
+        raise Misconfigured(str(error).replace("deadline", option, 1)) from error
     except ValueError as error:
         raise Misconfigured(
-            f"--deadline is a span as in 90s, 15m or 2h, or a time as in 2030-01-31T12:00+01:00, and not {given!r}"
+            f"{option} is a span as in 90s, 15m or 2h, or a time as in 2030-01-31T12:00+01:00, and not {given!r}"
         ) from error
 
 

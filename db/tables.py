@@ -123,9 +123,12 @@ workers = _table("workers", "name text, queue text, slots int, seen_at timestamp
 api_keys = _table(
     "api_keys",
     """
-    id text, hash bytea, tenant text, scopes text[], created_at timestamptz, revoked_at timestamptz null
+    id text, hash bytea, tenant text, name text, scopes text[], created_at timestamptz,
+    expires_at timestamptz null, used_at timestamptz null, revoked_at timestamptz null
     """,
 )
+# Browsers that showed a key, by the hash of what they show since.
+sessions = _table("sessions", "hash bytea, key_id text, created_at timestamptz, expires_at timestamptz")
 # Passages of a collection's documents, with the words that they are found by.
 chunks = _table(
     "chunks",

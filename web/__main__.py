@@ -50,6 +50,7 @@ def main() -> None:
             log_level="warning",
             access_log=False,
             server_header=False,
+            proxy_headers=False,  # web/proxies.py knows whom to believe
         )
 
 

@@ -1,13 +1,12 @@
-"""Who may ask, and for which tenant."""
+"""Who may ask, for which tenant, and for what."""
 
 from __future__ import annotations
 
 import base64
 import binascii
-import ipaddress
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Annotated
-from urllib.parse import urlsplit
+from typing import Annotated, Literal
 
 from fastapi import Depends, Request
 from fastapi.concurrency import run_in_threadpool
@@ -16,25 +15,54 @@ from fastapi.security import HTTPBearer
 import db.database
 from db import keys
 from web.problems import Problem
+from web.proxies import FORWARDED, Address, address_of, authority, is_loopback
 
-__all__ = ["BEARER", "Database", "Tenant", "is_loopback"]
+__all__ = [
+    "BEARER",
+    "Asking",
+    "Caller",
+    "Database",
+    "Operating",
+    "Reading",
+    "Tenant",
+    "check_own_page",
+    "cookie_of",
+    "is_loopback",
+    "seen_address",
+]
 
 BEARER = HTTPBearer(auto_error=False, scheme_name="key", description="A key of `docmill keys add`")
 CHALLENGE = {"www-authenticate": 'Bearer, Basic realm="docmill, with a key as the password"'}
 READING = frozenset({"GET", "HEAD"})
 OWN_SITE = ("none", "same-origin")
-FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "via")
-"""Headers of proxies. One before an API that listens on loopback alone lets everybody in."""
+HERE = "somebody at this machine"
+"""The author of what is decided without a key."""
+
+Scope = Literal["submit", "read", "review", "operate", "money", "admin"]
 
 
-def is_loopback(host: str) -> bool:
-    """Whether nobody but this machine reaches an address to listen on."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+@dataclass(frozen=True, kw_only=True)
+class Caller:
+    """Whoever asks."""
+
+    tenant: str
+    name: str
+    """As the author of decisions."""
+    scopes: frozenset[str]
+    signed_in: bool = False
+    """By a session, which can be ended."""
+
+    def may(self, scope: Scope) -> bool:
+        return scope in self.scopes
+
+    def check(self, scope: Scope) -> None:
+        """Raises Problem where the scope is missing."""
+        if not self.may(scope):
+            raise Problem(
+                403,
+                f"the key of {self.name} may not {keys.SCOPES[scope]}: it lacks the scope {scope} "
+                f"(`docmill keys add --scopes` makes one that has it)",
+            )
 
 
 async def the_database(request: Request) -> db.database.Database:
@@ -45,45 +73,87 @@ async def the_database(request: Request) -> db.database.Database:
 Database = Annotated[db.database.Database, Depends(the_database)]
 
 
-async def tenant(request: Request, database: Database) -> str:
-    """The tenant of the caller's key; without a key the default one, if only this machine can ask at all.
+async def caller(request: Request, database: Database) -> Caller:
+    """Whoever asks; without a key somebody of the default tenant, if only this machine can ask at all.
 
-    A password that browsers send by themselves is no sign that its owner asks: another site may have made them.
+    What browsers send by themselves (a password, a session) is no sign that its owner asks: another site may have
+    made them.
     """
-    key = _key(request)
-    foreign = _foreign(request, with_key=key is not None)
-    if foreign is not None and (key is None or not key.is_deliberate):
+    shown = _shown(request)
+    foreign = _foreign(request, with_key=shown is not None)
+    if foreign is not None and (shown is None or not shown.is_deliberate):
         raise Problem(401, f"{foreign}: a key is needed as a bearer; `docmill keys add` makes one", CHALLENGE)
-    if key is None:
+    if shown is None:
         if request.app.state.keys_needed:
             raise Problem(401, "a key is needed: `docmill keys add` makes one", CHALLENGE)
-        return "default"
-    found = await run_in_threadpool(database.run, keys.tenant_of, key.written)
-    if found is None:
-        raise Problem(401, "the key is not valid, or was revoked", CHALLENGE)
+        found = Caller(tenant="default", name=HERE, scopes=frozenset(keys.SCOPES))
+    else:
+        found = await _known(request, database, shown)
+    request.state.caller = found
     return found
 
 
+Asking = Annotated[Caller, Depends(caller)]
+
+
+async def _known(request: Request, database: db.database.Database, shown: Shown) -> Caller:
+    is_session = shown.kind == "session"
+    if is_session and request.method not in READING:
+        check_own_page(request)
+    holder = await run_in_threadpool(
+        database.run, keys.session_of if is_session else keys.holder_of, shown.written
+    )
+    if holder is None and is_session:
+        gone = f"{cookie_of(seen_address(request))}=; Path=/; Max-Age=0; HttpOnly; SameSite=Strict"
+        raise Problem(401, "the session is over: show a key again", {**CHALLENGE, "set-cookie": gone})
+    if holder is None:
+        raise Problem(401, "the key is not valid, or was revoked", CHALLENGE)
+    return Caller(tenant=holder.tenant, name=holder.name, scopes=holder.scopes, signed_in=is_session)
+
+
+def _may(scope: Scope) -> Callable[[Caller], Awaitable[str]]:
+    async def tenant(asking: Asking) -> str:
+        asking.check(scope)
+        return asking.tenant
+
+    return tenant
+
+
+async def tenant(request: Request, asking: Asking) -> str:
+    """The caller's tenant. Who only looks needs to be allowed to read, any other to submit."""
+    asking.check("read" if request.method in READING else "submit")
+    return asking.tenant
+
+
 Tenant = Annotated[str, Depends(tenant)]
+Reading = Annotated[str, Depends(_may("read"))]
+"""The tenant of a caller who may read, whatever the method."""
+Operating = Annotated[str, Depends(_may("operate"))]
+"""The tenant of a caller who may act on jobs and models."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Key:
+class Shown:
     """What a caller shows."""
 
     written: str
-    is_deliberate: bool
-    """False for a browser's password."""
+    kind: Literal["bearer", "password", "session"]
+
+    @property
+    def is_deliberate(self) -> bool:
+        """Browsers send the others by themselves."""
+        return self.kind == "bearer"
 
 
-def _key(request: Request) -> Key | None:
-    """None without one. Browsers know only names and passwords, so reading takes that too."""
+def _shown(request: Request) -> Shown | None:
+    """None without one. Programs that know only names and passwords may read with those, too."""
     kind, _, credentials = request.headers.get("authorization", "").partition(" ")
-    if not kind:
-        return None
     if kind.lower() == "basic" and request.method in READING:
-        return Key(written=_password(credentials), is_deliberate=False)
-    return Key(written=credentials.strip() if kind.lower() == "bearer" else "", is_deliberate=True)
+        return Shown(written=_password(credentials), kind="password")
+    if kind:
+        return Shown(written=credentials.strip() if kind.lower() == "bearer" else "", kind="bearer")
+    token = request.cookies.get(cookie_of(seen_address(request)))
+    return None if token is None else Shown(written=token, kind="session")
 
 
 def _password(credentials: str) -> str:
@@ -93,16 +163,38 @@ def _password(credentials: str) -> str:
         return ""
 
 
+def seen_address(request: Request) -> Address:
+    """Where the request was sent, as its browser has it."""
+    return address_of(request, request.app.state.settings.proxies)
+
+
+def cookie_of(address: Address) -> str:
+    """The name of a session's cookie. Over TLS a browser takes one so named from this very host alone.
+
+    Without TLS cookies are shared by all ports of a host, and another stack may run at another one.
+    """
+    return "__Host-docmill" if address.scheme == "https" else f"docmill-{authority(address.authority)[1] or 80}"
+
+
+def check_own_page(request: Request) -> None:
+    """Raises Problem for a form that a page of another site sent. A browser that says nothing of it is refused."""
+    headers, address = request.headers, seen_address(request)
+    site = headers.get("sec-fetch-site")
+    own = headers.get("origin") == f"{address.scheme}://{address.authority}"
+    if site != "same-origin" if site is not None else not own:
+        raise Problem(403, "a form of another web site asks: do it on docmill's own page")
+
+
 def _foreign(request: Request, *, with_key: bool) -> str | None:
     """Why somebody else may ask: another web site, or, where no key says who, one behind a proxy or a name."""
-    headers = request.headers
+    headers, address = request.headers, seen_address(request)
     if headers.get("sec-fetch-site", "none") not in OWN_SITE and not _is_page(request):
         return "another web site asks"
-    if "origin" in headers and _authority(headers["origin"].partition("//")[2]) != _authority(_host(request)):
+    if "origin" in headers and authority(headers["origin"].partition("//")[2]) != authority(address.authority):
         return "a page of another web site asks"
     if with_key or request.app.state.keys_needed:
         return None
-    if not is_loopback(_authority(_host(request))[0]):
+    if not is_loopback(authority(headers.get("host", ""))[0]):
         return "the request is for another machine by its Host"
     forwarded = next((name for name in FORWARDED if name in headers), None)
     return None if forwarded is None else f"the request came through a proxy, as its {forwarded} says"
@@ -111,16 +203,3 @@ def _foreign(request: Request, *, with_key: bool) -> str | None:
 def _is_page(request: Request) -> bool:
     """Anybody may link to a page: it only shows, to whoever sits here, and no other site can read it."""
     return request.method in READING and not request.url.path.startswith(("/v1/", "/metrics"))
-
-
-def _host(request: Request) -> str:
-    return request.headers.get("host", "")
-
-
-def _authority(written: str) -> tuple[str, int | None]:
-    """Host and port; an empty host for what is none, or says who asks."""
-    try:
-        parts = urlsplit(f"//{written}")
-        return ("", None) if "@" in written else (parts.hostname or "", parts.port)
-    except ValueError:
-        return "", None

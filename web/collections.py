@@ -14,7 +14,7 @@ from docmill.storable import is_storable_json
 from tasks.question import Asker, passages_for, submission_of
 from tasks.services import Services
 from web import submission
-from web.access import Database, Tenant
+from web.access import Database, Operating, Tenant
 from web.problems import Problem, documented
 from web.schemas import (
     LARGEST_ID,
@@ -115,7 +115,7 @@ def remove_document(
     collection: CollectionName,
     document_id: DocumentId,
     database: Database,
-    tenant: Tenant,
+    tenant: Operating,
     everywhere: Annotated[bool, Query(description="Delete it, with its text, from every collection")] = False,
 ) -> None:
     """With `everywhere` its text, chunks and vectors are gone; what jobs have found in it stays theirs."""

@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 import db.costs
 from db.costs import CostRow, plain_usd
 from docmill import money
-from web.access import Database, Tenant
+from web.access import Database, Reading, Tenant
 from web.problems import documented
 from web.schemas import Day, Storable
 
@@ -188,7 +188,7 @@ class ForecastShown(BaseModel):
 @router.post(
     "/forecast", response_model=ForecastShown, summary="What a load will cost", responses=documented(400, 408, 413)
 )
-def forecast(load: LoadWanted, _: Tenant) -> dict[str, Any]:
+def forecast(load: LoadWanted, _: Reading) -> dict[str, Any]:
     """At most `p50` half of the times, at most `p95` 95 times in a hundred, in USD."""
     found = money.forecast(money.Load(**dict(load)))
     spans = {"day": found.day, "month": found.month}

@@ -20,7 +20,7 @@ from db.database import Database
 from db.engine import ALIVE
 from db.fleet import Trouble, troubles
 from docmill.errors import ServiceAway
-from web.access import Tenant
+from web.access import Asking
 from web.figures import figures
 from web.fleet import Fleet
 from web.problems import Problem, documented
@@ -127,7 +127,7 @@ METRICS: dict[int | str, dict[str, Any]] = {200: {"content": {"text/plain": {}},
     summary="For Prometheus",
     responses={**METRICS, **documented(401, 422, 503)},
 )
-async def metrics(request: Request, _: Tenant) -> Response:
+async def metrics(request: Request, _: Asking) -> Response:
     """Beyond loopback any key will do. Figures are some seconds old."""
     watches: Watches = request.app.state.watches
     try:

@@ -21,7 +21,7 @@ from docmill.errors import FailureKind
 from prompts import Registry
 from prompts.order import in_prompts_order
 from web import submission
-from web.access import Database, Tenant
+from web.access import Database, Operating, Tenant
 from web.problems import documented
 from web.schemas import (
     LARGEST_ID,
@@ -214,7 +214,7 @@ def retry_job(
     request: Request,
     background: BackgroundTasks,
     database: Database,
-    tenant: Tenant,
+    tenant: Operating,
     fresh: bool = False,
     deadline: Annotated[Deadline | None, Query(description="Seconds from now, or a time of ISO 8601")] = None,
 ) -> dict[str, Any]:
@@ -235,7 +235,7 @@ def retry_job(
     summary="Start no further call for a job",
     responses=documented(404, 409),
 )
-def cancel_job(job_id: JobId, database: Database, tenant: Tenant) -> dict[str, Any]:
+def cancel_job(job_id: JobId, database: Database, tenant: Operating) -> dict[str, Any]:
     """A call that is open is let finish, and paid."""
     with database.work() as connection:
         reports.job_report(connection, job_id, tenant=tenant)

@@ -8,7 +8,7 @@ from http import HTTPStatus
 from typing import Any
 
 import structlog
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
@@ -28,6 +28,7 @@ from docmill.errors import (
     SubmitRefused,
 )
 from docmill.logs import where
+from web.pages.rendering import render, wants_page
 
 __all__ = ["PROBLEM", "Problem", "ProblemDetails", "documented", "install", "invalid"]
 
@@ -76,6 +77,7 @@ class ProblemDetails(BaseModel):
 MEANING = {
     400: "The form, or the request itself, cannot be read",
     401: "No key, or not a valid one",
+    403: "The key is valid, and lacks the scope for this",
     404: "No such thing, or another tenant's",
     408: "The body came too slowly",
     409: "The job's state, or its idempotency key, does not allow it",
@@ -88,47 +90,49 @@ MEANING = {
 
 
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """These statuses as a route's ``responses``."""
+    """These statuses as a route's ``responses``; a key that is needed (401) may also lack a scope (403)."""
+    wanted = sorted({*statuses, *((403,) if 401 in statuses else ())})
     reference = {"schema": {"$ref": f"#/components/schemas/{ProblemDetails.__name__}"}}
-    return {status: {"description": MEANING[status], "content": {PROBLEM: reference}} for status in statuses}
+    return {status: {"description": MEANING[status], "content": {PROBLEM: reference}} for status in wanted}
 
 
 def install(app: FastAPI) -> None:
     """Makes every error of the application a problem."""
 
     @app.exception_handler(DocmillError)
-    async def told(_: Request, error: DocmillError) -> JSONResponse:
+    async def told(request: Request, error: DocmillError) -> Response:
         status = next((status for kind, status in STATUS if isinstance(error, kind)), 400)
         wait_s = error.failure.retry_after_s if isinstance(error, EmbeddingAway) else None
-        return _problem(status, str(error), {"retry-after": f"{math.ceil(wait_s)}"} if wait_s else None)
+        return _told(request, status, str(error), {"retry-after": f"{math.ceil(wait_s)}"} if wait_s else None)
 
     @app.exception_handler(HTTPException)
-    async def refused(request: Request, error: HTTPException) -> JSONResponse:
+    async def refused(request: Request, error: HTTPException) -> Response:
         more = error.more if isinstance(error, Problem) else {}
         headers = {name.lower(): value for name, value in (error.headers or {}).items()}
         if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
             headers |= _allowed(request)
-        return _problem(error.status_code, str(error.detail), headers, **more)
+        return _told(request, error.status_code, str(error.detail), headers, **more)
 
     @app.exception_handler(RequestValidationError)
-    async def unfit(_: Request, error: RequestValidationError) -> JSONResponse:
+    async def unfit(request: Request, error: RequestValidationError) -> Response:
         found = invalid(error.errors(), skip=1)
-        return _problem(422, found.detail, **found.more)
+        return _told(request, 422, found.detail, **found.more)
 
     @app.exception_handler(DataError)
-    async def unstorable(_: Request, error: DataError) -> JSONResponse:
+    async def unstorable(request: Request, error: DataError) -> Response:
         log.warning("not_storable", error=type(error.orig).__name__)
-        return _problem(422, "a value cannot be stored as it is: a number too large, or a character of no text")
+        told = "a value cannot be stored as it is: a number too large, or a character of no text"
+        return _told(request, 422, told)
 
     @app.exception_handler(SQLAlchemyError)
-    async def away(_: Request, error: SQLAlchemyError) -> JSONResponse:
+    async def away(request: Request, error: SQLAlchemyError) -> Response:
         log.warning("database_away", error=type(error).__name__)
-        return _problem(503, "the database does not answer: try again in a moment", {"retry-after": "5"})
+        return _told(request, 503, "the database does not answer: try again in a moment", {"retry-after": "5"})
 
     @app.exception_handler(Exception)
-    async def broke(_: Request, error: Exception) -> JSONResponse:
+    async def broke(request: Request, error: Exception) -> Response:
         log.error("request_broke", where=where(error))
-        return _problem(500, "a defect of docmill: its log says more")
+        return _told(request, 500, "a defect of docmill: its log says more")
 
 
 def _allowed(request: Request) -> dict[str, str]:
@@ -144,6 +148,35 @@ def invalid(errors: Sequence[Any], *, skip: int = 0) -> Problem:
         {"field": ".".join(map(str, each["loc"][skip:])) or "the body", "rule": each["msg"]} for each in errors
     ]
     return Problem(422, "; ".join(f"{each['field']}: {each['rule']}" for each in found), errors=found)
+
+
+def _told(
+    request: Request, status: int, detail: str, headers: dict[str, str] | None = None, **more: Any
+) -> Response:
+    """For a browser a page, on which one can sign in where that is what is missing; for others a problem."""
+    if not wants_page(request):
+        return _problem(status, detail, headers, **more)
+    # A browser that is asked for a name and a password has a window of its own for it.
+    kept = {name: value for name, value in (headers or {}).items() if name != "www-authenticate"}
+    content = {"status": status, "title": HTTPStatus(status).phrase, "detail": detail}
+    if status == HTTPStatus.UNAUTHORIZED:
+        # A link on another site brings no session along; the same page, asked for by itself, does.
+        again = request.method == "GET" and request.headers.get("sec-fetch-site") == "cross-site"
+        content |= {"wanted": _address(request), "again": again, "may_sign_in": True}
+    return render(
+        request,
+        "sign_in.html" if status == HTTPStatus.UNAUTHORIZED else "error.html",
+        content,
+        status=status,
+        headers=kept,
+    )
+
+
+def _address(request: Request) -> str:
+    """Where to go once who asks is known: only what is looked at can be asked for again."""
+    if request.method != "GET":
+        return "/"
+    return request.url.path + (f"?{request.url.query}" if request.url.query else "")
 
 
 def _problem(status: int, detail: str, headers: dict[str, str] | None = None, **more: Any) -> JSONResponse:

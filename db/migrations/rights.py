@@ -37,6 +37,7 @@ TABLES = (
     "model_state",
     "results",
     "schedules",
+    "sessions",
     "slots",
     "terms",
     "vectors",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from functools import cached_property
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any, Literal, Self
 from urllib.parse import quote, urlsplit
@@ -87,6 +88,9 @@ class Settings(BaseSettings):
     """Beyond loopback, callers need keys."""
     api_port: int | None = None
     """None takes a free one."""
+    trusted_proxies: str = ""
+    """Addresses or networks, parted by commas, of proxies before the API. What they forward of TLS and of the host
+    is believed, so that a browser can sign in."""
     flower_port: int | None = None
     """As `api_port`, for Flower."""
     flower_password: SecretStr | None = None
@@ -116,6 +120,16 @@ class Settings(BaseSettings):
         except (ZoneInfoNotFoundError, ValueError) as error:
             raise ValueError(f"no time zone is called {name!r}; one is Europe/Berlin") from error
         return name
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def proxies_are_addresses(cls, listed: str) -> str:
+        for each in filter(None, (part.strip() for part in listed.split(","))):
+            try:
+                ip_network(each)
+            except ValueError as error:
+                raise ValueError(f"{each!r} is neither an address nor a network, as 10.0.0.0/8 is one") from error
+        return listed
 
     @field_validator("broker_url", "cache_url", "llm_url")
     @classmethod
@@ -151,6 +165,11 @@ class Settings(BaseSettings):
     @property
     def private_fetch_hosts(self) -> frozenset[str]:
         return _hosts(self.fetch_hosts)
+
+    @cached_property
+    def proxies(self) -> tuple[IPv4Network | IPv6Network, ...]:
+        """The proxies that are believed."""
+        return tuple(ip_network(each.strip()) for each in self.trusted_proxies.split(",") if each.strip())
 
     @property
     def prompt_folders(self) -> tuple[Path, ...]:

@@ -6,14 +6,12 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
-from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse
-from fastapi.templating import Jinja2Templates
 from sqlalchemy import Connection
 
 import db.costs
@@ -21,26 +19,16 @@ from db import reports
 from db.costs import CostRow
 from web import chart
 from web.access import Database, Tenant
+from web.pages.rendering import render
 from web.schemas import LARGEST_ID, Day, Storable
 
 __all__ = ["router"]
 
 router = APIRouter(include_in_schema=False)
-templates = Jinja2Templates(Path(__file__).parent / "pages")
 
 TABLES = ("feature", "user", "day")
 PERIODS = (None, 90, 30, 7)
 JOBS = 50
-# The page runs no script and fetches nothing from elsewhere; documents' names are other people's words.
-HEADERS = {
-    "content-security-policy": (
-        "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'self';"
-        " frame-ancestors 'none'"
-    ),
-    "referrer-policy": "no-referrer",
-    "x-content-type-options": "nosniff",
-    "cache-control": "no-store",
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,7 +105,7 @@ def page(
         "periods": PERIODS,
         "simulated": sorted(model for model in models if model.startswith("sim-")),
     }
-    return templates.TemplateResponse(request, "costs.html", content, headers=HEADERS)
+    return render(request, "costs.html", content)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,20 +145,3 @@ class Total:
 
 def _drawn(rows: Sequence[CostRow]) -> chart.Chart | None:
     return chart.draw({(row.group["day"], row.group["feature"]): float(row.cost_usd) for row in rows})
-
-
-def usd(amount: Decimal | float | None) -> str:
-    """An amount as people read it: more digits where it is small, and unknown where it is not known."""
-    if amount is None:
-        return "unknown"
-    if not amount:
-        return "$0"
-    return f"${amount:,.2f}" if amount >= 1000 else f"${amount:.4f}" if amount >= 1 else f"${amount:.6f}"
-
-
-def round_usd(amount: float) -> str:
-    """An amount at a line of the grid, which is round."""
-    return f"${amount:,.10f}".rstrip("0").rstrip(".")
-
-
-templates.env.filters |= {"usd": usd, "round_usd": round_usd, "thousands": "{:,}".format}

@@ -1,0 +1,85 @@
+"""What all pages share: the layout, its headers, and how figures are written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from fastapi import Request
+from fastapi.responses import HTMLResponse
+from fastapi.templating import Jinja2Templates
+
+__all__ = ["render", "templates", "usd", "wants_page"]
+
+NAVIGATION = (("/costs", "Costs"),)
+"""Addresses and words of the header."""
+APART = ("/v1/", "/metrics", "/healthz", "/readyz", "/openapi.json", "/static/")
+"""Addresses that are no pages, whoever asks."""
+
+# A page runs no script but docmill's own, and fetches nothing from elsewhere: names of documents are other
+# people's words. Without `same-origin` a browser would not say from where a form is sent.
+POLICY = (
+    "default-src 'none'; style-src 'self'; img-src 'self'; script-src 'self'; connect-src 'self'; base-uri 'none';"
+    " form-action 'self'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
+)
+HEADERS = {
+    "content-security-policy": POLICY,
+    "referrer-policy": "same-origin",
+    "x-content-type-options": "nosniff",
+    "cache-control": "no-store",
+    "vary": "Accept, Cookie",
+}
+
+templates = Jinja2Templates(
+    env=jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parents[1] / "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+)
+
+
+def wants_page(request: Request) -> bool:
+    """Whether a browser asks, for what a person reads."""
+    return not request.url.path.startswith(APART) and "text/html" in request.headers.get("accept", "")
+
+
+def render(
+    request: Request,
+    template: str,
+    content: Mapping[str, Any] | None = None,
+    *,
+    status: int = 200,
+    headers: Mapping[str, str] | None = None,
+) -> HTMLResponse:
+    """A page in the layout. ``content`` is what its template names."""
+    shared = {"caller": getattr(request.state, "caller", None), "navigation": NAVIGATION, "path": request.url.path}
+    return templates.TemplateResponse(
+        request,
+        template,
+        {**shared, **(content or {})},
+        status_code=status,
+        headers={**HEADERS, **(headers or {})},
+    )
+
+
+def usd(amount: Decimal | float | None) -> str:
+    """An amount as people read it: more digits where it is small, and unknown where it is not known."""
+    if amount is None:
+        return "unknown"
+    if not amount:
+        return "$0"
+    return f"${amount:,.2f}" if amount >= 1000 else f"${amount:.4f}" if amount >= 1 else f"${amount:.6f}"
+
+
+def round_usd(amount: float) -> str:
+    """An amount at a line of the grid, which is round."""
+    return f"${amount:,.10f}".rstrip("0").rstrip(".")
+
+
+templates.env.filters |= {"usd": usd, "round_usd": round_usd, "thousands": "{:,}".format}
