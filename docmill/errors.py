@@ -97,10 +97,11 @@ class Repair:
 
     ``action`` is ``drop`` (leave ``parameter`` out), ``rename`` (send it as ``value``), ``lower`` (clamp it to
     ``value``), ``schema`` (fall back from native JSON schema to JSON mode, then to the prompt alone), ``say_json``
-    (the provider wants the word "json" in the messages) or ``resample`` (the same request again).
+    (the provider wants the word "json" in the messages), ``resample`` (the same request again) or ``no_images``
+    (the model sees no pictures: another one is asked, or the page's text is sent).
     """
 
-    action: Literal["drop", "rename", "lower", "schema", "say_json", "resample"]
+    action: Literal["drop", "rename", "lower", "schema", "say_json", "resample", "no_images"]
     parameter: str | None = None
     value: str | int | float | None = None
 

@@ -15,6 +15,7 @@ from docmill.llm.overflow import Overflow, overflow_in
 from docmill.llm.waits import wait_in_words_s, wait_s
 from docmill.llm.wire.bodies import opened
 from docmill.llm.wire.envelopes import Complaint, complaint_in, unwrap
+from docmill.llm.wire.eyes import is_about_pictures
 from docmill.llm.wire.repairs import repair_for
 from docmill.llm.wire.replies import failure_in, found_in, is_no_reply
 from docmill.llm.wire.rows import answer_in_row
@@ -373,7 +374,13 @@ def _is_rate_limited(case: Case) -> bool:
     return any(code.startswith("throttling") for code in case.codes) or (case.status == 403 and case.says(_RATE))
 
 
+def _is_about_pictures(case: Case) -> bool:
+    """Whatever the status: a picture that was not taken once is not taken the next time either."""
+    return case.status not in (401, 402, 403, 429) and is_about_pictures(case.complaint.message)
+
+
 RULES: tuple[tuple[FailureKind, Callable[[Case], bool]], ...] = (
+    ("bad_request", _is_about_pictures),
     ("truncated", _is_truncated),
     ("context_overflow", _is_overflow),
     ("quota_exhausted", _is_quota),

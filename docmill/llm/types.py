@@ -9,16 +9,61 @@ Role: TypeAlias = Literal["system", "user", "assistant"]
 
 FinishReason: TypeAlias = Literal["stop", "length", "content_filter", "refusal", "error"]
 
+PictureType: TypeAlias = Literal["image/png", "image/jpeg"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Picture:
+    """A page as a model is shown it: upright, in eight bits of red, green and blue, no larger than the model sees.
+
+    Document, page, size and hash are what is kept of it; its bytes are there only while a call is made.
+    """
+
+    document_id: int
+    page: int
+    """From 1."""
+    width: int
+    height: int
+    """In dots, as the width."""
+    media_type: PictureType
+    sha256: str
+    """Of the bytes, in hexadecimal digits."""
+    size: int
+    """In bytes."""
+    detail: str = "high"
+    """As the provider calls the resolution."""
+    tokens: int
+    """By the provider's published rule; before anything is learned."""
+    most_tokens: int
+    """What the provider may count at most."""
+    content: bytes = field(default=b"", repr=False, compare=False)
+
+    @property
+    def label(self) -> str:
+        """What stands before it, so that model and reader mean the same page."""
+        return f"Page {self.page}:"
+
+    def as_json(self) -> dict[str, Any]:
+        """What is on record of it, by which the very picture can be drawn again."""
+        names = ("document_id", "page", "width", "height", "media_type", "sha256", "detail")
+        return {name: getattr(self, name) for name in names}
+
 
 @dataclass(frozen=True, kw_only=True)
 class Message:
-    """One message of a conversation."""
+    """One message of a conversation: a text and, of a user's, the pictures that belong to it.
+
+    Whether pictures stand before or after the text is the provider's wish, and so the wire's matter.
+    """
 
     role: Role
     content: str
+    pictures: tuple[Picture, ...] = ()
 
-    def as_json(self) -> dict[str, str]:
-        return {"role": self.role, "content": self.content}
+    def as_json(self) -> dict[str, Any]:
+        """The message as it is kept; one without pictures is on most wires just this."""
+        said: dict[str, Any] = {"role": self.role, "content": self.content}
+        return said | {"pictures": [each.as_json() for each in self.pictures]} if self.pictures else said
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +81,11 @@ class Request:
     """Asks for any valid JSON object."""
     cache_key: str | None = None
     """Names the requests that begin alike, where the provider wants to be told what it may keep."""
+
+    @property
+    def pictures(self) -> tuple[Picture, ...]:
+        """All that the messages show, in order."""
+        return tuple(picture for message in self.messages for picture in message.pictures)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -284,10 +284,24 @@ def _bad_request(case: Situation) -> Remedy:
     repair = case.failure.repair
     if repair is None:
         return case.does("fail", f"the provider rejects the request: {case.failure.message}")
+    if repair.action == "no_images":
+        return _blind(case, repair)
     if case.count("bad_request", model=case.model) > case.policy.adaptations:
         return case.does("fail", f"the request was changed and is still rejected: {case.failure.message}")
     named = f" {repair.parameter}" if repair.parameter else ""
     return case.does("adapt", f"the model does not take the request: {repair.action}{named}", repair=repair)
+
+
+def _blind(case: Situation, repair: Repair) -> Remedy:
+    """The same model is never asked again with a picture: a stronger one is, or the text is chosen instead."""
+    reason = f"{case.model} takes no pictures"
+    stronger = case.stronger() if case.policy.escalate else ()
+    if stronger:
+        return case.does("next_model", reason, model=stronger[0], repair=repair)
+    if case.policy.may_read and case.count("bad_request", model=case.model) <= 1:
+        return case.does("cut_context", reason, repair=repair)
+    told = f"{reason}, and the ladder has no other model that does: name one with images = true in docmill.toml"
+    return case.does("fail", told, repair=repair)
 
 
 def _context_overflow(case: Situation) -> Remedy:

@@ -92,6 +92,8 @@ class Policy:
     """Changed requests for each model, after the provider rejected one."""
     may_review: bool = True
     """Whether a person may be asked."""
+    may_read: bool = False
+    """Whether the document can be shown as text where no model of the ladder takes pictures."""
     over_budget: Literal["hold", "fail", "cheaper"] = "hold"
     max_countdown_s: float = 60.0
     """Longer waits are holds: they wait in Postgres and not in the broker."""

@@ -88,5 +88,7 @@ def _counter(job: Job, prompt: PromptVersion, model: ModelTable, learned: Mappin
 def _last_cut(job: Job, prompt: PromptVersion) -> Mapping[str, Any] | None:
     """The job's latest failure that made its present model's context smaller."""
     name = ladder_model(job, prompt)
-    cuts = (entry for entry in reversed(job.history) if entry.get("remedy") == "cut_context")
+    # A model that takes no pictures is shown the text instead, and all of it.
+    sized = (entry for entry in reversed(job.history) if entry["kind"] != "bad_request")
+    cuts = (entry for entry in sized if entry.get("remedy") == "cut_context")
     return next((entry for entry in cuts if entry.get("model") == name), None)

@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from docmill.llm.types import Request
+from docmill.llm.types import Message, Picture, Request
 from docmill.llm.wire.addresses import joined
 from docmill.llm.wire.answers import Draft
 from docmill.llm.wire.finish import word_of
 from docmill.llm.wire.messages import said_of
-from docmill.llm.wire.repairs import native_schema, with_repairs
+from docmill.llm.wire.pictures import base64_of, parts_of
+from docmill.llm.wire.repairs import is_dropped, native_schema, with_repairs
 from docmill.llm.wire.schemas import closed
 from docmill.llm.wire.shapes import mapping, text
 
@@ -46,7 +47,7 @@ class AnthropicWire:
         body: dict[str, Any] = {
             "model": request.model,
             "max_tokens": request.max_output_tokens,
-            "messages": [message.as_json() for message in request.messages if message.role != "system"],
+            "messages": [_message(message, known) for message in request.messages if message.role != "system"],
         }
         if system:
             body["system"] = _system(system, request, known)
@@ -55,6 +56,23 @@ class AnthropicWire:
         if request.json_schema is not None and native_schema(known):
             body["output_config"] = {"format": {"type": "json_schema", "schema": closed(request.json_schema)}}
         return with_repairs(body, known)
+
+
+def _message(message: Message, learned: Mapping[str, Any]) -> dict[str, Any]:
+    if not message.pictures:
+        return message.as_json()
+    # A picture that is too large would be made smaller without a word; rather it is refused.
+    whole = {} if is_dropped("transformations", learned) else {"transformations": {"oversized_image": "error"}}
+
+    def shown(picture: Picture) -> dict[str, Any]:
+        source = {"type": "base64", "media_type": picture.media_type, "data": base64_of(picture)}
+        return {"type": "image", "source": source, **whole}
+
+    return {"role": message.role, "content": parts_of(message, text=_text, picture=shown)}
+
+
+def _text(said: str) -> dict[str, Any]:
+    return {"type": "text", "text": said}
 
 
 def _system(system: str, request: Request, learned: Mapping[str, Any]) -> str | list[dict[str, Any]]:

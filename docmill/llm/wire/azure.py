@@ -15,6 +15,7 @@ PROFILE = Profile(
     strict_schema=True,
     key_header="api-key",
     path="/openai/v1/chat/completions",
+    detail=True,
 )
 
 

@@ -10,11 +10,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from docmill.llm.types import FinishReason, Request
+from docmill.llm.types import FinishReason, Message, Picture, Request
 from docmill.llm.wire.addresses import joined
 from docmill.llm.wire.answers import Draft
 from docmill.llm.wire.messages import Said, combined, said_in, said_of
-from docmill.llm.wire.repairs import json_allowed, native_schema, with_repairs
+from docmill.llm.wire.pictures import data_url, parts_of
+from docmill.llm.wire.repairs import is_dropped, json_allowed, native_schema, with_repairs
 from docmill.llm.wire.schemas import closed
 from docmill.llm.wire.shapes import at, label, listed, mapping, text
 from docmill.llm.wire.streams import UNFINISHED
@@ -36,18 +37,22 @@ class Profile:
     path: str = "/v1/chat/completions"
     cache_key: bool = False
     """Whether ``prompt_cache_key`` is known, which brings requests that begin alike to the same cache."""
+    detail: bool = False
+    """Whether a picture's ``detail`` is known; where it is, its absence can mean the dearest."""
+    text_first: bool = False
+    """Whether the text stands before the pictures: elsewhere they go first, as most providers advise."""
 
 
 PROFILES: Mapping[str, Profile] = {
-    "openai": Profile(max_tokens_key="max_completion_tokens", strict_schema=True, cache_key=True),
+    "openai": Profile(max_tokens_key="max_completion_tokens", strict_schema=True, cache_key=True, detail=True),
     "openai-compatible": Profile(),
-    "simulator": Profile(max_tokens_key="max_completion_tokens"),
+    "simulator": Profile(max_tokens_key="max_completion_tokens", detail=True),
     "groq": Profile(max_tokens_key="max_completion_tokens", path="/openai/v1/chat/completions"),
     "together": Profile(),
-    "openrouter": Profile(path="/api/v1/chat/completions"),
+    "openrouter": Profile(path="/api/v1/chat/completions", detail=True, text_first=True),
     "deepseek": Profile(json_schema=False, path="/chat/completions"),
     "gemini-compat": Profile(path="/v1beta/openai/chat/completions"),
-    "xai": Profile(max_tokens_key="max_completion_tokens"),
+    "xai": Profile(max_tokens_key="max_completion_tokens", detail=True),
     "vllm": Profile(),
     "llamacpp": Profile(),
     "lmstudio": Profile(json_object=False),
@@ -87,7 +92,7 @@ class ChatWire:
         known = learned or {}
         body: dict[str, Any] = {
             "model": request.model,
-            "messages": [message.as_json() for message in request.messages],
+            "messages": [_message(message, self.profile, known) for message in request.messages],
             self.profile.max_tokens_key: request.max_output_tokens,
         }
         if request.temperature is not None:
@@ -96,6 +101,23 @@ class ChatWire:
             body["prompt_cache_key"] = request.cache_key
         body |= _response_format(request, self.profile, known)
         return with_repairs(body, known)
+
+
+def _message(message: Message, profile: Profile, learned: Mapping[str, Any]) -> dict[str, Any]:
+    if not message.pictures:
+        return message.as_json()
+    told = profile.detail and not is_dropped("detail", learned)
+
+    def shown(picture: Picture) -> dict[str, Any]:
+        detail = {"detail": picture.detail} if told else {}
+        return {"type": "image_url", "image_url": {"url": data_url(picture), **detail}}
+
+    parts = parts_of(message, text=_text, picture=shown, text_first=profile.text_first)
+    return {"role": message.role, "content": parts}
+
+
+def _text(said: str) -> dict[str, Any]:
+    return {"type": "text", "text": said}
 
 
 def _response_format(request: Request, profile: Profile, learned: Mapping[str, Any]) -> dict[str, Any]:

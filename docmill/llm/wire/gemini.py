@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
-from docmill.llm.types import Message, Request
+from docmill.llm.types import Message, Picture, Request
 from docmill.llm.wire.addresses import joined
 from docmill.llm.wire.answers import Draft
 from docmill.llm.wire.finish import finish_of
 from docmill.llm.wire.messages import Said, said_of
+from docmill.llm.wire.pictures import base64_of, parts_of
 from docmill.llm.wire.repairs import json_allowed, native_schema, with_repairs
 from docmill.llm.wire.shapes import at, listed, text
 
@@ -18,6 +19,7 @@ __all__ = ["GeminiWire", "read_gemini"]
 
 
 SIGNS = frozenset({"candidates", "promptFeedback", "usageMetadata"})
+RESOLUTION = "MEDIA_RESOLUTION_HIGH"
 EMBEDDINGS = frozenset({"embedding", "embeddings"})
 
 
@@ -50,11 +52,23 @@ class GeminiWire:
 
 
 def _content(message: Message) -> dict[str, Any]:
-    return {"role": "model" if message.role == "assistant" else "user", "parts": [{"text": message.content}]}
+    parts = parts_of(message, text=_text, picture=_inline)
+    return {"role": "model" if message.role == "assistant" else "user", "parts": parts}
+
+
+def _text(said: str) -> dict[str, Any]:
+    return {"text": said}
+
+
+def _inline(picture: Picture) -> dict[str, Any]:
+    return {"inlineData": {"mimeType": picture.media_type, "data": base64_of(picture)}}
 
 
 def _generation(request: Request, learned: Mapping[str, Any]) -> dict[str, Any]:
     config: dict[str, Any] = {"maxOutputTokens": request.max_output_tokens}
+    if request.pictures:
+        # Of the whole request, which models of both generations take; a part's own only the newer ones do.
+        config["mediaResolution"] = RESOLUTION
     if request.temperature is not None:
         config["temperature"] = request.temperature
     wanted = request.json_mode or request.json_schema is not None

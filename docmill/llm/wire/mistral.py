@@ -12,7 +12,7 @@ from docmill.llm.wire.chat import ChatWire, Profile
 
 __all__ = ["MistralWire"]
 
-PROFILE = Profile(strict_schema=True, cache_key=True)
+PROFILE = Profile(strict_schema=True, cache_key=True, detail=True)
 
 
 @dataclass(frozen=True, kw_only=True)

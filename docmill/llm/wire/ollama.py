@@ -6,10 +6,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from docmill.llm.types import Request
+from docmill.llm.types import Message, Request
 from docmill.llm.wire.addresses import joined
 from docmill.llm.wire.answers import Draft
 from docmill.llm.wire.messages import Said, said_in
+from docmill.llm.wire.pictures import base64_of
 from docmill.llm.wire.repairs import json_allowed, native_schema, with_repairs
 from docmill.llm.wire.shapes import text
 from docmill.llm.wire.streams import UNFINISHED
@@ -43,7 +44,7 @@ class OllamaWire:
             options["temperature"] = request.temperature
         body: dict[str, Any] = {
             "model": request.model,
-            "messages": [message.as_json() for message in request.messages],
+            "messages": [_message(message) for message in request.messages],
             "stream": False,
             "truncate": False,
             "shift": False,
@@ -56,11 +57,24 @@ class OllamaWire:
         return with_repairs(body, known)
 
 
+def _message(message: Message) -> dict[str, Any]:
+    """Pictures stand beside the text here, and have no place for labels but in it."""
+    if not message.pictures:
+        return message.as_json()
+    pages = ", ".join(str(picture.page) for picture in message.pictures)
+    return {
+        "role": message.role,
+        "content": f"Pictures of pages, in order: {pages}\n{message.content}",
+        "images": [base64_of(picture) for picture in message.pictures],
+    }
+
+
 def _window(request: Request) -> int:
     """A power of two that surely holds messages and answer; a new size makes the server load the model
     anew."""
     size = sum(len(message.content.encode()) for message in request.messages)
-    needed = size // BYTES_PER_TOKEN + request.max_output_tokens
+    pictures = sum(picture.tokens for picture in request.pictures)
+    needed = size // BYTES_PER_TOKEN + pictures + request.max_output_tokens
     return max(SMALLEST_WINDOW, 1 << max(needed, 1).bit_length())
 
 

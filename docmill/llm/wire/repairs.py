@@ -2,7 +2,7 @@
 
 The rules are those of docs/providers.md, section 5.3. What is learned for a model is plain JSON, so that it can be
 stored: ``{"drop": ["temperature"], "rename": {"max_tokens": "max_completion_tokens"}, "lower": {"max_tokens":
-8192}, "schema": "json_object", "say_json": true}``.
+8192}, "schema": "json_object", "say_json": true, "images": false}``.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ from typing import Any
 
 from docmill.errors import Repair
 from docmill.llm.wire.envelopes import Complaint
+from docmill.llm.wire.eyes import takes_no_images
 from docmill.llm.wire.shapes import label, sequence
 
-__all__ = ["json_allowed", "learn", "native_schema", "repair_for", "with_repairs"]
+__all__ = ["is_dropped", "json_allowed", "learn", "native_schema", "repair_for", "takes_images", "with_repairs"]
 
 SCHEMA_STEPS = ("json_schema", "json_object", "none")
 """Native structured output, any JSON object, the prompt's words alone."""
@@ -66,6 +67,8 @@ _EXCLUSIVE_CAP = re.compile(r"supported range is from \d+ \(inclusive\) to (\d{1
 def repair_for(complaint: Complaint, status: int) -> Repair | None:
     """How the request can be changed so that it is accepted; None where its author must change it."""
     message = complaint.message
+    if takes_no_images(message):
+        return Repair(action="no_images")
     if complaint.codes & {"json_validate_failed", "tool_use_failed"}:
         return Repair(action="resample")
     if _SAY_JSON.search(message):
@@ -163,6 +166,8 @@ def learn(learned: Mapping[str, Any], repair: Repair) -> dict[str, Any]:
         known["schema"] = _next_step(known.get("schema", SCHEMA_STEPS[0]))
     elif repair.action == "say_json":
         known["say_json"] = True
+    elif repair.action == "no_images":
+        known["images"] = False
     elif repair.action == "drop" and repair.parameter:
         known["drop"] = sorted({*known.get("drop", ()), repair.parameter})
     elif repair.action in ("rename", "lower") and repair.parameter:
@@ -199,10 +204,29 @@ def _lower(body: dict[str, Any], key: str, cap: float) -> None:
 def _say_json(body: dict[str, Any]) -> None:
     """Puts the word where the provider looks for it: into the first message, where no message has it."""
     messages = body.get("messages") or []
-    if not messages or any("json" in str(message.get("content", "")).lower() for message in messages):
+    if not messages or any("json" in text.lower() for message in messages for text in _texts(message)):
         return
     first = {**messages[0], "content": f"{messages[0]['content']}\nAnswer in json."}
     body["messages"] = [first, *messages[1:]]
+
+
+def _texts(message: Mapping[str, Any]) -> list[str]:
+    """What a message says; the base64 of a picture says nothing, and holds any word by chance."""
+    content = message.get("content", "")
+    if not isinstance(content, list):
+        return [str(content)]
+    return [str(part.get("text", "")) for part in content]
+
+
+def is_dropped(name: str, learned: Mapping[str, Any]) -> bool:
+    """Whether the model is known to reject a key, also of a part of a message."""
+    return name in learned.get("drop", ())
+
+
+def takes_images(learned: Mapping[str, Any]) -> bool | None:
+    """Whether the model was met to take pictures; None where it was never asked."""
+    known = learned.get("images")
+    return known if isinstance(known, bool) else None
 
 
 def native_schema(learned: Mapping[str, Any]) -> bool:
