@@ -16,14 +16,26 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from db import flights, ledger
+from db import embeddings, flights, ledger
 from db.fleet import AT_CPU, LANES, Room
 from db.jobs import Drive
 from db.stages import STAGES, stages_where
 from db.statements import statements_of
 from db.transitions import CLAIMED, MOST_CRASHES, MOST_REDRIVES, QUARANTINED_AT, REDRIVEN
 
-__all__ = ["FREE_FOR_ROOM", "SEND_AGAIN", "SWEEP", "Chore", "RowId", "run", "spare_leases", "start", "waiting"]
+__all__ = [
+    "ABANDONED_CALLS",
+    "ABANDONED_JOBS",
+    "FREE_FOR_ROOM",
+    "SEND_AGAIN",
+    "SWEEP",
+    "Chore",
+    "RowId",
+    "run",
+    "spare_leases",
+    "start",
+    "waiting",
+]
 
 RowId: TypeAlias = int | UUID
 """Of a job, or of a call."""
@@ -133,6 +145,12 @@ def _expire(connection: Connection, calls: Sequence[Any], _: float) -> list[Driv
     return []
 
 
+def _abandon(connection: Connection, calls: Sequence[Any], _: float) -> list[Drive]:
+    embeddings.release(connection, *calls)
+    ledger.doubt_abandoned(connection, calls)
+    return []
+
+
 def _release_followers(connection: Connection, leaders: Sequence[Any], _: float) -> list[Drive]:
     for leader in leaders:
         flights.release_followers(connection, leader)
@@ -149,6 +167,10 @@ SWEEP: Mapping[str, Chore] = {
     "lost": Chore(due="lost", does=_drives("drive_lost")),
 }
 """What is done every second, in this order, to every row whose time has come."""
+ABANDONED_CALLS = Chore(due="abandoned_calls", does=_abandon)
+"""For each call of a process that is known to be ``gone``: nobody will hear its answer."""
+ABANDONED_JOBS = Chore(due="abandoned_jobs", does=_changes("wake_abandoned"))
+"""For each job that such a process had in hand, or, where it was a worker (``took``), may have taken."""
 FREE_FOR_ROOM = Chore(due="room", does=_changes("free_for_room"))
 """For a model (``held_for``), as many (``limit``) as its limits have room for."""
 SEND_AGAIN = Chore(due="sent", does=_drives("send_again"))

@@ -31,9 +31,9 @@ def claim(
     return {row.sha256 for row in SQL["claim"].rows(connection, values)}
 
 
-def release(connection: Connection, call_id: UUID) -> None:
-    """Lets anybody ask for the texts of a call that was not made, or brought nothing."""
-    SQL["release"].count(connection, {"call_id": call_id})
+def release(connection: Connection, *calls: UUID) -> None:
+    """Lets anybody ask for the texts of calls that were not made, or brought nothing."""
+    SQL["release"].count(connection, {"calls": list(calls)})
 
 
 @one_statement

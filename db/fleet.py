@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection
 
+from db.database import one_statement
 from db.stages import stages_where
 from db.statements import statements_of
 from docmill.storable import dump_json
@@ -16,7 +17,9 @@ __all__ = [
     "LANES",
     "Room",
     "Trouble",
+    "at_work",
     "database_started_s",
+    "forget_gone",
     "forget_worker",
     "held_for",
     "processes",
@@ -93,16 +96,18 @@ def see_worker(
     queue: str,
     slots: int,
     *,
+    process: str | None = None,
     unready: Mapping[str, str] | None = None,
     troubles: Mapping[str, Any] | None = None,
 ) -> None:
     """Notes that a worker lives, and works so many tasks at once.
 
+    ``process`` names it as :func:`docmill.processes.identify` does: its death is told from its silence.
     ``unready`` are prompts that it cannot answer, and why; ``troubles`` are parts of its upkeep by their names, as
     :class:`Trouble` has them.
     """
     told = {"unready": dump_json(dict(unready or {})), "troubles": dump_json(dict(troubles or {}))}
-    SQL["see_worker"].count(connection, {"name": name, "queue": queue, "slots": slots, **told})
+    SQL["see_worker"].count(connection, {"name": name, "queue": queue, "slots": slots, "process": process, **told})
 
 
 def troubles(connection: Connection) -> list[Trouble]:
@@ -125,6 +130,21 @@ def seen(connection: Connection, *, within_s: float = SEEN_WITHIN_S) -> list[tup
 def forget_worker(connection: Connection, name: str) -> None:
     """Takes away a worker that stops."""
     SQL["forget_worker"].count(connection, {"name": name})
+
+
+@one_statement
+def at_work(connection: Connection) -> tuple[set[str], set[str]]:
+    """The processes of all workers that did not stop in order, and the owners of all open calls and claims."""
+    workers: set[str] = set()
+    holders: set[str] = set()
+    for row in SQL["at_work"].rows(connection):
+        (workers if row.worker else holders).add(row.process)
+    return workers, holders
+
+
+def forget_gone(connection: Connection, gone: Collection[str]) -> None:
+    """Takes away workers whose processes ended without a word."""
+    SQL["forget_gone"].count(connection, {"gone": list(gone)})
 
 
 def unready(connection: Connection) -> dict[str, str] | None:

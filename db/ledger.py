@@ -34,6 +34,7 @@ __all__ = [
     "Settlement",
     "close_call",
     "doubt",
+    "doubt_abandoned",
     "expire_intents",
     "mark_surplus",
     "note_cached",
@@ -255,6 +256,11 @@ def expire_intents(connection: Connection, calls: Sequence[UUID]) -> int:
     The outcome of such a call is unknown, so it may be billed.
     """
     return TRANSITIONS["doubt_intents"].count(connection, {"calls": list(calls), "early": False})
+
+
+def doubt_abandoned(connection: Connection, calls: Sequence[UUID]) -> int:
+    """Closes intents whose caller is gone, before their leases run out; their jobs are looked at now."""
+    return TRANSITIONS["doubt_intents"].count(connection, {"calls": list(calls), "early": True})
 
 
 @one_statement

@@ -82,7 +82,7 @@ calls = _table(
     cost_usd numeric(20,10) null, saved_usd numeric(20,10) null, price_source text null,
     reserved_usd numeric(20,10) null, cache_layer text null, remedy text null, failure_kind text null,
     http_status int null, request_id text null, lease_until timestamptz null, latency_ms int null,
-    finished_at timestamptz null, wasted text null
+    finished_at timestamptz null, wasted text null, owner text null
     """,
 )
 # What was said to a model and by it, apart from the ledger, so that it can be erased.
@@ -119,7 +119,9 @@ schedules = _table(
 )
 slots = _table("slots", "name text, slot timestamptz, at timestamptz, jobs int, failure text null")
 # Who was seen when, with how many slots.
-workers = _table("workers", "name text, queue text, slots int, seen_at timestamptz, unready jsonb")
+workers = _table(
+    "workers", "name text, queue text, slots int, seen_at timestamptz, unready jsonb, process text null"
+)
 api_keys = _table(
     "api_keys",
     """

@@ -137,6 +137,7 @@ TRANSITIONS: Mapping[str, Transition] = {
 STAYS = (
     "note",
     "wake_soon",
+    "wake_abandoned",
     "wake_released",
     "look_again_for_budgets",
     "spare_claims",

@@ -75,4 +75,4 @@ class Services:
 
     @property
     def spool(self) -> Path:
-        return self.settings.spool or Path("spool")
+        return self.settings.spool_folder

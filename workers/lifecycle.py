@@ -20,6 +20,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from db import fleet
 from db.database import open_database
 from docmill.errors import DocmillError
+from docmill.processes import identify
 from docmill.settings import Settings
 from prompts.readiness import unready
 from tasks.upkeep.tick import Upkeep
@@ -42,17 +43,21 @@ _open = ExitStack()
 def connect(app: Celery) -> None:
     """Ties services and upkeep to the app's workers."""
 
+    name = ""
+
     def start_threads(sender: Any, **_: object) -> None:
+        nonlocal name
+        name = sender.hostname
         if not _is_threads(sender):
             return
         sender.pool_cls = ThreadPool
         try:
-            app.services = _open.enter_context(io_services(app.settings, owner=sender.hostname, celery=app))
+            app.services = _open.enter_context(io_services(app.settings, owner=_identify(app, name), celery=app))
         except DocmillError as error:
             sys.exit(f"docmill: {error}")
 
-    def start_child(sender: Any, **_: object) -> None:
-        app.services = _open.enter_context(cpu_services(app.settings, owner=str(sender)))
+    def start_child(**_: object) -> None:
+        app.services = _open.enter_context(cpu_services(app.settings, owner=_identify(app, name)))
         _limit_memory()
 
     def end(**_: object) -> None:
@@ -64,6 +69,10 @@ def connect(app: Celery) -> None:
     signals.worker_process_shutdown.connect(end, weak=False)
     app.steps["worker"].add(UpkeepThread)
     app.steps["worker"].add(Heartbeat)
+
+
+def _identify(app: Any, name: str) -> str:
+    return identify(name, app.settings.spool_folder)
 
 
 def _is_threads(worker: Any) -> bool:
@@ -132,6 +141,7 @@ class Heartbeat(bootsteps.StartStopStep):
         queue = "quarantine" if "quarantine" in worker.app.amqp.queues.consume_from else "cpu"
         try:
             with open_database(settings.need("database_url"), pool_size=1, probe=False) as database:
-                database.run(fleet.see_worker, worker.hostname, queue, worker.concurrency)
+                process = _identify(worker.app, worker.hostname)
+                database.run(fleet.see_worker, worker.hostname, queue, worker.concurrency, process=process)
         except SQLAlchemyError as error:
             log.warning("database_away", error=type(error).__name__)

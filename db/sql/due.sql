@@ -23,6 +23,18 @@ wait in ('rate', 'batch') and wake_at < statement_timestamp()
 select id from calls where state = 'intent' and lease_until < statement_timestamp() and id <> all(:but::uuid[])
 order by lease_until limit :limit for update skip locked
 
+-- name: abandoned_calls
+-- Of processes that are gone. Nobody else writes to them, but for who closes one with a reply from a spool.
+select id from calls where state = 'intent' and owner = any(:gone::text[]) and id <> all(:but::uuid[])
+order by id limit :limit for update skip locked
+
+-- name: abandoned_jobs
+-- The claims of processes that are gone. Where one was a worker (`took`), it may have taken messages as well, or have
+-- published none after its commit. Nobody knows which, so all count that have not been sent again already.
+select id from jobs where ((wait = 'running' and owner = any(:gone::text[])) or (:took and wait = 'sent' and redrives = 0))
+  and id <> all(:but::bigint[])
+order by id limit :limit for update skip locked
+
 -- name: overdue
 select id from jobs where {overdue} and id <> all(:but::bigint[])
 order by deadline_at limit :limit for update skip locked

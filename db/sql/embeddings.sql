@@ -13,7 +13,7 @@ on conflict (model, sha256) do update set call_id = excluded.call_id, claimed_un
 where embeddings.v is null and embeddings.claimed_until < clock_timestamp() returning sha256
 
 -- name: release
-update embeddings set claimed_until = '-infinity' where call_id = :call_id and v is null
+update embeddings set claimed_until = '-infinity' where call_id = any(:calls::uuid[]) and v is null
 
 -- name: keep
 insert into embeddings (model, sha256, v)

@@ -2,13 +2,22 @@
 
 
 -- name: see_worker
-insert into workers (name, queue, slots, seen_at, unready, troubles)
-values (:name, :queue, :slots, clock_timestamp(), :unready::jsonb, :troubles::jsonb)
+insert into workers (name, queue, slots, seen_at, unready, troubles, process)
+values (:name, :queue, :slots, clock_timestamp(), :unready::jsonb, :troubles::jsonb, :process)
 on conflict (name) do update set slots = excluded.slots, seen_at = excluded.seen_at, unready = excluded.unready,
-  troubles = excluded.troubles
+  troubles = excluded.troubles, process = excluded.process
 
 -- name: forget_worker
 delete from workers where name = :name
+
+-- name: at_work
+-- Workers' processes, and those that have calls open or jobs in hand.
+select process, true as worker from workers where process is not null
+union select owner, false from calls where state = 'intent' and owner is not null
+union select owner, false from jobs where wait = 'running' and owner is not null
+
+-- name: forget_gone
+delete from workers where process = any(:gone::text[])
 
 -- name: unready
 select unready from workers

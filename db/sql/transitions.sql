@@ -79,6 +79,10 @@ update jobs set {waits_again}, crashes = greatest(crashes, 2) where {fence}
 update jobs set wake_at = least(deadline_at, clock_timestamp() + make_interval(secs => 2 ^ least(redrives, 6)))
 where {fence}
 
+-- name: wake_abandoned
+-- Nobody has them in hand any more: the sweep looks at them now, as when a lease has run out.
+update jobs set wake_at = clock_timestamp() where id = any(:ids::bigint[]) and wait in ('running', 'sent')
+
 -- name: drive
 -- To a stage under a new epoch.
 with moved as (
@@ -286,12 +290,12 @@ claimed as (
 payer as (select id from claimed union all select null where :id::bigint is null),
 intent as (
   insert into calls (id, job_id, purpose, attempt, try, state, tenant, feature, usr, prompt, version, content_hash,
-    input_hash, provider, account, model, remedy, reserved_usd, budgets, lease_until)
+    input_hash, provider, account, model, remedy, reserved_usd, budgets, lease_until, owner)
   select :call_id, id, :purpose, :attempt,
     1 + coalesce((select max(try) from calls where job_id = payer.id and attempt = :attempt), 0),
     'intent', :tenant, :feature, :usr, :prompt, :version, :content_hash,
     :input_hash, :provider, :account, :model, :remedy, :reserved_usd::numeric, :budgets::bigint[],
-    clock_timestamp() + make_interval(secs => :lease_s)
+    clock_timestamp() + make_interval(secs => :lease_s), :owner
   from payer returning id),
 asked as (
   insert into exchanges (call_id, request) select id, :request::jsonb from intent where :request::jsonb is not null)

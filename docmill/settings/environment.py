@@ -176,6 +176,10 @@ class Settings(BaseSettings):
         return tuple(Path(folder) for folder in self.prompts.split(os.pathsep) if folder)
 
     @property
+    def spool_folder(self) -> Path:
+        return self.spool or Path("spool")
+
+    @property
     def message_s(self) -> float:
         """How long a message may be under way before somebody looks at its job."""
         return max(60.0, 2 * self.call_deadline_s)

@@ -24,6 +24,7 @@ from tasks.services import Services
 from tasks.upkeep.alerts import Alarm
 from tasks.upkeep.chores import Chores, leading
 from tasks.upkeep.collections import Librarian
+from tasks.upkeep.deaths import Deaths
 from tasks.upkeep.troubles import Troubles
 
 __all__ = ["Upkeep", "start_waiting"]
@@ -76,6 +77,7 @@ class Upkeep:
         self._sweep_at = self.clock() + AFTER_FAILURE_S
         self._troubles = Troubles()
         self._chores = Chores(services=self.services, troubles=self._troubles, clock=self.clock)
+        self._deaths = Deaths(services=self.services, chores=self._chores)
         self._spool = Drain(services=self.services)
         self._alarm = Alarm(services=self.services)
         self._librarian = Librarian(services=self.services, troubles=self._troubles)
@@ -101,6 +103,8 @@ class Upkeep:
         meets = self.clock() >= self._meet_at
         if meets:
             self._meet_at = self.clock() + IDLE_S
+            with self._troubles.part("deaths"):
+                self._deaths.look()  # before this one takes the place of one that had its name
             self._meet_fleet()
         sweeps = meets and self.clock() >= self._sweep_at
         if sweeps and self._published:
@@ -182,7 +186,15 @@ class Upkeep:
         """Shows this worker and counts the others, once a second."""
         with self._troubles.part("fleet"), self.services.database.work() as connection:
             troubles = self._troubles.as_json()
-            fleet.see_worker(connection, self.worker, "io", self.slots, unready=self.unready, troubles=troubles)
+            fleet.see_worker(
+                connection,
+                self.worker,
+                "io",
+                self.slots,
+                process=self.services.owner,
+                unready=self.unready,
+                troubles=troubles,
+            )
             self.services.limiter.share_with(fleet.processes(connection))
         with self._troubles.part("leases"), self.services.database.work() as connection:
             self._spare_leases(connection)

@@ -190,6 +190,12 @@ class Lab:
     def kill(self, name: str) -> None:
         self.signal(name, signal.SIGKILL)
 
+    def sees(self, name: str, *, but: int) -> bool:
+        """Whether a worker of that name, another process than that one, is at work."""
+        pid = self.pids[name]
+        found = self.query("select 1 from workers where process like :process", process=f"{name}-%#{pid}.%")
+        return pid != but and bool(found)
+
     def children(self, name: str) -> list[psutil.Process]:
         """A prefork worker's, which do its work."""
         return [
@@ -367,6 +373,12 @@ class Trial:
         (probe,) = self.submit(receipts(1, of=f"{self.fault}/probe/{time.time_ns()}"), lane="interactive")
         self.until(lambda: self.lab.query("select wait from jobs where id = :id", id=probe)[0].wait is None, 60)
         self.consuming_after_s = max(self.consuming_after_s or 0, time.monotonic() - began)
+
+    def returned(self, *, within_s: float) -> None:
+        """Workers have just come back: all jobs must end."""
+        began = time.monotonic()
+        self.until(lambda: self.ended() == len(self.jobs), within_s)
+        self.consuming_after_s = time.monotonic() - began
 
     def finish(self, *, within_s: float, states: Mapping[str, int] | None = None, paid_twice: bool = False) -> Row:
         """Waits for the end of all jobs, checks what must hold, and tells the row of the table.

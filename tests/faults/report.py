@@ -17,7 +17,7 @@ from typing import Any
 
 __all__ = ["Row", "keep", "quantile", "render"]
 
-FAULTS = (*map(str, range(1, 23)), "10b", "10c", "18b", "R1", "R2", "R5", "R9", "R18")
+FAULTS = (*map(str, range(1, 23)), "2b", "10b", "10c", "18b", "R1", "R2", "R5", "R9", "R18")
 """All rows that there should be."""
 DOCS = Path(__file__).parents[2] / "docs"
 ROWS = DOCS / "faults.json"
@@ -127,7 +127,7 @@ RabbitMQ (3.10, quorum queues) for a broker, 10b and 10c PgBouncer (1.18, transa
 In every row these held, or the run would have failed: each accepted job ended; each job that is done has one
 result, and none was ever changed (a trigger in the database watches); the provider's bill and the ledger agree line
 by line, and a billed call that is neither answered nor surplus is marked `possibly_billed`; the queues ended empty.
-Only the faults that can end an open call (2, 3, 4, 12, 14, 16, 18b, 19, 20, 22, R2) may leave one that is possibly billed.
+Only the faults that can end an open call (2, 2b, 3, 4, 12, 14, 16, 18b, 19, 20, 22, R2) may leave one that is possibly billed.
 Calls that were refused (429, 500, 503) are started, and neither answered nor billed.
 
 {summary}
@@ -137,7 +137,8 @@ Calls that were refused (429, 500, 503) are started, and neither answered nor bi
 - *possibly billed*: calls whose outcome nobody knows; in brackets how many of them the provider did bill.
 - *late*: seconds from the time at which a stuck job had to be looked at (`jobs.wake_at`) until it was driven again,
   p50 / p95 / max, over the jobs that got stuck (*redriven*).
-- *consuming*: seconds from a server's repair until a job submitted then was through all five stages.
+- *consuming*: seconds from a server's repair until a job submitted then was through all five stages; of 2b, from the
+  workers' return until all jobs had ended.
 
 | fault | what | jobs | results | duplicates | calls | possibly billed | redriven | late s | consuming s | took s | at (UTC) |
 | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |"""

@@ -1,0 +1,60 @@
+"""Processes of this host that ended without a word: what they had in hand is given to others at once.
+
+A lease is for those of whom nobody can tell. A process that is halted, slow or cut off lives, and keeps its calls;
+one whose id and start are gone from this host does not, and nobody will hear the answers to its calls.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+
+import structlog
+
+from db import fleet
+from db.dispatch import ABANDONED_CALLS, ABANDONED_JOBS
+from docmill.processes import is_gone
+from tasks.services import Services
+from tasks.upkeep.chores import Chores
+
+__all__ = ["Deaths"]
+
+log = structlog.get_logger()
+
+
+@dataclass(kw_only=True)
+class Deaths:
+    """Those that one process has seen."""
+
+    services: Services
+    chores: Chores
+    _workers: set[str] = field(default_factory=set, init=False)
+    """Workers' processes, also of those in whose place another one has come since."""
+    _gone: set[str] = field(default_factory=set, init=False)
+    """Found gone at the last look."""
+
+    def look(self) -> None:
+        """Finds who is gone, and gives away what those had in hand who were gone at the last look already.
+
+        In between the spool was drained: an answer that one of them kept there is in the ledger now.
+        """
+        before, self._gone = self._gone, self._find()
+        judged = before & self._gone
+        if judged and not any(self.services.spool.glob("*.json")):
+            self._give_away(judged)
+
+    def _find(self) -> set[str]:
+        workers, holders = self.services.database.run(fleet.at_work)
+        self._workers |= workers
+        return {each for each in self._workers | holders if is_gone(each, self.services.spool)}
+
+    def _give_away(self, gone: Collection[str]) -> None:
+        named, took = sorted(gone), not self._workers.isdisjoint(gone)
+        for chore in (ABANDONED_CALLS, ABANDONED_JOBS):
+            self.chores.run(chore.due, chore, gone=named, took=took)
+            if not self.chores.led:
+                return  # another one does so just now; what is left is done after the next look
+        with self.services.database.work() as connection:
+            fleet.forget_gone(connection, named)
+        self._workers -= set(gone)
+        log.warning("processes_gone", processes=named)

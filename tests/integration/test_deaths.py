@@ -1,0 +1,163 @@
+"""What a process of this host had in hand when it died is given to others at once, and of no other process."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import pytest
+from sqlalchemy import Engine, text
+
+from db import fleet
+from tasks.calls.closing import Closure
+from tasks.calls.spool import spool
+from tests.integration.test_spool_files import settlement
+from tests.integration.test_upkeep_parts import Ticking, jobs_like, ticking
+from tests.unit.test_processes import another
+
+__all__ = ["ticking"]
+
+NEW_CALL = """
+insert into calls (id, job_id, purpose, attempt, try, state, tenant, feature, usr, input_hash, provider, account,
+  model, lease_until, owner) values (:id, :job, 'first', 0, 1, 'intent', 't', 'f', '', '', 'p', 'a', 'm',
+  clock_timestamp() + interval '1 hour', :owner)
+"""
+
+
+class Caller:
+    """A process that has a call open, and its job in hand."""
+
+    def __init__(self, engine: Engine, name: str, process: subprocess.Popen[str]) -> None:
+        self.engine, self.name, self.process = engine, name, process
+        (self.job,) = jobs_like(engine, _in_hand("complete", name), 1)
+        self.call = uuid4()
+        with engine.begin() as connection:
+            connection.execute(text(NEW_CALL), {"id": self.call, "job": self.job, "owner": name})
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+    def state(self) -> str:
+        with self.engine.connect() as connection:
+            found = connection.execute(text("select state from calls where id = :id"), {"id": self.call})
+            return str(found.scalar_one())
+
+
+def _in_hand(stage: str, owner: str) -> str:
+    return (
+        f"stage = '{stage}', wait = 'running', state = 'running', owner = '{owner}', epoch = 1,"
+        " wake_at = clock_timestamp() + interval '1 hour'"
+    )
+
+
+SENT = (
+    "stage = 'parse', wait = 'sent', state = 'running', epoch = 1, wake_at = clock_timestamp() + interval '1 hour'"
+)
+
+
+@pytest.fixture
+def caller(ticking: Ticking, engine: Engine) -> Iterator[Caller]:
+    with another(_spool(ticking)) as (name, process):
+        yield Caller(engine, name, process)
+
+
+def _spool(ticking: Ticking) -> Path:
+    return ticking.upkeep.services.spool
+
+
+def test_a_call_whose_caller_died_is_judged_at_once(ticking: Ticking, caller: Caller, engine: Engine) -> None:
+    ticking.tick(3)
+    assert caller.state() == "intent"
+    caller.kill()
+    ticking.tick(2)
+    assert caller.state() == "in_doubt"
+    assert [(drive.id, drive.stage) for drive in ticking.published] == [(caller.job, "complete")]
+    with engine.connect() as connection:
+        row = connection.execute(text("select possibly_billed from calls where id = :id"), {"id": caller.call})
+        assert row.scalar_one()
+
+
+def test_who_is_halted_keeps_its_calls(ticking: Ticking, caller: Caller) -> None:
+    caller.process.send_signal(signal.SIGSTOP)
+    ticking.tick(5)
+    assert caller.state() == "intent"
+    assert not ticking.published
+
+
+def test_who_is_somewhere_else_keeps_its_calls(ticking: Ticking, engine: Engine, tmp_path: Path) -> None:
+    with another(tmp_path / "elsewhere") as (name, process):
+        caller = Caller(engine, name, process)
+        caller.kill()
+    ticking.tick(5)
+    assert caller.state() == "intent"
+
+
+def test_an_answer_that_the_dead_kept_in_the_spool_comes_first(ticking: Ticking, caller: Caller) -> None:
+    caller.kill()
+    ticking.tick()  # found gone
+    _leave(ticking, caller.job, caller.call)
+    ticking.tick(3)
+    assert caller.state() == "answered"
+    assert [(drive.id, drive.stage) for drive in ticking.published] == [(caller.job, "parse")]
+
+
+def _leave(ticking: Ticking, job: int, call: UUID) -> None:
+    spool(_spool(ticking), "gone", Closure(job_id=job, epoch=1, settlement=settlement(call)))
+
+
+def test_nobody_is_judged_while_the_spool_cannot_be_drained(ticking: Ticking, caller: Caller) -> None:
+    _spool(ticking).mkdir(parents=True, exist_ok=True)
+    stuck = _spool(ticking) / f"{caller.call}.json"
+    stuck.mkdir()  # nothing that could be read
+    caller.kill()
+    ticking.tick(4)
+    assert caller.state() == "intent"
+
+
+def test_a_claim_whose_process_died_is_a_crash_at_once(ticking: Ticking, engine: Engine) -> None:
+    with another(_spool(ticking)) as (name, process):
+        (job,) = jobs_like(engine, _in_hand("parse", name), 1)
+        others = jobs_like(engine, SENT, 2)
+        process.kill()
+        process.wait()
+    ticking.tick(2)
+    assert [(drive.id, drive.stage) for drive in ticking.published] == [(job, "parse")]
+    with engine.connect() as connection:
+        found = connection.execute(text("select id, crashes, redrives from jobs")).all()
+    # A child of a worker: what others have been sent is on its way.
+    assert {tuple(row) for row in found} == {(job, 1, 1), *((each, 0, 0) for each in others)}
+
+
+def test_what_a_dead_worker_may_have_taken_is_sent_again_once(ticking: Ticking, engine: Engine) -> None:
+    sent = jobs_like(engine, SENT, 3)
+    for _ in range(2):
+        with another(_spool(ticking)) as (name, process):
+            with engine.begin() as connection:
+                fleet.see_worker(connection, "io-9@here", "io", 10, process=name)
+            ticking.tick()
+            process.kill()
+            process.wait()
+        ticking.tick(3)
+    assert sorted(drive.id for drive in ticking.published) == sent
+    with engine.connect() as connection:
+        assert "io-9@here" not in {worker for worker, _, _ in fleet.seen(connection)}
+
+
+def test_a_worker_that_takes_the_place_of_a_dead_one_sends_again_what_that_had(
+    ticking: Ticking, engine: Engine
+) -> None:
+    """As after kill -9 of the only io worker: the one that is started in its place has its name."""
+    with another(_spool(ticking)) as (name, process):
+        process.kill()
+        process.wait()
+    sent = jobs_like(engine, SENT, 3)
+    with engine.begin() as connection:
+        fleet.see_worker(connection, "io@parts", "io", 10, process=name)
+    ticking.tick(2)
+    assert sorted(drive.id for drive in ticking.published) == sent
+    with engine.connect() as connection:
+        assert "io@parts" in {worker for worker, _, _ in fleet.seen(connection)}

@@ -1,0 +1,68 @@
+"""A process's name tells whether it lives, to those of its host, and to nobody else."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from docmill.processes import identify, is_gone
+
+NAMES_ITSELF = """
+import pathlib, sys
+from docmill.processes import identify
+print(identify('io-9@here', pathlib.Path(sys.argv[1])), flush=True)
+sys.stdin.read()
+"""
+
+
+@contextmanager
+def another(beside: Path) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """A process that lives until it is killed, and its name."""
+    command = [sys.executable, "-c", NAMES_ITSELF, str(beside)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            yield process.stdout.readline().strip(), process
+        finally:
+            process.kill()
+
+
+def test_a_process_is_gone_once_it_has_ended_and_not_while_it_is_halted(tmp_path: Path) -> None:
+    with another(tmp_path) as (name, process):
+        assert name.startswith(f"io-9@here#{process.pid}.")
+        assert not is_gone(name, tmp_path)
+        process.send_signal(signal.SIGSTOP)
+        assert not is_gone(name, tmp_path)
+        process.kill()
+        process.wait()
+        assert is_gone(name, tmp_path)
+
+
+def test_who_has_the_same_number_later_is_another(tmp_path: Path) -> None:
+    mine = identify("io", tmp_path)
+    pid, started, place = mine.partition("#")[2].split(".")
+    assert not is_gone(mine, tmp_path)
+    assert is_gone(f"io#{pid}.{int(started) - 1}.{place}", tmp_path)
+
+
+def test_nobody_elsewhere_is_judged(tmp_path: Path) -> None:
+    with another(tmp_path / "theirs") as (name, process):
+        process.kill()
+        process.wait()
+        assert not is_gone(name, tmp_path / "ours")
+
+
+@pytest.mark.parametrize("name", ["", "io@here", "io#", "io#1", "io#1.2", "io#x.2.3", "io#-1.2.3", "a#b#c.d.e"])
+def test_a_name_that_tells_nothing_is_not_judged(tmp_path: Path, name: str) -> None:
+    assert not is_gone(name, tmp_path)
+
+
+def test_a_number_that_no_process_has_is_not_judged(tmp_path: Path) -> None:
+    place = identify("io", tmp_path).rpartition(".")[2]
+    assert not is_gone(f"io#{10**30}.5.{place}", tmp_path)
