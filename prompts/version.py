@@ -6,10 +6,9 @@ a template; a template sees nothing but what it is given.
 
 from __future__ import annotations
 
+import difflib
 import hashlib
-import importlib.util
 import json
-import sys
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,24 +16,23 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
-from jinja2 import StrictUndefined, Template, TemplateError, UndefinedError
-from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2 import Template, TemplateError, UndefinedError
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from docmill.errors import PromptBroken, PromptError, VariableMissing
+from docmill.errors import PromptError, VariableMissing
 from docmill.llm.types import Message
 from docmill.llm.wire.schemas import closed
+from prompts.code import load_output, schema_of
+from prompts.mistakes import Broken, Mistake, of_settings, of_template, of_toml
+from prompts.templates import TEMPLATES, mistakes_in
 
-__all__ = ["Config", "Excerpt", "PromptVersion"]
+__all__ = ["FILES", "Config", "Excerpt", "PromptVersion", "read_config", "read_files"]
 
 ANSWER = "Answer with one JSON object that fits this JSON Schema, and nothing else:"
 NOTHING_FOUND = "(The collection has no passage on this.)"
 LONGEST_TEMPLATE = 100_000
 """Characters."""
 FILES = ("correction.j2", "output.py", "prompt.toml", "system.j2", "user.j2")
-
-# No autoescape: the output is read by a model and not by a browser, and an escaped document is a changed one.
-TEMPLATES = ImmutableSandboxedEnvironment(undefined=StrictUndefined, autoescape=False, trim_blocks=True)
 
 
 class Strict(BaseModel):
@@ -136,15 +134,17 @@ class Excerpt:
 
 
 class PromptVersion:
-    """One version's files, read once. Raises PromptBroken where they do not load, naming the file."""
+    """One version's files, read once. Raises Broken where they do not load, naming each file and line."""
 
     def __init__(self, name: str, version: str, folder: Path) -> None:
         self.name = name
         self.version = version
         self.folder = folder
-        self._files = {file: self._read(file) for file in FILES}
+        self._files, unread = read_files(folder)
+        if unread:
+            raise Broken(unread)
         self._templates: dict[str, Template] = {}
-        self.config = self._config()
+        self.config = read_config(folder / "prompt.toml", self._files["prompt.toml"])
 
     def __str__(self) -> str:
         return f"{self.name}/{self.version}"
@@ -166,31 +166,23 @@ class PromptVersion:
     @cached_property
     def output_model(self) -> type[BaseModel]:
         """The class ``Output`` of ``output.py``."""
-        path = self.folder / "output.py"
         module_name = f"docmill_prompt_{self.content_hash.hex()[:16]}"
-        spec = importlib.util.spec_from_file_location(module_name, path)
-        if spec is None or spec.loader is None:
-            raise PromptBroken(f"{path} is no Python module")
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[module_name] = module  # Pydantic looks annotations up there
-        try:
-            spec.loader.exec_module(module)
-        except (ImportError, SyntaxError, NameError, TypeError, AttributeError, ValueError) as error:
-            raise PromptBroken(f"{path} does not load: {error}") from error
-        output = getattr(module, "Output", None)
-        if not (isinstance(output, type) and issubclass(output, BaseModel)):
-            raise PromptBroken(f"{path} must define a Pydantic model named Output")
-        return output
+        return load_output(self.folder / "output.py", self._files["output.py"], module_name=module_name)
 
     @cached_property
     def schema(self) -> dict[str, Any]:
         """The JSON Schema of the answer, in the form that strict providers take."""
-        schema: dict[str, Any] = closed(self.output_model.model_json_schema())
+        schema: dict[str, Any] = closed(self._told_schema)
         return schema
 
     @property
     def example(self) -> Any:
-        return (self.output_model.model_json_schema().get("examples") or [None])[0]
+        return (self._told_schema.get("examples") or [None])[0]
+
+    @cached_property
+    def _told_schema(self) -> dict[str, Any]:
+        """As Pydantic has it, with titles, defaults and examples."""
+        return schema_of(self.folder / "output.py", self._files["output.py"], self.output_model)
 
     def asked(self, params: Mapping[str, Any]) -> tuple[str, ...]:
         """What a document is searched for where it is too long: a question, or what each field of the answer says.
@@ -249,10 +241,12 @@ class PromptVersion:
         try:
             return self._template(file).render(variables).strip()
         except UndefinedError as error:
-            variable = str(error).split("'")[1] if "'" in str(error) else str(error)
-            raise VariableMissing(str(self), variable) from error
+            # What a submit could give was there: the template asks for what nobody can.
+            collection = self.config.retrieval.collection is not None
+            told = mistakes_in(self.folder / file, self._files[file], self.config.params, collection=collection)
+            raise Broken(told or [of_template(self.folder / file, error)]) from error
         except TemplateError as error:
-            raise PromptBroken(f"{self.folder / file}: {error}") from error
+            raise Broken([of_template(self.folder / file, error)]) from error
 
     def _template(self, file: str) -> Template:
         """Compiled once a process: compiling takes far longer than rendering."""
@@ -267,22 +261,48 @@ class PromptVersion:
             parts += ["For example:", _fenced_json(self.example)]
         return "\n".join(parts)
 
-    def _read(self, file: str) -> str:
-        path = self.folder / file
+
+def read_files(folder: Path) -> tuple[dict[str, str], list[Mistake]]:
+    """The version's files by name, as far as they can be read, and what keeps the others from it."""
+    texts: dict[str, str] = {}
+    mistakes: list[Mistake] = []
+    for name in FILES:
+        path = folder / name
         try:
             text = path.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            mistakes.append(Mistake(file=path, told=f"the file is missing: {_other_name(folder, name)}"))
         except (OSError, UnicodeDecodeError) as error:
-            raise PromptBroken(f"{path} cannot be read: {error}") from error
-        if len(text) > LONGEST_TEMPLATE:
-            raise PromptBroken(f"{path} has {len(text)} characters; {LONGEST_TEMPLATE} are allowed")
-        return text
+            why = "it is no UTF-8" if isinstance(error, UnicodeDecodeError) else error.strerror
+            mistakes.append(Mistake(file=path, told=f"it cannot be read ({why}): mend it"))
+        else:
+            texts[name] = text
+            if len(text) > LONGEST_TEMPLATE:
+                told = f"it has {len(text)} characters; {LONGEST_TEMPLATE} are allowed"
+                mistakes.append(Mistake(file=path, told=told))
+    return texts, mistakes
 
-    def _config(self) -> Config:
-        path = self.folder / "prompt.toml"
-        try:
-            return Config.model_validate(tomllib.loads(self._files["prompt.toml"]))
-        except (tomllib.TOMLDecodeError, ValidationError) as error:
-            raise PromptBroken(f"{path}: {error}") from error
+
+def _other_name(folder: Path, name: str) -> str:
+    """What a missing file may be called instead."""
+    try:
+        others = [entry.name for entry in folder.iterdir() if entry.is_file() and entry.name not in FILES]
+    except OSError:
+        others = []
+    stem = name.partition(".")[0]
+    near = [other for other in others if other.casefold().startswith(stem) and not other.endswith((".pyc", "~"))]
+    near += difflib.get_close_matches(name, others, n=1)
+    return f"rename {near[0]} to {name}" if near else "copy it from a prompt that ships, as prompts/receipt/v2"
+
+
+def read_config(file: Path, text: str) -> Config:
+    """What a version's ``prompt.toml`` says. Raises Broken."""
+    try:
+        return Config.model_validate(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise Broken([of_toml(file, text, error)]) from error
+    except ValidationError as error:
+        raise Broken(of_settings(file, text, error, Config)) from error
 
 
 def _nonce(tag: str, text: str) -> str:

@@ -152,15 +152,16 @@ def _accepted(
     missing = tuple(_left_out(model, ""))
     if missing:
         raise ReplyInvalid(_summary(missing), problems=missing, value=value)
-    plain: dict[str, Any] = to_jsonable_python(_with_numbers(model.model_dump()))
+    plain: dict[str, Any] = to_jsonable_python(_with_numbers(model.model_dump(by_alias=True)))
     return plain
 
 
 def _left_out(value: object, place: str) -> Iterator[tuple[str, str]]:
     """Fields that have their default because the reply does not name them."""
     if isinstance(value, BaseModel):
-        for name in type(value).model_fields:
-            below = f"{place}.{name}" if place else name
+        for name, field in type(value).model_fields.items():
+            said = field.alias or name  # as the schema has it
+            below = f"{place}.{said}" if place else said
             if name in value.model_fields_set:
                 yield from _left_out(getattr(value, name), below)
             else:

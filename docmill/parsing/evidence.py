@@ -52,8 +52,9 @@ def _grounded(
         members = value if isinstance(value, Mapping) else {}
         for name, field in inner.model_fields.items():
             marked = any(isinstance(each, Grounded) for each in field.metadata)
-            if name in members:
-                yield from _grounded(members[name], field.annotation, _below(place, name), demanded=marked)
+            said = field.alias or name  # as the schema has it
+            if said in members:
+                yield from _grounded(members[said], field.annotation, _below(place, said), demanded=marked)
     elif get_origin(inner) in (list, tuple, set):
         items = value if isinstance(value, list) else []
         for at, item in enumerate(items):

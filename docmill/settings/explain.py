@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-__all__ = ["Place", "explain"]
+__all__ = ["Place", "explain", "reasons"]
 
 Place = tuple[int | str, ...]
 """Where a value stands, from the outermost name to the innermost."""
@@ -22,8 +22,13 @@ def explain(
     ``known_at`` gives the names that there are where an unknown one stands; ``prefix`` is that of environment
     variables.
     """
+    return "; ".join(f"{_name(place, prefix)}: {reason}" for place, reason in reasons(error, known_at))
+
+
+def reasons(error: ValidationError, known_at: Callable[[Place], Sequence[str]]) -> list[tuple[Place, str]]:
+    """Where each mistake is, and why it is one."""
     found = error.errors(include_url=False, include_input=False, include_context=False)
-    return "; ".join(f"{_name(each['loc'], prefix)}: {_reason(each, known_at)}" for each in found)
+    return [(each["loc"], _reason(each, known_at)) for each in found]
 
 
 def _name(place: Place, prefix: str) -> str:

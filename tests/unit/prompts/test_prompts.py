@@ -147,22 +147,24 @@ def test_a_changed_release_is_found(own: Path) -> None:
     (own / "released.toml").write_text(f'"ticket/v1" = "{released}"\n', encoding="utf-8")
     assert Registry([own]).check() == []
     write(own, "user.j2", "{{ document }} changed")
-    assert Registry([own]).check() == [
-        "ticket/v1 is released, and its files have changed: restore them, and make a new version"
-    ]
+    told = "ticket/v1 is released, and its files have changed: restore them, and make a new version"
+    assert Registry([own]).check() == [f"{own / 'released.toml'}:1: {told}"]
 
 
 def test_an_unknown_prompt_is_answered_with_the_nearest() -> None:
-    with pytest.raises(PromptUnknown, match="did you mean invoice"):
+    with pytest.raises(PromptUnknown, match=r"did you mean invoice\? Looked into .*prompts; set DOCMILL_PROMPTS"):
         Registry().get("invoce")
     with pytest.raises(PromptUnknown, match="it has v1"):
         Registry().get("invoice", "v9")
 
 
-def test_the_same_name_twice_is_refused(own: Path) -> None:
+def test_the_same_name_twice_is_refused_and_harms_no_other(own: Path) -> None:
     shutil.copytree(own / "ticket", own / "receipt")
+    registry = Registry([BUILT_IN, own])
     with pytest.raises(PromptBroken, match="have the same name"):
-        Registry([BUILT_IN, own])
+        registry.get("receipt")
+    assert registry.get("ticket").version == "v1"
+    assert [told for told in registry.check() if "have the same name: rename one" in told]
 
 
 def test_parameters_are_checked_both_ways(own: Path) -> None:
@@ -183,7 +185,7 @@ def test_parameters_are_checked_both_ways(own: Path) -> None:
         ("prompt.toml", "ladder = [", "prompt.toml"),
         ("prompt.toml", 'description = "x"\nladder = ["small"]\nlader = 1', "lader"),
         ("output.py", "class Outpt: pass", "must define a Pydantic model named Output"),
-        ("output.py", "import nowhere", "does not load: No module named 'nowhere'"),
+        ("output.py", "import nowhere", "output.py:1: there is no module nowhere"),
         ("user.j2", "x" * 100_001, "100000 are allowed"),
     ],
 )
