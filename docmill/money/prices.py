@@ -47,6 +47,11 @@ SIMULATOR_PRICES: Mapping[str, Price] = {
         cached_input_per_million=Decimal("0.75"),
         output_per_million=Decimal("6.00"),
     ),
+    "sim-text": Price(
+        input_per_million=Decimal("0.15"),
+        cached_input_per_million=Decimal("0.075"),
+        output_per_million=Decimal("0.60"),
+    ),
     "sim-embed": Price(input_per_million=Decimal("0.02"), output_per_million=Decimal(0)),
 }
 

@@ -27,6 +27,7 @@ from pydantic import (
 
 from docmill.errors import Misconfigured
 from docmill.llm.limits import Limits
+from docmill.llm.sight import sees
 from docmill.llm.types import Usage
 from docmill.llm.wire import wire_for
 from docmill.money.cost import Cost, cost
@@ -38,7 +39,7 @@ __all__ = ["SIMULATED", "Config", "Model", "ModelTable", "Models", "PriceTable",
 DEFAULT_CONFIG = Path("docmill.toml")
 SIMULATED = {"small": "sim-small", "large": "sim-large"}
 """What the ladder's names mean where ``docmill.toml`` says nothing."""
-SIMULATOR_MODELS = frozenset({*SIMULATED.values(), "sim-embed"})
+SIMULATOR_MODELS = frozenset({*SIMULATED.values(), "sim-text", "sim-embed"})
 
 
 HOSTED = frozenset(
@@ -123,7 +124,14 @@ class ModelTable(Strict):
     """Calls that one tenant may have open at once in the whole fleet."""
     structured: Literal["schema", "json", "prompt"] = "schema"
     """How the answer's shape is asked for first; a model that rejects it is remembered."""
+    images: bool | None = None
+    """Whether it takes pictures of pages; None: as its name says, where that is known."""
     price: PriceTable | None = None
+
+    @property
+    def sees(self) -> bool | None:
+        """Whether it takes pictures, before any was sent; None is unknown."""
+        return sees(self.model, told=self.images)
 
     @field_validator("provider")
     @classmethod
@@ -159,6 +167,7 @@ class Model(Strict):
     tokens_per_minute: float | None = None
     open_calls: int | None = None
     structured: Literal["schema", "json", "prompt"] = "schema"
+    images: bool | None = None
     prices: Mapping[str, Price] = Field(default_factory=dict, exclude=True)
 
     @property

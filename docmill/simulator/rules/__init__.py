@@ -14,10 +14,11 @@ from typing import Any
 from docmill.simulator.rules import amounts, citations, dates, kinds, names, prose
 from docmill.simulator.rules.citations import passages_in
 
-__all__ = ["answer", "document_in", "passages_in", "schema_in"]
+__all__ = ["answer", "document_in", "example_in", "passages_in", "schema_in"]
 
 DOCUMENT_BEGINS = re.compile(r"<document-([0-9a-f]{12})>\n")
 FENCED_SCHEMA = re.compile(r"JSON Schema, and nothing else:\n```json\n(.*?)\n```", re.DOTALL)
+FENCED_EXAMPLE = re.compile(r"For example:\n```json\n(.*?)\n```", re.DOTALL)
 LINE_FIELDS = frozenset({"name", "description", "quantity", "line_total"})
 
 
@@ -38,6 +39,15 @@ def schema_in(messages: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
         found = FENCED_SCHEMA.search(str(message.get("content")))
         if found:
             return dict(json.loads(found[1]))
+    return None
+
+
+def example_in(messages: Sequence[Mapping[str, Any]]) -> Any:
+    """The answer that the instructions give as an example, which a model repeats that has seen nothing."""
+    for message in messages:
+        found = FENCED_EXAMPLE.search(str(message.get("content")))
+        if found:
+            return json.loads(found[1])
     return None
 
 
