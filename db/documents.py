@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import Connection
 
@@ -31,6 +32,10 @@ class Shown:
     """Of its text; None before it is read."""
     pages: Sequence[int] | None
     """Where each begins in the text."""
+    layout: Any
+    """Where its words stand on them, packed."""
+    warnings: Sequence[Mapping[str, Any]] | None
+    """What reading left out or only guessed: ``kind``, ``count``, ``where``. None where nobody noted it."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,6 +13,9 @@ from sqlalchemy import Connection
 from db.database import one_statement
 from db.stages import STAGES, Chain, Stage
 from db.statements import statements_of
+from docmill.reading import Reading
+from docmill.reading.layout.geometry import unpack
+from docmill.reading.values import reading_of
 from docmill.remedies import Purpose
 from docmill.storable import dump_json
 
@@ -32,6 +35,18 @@ class Document:
     body: bytes | None
     """For validate alone."""
     text: str | None
+    pages: Sequence[int] | None = None
+    layout: bytes | None = None
+    """Where its words stand on its pages: for parse alone."""
+
+    @property
+    def reading(self) -> Reading:
+        """What was read of it."""
+        try:
+            layout = unpack(bytes(self.layout)) if self.layout else ()
+        except ValueError:  # of another version of docmill's: what stands where is not known
+            layout = ()
+        return reading_of(self.text or "", self.media_type, pages=tuple(self.pages or ()), layout=layout)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,8 +120,8 @@ def load(connection: Connection, job_id: int, epoch: int, stage: Stage) -> Job |
 def job_values(job_id: int, epoch: int, stage: Stage) -> dict[str, object]:
     """The fence, and what a job at that stage is read with."""
     rules = STAGES[stage]
-    reads = {"reads_file": rules.reads_file, "reads_text": rules.reads_text, "reads_answer": rules.reads_answer}
-    return {"id": job_id, "epoch": epoch, "stage": stage, **reads}
+    reads = ("reads_file", "reads_text", "reads_layout", "reads_answer")
+    return {"id": job_id, "epoch": epoch, "stage": stage, **{name: getattr(rules, name) for name in reads}}
 
 
 def job_of(row: Any | None) -> Job | None:
@@ -114,7 +129,7 @@ def job_of(row: Any | None) -> Job | None:
     if row is None:
         return None
     fields = row._asdict()
-    document = {name: fields.pop(name) for name in ("name", "media_type", "text", "body")}
+    document = {name: fields.pop(name) for name in ("name", "media_type", "text", "body", "pages", "layout")}
     found, call_id, reply = fields.pop("found"), fields.pop("call_id"), fields.pop("reply")
     return Job(
         **fields,

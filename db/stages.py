@@ -31,8 +31,10 @@ class StageRules:
     """Drives that brought it no further end it, where it is not claimed; of a call, it is calls in doubt."""
     reads_file: bool = False
     reads_text: bool = True
+    reads_layout: bool = False
     reads_answer: bool = False
-    """What it is loaded with beside the job's row: the document as submitted, its text, the attempt's reply."""
+    """What it is loaded with beside the job's row: the document as submitted, its text, where its words stand on
+    its pages, the attempt's reply."""
     soft_s: float | None = None
     hard_s: float | None = None
     """Time limits of its task; they bite in processes alone."""
@@ -43,7 +45,7 @@ STAGES: Mapping[Stage, StageRules] = {
     "validate": StageRules(role="cpu", claimed=True, reads_file=True, soft_s=40, hard_s=45),
     "context": StageRules(),
     "complete": StageRules(calls=True, redriven=False, reads_answer=True),
-    "parse": StageRules(role="cpu", claimed=True, reads_answer=True, soft_s=10, hard_s=15),
+    "parse": StageRules(role="cpu", claimed=True, reads_layout=True, reads_answer=True, soft_s=10, hard_s=15),
     "chunk": StageRules(role="cpu", claimed=True, soft_s=60, hard_s=65),
     "embed": StageRules(calls=True),
     "store": StageRules(reads_text=False),  # an index job's does read it

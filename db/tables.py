@@ -49,12 +49,12 @@ def _table(name: str, columns: str) -> Table:
     return Table(name, METADATA, *made)
 
 
-# What was submitted, kept once a tenant by its content's hash; `text` is written by validate.
+# What was submitted, kept once a tenant by its content's hash; what was read of it is written by validate.
 documents = _table(
     "documents",
     """
     id bigint, tenant text, sha256 bytea, media_type text, created_at timestamptz, name text null, body bytea null,
-    text text null, pages jsonb null
+    text text null, pages jsonb null, layout bytea null, warnings jsonb null, scans jsonb null
     """,
 )
 # One document, or question, through one prompt version; db/transitions.py changes it.

@@ -23,6 +23,8 @@ from db.jobs import Drive, Job, as_json, job_of, job_values
 from db.stages import STAGES, Stage, stages_where
 from db.statements import statements_of
 from docmill.errors import Failure, JobNotFit, JobUnknown
+from docmill.reading import Reading
+from docmill.reading.layout.geometry import pack
 from docmill.remedies import Purpose
 
 __all__ = [
@@ -214,14 +216,23 @@ def advance_with_text(
     *,
     message_s: float,
     version: str | None,
-    words: str,
-    pages: Sequence[int],
-    media_type: str,
+    reading: Reading,
 ) -> bool:
-    """As :func:`advance`, with what was read of its document: ``words``, and where in them each page begins."""
-    read = {"document": job.document_id, "words": words, "pages": list(pages), "media_type": media_type}
-    values = {**job.fence, "to": to, "message_s": message_s, "version": version, **read}
-    return bool(SQL["advance_with_text"].count(connection, values))
+    """As :func:`advance`, with what was read of its document."""
+    values = {**job.fence, "to": to, "message_s": message_s, "version": version, "document": job.document_id}
+    return bool(SQL["advance_with_text"].count(connection, {**values, **_read(reading)}))
+
+
+def _read(reading: Reading) -> dict[str, object]:
+    """What a document's row keeps of a reading."""
+    return {
+        "words": reading.text,
+        "pages": list(reading.pages),
+        "media_type": reading.media_type,
+        "layout": pack(reading.layout) if reading.layout else None,
+        "warnings": as_json([vars(warning) for warning in reading.warnings]),
+        "scans": list(reading.scans),
+    }
 
 
 def name_work(connection: Connection, job: Job, key: bytes) -> bool:

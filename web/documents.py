@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import threading
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Annotated, Any
@@ -20,6 +21,7 @@ from db import documents
 from db.documents import Original, Shown
 from docmill.errors import Unreadable
 from docmill.reading import Reader
+from docmill.reading.layout.geometry import unpack
 from docmill.reading.values import MOST_DOTS_AN_INCH
 from web.access import Database, Tenant
 from web.problems import Problem, documented
@@ -176,5 +178,19 @@ def _with_body(document: Original | None) -> Original:
 
 def _as_json(document: Shown) -> dict[str, Any]:
     edges = [*(document.pages or ()), document.chars or 0]
-    pages = [{"page": at, "start": start, "end": end} for at, (start, end) in enumerate(pairwise(edges), 1)]
-    return {**vars(document), "pages": pages}
+    pages: list[dict[str, Any]] = [
+        {"page": at, "start": start, "end": end} for at, (start, end) in enumerate(pairwise(edges), 1)
+    ]
+    for page, size in zip(pages, _sizes(document), strict=False):
+        page.update(size)
+    return {**{name: told for name, told in vars(document).items() if name != "layout"}, "pages": pages}
+
+
+def _sizes(document: Shown) -> Iterator[dict[str, Any]]:
+    """The size of each page as it is shown, and who found its words, where that is known."""
+    try:
+        layout = unpack(bytes(document.layout or b""))
+    except ValueError:
+        return
+    for page in layout:
+        yield {"width": page.width or None, "height": page.height or None, "by": page.by}

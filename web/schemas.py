@@ -285,6 +285,9 @@ class PageShown(BaseModel):
     page: int = Field(description="Counted from 1")
     start: int
     end: int
+    width: float | None = Field(None, description="In points, as the page is shown; null where it is not known")
+    height: float | None = None
+    by: str | None = Field(None, description="`ocr` where its words are guessed from a picture; else `text`")
 
 
 class DocumentDetails(BaseModel):
@@ -299,6 +302,9 @@ class DocumentDetails(BaseModel):
     bytes: int | None = Field(description="Of the file; null where its content was erased")
     chars: int | None = Field(description="Of its text; null before it is read")
     pages: list[PageShown] = Field(description="Empty before it is read, and where its format knows no pages")
+    warnings: list[dict[str, Any]] | None = Field(
+        description="What reading left out or only guessed: `kind`, `count`, `where`; null before it is read"
+    )
     created_at: datetime
 
 

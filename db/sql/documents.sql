@@ -3,7 +3,7 @@
 
 -- name: shown
 select id, name, media_type, created_at, encode(sha256, 'hex') as sha256, octet_length(body) as bytes,
-  length(text) as chars, pages
+  length(text) as chars, pages, layout, warnings
 from documents where id = :id and tenant = :tenant
 
 -- name: original

@@ -44,7 +44,8 @@ where {fence} and (:flushed or {unflushed})
 
 -- name: advance_with_text
 with kept as (
-  update documents set text = :words, pages = to_jsonb(:pages::int[]), media_type = :media_type
+  update documents set text = :words, pages = to_jsonb(:pages::int[]), media_type = :media_type, layout = :layout,
+    warnings = :warnings::jsonb, scans = to_jsonb(:scans::int[])
   where id = :document returning id)
 update jobs set {onward}, version = coalesce(:version, version)
 where {fence} and (select count(*) from kept) >= 0 and {unflushed}

@@ -16,11 +16,12 @@ from docmill.errors import Unreadable
 from docmill.reading import frames
 from docmill.reading.confinement import confine, die_with, memory_limit, resident_bytes
 from docmill.reading.formats import preload, read_document
+from docmill.reading.layout.geometry import pack
 from docmill.reading.messages import Answer, Greeting, Request, decode, encode
 from docmill.reading.rendering import render_page
 from docmill.reading.scans import preload as preload_ocr
 from docmill.reading.scans import read_scan
-from docmill.reading.values import Reading
+from docmill.reading.values import Reading, reading_of
 
 # The frame's length was checked by the parent against its own limit; this is only a bound.
 _MAX_BODY = 2**40
@@ -84,14 +85,20 @@ def _read(request: Request, document: bytes) -> tuple[Answer, bytes]:
         return _told(read_document(document, name=name, media_type=kind, limits=limits))
     if request.dots_an_inch is not None:
         return Answer(), render_page(document, request.page, request.dots_an_inch, name=name, media_type=kind)
-    return Answer(), read_scan(document, request.page, name=name, media_type=kind, limits=limits).encode()
+    scan = read_scan(document, request.page, name=name, media_type=kind, limits=limits)
+    return _told(reading_of(scan.text, "", pages=(0,), layout=[scan.layout]))
 
 
 def _told(reading: Reading) -> tuple[Answer, bytes]:
+    layout = pack(reading.layout) if reading.layout else b""
     answer = Answer(
-        media_type=reading.media_type, pages=reading.pages, warnings=reading.warnings, scans=reading.scans
+        media_type=reading.media_type,
+        pages=reading.pages,
+        warnings=reading.warnings,
+        scans=reading.scans,
+        layout_bytes=len(layout),
     )
-    return answer, reading.text.encode()
+    return answer, reading.text.encode() + layout
 
 
 if __name__ == "__main__":

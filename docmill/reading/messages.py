@@ -7,11 +7,13 @@ field is checked before any of it is believed.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Annotated, Any, TypeVar
 
 from pydantic import Field, TypeAdapter, ValidationError
 
 from docmill.errors import UnreadableKind
+from docmill.reading.layout.geometry import PageLayout, check_page, unpack
 from docmill.reading.values import Limits, Reading, ReadingWarning, reading_of, warned
 from docmill.storable import is_storable, storable_text
 
@@ -21,6 +23,7 @@ _Word = Annotated[str, Field(max_length=200)]
 _Count = Annotated[int, Field(ge=0)]
 _MOST_WARNINGS = 1000
 MAX_BYTES_A_CHAR = 4
+MOST_LAYOUT = 64 * 2**20
 MOST_PICTURE = 64 * 2**20
 """Bytes of a page that is drawn."""
 
@@ -69,7 +72,7 @@ class Request:
     @property
     def most_bytes(self) -> int:
         """Of the answer's body: a text, or a page's picture."""
-        return MOST_PICTURE if self.dots_an_inch else self.limits.max_text_chars * MAX_BYTES_A_CHAR
+        return MOST_PICTURE if self.dots_an_inch else self.limits.max_text_chars * MAX_BYTES_A_CHAR + MOST_LAYOUT
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,6 +88,8 @@ class Answer:
     """Why it is unreadable."""
     missing: _Word | None = None
     """The package without which such a document cannot be read."""
+    layout_bytes: _Count = 0
+    """Of the frame's body, at its end."""
     rss_bytes: _Count = 0
     """What the child holds in memory after it."""
     last: bool = False
@@ -92,8 +97,11 @@ class Answer:
 
     def reading(self, body: bytes) -> Reading:
         """The reading that this answer and its frame's body are. Raises Garbled."""
+        if self.layout_bytes > len(body):
+            raise Garbled("the layout is longer than all")
+        text_bytes = len(body) - self.layout_bytes
         try:
-            text = body.decode()
+            text = body[:text_bytes].decode()
         except UnicodeDecodeError as error:
             raise Garbled("the text is no UTF-8") from error
         if not is_storable(text):
@@ -104,7 +112,21 @@ class Answer:
             raise Garbled("the scans are no pages")
         warnings = [warned(each.kind, each.where, count=each.count) for each in self.warnings]
         kind = storable_text(self.media_type)
-        return reading_of(text, kind, pages=self.pages, warnings=warnings, scans=self.scans)
+        layout = self._layout(text, body[text_bytes:])
+        return reading_of(text, kind, pages=self.pages, warnings=warnings, scans=self.scans, layout=layout)
+
+    def _layout(self, text: str, packed: bytes) -> tuple[PageLayout, ...]:
+        """Where the words stand, each page's within its text. Raises Garbled."""
+        if not packed:
+            return ()
+        edges = [*self.pages, len(text)]
+        try:
+            found = unpack(packed)
+            for page, (start, end) in zip(found, pairwise(edges), strict=True):
+                check_page(page, end - start)
+        except ValueError as error:
+            raise Garbled(f"the layout is none: {error}") from error
+        return found
 
 
 _ADAPTERS: dict[type, TypeAdapter[Any]] = {each: TypeAdapter(each) for each in (Greeting, Request, Answer)}

@@ -13,9 +13,10 @@ from types import TracebackType
 from typing import Self
 
 from docmill.errors import Misconfigured, Unreadable
+from docmill.reading.layout.geometry import BLANK
 from docmill.reading.messages import Answer, Garbled, Greeting, Request
 from docmill.reading.process import GaveWay, ProcessEnded, ReadingProcess, Work
-from docmill.reading.values import DEFAULT_LIMITS, Limits, Reading, with_scans
+from docmill.reading.values import DEFAULT_LIMITS, Limits, Reading, Scan, with_scans
 from docmill.storable import storable_text
 
 _MEGABYTE = 2**20
@@ -87,12 +88,13 @@ class Reader:
         media_type: str | None = None,
         *,
         limits: Limits | None = None,
-    ) -> str:
+    ) -> Scan:
         """What OCR finds on one page, counted from 0, of ``Reading.scans``. Raises as ``read`` does."""
         request = replace(_request(name, media_type, limits or self.limits), page=page)
         with self._turn:
             answer, text = self._ocr.ask(request, body)
-            return _believed(self._ocr, answer, text).text
+            found = _believed(self._ocr, answer, text)
+        return Scan(text=found.text, layout=found.layout[0] if found.layout else BLANK)
 
     def render(
         self,
@@ -122,7 +124,7 @@ class Reader:
 
     def _with_scans(self, reading: Reading, request: Request, body: bytes) -> Reading:
         """Reads the scanned pages; those that cannot be read are told, unless it is all of them."""
-        texts: dict[int, str] = {}
+        scans: dict[int, Scan] = {}
         failed: Unreadable | None = None
         until = time.monotonic() + request.limits.ocr_within_s
         for page in reading.scans:
@@ -130,12 +132,12 @@ class Reader:
                 failed = failed or Unreadable("timeout", "OCR of it takes too long: split it")
                 break
             try:
-                texts[page] = self.read_scan(body, page, request.name, request.media_type, limits=request.limits)
+                scans[page] = self.read_scan(body, page, request.name, request.media_type, limits=request.limits)
             except Unreadable as error:
                 failed = failed or error
-        if failed is not None and not texts and reading.empty:
+        if failed is not None and not scans and reading.empty:
             raise failed
-        return with_scans(reading, texts)
+        return with_scans(reading, scans)
 
     def confinement(self) -> Greeting:
         """What the child may do. Raises Misconfigured where it cannot be started."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 from contextlib import suppress
 
 from docmill.reading import media
-from docmill.reading.ocr import text_in
+from docmill.reading.ocr import scan_of
 from docmill.reading.ocr.pictures import picture_at as picture_in_file
 from docmill.reading.pdf import picture_at as picture_of_page
-from docmill.reading.values import Limits, require_length
+from docmill.reading.values import Limits, Scan, require_length
 
 __all__ = ["preload", "read_scan"]
 
@@ -21,13 +21,13 @@ def preload() -> None:
         rapid.load()
 
 
-def read_scan(body: bytes, page: int, *, name: str = "", media_type: str | None = None, limits: Limits) -> str:
+def read_scan(body: bytes, page: int, *, name: str = "", media_type: str | None = None, limits: Limits) -> Scan:
     """Returns what OCR finds on a page, counted from 0, of a PDF or of a file of pictures.
 
     Raises Unreadable, and ImportError where the engine is not installed.
     """
     kind = media.media_type(body[: media.HEAD], name, media_type)
     picture = picture_of_page(body, page) if kind == media.PDF else picture_in_file(body, page)
-    text = text_in(picture, limits.ocr_engine, within_s=limits.ocr_timeout_s)
-    require_length(len(text), limits)
-    return text
+    scan = scan_of(picture, limits.ocr_engine, within_s=limits.ocr_timeout_s)
+    require_length(len(scan.text), limits)
+    return scan

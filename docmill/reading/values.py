@@ -8,6 +8,7 @@ from itertools import pairwise
 from typing import Literal, TypeAlias
 
 from docmill.errors import Unreadable
+from docmill.reading.layout.geometry import BLANK, PageLayout
 from docmill.storable import storable_text
 
 MEGABYTE = 2**20
@@ -139,6 +140,8 @@ class Reading:
     warnings: tuple[ReadingWarning, ...] = ()
     scans: tuple[int, ...] = ()
     """Pages, counted from 0, that have no text to be trusted, and that OCR has not read."""
+    layout: tuple[PageLayout, ...] = ()
+    """For each page where its words stand on it; empty where the format has no pages that are laid out."""
 
     @property
     def warning(self) -> str | None:
@@ -153,6 +156,7 @@ def reading_of(
     pages: tuple[int, ...] = (),
     warnings: Iterable[ReadingWarning] = (),
     scans: Iterable[int] = (),
+    layout: Iterable[PageLayout] = (),
 ) -> Reading:
     """A reading whose emptiness is seen from its text."""
     return Reading(
@@ -162,11 +166,21 @@ def reading_of(
         empty=not text.strip(),
         warnings=tuple(warnings),
         scans=tuple(scans),
+        layout=tuple(layout),
     )
 
 
-def with_scans(reading: Reading, texts: Mapping[int, str]) -> Reading:
+@dataclass(frozen=True, kw_only=True)
+class Scan:
+    """What OCR found on a page."""
+
+    text: str
+    layout: PageLayout = BLANK
+
+
+def with_scans(reading: Reading, scans: Mapping[int, Scan]) -> Reading:
     """Returns the reading with what OCR found on its scanned pages; those that are missing were not read."""
+    texts = {page: scan.text for page, scan in scans.items()}
     edges = [*reading.pages, len(reading.text)]
     parts = [reading.text[: edges[0]]]
     starts, length = [], len(parts[0])
@@ -182,7 +196,11 @@ def with_scans(reading: Reading, texts: Mapping[int, str]) -> Reading:
         ("ocr_unfinished", [page for page in reading.scans if page not in texts]),
     ]
     warnings = [*kept, *(warned(kind, [f"page {page + 1}" for page in pages]) for kind, pages in found if pages)]
-    return reading_of("".join(parts), reading.media_type, pages=tuple(starts), warnings=warnings)
+    layout = [*reading.layout] or [BLANK] * len(starts)
+    for page, scan in scans.items():
+        layout[page] = scan.layout
+    text = "".join(parts)
+    return reading_of(text, reading.media_type, pages=tuple(starts), warnings=warnings, layout=layout)
 
 
 def require_length(chars: int, limits: Limits) -> None:

@@ -93,9 +93,7 @@ def _onward(services: Services, job: Job, version: str | None, reading: Reading 
         to,
         message_s=services.message_s,
         version=version,
-        words=reading.text,
-        pages=reading.pages,
-        media_type=reading.media_type,
+        reading=reading,
     )
     return Onward() if moved else Stop("stale")
 

@@ -19,7 +19,7 @@ from PIL import Image, ImageDraw, ImageFont
 from docmill.errors import Unreadable
 from docmill.reading import Limits, Reader, read
 from docmill.reading.ocr import tesseract
-from docmill.reading.values import OcrEngine, reading_of, with_scans
+from docmill.reading.values import OcrEngine, Scan, reading_of, with_scans
 from tests.documents import pdf
 
 DATA = Path(__file__).parents[3] / "shared/data/3_formats/dev"
@@ -246,7 +246,7 @@ def test_a_page_that_takes_too_long_is_told_and_the_others_are_kept(ocr_reader: 
         ocr_reader.read_bytes(body, limits=Limits(ocr=True, ocr_timeout_s=0.01))
     assert caught.value.kind == "timeout"
     reading = reading_of("one\n\n\n\n", "application/pdf", pages=(0, 5, 7), scans=(1, 2))
-    kept = with_scans(reading, {1: "two"})
+    kept = with_scans(reading, {1: Scan(text="two")})
     assert [kept.text[start:].split("\n")[0] for start in kept.pages] == ["one", "two", ""]
     assert [(warning.kind, warning.where) for warning in kept.warnings] == [
         ("ocr_guessed", ("page 2",)),

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from docmill.reading.cleaning import clean
+from docmill.reading.layout.geometry import Box
 from docmill.reading.layout.lines import Line
 from docmill.reading.layout.words import Word
 
@@ -32,6 +33,11 @@ class Composed:
 
     text: str
     spans: Sequence[Span]
+
+    def places(self) -> Iterator[tuple[int, int, Box]]:
+        """Yields each word's start and end in the text, and its box."""
+        for span in self.spans:
+            yield span.start, span.end, (span.x0, span.y0, span.x1, span.y1)
 
 
 def compose(lines: Sequence[Line]) -> Composed:

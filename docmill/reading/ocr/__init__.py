@@ -5,19 +5,22 @@ What OCR gives is a guess. Each reading that holds some of it says so.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from PIL import Image
 
-from docmill.reading.cleaning import clean
 from docmill.reading.layout.composing import compose
+from docmill.reading.layout.geometry import pack_page
 from docmill.reading.layout.lines import lines_of
 from docmill.reading.ocr import tesseract
-from docmill.reading.values import OcrEngine
+from docmill.reading.ocr.pictures import DOTS_AN_INCH
+from docmill.reading.values import OcrEngine, Scan
 
-__all__ = ["text_in"]
+__all__ = ["scan_of"]
 
 
-def text_in(picture: Image.Image, engine: OcrEngine, *, within_s: float) -> str:
-    """Returns what is written in a picture, in the order in which a person reads it.
+def scan_of(picture: Image.Image, engine: OcrEngine, *, within_s: float) -> Scan:
+    """Returns what is written in a picture, in the order in which a person reads it, and where.
 
     Raises Unreadable (unsupported where the engine is not installed, timeout), and ImportError.
     """
@@ -27,4 +30,8 @@ def text_in(picture: Image.Image, engine: OcrEngine, *, within_s: float) -> str:
         from docmill.reading.ocr import rapid
 
         words = rapid.words_in(picture, within_s=within_s)
-    return clean(compose(lines_of(words)).text)
+    found = compose(lines_of(words))
+    width, height = picture.size
+    layout = pack_page(found.places(), width=width, height=height, by="ocr")
+    points = 72 / DOTS_AN_INCH
+    return Scan(text=found.text, layout=replace(layout, width=width * points, height=height * points))

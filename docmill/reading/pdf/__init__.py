@@ -18,6 +18,7 @@ from docmill.errors import Unreadable
 from docmill.reading.archives import MAX_UNPACKED
 from docmill.reading.cleaning import clean
 from docmill.reading.layout.composing import compose
+from docmill.reading.layout.geometry import BLANK, PageLayout, pack_page
 from docmill.reading.layout.lines import lines_of
 from docmill.reading.layout.words import Word
 from docmill.reading.media import PDF
@@ -85,7 +86,7 @@ def _read_pages(document: Any, count: int, body: bytes, limits: Limits) -> Readi
         _require_no_bomb(body)
     scans = [number for number in range(count) if _is_scan(document, texts[number], number, pages)]
     warnings = [*_warnings(texts, pages, scans), *warnings_of(pages.unread)]
-    return reading_of(text, PDF, pages=starts[:count], warnings=warnings, scans=scans)
+    return reading_of(text, PDF, pages=starts[:count], warnings=warnings, scans=scans, layout=pages.layout)
 
 
 def _is_scan(document: Any, text: str, number: int, pages: _Pages) -> bool:
@@ -105,11 +106,14 @@ class _Pages:
     garbled: list[int] = field(default_factory=list)
     """Pages whose fonts do not say which characters they draw."""
     unread: Counter[WarningKind] = field(default_factory=Counter)
+    layout: list[PageLayout] = field(default_factory=list)
+    """Of each page so far."""
     _chars: int = 0
     _beside: list[str] = field(default_factory=list)
 
     def text(self, number: int) -> str:
         """Returns a page's text; empty where the page cannot be loaded, or where its text is garbage."""
+        self.layout.append(BLANK)
         try:
             page = self.document[number]
             notes = list(annotation_lines(page, self.limits, self.unread))
@@ -141,7 +145,9 @@ class _Pages:
         if shown.unmapped > GARBLED * max(len(shown.words), 1):
             self.garbled.append(number + 1)
             return ""
-        return compose(lines_of([*self._seen(page, shown), *signs])).text
+        found = compose(lines_of([*self._seen(page, shown), *signs]))
+        self.layout[-1] = pack_page(found.places(), width=shown.width, height=shown.height, turns=shown.turns)
+        return found.text
 
     def _seen(self, page: Any, shown: Page) -> Sequence[Word]:
         """The words without those that nobody sees."""

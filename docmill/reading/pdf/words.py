@@ -29,6 +29,7 @@ class Page:
 
     width: float
     height: float
+    turns: int
     words: Sequence[Word]
     unmapped: int
     """Words whose font does not say which characters they are of."""
@@ -81,7 +82,7 @@ def page_of(page: Any, text_page: Any) -> Page:
             words.append(word)
         else:
             outside += 1
-    return Page(width=width, height=height, words=words, unmapped=unmapped, outside=outside)
+    return Page(width=width, height=height, turns=place.turns, words=words, unmapped=unmapped, outside=outside)
 
 
 def _words(raw: Any, count: int) -> Iterator[_Open]:
