@@ -216,6 +216,8 @@ class Wanted:
     """Submitted then, or later."""
     before: int | None = None
     """Of a smaller id."""
+    after: int | None = None
+    """Of a larger id: the nearest ones."""
     stuck: bool = False
     """Those that somebody should have looked at, or that broke workers."""
     called: Days | None = None
@@ -224,8 +226,10 @@ class Wanted:
 
 def recent(connection: Connection, wanted: Wanted, *, limit: int) -> list[JobReport]:
     """The latest of the jobs, the newest first."""
-    rows = connection.execute(_reports().where(*_conditions(wanted)).order_by(jobs.c.id.desc()).limit(limit))
-    return [_report(row) for row in rows.mappings()]
+    order = jobs.c.id.desc() if wanted.after is None else jobs.c.id
+    rows = connection.execute(_reports().where(*_conditions(wanted)).order_by(order).limit(limit))
+    found = [_report(row) for row in rows.mappings()]
+    return found if wanted.after is None else found[::-1]
 
 
 def _conditions(wanted: Wanted) -> list[ColumnElement[bool]]:
@@ -246,6 +250,8 @@ def _conditions(wanted: Wanted) -> list[ColumnElement[bool]]:
         found.append(jobs.c.created_at >= wanted.since)
     if wanted.before is not None:
         found.append(jobs.c.id < wanted.before)
+    if wanted.after is not None:
+        found.append(jobs.c.id > wanted.after)
     if wanted.stuck:
         found.append(_stuck())
     if wanted.called is not None and (wanted.called.since or wanted.called.until):
