@@ -29,7 +29,7 @@ __all__ = [
     "open_stack",
     "print_json",
     "print_table",
-    "since_of",
+    "time_of",
     "usd",
 ]
 
@@ -72,8 +72,8 @@ def deadline_of(given: str | None, *, option: str = "--deadline") -> datetime | 
         ) from error
 
 
-def since_of(given: str | None) -> datetime | None:
-    """A time of ISO 8601, or a span back from now as in ``2h``. Raises Misconfigured."""
+def time_of(given: str | None, option: str) -> datetime | None:
+    """A time of ISO 8601, or a span back from now as in ``2h``. Raises Misconfigured, which names the option."""
     if given is None:
         return None
     span = SPAN.fullmatch(given.strip())
@@ -84,7 +84,7 @@ def since_of(given: str | None) -> datetime | None:
         return at if at.tzinfo else at.replace(tzinfo=UTC)
     except (ValueError, OverflowError) as error:
         raise Misconfigured(
-            f"--since is a span back as in 90m, 2h or 30d, or a time as in 2026-01-31T12:00, and not {given!r}"
+            f"--{option} is a span back as in 90m, 2h or 30d, or a time as in 2026-01-31T12:00, and not {given!r}"
         ) from error
 
 

@@ -7,17 +7,33 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, get_args
+from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 
-from cli.console import AsJson, Data, deadline_of, open_stack, print_json, print_table, since_of, usd
+from cli.console import AsJson, Data, deadline_of, open_stack, print_json, print_table, time_of, usd
 from docmill.errors import FailureKind, JobNotFit, Misconfigured
 from docmill.visible import visible
 
-__all__ = ["cancel", "jobs", "result", "retry"]
+if TYPE_CHECKING:
+    from db.reports import Counts, JobReport, Wanted
+
+__all__ = ["Cause", "Name", "Run", "Since", "State", "cancel", "jobs", "known", "result", "retry", "wanted_jobs"]
 
 jobs = typer.Typer(help="Documents on their way through prompts.")
+
+State = Annotated[list[str], typer.Option(help="As in failed; several by giving it again.")]
+Run = Annotated[int | None, typer.Option(metavar="ID", help="Only those of this run.")]
+Name = Annotated[str | None, typer.Option(help="What the file's path holds, in whatever case.")]
+Cause = Annotated[
+    str | None, typer.Option("--cause", "--failure", help="The kind of the failure, as in unreadable.")
+]
+Since = Annotated[
+    str | None,
+    typer.Option(
+        "--since", "--created-after", help="Submitted since: a span back as in 2h, or a time of ISO 8601."
+    ),
+]
 
 STATES = ("queued", "running", "held", "done", "needs_review", "failed", "cancelled")
 
@@ -25,57 +41,120 @@ STATES = ("queued", "running", "held", "done", "needs_review", "failed", "cancel
 @jobs.command("list")
 def list_jobs(
     stuck: Annotated[bool, typer.Option("--stuck", help="Only those that broke workers or got lost.")] = False,
-    state: Annotated[list[str], typer.Option(help="As in failed; several by giving it again.")] = [],
+    state: State = [],
+    run: Run = None,
     feature: str | None = None,
     prompt: str | None = None,
+    version: str | None = None,
     user: str | None = None,
-    name: Annotated[str | None, typer.Option(help="What the file's path holds, in whatever case.")] = None,
-    cause: Annotated[str | None, typer.Option(help="The kind of the failure, as in unreadable.")] = None,
-    since: Annotated[str | None, typer.Option(help="A span back as in 2h or 30d, or a time of ISO 8601.")] = None,
-    limit: int = 50,
+    name: Name = None,
+    document: Annotated[int | None, typer.Option(help="The document's id.")] = None,
+    model: Annotated[str | None, typer.Option(help="One that answered, as its provider names it.")] = None,
+    cause: Cause = None,
+    since: Since = None,
+    created_before: Annotated[str | None, typer.Option(help="Submitted before then.")] = None,
+    finished_after: Annotated[str | None, typer.Option(help="Ended then or later.")] = None,
+    finished_before: Annotated[str | None, typer.Option(help="Ended before then.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="So many of them, the latest.")] = 50,
+    before: Annotated[int | None, typer.Option(metavar="ID", help="The next page: those of a smaller id.")] = None,
+    values: Annotated[bool, typer.Option("--values", help="Their answers, too, with --json.")] = False,
+    counts: Annotated[bool, typer.Option("--counts", help="How many there are, by state and by reason.")] = False,
     drives: Annotated[
         int | None, typer.Option("--drives", metavar="ID", help="Each time that job was sent on its way, and why.")
     ] = None,
     as_json: AsJson = False,
     data: Data = None,
 ) -> None:
-    """The latest jobs; or what recovery did for one."""
-    from db.reports import Wanted, recent
+    """The latest jobs; or how many there are; or what recovery did for one."""
+    from db.reports import counted, recent
 
     if drives is not None:
         _show_drives(drives, as_json=as_json, data=data)
         return
-    _known("state", state, STATES)
-    _known("cause", [] if cause is None else [cause], get_args(FailureKind))
-    wanted = Wanted(
+    wanted = replace(
+        wanted_jobs(
+            state=state, run=run, feature=feature, prompt=prompt, user=user, name=name, cause=cause, since=since
+        ),
+        version=version,
+        document=document,
+        model=model,
+        created_before=time_of(created_before, "created-before"),
+        finished_after=time_of(finished_after, "finished-after"),
+        finished_before=time_of(finished_before, "finished-before"),
+        stuck=stuck,
+        before=before,
+    )
+    with open_stack(data) as (_, database), database.work() as connection:
+        if counts:
+            _print_counts(counted(connection, wanted), as_json=as_json)
+            return
+        found = recent(connection, wanted, limit=limit + 1, values=values)
+    _print_jobs(found[:limit], values=values, as_json=as_json)
+    if len(found) > limit:
+        typer.echo(f"there are more: --before {found[limit - 1].id} shows the next ones", err=True)
+
+
+def wanted_jobs(
+    *,
+    state: Sequence[str] = (),
+    run: int | None = None,
+    feature: str | None = None,
+    prompt: str | None = None,
+    user: str | None = None,
+    name: str | None = None,
+    cause: str | None = None,
+    since: str | None = None,
+) -> Wanted:
+    """The jobs that the options ask for. Raises Misconfigured: a list of nothing would look like an answer."""
+    from db.reports import Wanted
+
+    known("state", state, STATES)
+    known("cause", [] if cause is None else [cause], get_args(FailureKind))
+    return Wanted(
         states=state,
+        run=run,
         feature=feature,
         prompt=prompt,
         user=user,
         name=name,
         cause=cause,
-        since=since_of(since),
-        stuck=stuck,
+        since=time_of(since, "since"),
     )
-    with open_stack(data) as (_, database), database.work() as connection:
-        found = recent(connection, wanted, limit=limit)
+
+
+def _print_jobs(found: Sequence[JobReport], *, values: bool, as_json: bool) -> None:
     if as_json:
         for report in found:
-            print_json(report.as_json())
+            answers = ("value", "evidence")
+            plain = report.as_json()
+            print_json({name: plain[name] for name in plain if values or name not in answers})
         return
-    rows = [
-        (
-            report.id,
-            report.name or "",
-            f"{report.prompt}/{report.version}" if report.version else report.prompt,
-            report.state,
-            report.stage if report.wait else "",
-            (report.failure or {}).get("kind", ""),
-            usd(report.cost_usd),
-        )
-        for report in found
-    ]
-    print_table("Jobs", ("job", "document", "prompt", "state", "at", "failure", "USD"), rows)
+    columns = ("job", "run", "document", "prompt", "state", "at", "why", "USD")
+    print_table("Jobs", columns, [_listed(report) for report in found])
+
+
+def _listed(report: JobReport) -> tuple[object, ...]:
+    why = report.held.waits_for if report.held else (report.failure or {}).get("kind", "")
+    return (
+        report.id,
+        "" if report.run_id is None else report.run_id,
+        report.name or "",
+        f"{report.prompt}/{report.version}" if report.version else report.prompt or "index",
+        report.state,
+        report.stage if report.wait else "",
+        why,
+        usd(report.cost_usd),
+    )
+
+
+def _print_counts(counts: Counts, *, as_json: bool) -> None:
+    if as_json:
+        print_json(vars(counts))
+        return
+    print_table("Jobs by state", ("state", "jobs"), list(counts.states.items()), total=("total", counts.total))
+    if counts.reasons:
+        typer.echo()
+        print_table("Why", ("reason", "jobs"), list(counts.reasons.items()))
 
 
 @jobs.command("show")
@@ -91,7 +170,7 @@ def show(
     show_job(job_id, messages=messages, as_json=as_json, data=data)
 
 
-def _known(option: str, given: Sequence[str], known: Sequence[str]) -> None:
+def known(option: str, given: Sequence[str], known: Sequence[str]) -> None:
     """Raises Misconfigured: a list of nothing would look like an answer."""
     for each in given:
         if each not in known:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -21,6 +22,7 @@ from sqlalchemy import (
     cast,
     exists,
     func,
+    null,
     select,
     true,
 )  # fmt: skip
@@ -29,7 +31,41 @@ from db import tables
 from db.tables import calls, documents, jobs, one_of, results
 from docmill.errors import JobUnknown
 
-__all__ = ["Days", "JobReport", "Wanted", "drives", "ended", "job_report", "recent", "saved_by_layer", "timeline"]
+__all__ = [
+    "Counts",
+    "Days",
+    "Held",
+    "JobReport",
+    "Wanted",
+    "counted",
+    "drives",
+    "each",
+    "ended",
+    "job_report",
+    "recent",
+    "saved_by_layer",
+    "timeline",
+]
+
+
+HELD_FOR = {"rate": "provider", "budget": "budget", "flight": "same_work", "batch": "provider"}
+"""What a held job waits for, by its column ``wait``."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Held:
+    """Why a job waits in the database."""
+
+    waits_for: str
+    """provider (its limits, or the end of a model's hold), budget, or same_work (another job does it just now)."""
+    since: datetime | None
+    until: datetime | None
+    """When it is looked at again, at the latest; None for the end of the same work."""
+    message: str
+
+    def as_json(self) -> dict[str, Any]:
+        times = {name: at and at.isoformat() for name, at in (("since", self.since), ("until", self.until))}
+        return {"for": self.waits_for, **times, "message": self.message}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +78,9 @@ class JobReport:
     path: str | None
     """As submitted; of jobs of older versions, their document's name."""
     document_id: int | None
+    run_id: int | None
+    """Of those that it was submitted with."""
+    tenant: str
     prompt: str
     version: str | None
     feature: str
@@ -54,6 +93,9 @@ class JobReport:
     evidence: Mapping[str, Any] | None
     """Where its values stand in the document's text: place in the answer to ``start`` and ``end``."""
     failure: Mapping[str, Any] | None
+    """Why it failed, or goes to a person."""
+    held: Held | None
+    """Why it waits, where it does."""
     model: str | None
     """The provider's name of the model that answered last."""
     input_tokens: int
@@ -64,17 +106,30 @@ class JobReport:
     seconds: float | None
     """From submit to end."""
     created_at: datetime
+    finished_at: datetime | None
+    deadline_at: datetime | None
+    idem_key: str | None
+    metadata: Mapping[str, Any]
+    """What the application that submitted it says of it."""
 
     def as_json(self) -> dict[str, Any]:
         plain = dict(vars(self))
         plain["cost_usd"] = None if self.cost_usd is None else f"{self.cost_usd.normalize():f}"
-        plain["created_at"] = self.created_at.isoformat()
-        plain["user"] = plain.pop("usr")
+        for name in ("created_at", "finished_at", "deadline_at"):
+            plain[name] = None if plain[name] is None else plain[name].isoformat()
+        plain["held"] = None if self.held is None else self.held.as_json()
+        plain["user"], plain["idempotency_key"] = plain.pop("usr"), plain.pop("idem_key")
         return plain
 
 
-def _reports() -> Select[Any]:
-    """What a :class:`JobReport` has, of every job."""
+OF_ROW = (
+    "id", "tenant", "document_id", "run_id", "prompt", "version", "feature", "usr", "state", "stage", "wait",
+    "failure", "created_at", "finished_at", "deadline_at", "idem_key", "metadata", "since", "wake_at",
+)  # fmt: skip
+
+
+def _reports(*, values: bool = True) -> Select[Any]:
+    """What a :class:`JobReport` has, of every job; answers and evidence only where somebody wants them."""
     of_job = calls.c.job_id == jobs.c.id
     paid = calls.c.state.in_(("answered", "surplus"))
     found = (
@@ -102,33 +157,18 @@ def _reports() -> Select[Any]:
         .limit(1)
         .scalar_subquery()
     )
-    of_row = (
-        "id",
-        "document_id",
-        "prompt",
-        "version",
-        "feature",
-        "usr",
-        "state",
-        "stage",
-        "wait",
-        "failure",
-        "created_at",
-    )
+    read = (found.c.value, found.c.evidence) if values else (null().label("value"), null().label("evidence"))
+    rows = jobs.outerjoin(documents, documents.c.id == jobs.c.document_id).join(spent, true())
     return select(
-        *(jobs.c[name] for name in of_row),
+        *(jobs.c[name] for name in OF_ROW),
         func.coalesce(jobs.c.name, documents.c.name).label("name"),
         func.coalesce(jobs.c.path, documents.c.name).label("path"),
-        found,
+        *read,
         answered.label("model"),
         *(spent.c[name] for name in ("calls", "input_tokens", "output_tokens")),
         case((func.coalesce(spent.c.unknown, False), None), else_=spent.c.usd).label("cost_usd"),
         cast(func.extract("epoch", jobs.c.finished_at - jobs.c.created_at), Float).label("seconds"),
-    ).select_from(
-        jobs.outerjoin(documents, documents.c.id == jobs.c.document_id)
-        .outerjoin(found, true())
-        .join(spent, true())
-    )
+    ).select_from(rows.outerjoin(found, true()) if values else rows)
 
 
 def job_report(connection: Connection, job_id: int, *, tenant: str | None = None) -> JobReport:
@@ -212,24 +252,71 @@ class Wanted:
     """What the file's name or path holds, in whatever case."""
     cause: str | None = None
     """The kind of the failure."""
+    run: int | None = None
+    version: str | None = None
+    document: int | None = None
+    """The document's id."""
+    model: str | None = None
+    """The provider's name of one that answered it."""
+    ids: Sequence[int] | None = None
+    """No others than these."""
     since: datetime | None = None
     """Submitted then, or later."""
+    created_before: datetime | None = None
+    finished_after: datetime | None = None
+    finished_before: datetime | None = None
     before: int | None = None
     """Of a smaller id."""
-    after: int | None = None
-    """Of a larger id: the nearest ones."""
     stuck: bool = False
     """Those that somebody should have looked at, or that broke workers."""
     called: Days | None = None
     """The days on one of which a call was made for them."""
 
 
-def recent(connection: Connection, wanted: Wanted, *, limit: int) -> list[JobReport]:
-    """The latest of the jobs, the newest first."""
-    order = jobs.c.id.desc() if wanted.after is None else jobs.c.id
-    rows = connection.execute(_reports().where(*_conditions(wanted)).order_by(order).limit(limit))
-    found = [_report(row) for row in rows.mappings()]
-    return found if wanted.after is None else found[::-1]
+def recent(connection: Connection, wanted: Wanted, *, limit: int, values: bool = True) -> list[JobReport]:
+    """The latest of the jobs, the newest first; answers and evidence are None unless they are wanted too."""
+    reported = _reports(values=values).where(*_conditions(wanted))
+    rows = connection.execute(reported.order_by(jobs.c.id.desc()).limit(limit))
+    return [_report(row) for row in rows.mappings()]
+
+
+def each(
+    connection: Connection, wanted: Wanted, *, limit: int | None = None, batch: int = 200
+) -> Iterator[JobReport]:
+    """Every one of the jobs by its id, the oldest first, read a few at a time: they may be a million."""
+    reported = _reports().where(*_conditions(wanted)).order_by(jobs.c.id).limit(limit)
+    with connection.execution_options(yield_per=batch).execute(reported) as rows:
+        for row in rows.mappings():
+            yield _report(row)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Counts:
+    """How many of the jobs are in each state, and why those failed, wait, or go to a person."""
+
+    total: int
+    states: Mapping[str, int]
+    reasons: Mapping[str, int]
+    """By the kind of the failure; of those that are held, by what they wait for."""
+
+
+def counted(connection: Connection, wanted: Wanted) -> Counts:
+    """Counts all of the jobs, whatever page of them is shown."""
+    held_for = case(*((jobs.c.wait == wait, reason) for wait, reason in HELD_FOR.items()), else_=jobs.c.wait)
+    ended = func.coalesce(jobs.c.failure["kind"].astext, "")
+    reason = case((jobs.c.state == "held", held_for), (jobs.c.wait.is_(None), ended), else_="").label("reason")
+    rows = connection.execute(
+        select(jobs.c.state, reason, func.count().label("number"))
+        .select_from(jobs.outerjoin(documents, documents.c.id == jobs.c.document_id))
+        .where(*_conditions(replace(wanted, before=None)))
+        .group_by(jobs.c.state, reason)
+    ).all()
+    states, reasons = Counter[str](), Counter[str]()
+    for row in rows:
+        states[row.state] += row.number
+        reasons[row.reason] += row.number
+    del reasons[""]
+    return Counts(total=states.total(), states=dict(states), reasons=dict(reasons.most_common()))
 
 
 def _conditions(wanted: Wanted) -> list[ColumnElement[bool]]:
@@ -238,7 +325,9 @@ def _conditions(wanted: Wanted) -> list[ColumnElement[bool]]:
         (jobs.c.feature, wanted.feature),
         (jobs.c.usr, wanted.user),
         (jobs.c.prompt, wanted.prompt),
-        (jobs.c.failure["kind"].astext, wanted.cause),
+        (jobs.c.run_id, wanted.run),
+        (jobs.c.version, wanted.version),
+        (jobs.c.document_id, wanted.document),
     )
     found = [column == value for column, value in same if value is not None]
     if wanted.states:
@@ -246,17 +335,30 @@ def _conditions(wanted: Wanted) -> list[ColumnElement[bool]]:
     if wanted.name is not None:
         path = func.coalesce(jobs.c.path, documents.c.name, "")
         found.append(func.strpos(func.lower(path), wanted.name.lower()) > 0)
-    if wanted.since is not None:
-        found.append(jobs.c.created_at >= wanted.since)
+    if wanted.cause is not None:
+        found.append((jobs.c.failure["kind"].astext == wanted.cause) & jobs.c.wait.is_(None))
+    if wanted.ids is not None:
+        found.append(one_of(jobs.c.id, wanted.ids))
+    if wanted.model is not None:
+        answered = exists().where(calls.c.job_id == jobs.c.id, calls.c.state == "answered")
+        found.append(answered.where(calls.c.model == wanted.model))
+    found += _times(wanted)
     if wanted.before is not None:
         found.append(jobs.c.id < wanted.before)
-    if wanted.after is not None:
-        found.append(jobs.c.id > wanted.after)
     if wanted.stuck:
         found.append(_stuck())
     if wanted.called is not None and (wanted.called.since or wanted.called.until):
         found.append(_called(wanted.called))
     return found
+
+
+def _times(wanted: Wanted) -> list[ColumnElement[bool]]:
+    given = (
+        (jobs.c.created_at, wanted.since, wanted.created_before),
+        (jobs.c.finished_at, wanted.finished_after, wanted.finished_before),
+    )
+    since = [column >= first for column, first, _ in given if first is not None]
+    return since + [column < end for column, _, end in given if end is not None]
 
 
 def _stuck() -> ColumnElement[bool]:
@@ -281,7 +383,18 @@ def _begin(day: ColumnElement[Any], timezone: str) -> ColumnElement[Any]:
 
 
 def _report(row: RowMapping) -> JobReport:
-    return JobReport(**row)
+    """A failure is of those that ended: what a held job met is why it waits."""
+    fields = dict(row)
+    since, wake_at, failure = fields.pop("since"), fields.pop("wake_at"), fields["failure"]
+    held = None
+    if row["state"] == "held":
+        held = Held(
+            waits_for=HELD_FOR.get(row["wait"], row["wait"] or ""),
+            since=since,
+            until=None if row["wait"] == "flight" else wake_at,
+            message=str(failure.get("message", "")) if isinstance(failure, dict) else "",
+        )
+    return JobReport(**(fields | {"failure": failure if row["wait"] is None else None}), held=held)
 
 
 def saved_by_layer(connection: Connection) -> dict[str, tuple[int, Decimal | None]]:

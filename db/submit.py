@@ -20,6 +20,7 @@ from docmill import bounds
 from docmill.errors import IdempotencyConflict, JobUnknown, SubmitRefused
 
 __all__ = [
+    "Accepted",
     "Indexing",
     "Submission",
     "check_answerable",
@@ -28,6 +29,7 @@ __all__ = [
     "submit_fresh",
     "submit_index",
     "submit_many",
+    "submit_to_run",
 ]
 
 
@@ -50,6 +52,8 @@ class Submission:
     deadline_at: datetime | None = None
     idem_key: str | None = None
     params: Mapping[str, Any] = field(default_factory=dict)
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    """What an application says of it: returned, and nothing else."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,6 +104,7 @@ COLUMNS = {
     "deadline_at": "timestamptz",
     "idem_key": "text",
     "params": "text",
+    "metadata": "text",
 }
 """Of a row that is copied, and their types."""
 
@@ -109,15 +114,7 @@ def submit_many(connection: Connection, submissions: Iterable[Submission]) -> li
 
     Raises SubmitRefused, as :func:`submit` does, and then none is kept.
     """
-    SQL["make_copied"].count(connection)
-    keyed: list[bool] = []
-    driver = cast("psycopg.Connection[Any]", connection.connection.driver_connection)
-    with driver.cursor() as cursor, cursor.copy(SQL["copy"].text) as copy:
-        copy.set_types(list(COLUMNS.values()))
-        for submission in submissions:
-            row = _row(submission)
-            copy.write_row([row[name] for name in COLUMNS])
-            keyed.append(submission.idem_key is not None)
+    keyed = [submission.idem_key is not None for submission in _copied(connection, submissions)]
     with _refusals():
         by_key, others = (
             iter([int(row.id) for row in SQL[name].rows(connection)])
@@ -125,6 +122,49 @@ def submit_many(connection: Connection, submissions: Iterable[Submission]) -> li
         )
     SQL["drop_copied"].count(connection)
     return [next(by_key if has_key else others) for has_key in keyed]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Accepted:
+    """What became of a submission to a run."""
+
+    id: int
+    """Of its job."""
+    is_new: bool
+    """False where a job had its key already."""
+    is_same: bool
+    """Whether that job is for the same document, and wants the same of it."""
+    run_id: int | None
+
+
+def submit_to_run(connection: Connection, run: int | None, submissions: Iterable[Submission]) -> list[Accepted]:
+    """What became of each, in order, by COPY; all of it is kept once the caller commits.
+
+    Each has a key, and is a job once, however often it comes. Raises SubmitRefused, and then none is kept.
+    """
+    for submission in _copied(connection, submissions):
+        if submission.idem_key is None:
+            raise SubmitRefused("idempotency_key: what is submitted to a run has one")
+    made = {row.id for row in SQL["submit_to_run"].rows(connection, {"run": run})}
+    found = SQL["submitted_to_run"].rows(connection)
+    SQL["drop_copied"].count(connection)
+    accepted = []
+    for row in found:
+        accepted.append(Accepted(id=row.id, is_new=row.id in made, is_same=bool(row.same), run_id=row.run_id))
+        made.discard(row.id)  # a key that comes twice is new once
+    return accepted
+
+
+def _copied(connection: Connection, submissions: Iterable[Submission]) -> Iterator[Submission]:
+    """Copies each to the table of this transaction, one in memory at a time; gives them back on the way."""
+    SQL["make_copied"].count(connection)
+    driver = cast("psycopg.Connection[Any]", connection.connection.driver_connection)
+    with driver.cursor() as cursor, cursor.copy(SQL["copy"].text) as copy:
+        copy.set_types(list(COLUMNS.values()))
+        for submission in submissions:
+            row = _row(submission)
+            copy.write_row([row[name] for name in COLUMNS])
+            yield submission
 
 
 def _row(submission: Submission) -> dict[str, Any]:
@@ -137,7 +177,8 @@ def _row(submission: Submission) -> dict[str, Any]:
         deadline_at=submission.deadline_at,
         idempotency_key=submission.idem_key,
     )
-    return {**vars(submission), "name": bounds.file_path(submission.name), "params": params}
+    metadata = bounds.metadata_as_json(submission.metadata)
+    return {**vars(submission), "name": bounds.file_path(submission.name), "params": params, "metadata": metadata}
 
 
 def _check(wanted: Submission | Indexing, **more: Any) -> None:

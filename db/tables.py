@@ -68,7 +68,15 @@ jobs = _table(
     flight_key bytea null, budget_id bigint null, deadline_at timestamptz null, owner text null,
     context jsonb null, value jsonb null, failure jsonb null, finished_at timestamptz null,
     need_usd numeric(20,10) null, held_for text null, since timestamptz null,
-    name text null, path text null
+    name text null, path text null, run_id bigint null, metadata jsonb
+    """,
+)
+# Documents that were submitted together; one that is closed takes no more.
+runs = _table(
+    "runs",
+    """
+    id bigint, tenant text, name text, cause text, submit jsonb, metadata jsonb, created_at timestamptz,
+    expected int null, idem_key text null, closed_at timestamptz null
     """,
 )
 # The ledger: one row a request to a provider, also when it failed or was answered without one.

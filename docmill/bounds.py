@@ -19,8 +19,10 @@ from docmill.visible import harmless
 __all__ = [
     "LANES",
     "LONGEST_DEADLINE_S",
+    "LONGEST_METADATA",
     "LONGEST_TEXT",
     "MOST_BYTES",
+    "MOST_METADATA",
     "MOST_PARAMS_BYTES",
     "MOST_PARAMS_DEPTH",
     "Deadline",
@@ -30,6 +32,7 @@ __all__ = [
     "check_text",
     "due_at",
     "file_path",
+    "metadata_as_json",
     "params_as_json",
 ]
 
@@ -46,6 +49,10 @@ MOST_PARAMS_DEPTH = 20
 LARGEST_NUMBER = 1e308
 """Whatever reads it later can hold it."""
 LONGEST_DEADLINE_S = 100 * 366 * 86_400
+MOST_METADATA = 16
+"""Entries."""
+LONGEST_METADATA = 500
+"""Characters of an entry's text; its name is as long as any."""
 CONTROL = re.compile("[\x00-\x1f\x7f]")
 LONGEST_PAST_S = 86_400
 """A deadline that has passed is taken, and its job fails; one from further back is a mistake."""
@@ -135,6 +142,16 @@ def params_as_json(params: object, *, field: str = "params") -> str:
     if len(written.encode()) > MOST_PARAMS_BYTES:
         raise SubmitRefused(f"{field}: at most {MOST_PARAMS_BYTES // 1000} KB of JSON")
     return written
+
+
+def metadata_as_json(metadata: object) -> str:
+    """What an application says of its own job, as JSON: texts by their names. Raises SubmitRefused."""
+    if not isinstance(metadata, Mapping) or len(metadata) > MOST_METADATA:
+        raise SubmitRefused(f'metadata: an object of at most {MOST_METADATA} texts, as {{"order": "17"}}')
+    for name, said in metadata.items():
+        check_text("metadata", name, empty=False)
+        check_text(f"metadata.{name}", said, longest=LONGEST_METADATA)
+    return json.dumps(dict(metadata), ensure_ascii=False)
 
 
 def _checked(value: Any, field: str, depth: int) -> Any:

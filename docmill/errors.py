@@ -14,6 +14,7 @@
     │   └── NotFetched           its address gives no document
     ├── CollectionUnknown        no collection of the tenant has that name
     ├── JobUnknown               no job has that id
+    ├── RunUnknown               no run has that id
     ├── JobNotFit                the job's state does not allow what was asked of it
     └── ReplyRejected            a model's reply that is not an answer
         ├── ReplyTruncated       it was cut off
@@ -53,6 +54,7 @@ __all__ = [
     "ReplyRejected",
     "ReplyTruncated",
     "ReplyWrong",
+    "RunUnknown",
     "ServiceAway",
     "SubmitRefused",
     "Unreadable",
@@ -211,6 +213,14 @@ class JobUnknown(DocmillError):
     def __init__(self, job_id: int) -> None:
         super().__init__(f"there is no job {job_id}: `docmill jobs` lists them")
         self.job_id = job_id
+
+
+class RunUnknown(DocmillError):
+    """No run has that id."""
+
+    def __init__(self, run_id: int) -> None:
+        super().__init__(f"there is no run {run_id}: `docmill runs` lists them")
+        self.run_id = run_id
 
 
 class JobNotFit(DocmillError):

@@ -30,6 +30,7 @@ from web.schemas import (
     TextToIndex,
     Words,
 )
+from web.shown import shown
 
 __all__ = ["router"]
 
@@ -55,7 +56,7 @@ def list_collections(database: Database, tenant: Tenant) -> dict[str, Any]:
 )
 async def index_document(
     collection: CollectionName, request: Request, background: BackgroundTasks, database: Database, tenant: Tenant
-) -> dict[str, Any]:
+) -> JobShown:
     """The collection is made where there is none of that name. Once the job is done, the document is found.
 
     The same document again takes the place of the one before, with its new `meta` and `language`.
@@ -75,10 +76,11 @@ async def index_document(
         language=options.language,
     )
 
-    def accept() -> dict[str, Any]:
+    def accept() -> JobShown:
         with database.work() as connection:
             collections.ensure(connection, tenant, collection, request.app.state.settings.embedding)
-            return reports.job_report(connection, submit_index(connection, indexing)).as_json()
+            report = reports.job_report(connection, submit_index(connection, indexing))
+            return shown(request.app.state.registry, report)
 
     background.add_task(request.app.state.fleet.start)
     return await run_in_threadpool(accept)
@@ -177,7 +179,7 @@ def ask_collection(
     database: Database,
     tenant: Tenant,
     idempotency_key: IdempotencyKey = None,
-) -> dict[str, Any]:
+) -> JobShown:
     """A job, whose value is the answer with its citations, or that the passages do not hold one."""
     prompt = request.app.state.registry.get(asked.prompt, asked.version)
     options = {
@@ -190,7 +192,7 @@ def ask_collection(
     background.add_task(request.app.state.fleet.start)
     with database.work() as connection:
         question = submission_of(connection, prompt, collection, asked.question, tenant=tenant, **options)
-        return reports.job_report(connection, submit(connection, question)).as_json()
+        return shown(request.app.state.registry, reports.job_report(connection, submit(connection, question)))
 
 
 def _filter(written: str) -> dict[str, Any]:

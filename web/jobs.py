@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import AsyncIterator, Callable
-from datetime import UTC
+from dataclasses import replace
 from typing import Annotated, Any
 
 from fastapi import APIRouter, BackgroundTasks, Path, Query, Request
@@ -17,14 +16,14 @@ from db import inspection, reports, transitions
 from db.reports import JobReport
 from db.submit import Submission, check_answerable, submit, submit_fresh
 from docmill.bounds import due_at
-from docmill.errors import FailureKind
 from prompts import Registry
-from prompts.order import in_prompts_order
 from web import submission
 from web.access import Database, Operating, Tenant
+from web.filters import Asked, Included
 from web.problems import documented
 from web.schemas import (
     LARGEST_ID,
+    CountsShown,
     Deadline,
     FileWanted,
     IdempotencyKey,
@@ -32,12 +31,9 @@ from web.schemas import (
     JobInspected,
     JobPage,
     JobShown,
-    JobState,
     JobWanted,
-    Moment,
-    PathText,
-    Storable,
 )
+from web.shown import listed, shown
 
 __all__ = ["router"]
 
@@ -64,7 +60,7 @@ async def submit_job(
     database: Database,
     tenant: Tenant,
     idempotency_key: IdempotencyKey = None,
-) -> dict[str, Any]:
+) -> JobShown:
     """Accepted means kept: the job ends, whatever dies in between.
 
     The same `Idempotency-Key` with the same body gives the same job; with another body it is a 409.
@@ -85,51 +81,45 @@ async def submit_job(
         deadline_at=due_at(options.deadline),
         idem_key=idempotency_key,
         params=options.params,
+        metadata=options.metadata,
     )
 
-    def accept() -> dict[str, Any]:
+    def accept() -> JobShown:
         # Each statement commits by itself, which saves two round trips: the submit is one.
         with database.work(atomic=False) as connection:
             check_answerable(connection, submitted.prompt, version)
-            return reports.job_report(connection, submit(connection, submitted)).as_json()
+            return shown(request.app.state.registry, reports.job_report(connection, submit(connection, submitted)))
 
     # After the response, so that a broker that is slow or away delays no submit.
     background.add_task(request.app.state.fleet.start)
     return await run_in_threadpool(accept)
 
 
-@router.get("", response_model=JobPage, summary="The latest jobs")
+@router.get("", response_model=JobPage, response_model_exclude_unset=True, summary="The latest jobs")
 def list_jobs(
     request: Request,
     database: Database,
     tenant: Tenant,
+    asked: Asked,
     cursor: Annotated[int | None, Query(ge=1, le=LARGEST_ID, description="`next` of the page before")] = None,
     limit: Annotated[int, Query(ge=1, le=500)] = 50,
-    state: Annotated[list[JobState] | None, Query(description="One, or several by giving it again")] = None,
-    feature: Storable | None = None,
-    user: Storable | None = None,
-    prompt: Storable | None = None,
-    name: Annotated[PathText | None, Query(description="What the file's path holds, in whatever case")] = None,
-    cause: Annotated[FailureKind | None, Query(description="Of the failure")] = None,
-    since: Annotated[Moment | None, Query(description="Submitted then or later, by ISO 8601")] = None,
-) -> dict[str, Any]:
+    include: Annotated[
+        list[Included] | None,
+        Query(
+            description="`value`: answers with their evidence; `counts`: of all jobs that are asked for, by state"
+        ),
+    ] = None,
+) -> JobPage:
     """The newest first; `next` is null on the last page."""
-    wanted = reports.Wanted(
-        states=state or (),
-        tenant=tenant,
-        feature=feature,
-        user=user,
-        prompt=prompt,
-        name=name,
-        cause=cause,
-        since=since if since is None or since.tzinfo else since.replace(tzinfo=UTC),
-        before=cursor,
-    )
+    wanted = replace(asked, tenant=tenant, before=cursor)
+    values, registry = "value" in (include or ()), request.app.state.registry
     with database.work() as connection:
-        found = reports.recent(connection, wanted, limit=limit + 1)
+        found = reports.recent(connection, wanted, limit=limit + 1, values=values)
+        counts = reports.counted(connection, wanted) if "counts" in (include or ()) else None
     page = found[:limit]
-    registry = request.app.state.registry
-    return {"jobs": [_shown(registry, job) for job in page], "next": page[-1].id if len(found) > limit else None}
+    jobs = [shown(registry, job) if values else listed(job) for job in page]
+    more = {} if counts is None else {"counts": CountsShown(**vars(counts))}
+    return JobPage(jobs=jobs, next=page[-1].id if len(found) > limit else None, **more)
 
 
 @router.get(
@@ -141,7 +131,7 @@ def list_jobs(
 def show_job(job_id: JobId, request: Request, database: Database, tenant: Tenant) -> dict[str, Any]:
     with database.work() as connection:
         report = reports.job_report(connection, job_id, tenant=tenant)
-        return {**_shown(request.app.state.registry, report), **reports.timeline(connection, job_id)}
+        return {**vars(shown(request.app.state.registry, report)), **reports.timeline(connection, job_id)}
 
 
 @router.get(
@@ -154,14 +144,8 @@ def inspect_job(job_id: JobId, database: Database, tenant: Tenant) -> dict[str, 
     """Messages and replies word for word, as long as they are kept; places with the words around them."""
     with database.work() as connection:
         found = inspection.inspect(connection, job_id, tenant=tenant)
-    shown: dict[str, Any] = inspection.as_json(found)
-    return {"job_id": job_id, **{name: part for name, part in shown.items() if name != "job"}}
-
-
-def _shown(registry: Registry, job: JobReport) -> dict[str, Any]:
-    """A job, its answer's fields in the order of their schema."""
-    value = in_prompts_order(registry, job.prompt, job.version, job.value)
-    return {**job.as_json(), "value": value}
+    plain: dict[str, Any] = inspection.as_json(found)
+    return {"job_id": job_id, **{name: part for name, part in plain.items() if name != "job"}}
 
 
 @router.get(
@@ -173,7 +157,7 @@ def _shown(registry: Registry, job: JobReport) -> dict[str, Any]:
         **documented(404),
     },
 )
-async def follow_job(job_id: JobId, database: Database, tenant: Tenant) -> StreamingResponse:
+async def follow_job(job_id: JobId, request: Request, database: Database, tenant: Tenant) -> StreamingResponse:
     """One event `job` at once and at each change, and the last when the job has ended."""
 
     def look() -> JobReport:
@@ -182,17 +166,19 @@ async def follow_job(job_id: JobId, database: Database, tenant: Tenant) -> Strea
 
     first = await run_in_threadpool(look)
     return StreamingResponse(
-        _events(first, look), media_type="text/event-stream", headers={"cache-control": "no-store"}
+        _events(request.app.state.registry, first, look),
+        media_type="text/event-stream",
+        headers={"cache-control": "no-store"},
     )
 
 
-async def _events(job: JobReport, look: Callable[[], JobReport]) -> AsyncIterator[str]:
+async def _events(registry: Registry, job: JobReport, look: Callable[[], JobReport]) -> AsyncIterator[str]:
     told, silent_s = "", 0.0
     while True:
-        shown = json.dumps(job.as_json(), ensure_ascii=False)
-        if shown != told:
-            yield f"event: job\nid: {job.id}\ndata: {shown}\n\n"
-            told, silent_s = shown, 0.0
+        now = shown(registry, job).model_dump_json(by_alias=True)
+        if now != told:
+            yield f"event: job\nid: {job.id}\ndata: {now}\n\n"
+            told, silent_s = now, 0.0
         elif silent_s >= STILL_EVERY_S:
             yield ": still\n\n"
             silent_s = 0.0
@@ -217,7 +203,7 @@ def retry_job(
     tenant: Operating,
     fresh: bool = False,
     deadline: Annotated[Deadline | None, Query(description="Seconds from now, or a time of ISO 8601")] = None,
-) -> dict[str, Any]:
+) -> JobShown:
     """`fresh` makes a new job, which pays again."""
     background.add_task(request.app.state.fleet.start)
     with database.work() as connection:
@@ -226,7 +212,7 @@ def retry_job(
             job_id = submit_fresh(connection, job_id, deadline_at=due_at(deadline))
         else:
             transitions.retry(connection, job_id, deadline_at=due_at(deadline))
-        return reports.job_report(connection, job_id).as_json()
+        return shown(request.app.state.registry, reports.job_report(connection, job_id))
 
 
 @router.post(
@@ -235,9 +221,9 @@ def retry_job(
     summary="Start no further call for a job",
     responses=documented(404, 409),
 )
-def cancel_job(job_id: JobId, database: Database, tenant: Operating) -> dict[str, Any]:
+def cancel_job(job_id: JobId, request: Request, database: Database, tenant: Operating) -> JobShown:
     """A call that is open is let finish, and paid."""
     with database.work() as connection:
         reports.job_report(connection, job_id, tenant=tenant)
         transitions.cancel(connection, job_id)
-        return reports.job_report(connection, job_id).as_json()
+        return shown(request.app.state.registry, reports.job_report(connection, job_id))

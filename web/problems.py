@@ -24,6 +24,7 @@ from docmill.errors import (
     JobUnknown,
     Misconfigured,
     PromptUnknown,
+    RunUnknown,
     ServiceAway,
     SubmitRefused,
 )
@@ -35,6 +36,7 @@ __all__ = ["PROBLEM", "Problem", "ProblemDetails", "documented", "install", "inv
 PROBLEM = "application/problem+json"
 STATUS: tuple[tuple[type[DocmillError], int], ...] = (
     (JobUnknown, 404),
+    (RunUnknown, 404),
     (CollectionUnknown, 404),
     (JobNotFit, 409),
     (IdempotencyConflict, 409),

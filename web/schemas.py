@@ -7,10 +7,11 @@ from datetime import date, datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import Header, Path
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SerializeAsAny
 
 from docmill import bounds
 from docmill.bounds import LONGEST_DEADLINE_S, LONGEST_PATH, LONGEST_TEXT
+from docmill.client.job import Job, ListedJob
 from docmill.errors import SubmitRefused
 from docmill.retrieval.languages import LANGUAGES
 
@@ -22,6 +23,7 @@ __all__ = [
     "SUBMIT_EXAMPLE",
     "CollectionName",
     "Collections",
+    "CountsShown",
     "Day",
     "Deadline",
     "DocumentDetails",
@@ -94,6 +96,14 @@ def _bounded(params: dict[str, Any]) -> dict[str, Any]:
     return params
 
 
+def _bounded_metadata(metadata: dict[str, str]) -> dict[str, str]:
+    try:
+        bounds.metadata_as_json(metadata)
+    except SubmitRefused as error:
+        raise ValueError(str(error)) from error
+    return metadata
+
+
 LANGUAGES_KNOWN = sorted({*LANGUAGES.values(), "simple"})
 
 
@@ -105,6 +115,7 @@ def _known_language(name: str) -> str:
 
 Language = Annotated[str, AfterValidator(_known_language), Field(json_schema_extra={"enum": [*LANGUAGES_KNOWN]})]
 Params = Annotated[dict[str, Any], AfterValidator(_bounded)]
+Metadata = Annotated[dict[str, str], AfterValidator(_bounded_metadata), Field(max_length=bounds.MOST_METADATA)]
 
 SUBMIT_EXAMPLE: dict[str, Any] = {
     "prompt": "receipt",
@@ -170,9 +181,11 @@ JOB_EXAMPLE: dict[str, Any] = {
     "version": "v2",
     "feature": "bookkeeping",
     "user": "u-17",
+    "run_id": None,
     "state": "done",
     "stage": "store",
     "wait": None,
+    "held": None,
     "value": {"merchant": "TEA HOUSE", "date": "2026-03-14", "total": 10.7},
     "evidence": {"merchant": {"start": 0, "end": 9}, "total": {"start": 41, "end": 46}},
     "failure": None,
@@ -182,7 +195,11 @@ JOB_EXAMPLE: dict[str, Any] = {
     "calls": 1,
     "cost_usd": "0.000179",
     "seconds": 1.4,
-    "created_at": "2026-03-14T09:00:00+00:00",
+    "created_at": "2026-03-14T09:00:00Z",
+    "finished_at": "2026-03-14T09:00:01.4Z",
+    "deadline_at": None,
+    "metadata": {"order": "17"},
+    "idempotency_key": None,
 }
 
 
@@ -204,6 +221,7 @@ class FileWanted(NamedFile):
     version: Storable | None = Field(None, description="Of the prompt; else the highest that is no draft")
     deadline: Deadline | None = Field(None, description="Seconds from now, or a time of ISO 8601")
     params: Params = Field({}, description="Variables of the prompt's templates; at most 100 KB of JSON")
+    metadata: Metadata = Field({}, description="What you say of it: at most 16 texts, returned with the job")
 
 
 class JobWanted(FileWanted):
@@ -341,56 +359,10 @@ class Hits(BaseModel):
     hits: list[HitShown]
 
 
-EVIDENCE_SCHEMA: dict[str, Any] = {
-    "anyOf": [
-        {
-            "type": "object",
-            "additionalProperties": {"type": "object", "additionalProperties": {"type": "integer"}},
-        },
-        {"type": "null"},
-    ]
-}
-"""What docmill writes; a row that holds something else is shown as it is, and breaks no list."""
-
-
-class Failure(BaseModel):
-    """Why a job failed, or goes to a person."""
-
-    model_config = ConfigDict(extra="allow")
-
-    kind: str
-    message: str = ""
-
-
-class JobShown(BaseModel):
+class JobShown(Job):
     """A job as it stands."""
 
-    model_config = ConfigDict(extra="allow", json_schema_extra={"examples": [JOB_EXAMPLE]})
-
-    id: int
-    name: str | None = Field(description="Of the file, as submitted")
-    path: str | None = Field(description="As submitted; of a file without one, its name")
-    document_id: int | None
-    prompt: str | None
-    version: str | None
-    feature: str
-    user: str
-    state: JobState
-    stage: str
-    wait: str | None = Field(description="What it waits for; null once it has ended")
-    value: Any = Field(description="The answer; null until there is one")
-    evidence: Annotated[Any, WithJsonSchema(EVIDENCE_SCHEMA)] = Field(
-        description="Where its values stand in the document's text, quotes in that of `document_id`; null where"
-        " the prompt does not ask"
-    )
-    failure: Failure | None
-    model: str | None = Field(description="Which answered last")
-    input_tokens: int
-    output_tokens: int
-    calls: int
-    cost_usd: str | None = Field(description="A decimal; null where a call's cost is unknown")
-    seconds: float | None = Field(description="From submit to end")
-    created_at: datetime
+    model_config = ConfigDict(json_schema_extra={"examples": [JOB_EXAMPLE]})
 
 
 class StageShown(BaseModel):
@@ -507,8 +479,17 @@ class JobInspected(BaseModel):
     shown: PartsShown | None = Field(description="null before the context is chosen")
 
 
+class CountsShown(BaseModel):
+    """How many of the jobs that are asked for are in each state, and why those failed, wait, or go to a person."""
+
+    total: int
+    states: dict[str, int]
+    reasons: dict[str, int] = Field(description="By the kind of the failure, or what held jobs wait for")
+
+
 class JobPage(BaseModel):
     """Jobs, the newest first."""
 
-    jobs: list[JobShown]
+    jobs: list[SerializeAsAny[ListedJob]]
     next: int | None = Field(description="The `cursor` of the next page; null on the last")
+    counts: CountsShown | None = Field(None, description="Where they are asked for")

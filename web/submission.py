@@ -50,6 +50,7 @@ SUBMIT_BODY = _body(
         "name": {"type": "string", "maxLength": LONGEST_PATH, "pattern": r"^[^\x00-\x1f\x7f]*$"},
         "deadline": {"type": "number", "minimum": 0, "maximum": LONGEST_DEADLINE_S},
         "params": {"type": "object", "description": "As JSON"},
+        "metadata": {"type": "object", "description": "As JSON"},
     },
     ["prompt"],
 )
@@ -65,7 +66,7 @@ INDEX_BODY = _body(
     [],
 )
 
-AS_JSON = ("params", "meta")
+AS_JSON = ("params", "meta", "metadata")
 """Fields of a form that are written so."""
 
 File = TypeVar("File", bound=NamedFile)

@@ -77,9 +77,18 @@ begin
   end if;
 end $$;
 
-create or replace function docmill_submit_file(
+-- What an idempotency key stands for: all that a submit says but when it is due, and under which name.
+create or replace function docmill_what(
+  prompt text, version text, feature text, usr text, lane text, params jsonb, digest bytea, metadata jsonb
+) returns bytea immutable language sql as $$
+  select sha256(convert_to((
+    jsonb_build_array($1, $2, $3, $4, $5, $6, encode($7, 'hex'))
+    || case when $8 = '{}' then '[]' else jsonb_build_array($8) end)::text, 'UTF8'))
+$$;
+
+create or replace function docmill_submit_job(
   prompt text, body bytea, media_type text, name text, version text, tenant text, feature text, usr text,
-  lane text, deadline_at timestamptz, idem_key text, params jsonb
+  lane text, deadline_at timestamptz, idem_key text, params jsonb, metadata jsonb, run_id bigint
 ) returns bigint language plpgsql as $$
 #variable_conflict use_column
 declare
@@ -96,16 +105,16 @@ begin
       'a document of at most 50 MB');
   end if;
   digest := sha256($2);
-  what := sha256(convert_to(jsonb_build_array($1, $5, $7, $8, $9, $12, encode(digest, 'hex'))::text, 'UTF8'));
+  what := docmill_what($1, $5, $7, $8, $9, $12, digest, $13);
 
   insert into documents (tenant, sha256, name, media_type, body) values ($6, digest, docmill_file_name($4), $3, $2)
   on conflict (tenant, sha256) do update set body = coalesce(documents.body, excluded.body)
   returning id into document;
 
   insert into jobs (tenant, feature, usr, lane, document_id, prompt, version, idem_key, input_hash, params,
-                    deadline_at, name, path)
+                    deadline_at, name, path, metadata, run_id)
   values ($6, $7, $8, $9, document, $1, $5, $11, what, coalesce($12, '{}'), $10,
-          docmill_file_name($4), $4)
+          docmill_file_name($4), $4, $13, $14)
   on conflict (tenant, idem_key) do nothing
   returning id into job;
 
@@ -118,6 +127,13 @@ begin
   end if;
   return job;
 end $$;
+
+create or replace function docmill_submit_file(
+  prompt text, body bytea, media_type text, name text, version text, tenant text, feature text, usr text,
+  lane text, deadline_at timestamptz, idem_key text, params jsonb
+) returns bigint language sql as $$
+  select docmill_submit_job($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, '{}', null)
+$$;
 
 create or replace function docmill_submit(
   prompt text, document text, name text default null, version text default null, tenant text default 'default',

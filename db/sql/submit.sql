@@ -3,20 +3,21 @@
 
 
 -- name: submit
-select docmill_submit_file(:prompt, :body, :media_type, :name, :version, :tenant, :feature, :usr, :lane, :deadline_at,
-  :idem_key, :params::jsonb)
+select docmill_submit_job(:prompt, :body, :media_type, :name, :version, :tenant, :feature, :usr, :lane, :deadline_at,
+  :idem_key, :params::jsonb, :metadata::jsonb, null)
 
 -- name: make_copied
 create temp table copied (at serial, prompt text, body bytea, media_type text, name text, version text, tenant text,
-  feature text, usr text, lane text, deadline_at timestamptz, idem_key text, params text)
+  feature text, usr text, lane text, deadline_at timestamptz, idem_key text, params text, metadata text)
 
 -- name: copy
-copy copied (prompt, body, media_type, name, version, tenant, feature, usr, lane, deadline_at, idem_key, params)
+copy copied (prompt, body, media_type, name, version, tenant, feature, usr, lane, deadline_at, idem_key, params,
+  metadata)
 from stdin (format binary)
 
 -- name: submit_keyed
-select docmill_submit_file(prompt, body, media_type, name, version, tenant, feature, usr, lane, deadline_at, idem_key,
-  params::jsonb) as id
+select docmill_submit_job(prompt, body, media_type, name, version, tenant, feature, usr, lane, deadline_at, idem_key,
+  params::jsonb, metadata::jsonb, null) as id
 from (select * from copied where idem_key is not null order by at) c
 
 -- name: submit_unkeyed
@@ -31,11 +32,33 @@ kept as (
   returning id, tenant, sha256),
 made as (
   insert into jobs (tenant, feature, usr, lane, document_id, prompt, version, params, deadline_at,
-    name, path)
+    name, path, metadata)
   select g.tenant, g.feature, g.usr, g.lane, k.id, g.prompt, g.version, g.params::jsonb, g.deadline_at,
-    docmill_file_name(g.name), g.name
+    docmill_file_name(g.name), g.name, g.metadata::jsonb
   from given g join kept k on k.tenant = g.tenant and k.sha256 = g.digest order by g.at returning id)
 select id from made order by id
+
+-- name: submit_to_run
+-- Each row has a key, by which it is found again: what was submitted before under it is no second job.
+with given as materialized (select *, sha256(body) as digest from copied),
+kept as (
+  insert into documents (tenant, sha256, name, media_type, body)
+  select distinct on (tenant, digest) tenant, digest, docmill_file_name(name), media_type, body from given order by tenant, digest, at
+  on conflict (tenant, sha256) do update set body = coalesce(documents.body, excluded.body)
+  returning id, tenant, sha256)
+insert into jobs (tenant, feature, usr, lane, document_id, prompt, version, params, deadline_at, idem_key, input_hash,
+  name, path, metadata, run_id)
+select g.tenant, g.feature, g.usr, g.lane, k.id, g.prompt, g.version, g.params::jsonb, g.deadline_at, g.idem_key,
+  docmill_what(g.prompt, g.version, g.feature, g.usr, g.lane, g.params::jsonb, g.digest, g.metadata::jsonb),
+  docmill_file_name(g.name), g.name, g.metadata::jsonb, :run
+from given g join kept k on k.tenant = g.tenant and k.sha256 = g.digest order by g.at
+on conflict (tenant, idem_key) do nothing returning id
+
+-- name: submitted_to_run
+-- A statement of its own sees what others have committed meanwhile.
+select j.id, j.run_id, j.input_hash = docmill_what(c.prompt, c.version, c.feature, c.usr, c.lane, c.params::jsonb,
+  sha256(c.body), c.metadata::jsonb) as same
+from copied c join jobs j on j.tenant = c.tenant and j.idem_key = c.idem_key order by c.at
 
 -- name: drop_copied
 drop table copied
@@ -59,6 +82,7 @@ order by d.document_id returning id
 
 -- name: submit_fresh
 insert into jobs (tenant, feature, usr, lane, chain, document_id, collection, prompt, version, params, deadline_at,
-  fresh, name, path)
-select tenant, feature, usr, lane, chain, document_id, collection, prompt, version, params, :deadline_at, true, name, path
+  fresh, name, path, metadata, run_id)
+select tenant, feature, usr, lane, chain, document_id, collection, prompt, version, params, :deadline_at, true, name, path,
+  metadata, run_id
 from jobs where id = :id returning id

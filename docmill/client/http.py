@@ -9,9 +9,9 @@ from types import TracebackType
 from typing import Any, Self
 
 import httpx
-from pydantic import BaseModel, ConfigDict
 
 from docmill.bounds import Deadline
+from docmill.client.job import Job
 from docmill.client.request import (
     Document,
     Outcome,
@@ -34,7 +34,6 @@ SILENT_S = 60.0
 """A stream that says nothing for so long is dead: the server says at least every 15 seconds that it lives."""
 DATA = "data: "
 """What begins a line of server-sent events that says something."""
-ENDED = frozenset({"done", "needs_review", "failed", "cancelled"})
 
 
 class JobFailed(DocmillError):
@@ -44,41 +43,6 @@ class JobFailed(DocmillError):
         told = (job.failure or {}).get("message", "")
         super().__init__(f"job {job.id} is {job.state}{': ' + told if told else ''}")
         self.job = job
-
-
-class Job(BaseModel):
-    """A job as it stands."""
-
-    model_config = ConfigDict(frozen=True)
-
-    id: int
-    state: str
-    prompt: str
-    name: str | None = None
-    """Of its file, as submitted."""
-    path: str | None = None
-    document_id: int | None = None
-    version: str | None = None
-    stage: str | None = None
-    feature: str = "default"
-    user: str = ""
-    value: Any = None
-    evidence: dict[str, dict[str, int]] | None = None
-    """Where its values stand in the document's text: place in the answer to ``start`` and ``end``."""
-    failure: dict[str, Any] | None = None
-    """``kind`` and ``message``."""
-    model: str | None = None
-    """The one that answered last."""
-    input_tokens: int = 0
-    output_tokens: int = 0
-    cost_usd: str | None = None
-    """A decimal; None is unknown."""
-    seconds: float | None = None
-    """From submit to end."""
-
-    @property
-    def ended(self) -> bool:
-        return self.state in ENDED
 
 
 class Docmill:

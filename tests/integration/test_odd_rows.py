@@ -59,7 +59,7 @@ def test_a_value_however_deep_breaks_no_list(app: FastAPI, engine: Engine, depth
             ),
             {"id": job, "value": nested(depth)},
         )
-    for path in ("/v1/jobs?limit=3", f"/v1/jobs/{job}"):
+    for path in ("/v1/jobs?limit=3&include=value", f"/v1/jobs/{job}"):
         found = asked(app, "GET", path)
         assert found.status_code == 200, found.text
         shown = found.json()

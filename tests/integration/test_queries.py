@@ -46,7 +46,7 @@ def test_no_route_takes_a_parameter_that_it_does_not_know(app: FastAPI) -> None:
     [
         ("prompts=invoice", "prompts: there is no such parameter"),
         ("stat=failed", "stat: there is no such parameter: did you mean state?"),
-        ("ids=1,2,3", "ids: there is no such parameter: it takes cause, cursor,"),
+        ("ids=1,2,3", "ids: there is no such parameter: it takes cause, created_after,"),
         ("q=hull", "q: "),
         ("stat=failed&since=2026-01-01", "stat: "),
         ("feature=1&feature=2", "feature: it is given more than once"),
@@ -68,6 +68,11 @@ def test_no_route_takes_a_parameter_that_it_does_not_know(app: FastAPI) -> None:
         ("user=" + "x" * 201, "user"),
         ("%00=1", "there is no such parameter"),
         ("a" * 5000 + "=1", "there is no such parameter"),
+        ("include=everything", "include"),
+        ("run=0", "run"),
+        ("document=x", "document"),
+        ("cause=budget&failure=deadline", "cause: it is the same as failure, which says something else"),
+        ("finished_after=7", "finished_after"),
     ],
 )
 def test_a_list_of_jobs_says_what_is_wrong_with_what_was_asked(app: FastAPI, query: str, told: str) -> None:
@@ -107,9 +112,26 @@ def test_jobs_are_found_by_what_is_said_of_them_alike_over_http_and_by_the_comma
         connection.execute(
             text(
                 "update jobs set state = 'failed', wait = null, created_at = now() - interval '3 days',"
-                ' failure = \'{"kind": "unreadable", "message": ""}\' where id = :id'
+                ' failure = \'{"kind": "unreadable", "message": ""}\','
+                " finished_at = now() - interval '2 days' where id = :id"
             ),
             {"id": made[0]},
+        )
+        document, run = connection.execute(
+            text(
+                "with made as (insert into runs (tenant, name, cause) values ('default', 'in', 'submit') returning id)"
+                " update jobs set version = 'v7', run_id = made.id from made where jobs.id = :id"
+                " returning document_id, run_id"
+            ),
+            {"id": made[1]},
+        ).one()
+        connection.execute(
+            text(
+                "insert into calls (id, job_id, purpose, attempt, try, state, tenant, feature, usr, input_hash, provider,"
+                " account, model) values (gen_random_uuid(), :id, 'first', 0, 1, 'answered', 'default', '', '', '', 'p',"
+                " 'a', 'm-7')"
+            ),
+            {"id": made[2]},
         )
     tea, pdf, odd = made
     asked_for: tuple[tuple[dict[str, Any], list[int]], ...] = (
@@ -126,11 +148,22 @@ def test_jobs_are_found_by_what_is_said_of_them_alike_over_http_and_by_the_comma
         ({"cause": "budget"}, []),
         ({"since": (datetime.now(UTC) - timedelta(days=1)).isoformat()}, [odd, pdf]),
         ({"prompt": "receipt", "user": "b"}, [odd]),
+        ({"failure": "unreadable"}, [tea]),
+        ({"created-after": "1d"}, [odd, pdf]),
+        ({"created-before": "1d"}, [tea]),
+        ({"finished-after": "3d"}, [tea]),
+        ({"finished-after": "1d"}, []),
+        ({"finished-before": "1d"}, [tea]),
+        ({"version": "v7"}, [pdf]),
+        ({"run": str(run)}, [pdf]),
+        ({"document": str(document)}, [pdf]),
+        ({"model": "m-7"}, [odd]),
     )
     for name in ("database", "broker", "cache"):
         monkeypatch.setenv(f"DOCMILL_{name.upper()}_URL", getattr(servers, f"{name}_url"))
     for wanted, jobs in asked_for:
-        shown = asked(app, "GET", "/v1/jobs", params={"feature": mark, **wanted})
+        params = {name.replace("-", "_"): _at(value) for name, value in wanted.items()}
+        shown = asked(app, "GET", "/v1/jobs", params={"feature": mark, **params})
         assert [job["id"] for job in shown.json()["jobs"]] == jobs, wanted
         options = [
             [f"--{name}", each]
@@ -143,5 +176,87 @@ def test_jobs_are_found_by_what_is_said_of_them_alike_over_http_and_by_the_comma
         told = docmill("jobs", option, value)
         assert (told.returncode, told.stdout) == (1, "")
         assert value in told.stderr
+    counted = asked(app, "GET", f"/v1/jobs?feature={mark}&include=counts&limit=1").json()["counts"]
+    assert counted == {"total": 3, "states": {"failed": 1, "queued": 2}, "reasons": {"unreadable": 1}}
+    assert json.loads(docmill("jobs", "--feature", mark, "--counts", "--json").stdout) == counted
+    first = docmill("jobs", "--feature", mark, "--limit", "2", "--json")
+    assert f"--before {pdf}" in first.stderr
+    rest = docmill("jobs", "--feature", mark, "--limit", "2", "--before", str(pdf), "--json")
+    assert [json.loads(line)["id"] for line in rest.stdout.splitlines()] == [tea]
     for query in ("state=faild", "cause=nonsense", "since=soon", "since=7"):
         assert asked(app, "GET", f"/v1/jobs?{query}").status_code == 422
+
+
+def _at(given: Any) -> Any:
+    """A span back as the command takes it, as a time."""
+    spans = {f"{days}d": timedelta(days=days) for days in (1, 3)}
+    return (datetime.now(UTC) - spans[given]).isoformat() if isinstance(given, str) and given in spans else given
+
+
+def test_a_list_holds_answers_only_where_they_are_asked_for(
+    app: FastAPI, engine: Engine, docmill: Command, servers: EmbeddedServers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mark = uuid4().hex
+    with engine.begin() as connection:
+        job = submit(connection, Submission(prompt="receipt", version="v2", body=uuid4().bytes, feature=mark))
+        connection.execute(
+            text(
+                "insert into results (job_id, revision, value, evidence, author)"
+                " values (:id, 1, cast(:value as jsonb), '{}', 'model')"
+            ),
+            {"id": job, "value": json.dumps({"total": 1, "company": "T"})},
+        )
+    bare = asked(app, "GET", f"/v1/jobs?feature={mark}").json()["jobs"][0]
+    assert not {"value", "evidence"} & bare.keys()
+    whole = asked(app, "GET", f"/v1/jobs?feature={mark}&include=value").json()["jobs"][0]
+    assert list(whole["value"]) == ["company", "total"], "in the order of the schema"
+    alone = asked(app, "GET", f"/v1/jobs/{job}").json()
+    assert alone | whole == alone
+    for name in ("database", "broker", "cache"):
+        monkeypatch.setenv(f"DOCMILL_{name.upper()}_URL", getattr(servers, f"{name}_url"))
+    assert "value" not in json.loads(docmill("jobs", "--feature", mark, "--json").stdout)
+    assert json.loads(docmill("jobs", "--feature", mark, "--values", "--json").stdout)["value"]["total"] == 1
+
+
+@pytest.mark.parametrize(
+    ("wait", "waits_for", "has_end"),
+    [("budget", "budget", True), ("rate", "provider", True), ("flight", "same_work", False)],
+)
+def test_why_a_job_waits_is_no_failure(
+    app: FastAPI, engine: Engine, wait: str, waits_for: str, has_end: bool
+) -> None:
+    mark = uuid4().hex
+    with engine.begin() as connection:
+        job = submit(
+            connection, Submission(prompt="receipt", body=uuid4().bytes, feature=mark, metadata={"order": "17"})
+        )
+        connection.execute(
+            text(
+                "update jobs set state = 'held', wait = :wait, since = now(), wake_at = now() + interval '1 hour',"
+                " failure = cast(:failure as jsonb) where id = :id"
+            ),
+            {"id": job, "wait": wait, "failure": json.dumps({"kind": "budget", "message": "it is spent"})},
+        )
+    for path in (f"/v1/jobs?feature={mark}", f"/v1/jobs/{job}"):
+        found = asked(app, "GET", path).json()
+        shown = found["jobs"][0] if "jobs" in found else found
+        assert shown["failure"] is None
+        assert (shown["held"]["for"], shown["held"]["message"]) == (waits_for, "it is spent")
+        assert (shown["held"]["until"] is not None) == has_end
+        assert shown["held"]["since"] is not None
+        assert shown["metadata"] == {"order": "17"}
+    assert asked(app, "GET", f"/v1/jobs?feature={mark}&cause=budget").json()["jobs"] == []
+    counts = asked(app, "GET", f"/v1/jobs?feature={mark}&include=counts").json()["counts"]
+    assert (counts["states"], counts["reasons"]) == ({"held": 1}, {waits_for: 1})
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [7, [], {"a": 1}, {"": "x"}, {"a": "x" * 501}, {"a\n": "x"}, {"x" * 201: ""}, {str(n): "" for n in range(17)}],
+    ids=lambda each: repr(each)[:20],
+)
+def test_what_is_no_metadata_is_refused(app: FastAPI, metadata: Any) -> None:
+    wanted = {"prompt": "receipt", "document": "x", "metadata": metadata}
+    found = asked(app, "POST", "/v1/jobs", json=wanted)
+    assert found.status_code == 422
+    assert "metadata" in found.json()["detail"]

@@ -20,6 +20,7 @@ from workers.stack.servers import EmbeddedServers
 COMMANDS = (
     ("jobs",),
     ("jobs", "--stuck"),
+    ("jobs", "--counts"),
     ("jobs", "show", "JOB"),
     ("costs",),
     ("costs", "--by", "feature,user,day,model,prompt,version"),

@@ -1,0 +1,200 @@
+"""Runs: documents that were submitted together, and how far they are."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Literal, TypeAlias
+
+from sqlalchemy import Connection, Float, case, cast, func, select
+
+from db import reports
+from db.reports import Counts, JobReport, Wanted
+from db.statements import statements_of
+from db.tables import calls, jobs, runs
+from docmill.errors import RunUnknown
+
+__all__ = [
+    "Cause",
+    "Run",
+    "RunProgress",
+    "begin",
+    "close",
+    "drop_empty",
+    "find",
+    "first_failures",
+    "listed",
+    "progress",
+]
+
+SQL = statements_of("runs")
+
+Cause: TypeAlias = Literal["submit", "api", "schedule"]
+FAILURES_SHOWN = 5
+RATED_OVER_S = 60
+"""How fast it goes is what ended within so many seconds."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """Documents that were submitted together."""
+
+    id: int
+    tenant: str
+    name: str
+    cause: Cause
+    submit: Mapping[str, Any]
+    """What is wanted of each: prompt, version, feature, user."""
+    metadata: Mapping[str, Any]
+    expected: int | None
+    """How many there will be; None where nobody has said."""
+    created_at: datetime
+    closed_at: datetime | None
+    """When its last document was submitted; None for one that takes more."""
+
+    def as_json(self) -> dict[str, Any]:
+        closed_at = None if self.closed_at is None else self.closed_at.isoformat()
+        return {**vars(self), "created_at": self.created_at.isoformat(), "closed_at": closed_at}
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunProgress:
+    """How far a run is, what it cost, and what stands in its way."""
+
+    counts: Counts
+    cost_usd: Decimal | None
+    """None where a call's cost is unknown."""
+    accepted_usd_each: Decimal | None
+    """For each document that is done; None before the first, and where the cost is unknown."""
+    ended: int
+    per_minute: float
+    """Documents that ended within the last minute."""
+    eta_s: float | None
+    """Until the last has ended, at that pace; None where nothing ends."""
+
+    @property
+    def open(self) -> int:
+        return self.counts.total - self.ended
+
+    def as_json(self) -> dict[str, Any]:
+        amounts = {
+            name: None if amount is None else f"{amount.normalize():f}"
+            for name, amount in (("cost_usd", self.cost_usd), ("accepted_usd_each", self.accepted_usd_each))
+        }
+        figures = {"ended": self.ended, "open": self.open, "per_minute": self.per_minute, "eta_s": self.eta_s}
+        return {**vars(self.counts), **amounts, **figures}
+
+
+def begin(
+    connection: Connection,
+    *,
+    tenant: str,
+    name: str,
+    cause: Cause,
+    submit: Mapping[str, Any],
+    metadata: Mapping[str, str] | None = None,
+    expected: int | None = None,
+    key: str | None = None,
+) -> Run:
+    """A new run; or, where one of the same ``key`` was begun and never closed, that one, to go on with."""
+    values: dict[str, object] = {"tenant": tenant, "name": name, "cause": cause, "expected": expected, "key": key}
+    written = {"submit": json.dumps(dict(submit)), "metadata": json.dumps(dict(metadata or {}))}
+    return find(connection, int(SQL["begin"].scalar(connection, values | written)))
+
+
+def close(connection: Connection, run_id: int) -> None:
+    """Its last document is submitted: the same files again are no part of it."""
+    SQL["close"].count(connection, {"id": run_id})
+
+
+def drop_empty(connection: Connection, run_id: int) -> None:
+    """Removes a run to which nothing came."""
+    SQL["drop_empty"].count(connection, {"id": run_id})
+
+
+def find(connection: Connection, run_id: int, *, tenant: str | None = None) -> Run:
+    """Raises RunUnknown, also for another tenant's run."""
+    wanted = select(*_columns()).where(runs.c.id == run_id)
+    if tenant is not None:
+        wanted = wanted.where(runs.c.tenant == tenant)
+    row = connection.execute(wanted).mappings().one_or_none()
+    if row is None:
+        raise RunUnknown(run_id)
+    return Run(**row)
+
+
+def listed(
+    connection: Connection, *, tenant: str | None = None, before: int | None = None, limit: int
+) -> list[tuple[Run, Counts]]:
+    """The latest runs, the newest first, each with how far it is."""
+    wanted = select(*_columns()).order_by(runs.c.id.desc()).limit(limit)
+    if tenant is not None:
+        wanted = wanted.where(runs.c.tenant == tenant)
+    if before is not None:
+        wanted = wanted.where(runs.c.id < before)
+    found = [Run(**row) for row in connection.execute(wanted).mappings()]
+    return [(run, reports.counted(connection, Wanted(run=run.id))) for run in found]
+
+
+def _columns() -> list[Any]:
+    return [runs.c[name] for name in Run.__dataclass_fields__]
+
+
+def progress(connection: Connection, run_id: int) -> RunProgress:
+    """How far a run is."""
+    counts = reports.counted(connection, Wanted(run=run_id))
+    row = connection.execute(_spent(run_id)).mappings().one()
+    usd = None if row["unknown"] else Decimal(row["usd"])
+    done = counts.states.get("done", 0)
+    ended = sum(counts.states.get(state, 0) for state in ("done", "needs_review", "failed", "cancelled"))
+    per_minute = _pace(connection, run_id)
+    return RunProgress(
+        counts=counts,
+        cost_usd=usd,
+        accepted_usd_each=None if usd is None or not done else (usd / done).quantize(Decimal("1e-10")),
+        ended=ended,
+        per_minute=per_minute,
+        eta_s=_eta(counts.total - ended, per_minute),
+    )
+
+
+def _spent(run_id: int) -> Any:
+    paid = calls.c.state.in_(("answered", "surplus"))
+    return (
+        select(
+            func.coalesce(func.sum(calls.c.cost_usd), 0).label("usd"),
+            func.coalesce(
+                func.bool_or(calls.c.possibly_billed | (paid & calls.c.cost_usd.is_(None))), False
+            ).label("unknown"),
+        )
+        .select_from(jobs.join(calls, calls.c.job_id == jobs.c.id))
+        .where(jobs.c.run_id == run_id)
+    )
+
+
+def _pace(connection: Connection, run_id: int) -> float:
+    """Documents a minute, of late."""
+    age_s = func.extract("epoch", func.clock_timestamp() - jobs.c.finished_at)
+    since_s = func.extract("epoch", func.clock_timestamp() - func.min(jobs.c.created_at))
+    row = connection.execute(
+        select(
+            func.count(case((age_s < RATED_OVER_S, 1))).label("ended"),
+            cast(func.least(since_s, RATED_OVER_S), Float).label("over_s"),
+        ).where(jobs.c.run_id == run_id)
+    ).one()
+    return 0.0 if not row.ended or not row.over_s else round(row.ended * 60.0 / max(row.over_s, 1.0), 1)
+
+
+def _eta(left: int, per_minute: float) -> float | None:
+    if not left:
+        return 0.0
+    return round(left / per_minute * 60, 1) if per_minute else None
+
+
+def first_failures(connection: Connection, run_id: int, *, limit: int = FAILURES_SHOWN) -> list[JobReport]:
+    """The first of its jobs that failed, for who looks why."""
+    wanted = Wanted(run=run_id, states=("failed",))
+    return list(reports.each(connection, wanted, limit=limit))

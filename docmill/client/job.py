@@ -1,0 +1,102 @@
+"""A job as the HTTP API shows it: one model, of which the server's answers are made and the client reads them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
+
+__all__ = ["ENDED", "Held", "Job", "ListedJob", "Places"]
+
+ENDED = frozenset({"done", "needs_review", "failed", "cancelled"})
+
+PLACES: dict[str, Any] = {
+    "anyOf": [
+        {
+            "type": "object",
+            "additionalProperties": {"type": "object", "additionalProperties": {"type": "integer"}},
+        },
+        {"type": "null"},
+    ]
+}
+FAILURE: dict[str, Any] = {
+    "anyOf": [
+        {
+            "title": "Failure",
+            "type": "object",
+            "properties": {"kind": {"type": "string"}, "message": {"type": "string"}},
+            "required": ["kind"],
+            "additionalProperties": True,
+        },
+        {"type": "null"},
+    ]
+}
+STATE: dict[str, Any] = {
+    "type": "string",
+    "enum": ["queued", "running", "held", "done", "needs_review", "failed", "cancelled"],
+}
+
+Places = Annotated[Any, WithJsonSchema(PLACES)]
+"""What docmill writes; a row that holds something else is shown as it is, and breaks no list."""
+
+
+class Held(BaseModel):
+    """Why a job waits."""
+
+    model_config = ConfigDict(frozen=True, extra="allow", populate_by_name=True)
+
+    waits_for: str = Field(alias="for", description="provider, budget or same_work")
+    since: datetime | None = None
+    until: datetime | None = Field(None, description="When it is looked at again, at the latest")
+    message: str = ""
+
+
+class ListedJob(BaseModel):
+    """A job as lists have it."""
+
+    # What an older server does not tell is as if it had none; what a newer one tells is kept.
+    model_config = ConfigDict(frozen=True, extra="allow", json_schema_serialization_defaults_required=True)
+
+    id: int
+    state: Annotated[str, WithJsonSchema(STATE)]
+    name: str | None = Field(None, description="Of the file, as submitted")
+    path: str | None = Field(None, description="As submitted; of a file without one, its name")
+    document_id: int | None = None
+    run_id: int | None = Field(None, description="Of those that it was submitted with")
+    prompt: str | None = Field(None, description="null for what is indexed")
+    version: str | None = None
+    feature: str = "default"
+    user: str = ""
+    stage: str | None = None
+    wait: str | None = Field(None, description="What it waits for; null once it has ended")
+    held: Held | None = Field(None, description="Why it waits; null unless it is held")
+    failure: Annotated[dict[str, Any] | None, WithJsonSchema(FAILURE)] = Field(
+        None, description="Why it failed, or goes to a person: `kind` and `message`; null unless it has ended"
+    )
+    model: str | None = Field(None, description="Which answered last")
+    input_tokens: int = 0
+    output_tokens: int = 0
+    calls: int = 0
+    cost_usd: str | None = Field(None, description="A decimal; null where a call's cost is unknown")
+    seconds: float | None = Field(None, description="From submit to end")
+    created_at: datetime | None = None
+    finished_at: datetime | None = None
+    deadline_at: datetime | None = None
+    metadata: dict[str, Any] = Field({}, description="As submitted")
+    idempotency_key: str | None = None
+
+    @property
+    def ended(self) -> bool:
+        return self.state in ENDED
+
+
+class Job(ListedJob):
+    """A job as it stands, with its answer."""
+
+    value: Any = Field(None, description="The answer; null until there is one")
+    evidence: Places = Field(
+        None,
+        description="Where its values stand in the document's text, quotes in that of `document_id`; null where"
+        " the prompt does not ask",
+    )
