@@ -12,6 +12,8 @@ from typing import Any, cast, get_args
 from pydantic import BaseModel, TypeAdapter
 from pydantic.errors import PydanticUserError
 
+from docmill.errors import Misconfigured
+from docmill.parsing.checking import Checker
 from prompts.mistakes import Broken, Mistake, meant, of_code
 
 __all__ = ["line_of_field", "load_output", "models_below", "schema_of"]
@@ -53,11 +55,15 @@ def _output_of(file: Path, module: ModuleType) -> type[BaseModel]:
 
 
 def schema_of(file: Path, code: str, output: type[BaseModel]) -> dict[str, Any]:
-    """The JSON Schema of the answer. Raises Broken where a field has a type that JSON Schema cannot say."""
+    """The JSON Schema of the answer. Raises Broken where it has none, or one that no reply can be held against."""
     try:
-        return output.model_json_schema()
+        schema: dict[str, Any] = output.model_json_schema()
+        Checker(schema)
+    except Misconfigured as error:
+        raise Broken([Mistake(file=file, told=f"Output: {error}")]) from error
     except UNTELLABLE as error:
         raise Broken(_untold(file, code, output) or [of_code(file, code, error)]) from error
+    return schema
 
 
 def _untold(file: Path, code: str, output: type[BaseModel]) -> list[Mistake]:

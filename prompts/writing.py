@@ -171,10 +171,9 @@ class Writer:
             raise _refused(place, f"refers to another file ({reference[:80]!r}): put what it says under $defs")
         if reference in self._of_reference:
             return self._of_reference[reference], False
-        try:
-            target = resolved(reference, self.root)
-        except (KeyError, TypeError, IndexError) as error:
-            raise _refused(place, f"refers to {reference[:80]!r}, which is not there") from error
+        target = resolved(reference, self.root)
+        if target is True:
+            raise _refused(place, f"refers to {reference[:80]!r}, which is not there")
         if not isinstance(target, Mapping) or "properties" not in target:
             return self._kind(target, place, depth + 1)
         # Known before it is written: it may refer to itself.

@@ -14,13 +14,14 @@ from pydantic_core import to_jsonable_python
 from docmill.errors import ReplyInvalid, ReplyNotJson, ReplyRejected, ReplyTruncated, ReplyWrong
 from docmill.parsing import bounds
 from docmill.parsing.bounds import leaves, strict
+from docmill.parsing.checking import Checker, Problem
 from docmill.parsing.choosing import choose, choose_list
 from docmill.parsing.citing import Citation
 from docmill.parsing.extraction import fenced, scan
 from docmill.parsing.fitting import concerns, fitted, is_foreign, label_in, word_in
 from docmill.parsing.grounding import Document, Grounded, holds
 from docmill.parsing.marks import behind_heading
-from docmill.parsing.schema import SCALARS, kinds, labels, problems
+from docmill.parsing.schema import SCALARS, kinds, labels
 
 __all__ = ["Citation", "Grounded", "accept", "correction_problems", "holds", "parse"]
 
@@ -52,25 +53,26 @@ def parse(
 ) -> object:
     """The value that the reply means: a model's instance where ``schema`` is a model, else plain JSON.
 
-    Raises ReplyTruncated, ReplyNotJson, or ReplyInvalid (ReplyWrong where only semantic checks fail).
+    Raises ReplyTruncated, ReplyNotJson, or ReplyInvalid (ReplyWrong where only semantic checks fail), and
+    Misconfigured where ``schema`` is no JSON Schema.
     """
     _must_be_whole(finish_reason)
     if schema is None:
         return choose(scan(text, repeated=True), lambda value: value, lambda _: True)
     if isinstance(schema, dict):
-        return _by_schema(text, schema)
+        return _by_schema(text, Checker(schema))
     shape = _shape(schema)
     return choose(
         scan(text),
         lambda value: _validated(_fitted(value, shape), schema, None),
-        lambda value: concerns(value, shape),
+        lambda value: concerns(value, shape.root),
     )
 
 
 @lru_cache(maxsize=256)
-def _shape(output: type[BaseModel]) -> dict[str, Any]:
+def _shape(output: type[BaseModel]) -> Checker:
     """The model's JSON Schema, which takes longer to make than most replies take to read."""
-    return output.model_json_schema()
+    return Checker(output.model_json_schema())
 
 
 def _must_be_whole(finish_reason: str) -> None:
@@ -78,36 +80,37 @@ def _must_be_whole(finish_reason: str) -> None:
         raise ReplyTruncated(f"the model stopped at its output limit ({finish_reason})")
 
 
-def _by_schema(text: str, schema: dict[str, Any]) -> object:
+def _by_schema(text: str, checker: Checker) -> object:
+    schema = checker.root
     wanted = kinds(schema)
     reply = scan(text)
     if wanted and wanted <= SCALARS:
-        return _scalar(reply.text, schema)
+        return _scalar(reply.text, checker)
     choice = choose_list if wanted == {"array"} else choose
     try:
-        return choice(reply, lambda value: _fitting(value, schema), lambda value: concerns(value, schema))
+        return choice(reply, lambda value: _fitting(value, checker), lambda value: concerns(value, schema))
     except ReplyTruncated:
         raise
     except ReplyRejected:
         if not wanted & SCALARS:
             raise
-        return _scalar(reply.text, schema)
+        return _scalar(reply.text, checker)
 
 
-def _scalar(bare: str, schema: dict[str, Any]) -> object:
+def _scalar(bare: str, checker: Checker) -> object:
     """A label, number or text: alone, quoted, in a fence, or (where it is the only one) within prose."""
     bare = fenced(behind_heading(bare))
     for reading in (*_decoded(bare), bare):
-        value = _fitted(reading, schema)
-        if not problems(value, schema):
+        value = _fitted(reading, checker)
+        if checker.fits(value):
             return value
-    within = label_in(bare, labels(schema))
-    if within is None and "string" not in kinds(schema):
-        within = word_in(bare, kinds(schema))
-    if within is not None and not problems(within, schema):
+    within = label_in(bare, labels(checker.root))
+    wanted = kinds(checker.root)
+    if within is None and "string" not in wanted:
+        within = word_in(bare, wanted)
+    if within is not None and checker.fits(within):
         return within
-    found = tuple(problems(bare, schema))
-    raise ReplyInvalid(_summary(found), problems=found)
+    raise _misfit(None, checker.problems(bare))
 
 
 def _decoded(text: str) -> list[object]:
@@ -139,13 +142,13 @@ def accept(
         "passages": None if passages is None else [Document(passage) for passage in passages],
     }
     return choose(
-        scan(text), lambda value: _accepted(value, output, shape, sources), lambda value: concerns(value, shape)
+        scan(text),
+        lambda value: _accepted(value, output, shape, sources),
+        lambda value: concerns(value, shape.root),
     )
 
 
-def _accepted(
-    value: Any, output: type[BaseModel], shape: dict[str, Any], sources: Mapping[str, Any]
-) -> dict[str, Any]:
+def _accepted(value: Any, output: type[BaseModel], shape: Checker, sources: Mapping[str, Any]) -> dict[str, Any]:
     value = _fitted(value, shape)
     _check_storable(value)
     model = _validated(value, output, sources)
@@ -189,19 +192,22 @@ def correction_problems(error: ReplyRejected) -> list[str]:
     return [f"{place or 'the answer'}: {rule}" for place, rule in error.problems]
 
 
-def _fitting(value: Any, schema: dict[str, Any]) -> object:
-    value = _fitted(value, schema)
-    found = tuple(problems(value, schema))
-    if is_foreign(value, schema):
-        found = (("", "has none of the known fields"),)
-    if found:
-        raise ReplyInvalid(_summary(found), problems=found, value=value)
+def _fitting(value: Any, checker: Checker) -> object:
+    value = _fitted(value, checker)
+    if is_foreign(value, checker.root):
+        raise _misfit(value, [("", "has none of the known fields")])
+    if found := checker.problems(value):
+        raise _misfit(value, found)
     return value
 
 
-def _fitted(value: Any, schema: dict[str, Any]) -> Any:
+def _misfit(value: object, found: Sequence[Problem]) -> ReplyInvalid:
+    return ReplyInvalid(_summary(tuple(found)), problems=tuple(found), value=value)
+
+
+def _fitted(value: Any, checker: Checker) -> Any:
     """The value in the form that is asked for; what was written in its texts is held against the limits too."""
-    value = fitted(value, schema)
+    value = fitted(value, checker)
     bounds.check(value)
     return value
 

@@ -12,8 +12,9 @@ from typing import Any
 
 from docmill.parsing.amounts import amount
 from docmill.parsing.bounds import same
+from docmill.parsing.checking import Checker
 from docmill.parsing.lenient import Doubt, read_whole
-from docmill.parsing.schema import kinds, labels, problems, resolved
+from docmill.parsing.schema import kinds, kinds_of, labels, resolved
 
 __all__ = ["concerns", "fitted", "is_foreign", "label_in", "word_in"]
 
@@ -37,13 +38,15 @@ HEDGES = re.compile(
 NEGATION = re.compile(r"\b(?:not|no|nor|neither|never|cannot|without|unlike|non)\b|n['’]t\b", re.IGNORECASE)
 
 
-def fitted(value: Any, schema: Any, root: Mapping[str, Any] | None = None) -> Any:
+def fitted(value: Any, checker: Checker) -> Any:
     """The value in the form that the schema asks for; as it is where no reading fits."""
-    return _Fitting(root if root is not None else schema).fitted(value, schema)
+    return _Fitting(checker).fitted(value, checker.root)
 
 
-def is_foreign(value: Any, schema: Mapping[str, Any], root: Mapping[str, Any] | None = None) -> bool:
+def is_foreign(value: Any, schema: Any, root: Mapping[str, Any] | None = None) -> bool:
     """Whether an object has nothing of what was asked for, and so answers something else."""
+    if not isinstance(schema, Mapping):
+        return False
     if "$ref" in schema:
         return is_foreign(value, resolved(schema["$ref"], root or schema), root or schema)
     known = schema.get("properties")
@@ -111,8 +114,9 @@ class _Fitting:
     Without that memory a reply nested sixteen deep would keep a worker for minutes.
     """
 
-    def __init__(self, root: Any) -> None:
-        self.root = root
+    def __init__(self, checker: Checker) -> None:
+        self.checker = checker
+        self.root = checker.root
         self.seen: dict[tuple[int, int], tuple[Any, Any]] = {}
         """What was fitted already, kept beside its result, so that no other object takes its identity."""
 
@@ -138,7 +142,7 @@ class _Fitting:
         return next((reading for reading in self._readings(value, schema) if self._fits(reading, schema)), value)
 
     def _fits(self, value: Any, schema: Mapping[str, Any]) -> bool:
-        return not problems(value, schema, self.root) and not is_foreign(value, schema, self.root)
+        return self.checker.fits(value, schema) and not is_foreign(value, schema, self.root)
 
     def _with_members_fitted(self, value: Any, schema: Mapping[str, Any]) -> Any:
         if isinstance(value, dict):
@@ -162,16 +166,16 @@ class _Fitting:
         if isinstance(value, int) and not isinstance(value, bool) and "string" in wanted:
             yield str(value)
         if isinstance(value, dict):
-            yield from self._unwrapped(value, schema)
-        if isinstance(value, list) and len(value) == 1 and "array" not in wanted:
+            inner = self._unwrapped(value, schema)
+            yield from (each for each in inner if kinds_of(each) & (wanted or {"object"}))
+        if isinstance(value, list) and len(value) == 1 and wanted and "array" not in wanted:
             yield self.fitted(value[0], schema)
         if wanted == {"array"} and not isinstance(value, list) and value is not None:
             yield [self.fitted(value, schema.get("items"))]
 
     def _unwrapped(self, value: dict[str, Any], schema: Mapping[str, Any]) -> Iterator[Any]:
         """What a wrapper holds: its only member, or the one called an answer; nothing where several would do."""
-        inner = list(value.values()) if len(value) == 1 else self._answers_within(value, schema)
-        inner = [each for each in inner if isinstance(each, dict | list | str)]
+        inner = [each for each in self._answers_within(value, schema) if isinstance(each, dict | list | str)]
         readings = [reading for each in inner if self._fits(reading := self.fitted(each, schema), schema)]
         if readings and all(same(reading, readings[0]) for reading in readings):
             yield readings[0]
@@ -179,7 +183,7 @@ class _Fitting:
     def _answers_within(self, value: dict[str, Any], schema: Mapping[str, Any]) -> list[Any]:
         if value.keys() & (schema.get("properties") or {}).keys():
             return []
-        return [member for name, member in value.items() if name.lower() in WRAPPERS]
+        return [member for name, member in value.items() if len(value) == 1 or name.lower() in WRAPPERS]
 
     def _readings_of_text(self, text: str, schema: Mapping[str, Any], wanted: frozenset[str]) -> Iterator[Any]:
         bare = text.strip()

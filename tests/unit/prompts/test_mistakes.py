@@ -67,6 +67,7 @@ MISTAKES = [
     ("output.py", OUTPUT + "    total = Field(description='?')\n", "output.py:5: it raises when it is loaded (PydanticUserError"),
     ("output.py", CODE + "class Money: pass\nclass Output(BaseModel):\n    a: Money\n", "output.py:6: a field has the type"),
     ("output.py", CODE + "from collections.abc import Callable\nclass Output(BaseModel):\n    a: int\n    f: Callable[[], int]\n", "output.py:8: f has a type that JSON Schema cannot say"),
+    ("output.py", OUTPUT + "    a: int = Field(json_schema_extra={'type': 'money'})\n", "output.py: Output: the schema is no JSON Schema: properties.a.type"),
     ("output.py", OUTPUT + "    total: Any\n", "output.py:6: total says no type"),
     ("output.py", OUTPUT + "    lines: list\n", "output.py:6: lines says no type"),
     ("output.py", CODE + "class Line(BaseModel):\n    a: dict\nclass Output(BaseModel):\n    lines: list[Line]\n", "output.py:6: a is an object of any fields, which providers refuse"),

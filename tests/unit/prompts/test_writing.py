@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from docmill.errors import PromptError
 from docmill.llm.wire.schemas import closed
 from docmill.parsing import accept
-from docmill.parsing.schema import problems
+from docmill.parsing.checking import Checker
 from prompts import Registry
 from prompts.checking import mistakes_of
 from prompts.code import load_output
@@ -54,7 +54,7 @@ def test_what_is_written_out_of_an_example_asks_for_its_fields_and_takes_it(exam
     output = loaded(example)
     schema = output.model_json_schema()
     assert list(schema["properties"]) == list(example)
-    assert problems(example, closed(schema)) == []
+    assert Checker(closed(schema)).problems(example) == []
     assert json.loads(output.model_validate(example).model_dump_json(by_alias=True)) == example
 
 
