@@ -49,6 +49,8 @@ class Wanted:
     lane: str = "bulk"
     deadline_at: datetime | None = None
     params: Mapping[str, str]
+    content_hash: bytes | None = None
+    """Of the prompt's files as they are now."""
 
 
 def submit(
@@ -69,12 +71,14 @@ def submit(
         from db.submit import check_answerable
         from workers.services import registry_of
 
-        version = registry_of(settings).get(prompt, version).version
+        registry = registry_of(settings)
+        asked = registry.get(prompt, version)
         with database.work() as connection:
-            check_answerable(connection, prompt, version)
+            check_answerable(connection, prompt, asked.version)
         wanted = Wanted(
             prompt=prompt,
-            version=version,
+            version=asked.version,
+            content_hash=registry.pin(asked),
             feature=feature,
             user=user,
             lane=_lane(lane),
@@ -87,7 +91,6 @@ def submit(
         if not wait:
             tell_submitted(submitted, as_json=as_json)
             raise typer.Exit(1 if refused else 0)
-        registry = registry_of(settings)
 
         def tell(path: Source, report: JobReport) -> None:
             print_end(path, _ordered(registry, report))
@@ -205,6 +208,7 @@ def _submission(document: Ready, wanted: Wanted) -> Submission:
     return Submission(
         prompt=wanted.prompt,
         version=wanted.version,
+        content_hash=wanted.content_hash,
         body=body,
         name=name,
         feature=wanted.feature,

@@ -88,6 +88,10 @@ class Job:
     flight_key: bytes | None
     fresh: bool
     overdue: bool
+    content_hash: bytes | None = None
+    """Of the prompt's files, that the job is pinned to; None until it is."""
+    missing: Mapping[str, Any] | None = None
+    """Where that content was looked for in vain, and ``since`` when."""
     document: Document | None = None
     """None where it was deleted, and for store, which has no need of it."""
     answer: Answer | None = None

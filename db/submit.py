@@ -54,6 +54,8 @@ class Submission:
     params: Mapping[str, Any] = field(default_factory=dict)
     metadata: Mapping[str, str] = field(default_factory=dict)
     """What an application says of it: returned, and nothing else."""
+    content_hash: bytes | None = None
+    """Of the prompt's files, for a job that is pinned to them from the start; else its first stage pins it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,6 +107,7 @@ COLUMNS = {
     "idem_key": "text",
     "params": "text",
     "metadata": "text",
+    "content_hash": "bytea",
 }
 """Of a row that is copied, and their types."""
 

@@ -46,8 +46,10 @@ __all__ = [
     "give_back",
     "hold",
     "keep_value",
+    "leave",
     "name_work",
     "note_failure",
+    "pin",
     "release_crashed",
     "retry",
     "set_apart",
@@ -107,6 +109,7 @@ TRANSITIONS: Mapping[str, Transition] = {
     "drive": Transition(leaves=WAITS, to=("sent",), stage="given"),
     "count_down": Transition(leaves=WAITS, to=("countdown",)),
     "hold": Transition(leaves=WAITS, to=("rate", "budget")),
+    "leave": Transition(leaves=WAITS, to=("rate",)),
     "lead_or_follow": Transition(leaves=("sent", "countdown"), to=("flight",)),
     "follow": Transition(leaves=WAITS, to=("flight",)),
     "release_crashed": Transition(leaves=WAITS, to=("unsent",)),
@@ -138,6 +141,7 @@ TRANSITIONS: Mapping[str, Transition] = {
 """By the name of the statement. What a statement leaves, it leaves for no other position."""
 STAYS = (
     "note",
+    "pin",
     "wake_soon",
     "wake_abandoned",
     "wake_released",
@@ -199,11 +203,12 @@ def advance(
     *,
     message_s: float,
     version: str | None = None,
+    content_hash: bytes | None = None,
     context: Mapping[str, Any] | None = None,
     value: Mapping[str, Any] | None = None,
 ) -> bool:
     """Moves a job on whose stage is done, before the chain's next message is published; False for a stale one."""
-    kept = {"version": version, "context": as_json(context), "value": as_json(value)}
+    kept = {"version": version, "content_hash": content_hash, "context": as_json(context), "value": as_json(value)}
     values = {**job.fence, "to": to, "message_s": message_s, **kept, "flushed": to == "parse"}
     return bool(SQL["advance"].count(connection, values))
 
@@ -216,10 +221,12 @@ def advance_with_text(
     *,
     message_s: float,
     version: str | None,
+    content_hash: bytes | None,
     reading: Reading,
 ) -> bool:
     """As :func:`advance`, with what was read of its document."""
-    values = {**job.fence, "to": to, "message_s": message_s, "version": version, "document": job.document_id}
+    pinned = {"version": version, "content_hash": content_hash, "document": job.document_id}
+    values = {**job.fence, "to": to, "message_s": message_s, **pinned}
     return bool(SQL["advance_with_text"].count(connection, {**values, **_read(reading)}))
 
 
@@ -233,6 +240,18 @@ def _read(reading: Reading) -> dict[str, object]:
         "warnings": as_json([vars(warning) for warning in reading.warnings]),
         "scans": list(reading.scans),
     }
+
+
+def pin(connection: Connection, job: Job, content_hash: bytes) -> bytes | None:
+    """Pins the job to a content of its prompt, and returns to which it is pinned; None for a stale message."""
+    found = SQL["pin"].first(connection, {**job.fence, "content_hash": content_hash})
+    return None if found is None else bytes(found.content_hash)
+
+
+def leave(connection: Connection, job: Job, *, missing: Mapping[str, Any], for_s: float, failure: Failure) -> bool:
+    """Lets the job wait for a process that has its prompt's content; it counts as no crash of this one."""
+    values = {**job.fence, "for_s": for_s, "missing": as_json(missing), "failure": _failure(failure)}
+    return bool(SQL["leave"].count(connection, values))
 
 
 def name_work(connection: Connection, job: Job, key: bytes) -> bool:

@@ -7,6 +7,7 @@
     ├── PromptError
     │   ├── PromptUnknown        no such prompt or version
     │   ├── PromptBroken         its files do not load
+    │   ├── ContentMissing       the content that a job is pinned to is not at this process
     │   └── VariableMissing      a template variable that the submit did not give
     ├── Unreadable               a document that cannot become text
     ├── SubmitRefused            what was submitted cannot become a job
@@ -29,6 +30,7 @@ hold a key, a document's text or a reply.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -36,6 +38,7 @@ from docmill.redaction import redacted
 
 __all__ = [
     "CollectionUnknown",
+    "ContentMissing",
     "DocmillError",
     "EmbeddingAway",
     "Failure",
@@ -170,6 +173,14 @@ class PromptUnknown(PromptError):
 
 class PromptBroken(PromptError):
     """A prompt's files do not load, or a released version's files have changed."""
+
+
+class ContentMissing(PromptError):
+    """The content of a prompt that a job is pinned to is not where this process looks."""
+
+    def __init__(self, prompt: str, content_hash: bytes, folders: Sequence[object]) -> None:
+        looked = ", ".join(map(str, folders))
+        super().__init__(f"the content {content_hash.hex()[:12]} of prompt {prompt} is in none of {looked}")
 
 
 class VariableMissing(PromptError):

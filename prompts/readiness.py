@@ -6,6 +6,7 @@ Said before work is accepted, because a ladder's last model is asked for only wh
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 
 from docmill.errors import Misconfigured, PromptError
 from docmill.llm.tokens import counter_for
@@ -15,8 +16,9 @@ from docmill.settings import Models, ModelTable
 from prompts.registry import Registry
 from prompts.version import Excerpt, PromptVersion
 
-__all__ = ["problems", "unready"]
+__all__ = ["Unready", "problems", "unready"]
 
+MOST_TOLD = 1000
 LEAST_ROOM = 64
 """Tokens for a document; a window that leaves fewer holds none."""
 
@@ -24,16 +26,41 @@ LEAST_ROOM = 64
 def unready(registry: Registry, models: Models) -> dict[str, str]:
     """By ``name/version``, what keeps a version from being answered. Those that do not load are left to
     :meth:`Registry.check`."""
-    found: dict[str, str] = {}
+    return Unready(registry=registry, models=models).now()
+
+
+def _loadable(registry: Registry) -> Iterator[tuple[str, PromptVersion]]:
     for name in registry.names():
         for version in registry.versions(name):
             try:
-                told = problems(registry.get(name, version), models)
+                yield f"{name}/{version}", registry.get(name, version)
             except PromptError:
                 continue
-            if told:
-                found[f"{name}/{version}"] = "; ".join(told)
-    return found
+
+
+@dataclass(kw_only=True)
+class Unready:
+    """The same for as long as a process runs: files may change, and each content is looked at once."""
+
+    registry: Registry
+    models: Models
+    _told: dict[tuple[str, bytes], str] = field(default_factory=dict, init=False)
+
+    def now(self) -> dict[str, str]:
+        """As :func:`unready`."""
+        found = {key: self._of(prompt) for key, prompt in _loadable(self.registry)}
+        return {key: told for key, told in found.items() if told}
+
+    def _of(self, prompt: PromptVersion) -> str:
+        key = (str(prompt), prompt.content_hash)
+        if key not in self._told:
+            if len(self._told) > MOST_TOLD:
+                self._told.clear()
+            try:
+                self._told[key] = "; ".join(problems(prompt, self.models))
+            except PromptError:
+                self._told[key] = ""
+        return self._told[key]
 
 
 def problems(prompt: PromptVersion, models: Models, *, with_keys: bool = True) -> list[str]:

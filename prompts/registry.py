@@ -5,10 +5,14 @@ from __future__ import annotations
 import difflib
 import re
 import tomllib
+from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from threading import Lock
 
-from docmill.errors import PromptBroken, PromptError, PromptUnknown
+from docmill.errors import ContentMissing, PromptBroken, PromptError, PromptUnknown
+from prompts.contents import Look, keep, kept, look_at
 from prompts.mistakes import Broken, Mistake, line_of_key, of_toml
 from prompts.version import FILES, PromptVersion
 
@@ -18,6 +22,9 @@ BUILT_IN = Path(__file__).parent
 RELEASED = "released.toml"
 """Beside the prompts: name/version = hash of its files, for those that must never change again."""
 VERSION = re.compile(r"v([1-9]\d*)")
+CHANGED = "{key} is released, and its files have changed: restore them, and make a new version"
+MOST_CONTENTS = 256
+"""Of prompts, that a process remembers."""
 NO_PROMPTS = re.compile(r"[._]")
 """What the names of folders begin with that hold no prompt."""
 
@@ -25,12 +32,17 @@ NO_PROMPTS = re.compile(r"[._]")
 class Registry:
     """The prompts of some folders, looked up when they are asked for: one that is broken breaks no other.
 
-    Raises PromptBroken where a folder is not there.
+    A version is what its files hold now, unless it is released. A job is pinned to a content by its hash, which is
+    kept in ``home``, one folder for all who work on the same jobs. Safe for threads. Raises PromptBroken where a
+    folder is not there.
     """
 
-    def __init__(self, folders: Sequence[Path] = (BUILT_IN,)) -> None:
+    def __init__(self, folders: Sequence[Path] = (BUILT_IN,), *, home: Path | None = None) -> None:
         self.folders = tuple(folders)
-        self._loaded: dict[tuple[str, str], PromptVersion] = {}
+        self.home = home
+        self._looks: dict[tuple[str, str], Look] = {}
+        self._contents: OrderedDict[tuple[str, str, bytes], PromptVersion] = OrderedDict()
+        self._lock = Lock()
         for folder in self.folders:
             if not folder.is_dir():
                 raise PromptBroken(f"there is no folder {folder}: mend DOCMILL_PROMPTS")
@@ -59,6 +71,26 @@ class Registry:
             f"or take `draft = true` out of its prompt.toml"
         )
 
+    def pinned(self, name: str, version: str, content_hash: bytes) -> PromptVersion:
+        """The content of that hash, whatever the version's files hold now. Raises ContentMissing."""
+        key = (name, version, content_hash)
+        known = self._contents.get(key)
+        if known is not None:
+            return known
+        found = kept(name, version, content_hash, self.home) if self.home is not None else None
+        found = found or self._current(name, version, content_hash)
+        if found is None:
+            raise ContentMissing(f"{name}/{version}", content_hash, [*self.folders, *filter(None, [self.home])])
+        return self._remembered(found)
+
+    def pin(self, prompt: PromptVersion) -> bytes:
+        """The hash by which a job is pinned to a content; from here on the content is kept."""
+        key = (prompt.name, prompt.version, prompt.content_hash)
+        if key not in self._contents and self.home is not None:
+            keep(prompt, self.home)
+        self._remembered(prompt)
+        return prompt.content_hash
+
     def check(self) -> list[str]:
         """What is wrong: files that do not load, and released versions whose files have changed."""
         return [*map(str, self.misplaced()), *self._unloaded()]
@@ -84,7 +116,7 @@ class Registry:
         for name in self.names():
             for version in self.versions(name):
                 try:
-                    _ = self._load(name, version).schema  # made when first asked for, from files that may not load
+                    _ = self._read(name, version).schema  # made when first asked for, from files that may not load
                 except PromptError as error:
                     yield str(error)
 
@@ -104,19 +136,64 @@ class Registry:
             if astray:
                 return f"there is no prompt {name!r}: {astray[0]}"
         near = difflib.get_close_matches(name, self.names(), n=3)
-        meant = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(self.names())}."
+        others = ", ".join(self.names()) or "none"
+        meant = f"did you mean {' or '.join(near)}?" if near else f"there are {others}."
         return f"there is no prompt {name!r}: {meant} Looked into {looked}; {remedy}"
 
     def _load(self, name: str, version: str) -> PromptVersion:
-        loaded = self._loaded.get((name, version))
-        if loaded is not None:
-            return loaded
+        """What the version's files hold now. Raises PromptUnknown, PromptBroken."""
+        prompt = self._read(name, version)
+        wanted = self._releases(prompt.folder.parent.parent).get(str(prompt))
+        if wanted is not None and wanted != prompt.content_hash.hex():
+            raise PromptBroken(f"{prompt.folder}: {CHANGED.format(key=prompt)}")
+        return prompt
+
+    def _read(self, name: str, version: str) -> PromptVersion:
         folder = self.folder_of(name)
         known = _versions(folder)
         if version not in known:
             raise PromptUnknown(f"prompt {name} has no version {version!r}: it has {', '.join(known)} in {folder}")
-        self._loaded[name, version] = PromptVersion(name, version, folder / version)
-        return self._loaded[name, version]
+        look = self._look_at(name, version, folder / version)
+        if isinstance(look.found, PromptError):
+            raise look.found
+        return look.found
+
+    def _look_at(self, name: str, version: str, folder: Path) -> Look:
+        """The last look, if nothing changed since. An edit is waited for until it is done."""
+        with self._lock:
+            before = self._looks.get((name, version))
+            if before is not None and before.still_holds(folder):
+                return before
+            look = look_at(name, version, folder, patiently=before is not None and before.settled)
+            if before is not None and before.content is not None and look.content == before.content:
+                look = replace(look, found=before.found)  # it is loaded already
+            self._looks[name, version] = look
+            return look
+
+    def _current(self, name: str, version: str, content_hash: bytes) -> PromptVersion | None:
+        """What the version's files hold now, where that is the content."""
+        try:
+            found = self._read(name, version)
+        except PromptError:
+            return None
+        return found if found.content_hash == content_hash else None
+
+    def _remembered(self, prompt: PromptVersion) -> PromptVersion:
+        """The same object for the same content, which is loaded once; old ones are forgotten."""
+        key = (prompt.name, prompt.version, prompt.content_hash)
+        with self._lock:
+            self._contents.setdefault(key, prompt)
+            self._contents.move_to_end(key)
+            while len(self._contents) > MOST_CONTENTS:
+                self._contents.popitem(last=False)
+            return self._contents[key]
+
+    def _releases(self, folder: Path) -> Mapping[str, str]:
+        """The hashes beside the prompts; none where the file cannot be read, which is told elsewhere."""
+        try:
+            return _released(folder / RELEASED)[1]
+        except Broken:
+            return {}
 
     def _of_released(self, folder: Path) -> Iterator[Mistake]:
         file = folder / RELEASED
@@ -133,12 +210,10 @@ class Registry:
     def _changed(self, key: str, wanted: str) -> str | None:
         name, _, version = key.partition("/")
         try:
-            found = self._load(name, version).content_hash.hex()
+            found = self._read(name, version).content_hash.hex()
         except PromptError as error:
             return f"{key} is released, but: {error}"
-        if found == wanted:
-            return None
-        return f"{key} is released, and its files have changed: restore them, and make a new version"
+        return None if found == wanted else CHANGED.format(key=key)
 
 
 def _released(file: Path) -> tuple[str, Mapping[str, str]]:

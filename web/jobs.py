@@ -67,10 +67,13 @@ async def submit_job(
     """
     wanted = await submission.read(request, file=FileWanted, text=JobWanted)
     options = wanted.options
-    version = request.app.state.registry.get(options.prompt, options.version).version
+    registry = request.app.state.registry
+    prompt = await run_in_threadpool(registry.get, options.prompt, options.version)
+    content_hash = await run_in_threadpool(registry.pin, prompt)
     submitted = Submission(
         prompt=options.prompt,
-        version=version,
+        version=prompt.version,
+        content_hash=content_hash,
         body=wanted.body,
         name=wanted.name,
         media_type=wanted.media_type,
@@ -87,7 +90,7 @@ async def submit_job(
     def accept() -> JobShown:
         # Each statement commits by itself, which saves two round trips: the submit is one.
         with database.work(atomic=False) as connection:
-            check_answerable(connection, submitted.prompt, version)
+            check_answerable(connection, submitted.prompt, prompt.version)
             return shown(request.app.state.registry, reports.job_report(connection, submit(connection, submitted)))
 
     # After the response, so that a broker that is slow or away delays no submit.

@@ -22,7 +22,7 @@ from db.database import open_database
 from docmill.errors import DocmillError
 from docmill.processes import identify
 from docmill.settings import Settings
-from prompts.readiness import unready
+from prompts.readiness import Unready
 from tasks.upkeep.tick import Upkeep
 from workers.pool import ThreadPool
 from workers.services import cpu_services, io_services
@@ -96,10 +96,10 @@ class UpkeepThread(bootsteps.StartStopStep):
 
     def start(self, worker: Any) -> None:
         services = worker.app.services
-        cannot = unready(services.registry, services.settings.models)
-        for prompt, why in cannot.items():
+        unready = Unready(registry=services.registry, models=services.settings.models)
+        for prompt, why in unready.now().items():
             log.error("prompt_unready", prompt=prompt, error=why)
-        upkeep = Upkeep(services=services, worker=worker.hostname, slots=worker.concurrency, unready=cannot)
+        upkeep = Upkeep(services=services, worker=worker.hostname, slots=worker.concurrency, unready=unready.now)
         self._thread = threading.Thread(target=self._run, args=(upkeep,), name="docmill-upkeep", daemon=True)
         self._thread.start()
 

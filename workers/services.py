@@ -149,7 +149,9 @@ def _caller(stack: ExitStack) -> Caller:
 
 
 def registry_of(settings: Settings) -> Registry:
-    return Registry([BUILT_IN, *settings.prompt_folders])
+    """The prompts that there are; the contents that jobs are pinned to are kept where all workers spool."""
+    home = settings.spool / "prompts" if settings.spool is not None else None
+    return Registry([BUILT_IN, *settings.prompt_folders], home=home)
 
 
 def _warm_up(registry: Registry) -> None:

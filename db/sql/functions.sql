@@ -86,9 +86,13 @@ create or replace function docmill_what(
     || case when $8 = '{}' then '[]' else jsonb_build_array($8) end)::text, 'UTF8'))
 $$;
 
+-- Without the content's hash it would be another function beside this one.
+drop function if exists docmill_submit_job(text, bytea, text, text, text, text, text, text, text, timestamptz, text, jsonb,
+  jsonb, bigint);
 create or replace function docmill_submit_job(
   prompt text, body bytea, media_type text, name text, version text, tenant text, feature text, usr text,
-  lane text, deadline_at timestamptz, idem_key text, params jsonb, metadata jsonb, run_id bigint
+  lane text, deadline_at timestamptz, idem_key text, params jsonb, metadata jsonb, run_id bigint,
+  content_hash bytea default null
 ) returns bigint language plpgsql as $$
 #variable_conflict use_column
 declare
@@ -112,9 +116,9 @@ begin
   returning id into document;
 
   insert into jobs (tenant, feature, usr, lane, document_id, prompt, version, idem_key, input_hash, params,
-                    deadline_at, name, path, metadata, run_id)
+                    deadline_at, name, path, metadata, run_id, content_hash)
   values ($6, $7, $8, $9, document, $1, $5, $11, what, coalesce($12, '{}'), $10,
-          docmill_file_name($4), $4, $13, $14)
+          docmill_file_name($4), $4, $13, $14, $15)
   on conflict (tenant, idem_key) do nothing
   returning id into job;
 

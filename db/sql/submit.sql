@@ -4,20 +4,21 @@
 
 -- name: submit
 select docmill_submit_job(:prompt, :body, :media_type, :name, :version, :tenant, :feature, :usr, :lane, :deadline_at,
-  :idem_key, :params::jsonb, :metadata::jsonb, null)
+  :idem_key, :params::jsonb, :metadata::jsonb, null, :content_hash)
 
 -- name: make_copied
 create temp table copied (at serial, prompt text, body bytea, media_type text, name text, version text, tenant text,
-  feature text, usr text, lane text, deadline_at timestamptz, idem_key text, params text, metadata text)
+  feature text, usr text, lane text, deadline_at timestamptz, idem_key text, params text, metadata text,
+  content_hash bytea)
 
 -- name: copy
 copy copied (prompt, body, media_type, name, version, tenant, feature, usr, lane, deadline_at, idem_key, params,
-  metadata)
+  metadata, content_hash)
 from stdin (format binary)
 
 -- name: submit_keyed
 select docmill_submit_job(prompt, body, media_type, name, version, tenant, feature, usr, lane, deadline_at, idem_key,
-  params::jsonb, metadata::jsonb, null) as id
+  params::jsonb, metadata::jsonb, null, content_hash) as id
 from (select * from copied where idem_key is not null order by at) c
 
 -- name: submit_unkeyed
@@ -32,9 +33,9 @@ kept as (
   returning id, tenant, sha256),
 made as (
   insert into jobs (tenant, feature, usr, lane, document_id, prompt, version, params, deadline_at,
-    name, path, metadata)
+    name, path, metadata, content_hash)
   select g.tenant, g.feature, g.usr, g.lane, k.id, g.prompt, g.version, g.params::jsonb, g.deadline_at,
-    docmill_file_name(g.name), g.name, g.metadata::jsonb
+    docmill_file_name(g.name), g.name, g.metadata::jsonb, g.content_hash
   from given g join kept k on k.tenant = g.tenant and k.sha256 = g.digest order by g.at returning id)
 select id from made order by id
 

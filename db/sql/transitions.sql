@@ -15,7 +15,8 @@ set_config('synchronous_commit', 'off', true) = 'off'
 
 -- fragment: onward
 -- What the broker is about to be told of is under way. (least() passes over a deadline that is null.)
-stage = :to, wait = 'sent', state = 'running', owner = null, crashes = 0, redrives = 0, since = clock_timestamp(),
+stage = :to, wait = 'sent', state = 'running', owner = null, crashes = 0, redrives = 0, missing = null,
+  since = clock_timestamp(),
   wake_at = least(deadline_at, clock_timestamp() + make_interval(secs => :message_s))
 
 -- fragment: waits_again
@@ -38,7 +39,8 @@ select {job_row} from claimed j {job_joins}
 
 -- name: advance
 -- To parse a job goes with its reply, in a commit that is `flushed`.
-update jobs set {onward}, version = coalesce(:version, version), context = coalesce(:context::jsonb, context),
+update jobs set {onward}, version = coalesce(:version, version),
+  content_hash = coalesce(content_hash, :content_hash), context = coalesce(:context::jsonb, context),
   value = coalesce(:value::jsonb, value)
 where {fence} and (:flushed or {unflushed})
 
@@ -47,13 +49,23 @@ with kept as (
   update documents set text = :words, pages = to_jsonb(:pages::int[]), media_type = :media_type, layout = :layout,
     warnings = :warnings::jsonb, scans = to_jsonb(:scans::int[])
   where id = :document returning id)
-update jobs set {onward}, version = coalesce(:version, version)
+update jobs set {onward}, version = coalesce(:version, version),
+  content_hash = coalesce(content_hash, :content_hash)
 where {fence} and (select count(*) from kept) >= 0 and {unflushed}
 
 -- name: note
 -- What a job has met so far, kept while it stays where it is.
 update jobs set history = history || coalesce(:entry::jsonb, '[]'), value = coalesce(:value::jsonb, value),
   flight_key = coalesce(:key, flight_key)
+where {fence}
+
+-- name: pin
+-- To a content of its prompt, once; which one that is, whoever was faster.
+update jobs set content_hash = coalesce(content_hash, :content_hash) where {fence} returning content_hash
+
+-- name: leave
+-- To a process that has the content which this one misses.
+update jobs set {held}, wait = 'rate', held_for = null, missing = :missing::jsonb, failure = :failure::jsonb
 where {fence}
 
 -- name: count_down
@@ -100,8 +112,9 @@ from unnest(:ids::bigint[], :epochs::int[], :stages::text[]) as taken(id, epoch,
 where jobs.id = taken.id and jobs.epoch = taken.epoch and jobs.stage = taken.stage and wait = 'sent'
 
 -- name: retry
--- Of a failed job, with its history empty: the attempt is the same one, or another, from complete or from its stage.
-update jobs set {waits_again}, epoch = epoch + 1, history = '[]', crashes = 0, redrives = 0, failure = null,
+-- Of a failed job, with its history empty: the attempt is the same one, or another, from complete or from its stage. It
+-- is pinned anew, to what its prompt's files hold by then: they may be what was mended.
+update jobs set {waits_again}, epoch = epoch + 1, content_hash = null, missing = null, flight_key = null, history = '[]', crashes = 0, redrives = 0, failure = null,
   finished_at = null, deadline_at = coalesce(:deadline_at, deadline_at), attempt = attempt + :attempts,
   purpose = case when :attempts = 0 then purpose else 'first' end, model = case when :attempts = 0 then model end,
   stage = case when :from_complete then 'complete' else stage end

@@ -15,10 +15,11 @@ from db.engine import is_passing
 from db.jobs import Job
 from db.stages import STAGES, Stage
 from db.turns import waiting
-from docmill.errors import Failure, PromptError
+from docmill.errors import ContentMissing, Failure, PromptError
 from docmill.logs import where
 from tasks.celery.broker import countdown_of
 from tasks.celery.drive import publish_all
+from tasks.pinning import leave
 from tasks.services import Services
 from tasks.stages.step import Again, Onward, Step, Stop, fail
 
@@ -94,6 +95,8 @@ class Handler:
         began = services.turns.clock()
         try:
             return self.function(services, job)
+        except ContentMissing as error:
+            return services.database.run(leave, job, error, owner=services.owner)
         except PromptError as error:
             # Its files are gone or broken, and no try changes that. A retry uses what is paid for.
             return services.database.run(fail, job, Failure(kind="internal", message=str(error)))

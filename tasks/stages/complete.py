@@ -38,6 +38,7 @@ from tasks.calls.reserve import reserve, short_of_money, worst_case
 from tasks.calls.settlement import settlement_of
 from tasks.calls.spool import settle_or_spool, spool
 from tasks.celery.drive import drive_to_store
+from tasks.pinning import prompt_of
 from tasks.remedies import Setback
 from tasks.services import Caller, Services
 from tasks.stages.context import excerpt_of
@@ -193,7 +194,7 @@ def _calibrate(services: Services, call: Call, outcome: Outcome) -> None:
 
 def _prepare(services: Services, job: Job) -> Call | Step:
     """The call to make, or what is done instead."""
-    prompt = services.registry.get(job.prompt, job.version)
+    prompt = prompt_of(services, job)
     doubts = _too_many_doubts(services, job, prompt)
     if doubts is not None:
         return _fail(services, job, doubts)

@@ -16,6 +16,7 @@ from docmill.retrieval.offline import embed_offline
 from docmill.settings import ModelTable
 from prompts import Excerpt, PromptVersion
 from tasks.calls.embedding import remedied
+from tasks.pinning import prompt_of
 from tasks.question import Asker, passages_for
 from tasks.services import Services
 from tasks.stages.step import Step, Stop, fail, go_on
@@ -31,7 +32,7 @@ LONGEST_QUESTION = 2000
 
 def context(services: Services, job: Job) -> Step:
     """Chooses passages that fit the prompt's and the model's limits, and records what does not."""
-    prompt = services.registry.get(job.prompt, job.version)
+    prompt = prompt_of(services, job)
     document = job.document
     if document is None or document.text is None:
         return _gone(services, job)

@@ -14,6 +14,7 @@ from docmill.parsing.evidence import Evidence, evidence
 from docmill.parsing.grounding import Document
 from prompts import Excerpt, PromptVersion
 from tasks import remedies
+from tasks.pinning import prompt_of
 from tasks.remedies import Setback
 from tasks.services import Services
 from tasks.stages.context import excerpt_of, found_places
@@ -24,7 +25,7 @@ __all__ = ["parse"]
 
 def parse(services: Services, job: Job) -> Step:
     """The claimed job goes on to store with a value, or to another attempt, or to a person."""
-    prompt = services.registry.get(job.prompt, job.version)
+    prompt = prompt_of(services, job)
     answer, document = job.answer, job.document
     if answer is None or document is None or document.text is None:
         return _nothing_there(services, job)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from db import flights, transitions
 from db.jobs import Job
-from docmill.errors import Failure
+from docmill.errors import Failure, PromptError
+from tasks.pinning import prompt_of
 from tasks.services import Services
 from tasks.stages.step import Onward, Step, Stop
 
@@ -32,7 +33,10 @@ def store(services: Services, job: Job) -> Step:
 
 
 def _remember(services: Services, job: Job, key: bytes, landed: flights.SharedAnswer) -> None:
-    policy = services.registry.get(job.prompt, job.version).config.cache
+    try:
+        policy = prompt_of(services, job).config.cache
+    except PromptError:
+        return  # its answer stands; nobody can say how long it would be remembered
     if not policy.enabled:
         return
     value = job.value or {}

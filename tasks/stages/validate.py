@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -13,10 +14,11 @@ from db.stages import Stage
 from db.transitions import QUARANTINED_AT
 from db.turns import must_give_way
 from docmill.bounds import params_as_json
-from docmill.errors import Failure, Misconfigured, PromptError, SubmitRefused, Unreadable
+from docmill.errors import ContentMissing, Failure, Misconfigured, PromptError, SubmitRefused, Unreadable
 from docmill.reading import GaveWay, Reading
-from prompts import Excerpt
+from prompts import Excerpt, PromptVersion
 from prompts.readiness import problems
+from tasks.pinning import prompt_of
 from tasks.services import Services
 from tasks.stages.step import Onward, Step, Stop, fail, go_on
 
@@ -28,7 +30,9 @@ def validate(services: Services, job: Job) -> Step:
     document = job.document
     try:
         params_as_json(job.params if job.chain == "document" else job.params.get("meta", {}))
-        version, unfit = _prompt(services, job)
+        prompt, unfit = _prompt(services, job)
+    except ContentMissing:
+        raise
     except (SubmitRefused, PromptError, Misconfigured) as error:
         return _failed(services, job, Failure(kind="bad_request", message=str(error)))
     if unfit:
@@ -41,17 +45,24 @@ def validate(services: Services, job: Job) -> Step:
         return _set_apart(services, job)
     except Unreadable as error:
         return _failed(services, job, Failure(kind="unreadable", message=str(error)), error.kind)
-    return _onward(services, job, version, reading)
+    return _onward(services, job, prompt, reading)
 
 
-def _prompt(services: Services, job: Job) -> tuple[str | None, list[str]]:
-    """The version of the job's prompt, and what keeps it from being asked. Raises PromptError."""
+def _prompt(services: Services, job: Job) -> tuple[PromptVersion | None, list[str]]:
+    """The content of the job's prompt, and what keeps it from being asked. Raises PromptError.
+
+    A job that is not pinned yet is with the transition that ends this stage: what it is pinned to is kept before.
+    """
     if job.chain == "index":
         return None, []
-    prompt = services.registry.get(job.prompt, job.version)
+    if job.content_hash is not None:
+        prompt = prompt_of(services, job)
+    else:
+        prompt = services.registry.get(job.prompt, job.version)
+        services.registry.pin(prompt)
     prompt.render(Excerpt(passages=("",)), job.params)
     # Keys are looked for where calls are made: this process may be given none.
-    return prompt.version, problems(prompt, services.settings.models, with_keys=False)
+    return prompt, problems(prompt, services.settings.models, with_keys=False)
 
 
 def _read(services: Services, job: Job, document: Document) -> Reading | None:
@@ -83,16 +94,17 @@ def _set_apart(services: Services, job: Job) -> Step:
     return Stop("set apart" if moved else "stale")
 
 
-def _onward(services: Services, job: Job, version: str | None, reading: Reading | None) -> Step:
+def _onward(services: Services, job: Job, prompt: PromptVersion | None, reading: Reading | None) -> Step:
     to: Stage = "chunk" if job.chain == "index" else "context"
+    pinned: dict[str, Any] = {"version": prompt and prompt.version, "content_hash": prompt and prompt.content_hash}
     if reading is None:
-        return services.database.run(go_on, job, to, message_s=services.message_s, version=version)
+        return services.database.run(go_on, job, to, message_s=services.message_s, **pinned)
     moved = services.database.run(
         transitions.advance_with_text,
         job,
         to,
         message_s=services.message_s,
-        version=version,
+        **pinned,
         reading=reading,
     )
     return Onward() if moved else Stop("stale")

@@ -59,8 +59,8 @@ class Upkeep:
     services: Services
     worker: str
     slots: int
-    unready: Mapping[str, str] = field(default_factory=dict)
-    """The prompts whose models this process cannot ask, and why."""
+    unready: Callable[[], Mapping[str, str]] = dict
+    """Tells the prompts whose models this process cannot ask, and why."""
     clock: Callable[[], float] = time.monotonic
     _was_away: bool | None = field(default=None, init=False)
     _forgotten: bool = field(default=False, init=False)
@@ -184,6 +184,7 @@ class Upkeep:
 
     def _meet_fleet(self) -> None:
         """Shows this worker and counts the others, once a second."""
+        unready = self.unready()
         with self._troubles.part("fleet"), self.services.database.work() as connection:
             troubles = self._troubles.as_json()
             fleet.see_worker(
@@ -192,7 +193,7 @@ class Upkeep:
                 "io",
                 self.slots,
                 process=self.services.owner,
-                unready=self.unready,
+                unready=unready,
                 troubles=troubles,
             )
             self.services.limiter.share_with(fleet.processes(connection))

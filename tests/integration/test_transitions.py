@@ -157,7 +157,7 @@ def values_for(name: str) -> dict[str, Any]:
          "http_status", "free"), None)  # fmt: skip
     call = {"tenant": "t", "feature": "f", "usr": "", "prompt": "receipt", "content_hash": b"", "input_hash": b"",
             "provider": "p", "account": "a", "model": "m", "budgets": [], "attempt": 0, "latency_ms": 1,
-            "possibly_billed": False, "answered": True, "ending": "answered"}  # fmt: skip
+            "possibly_billed": False, "answered": True, "ending": "answered", "missing": None}  # fmt: skip
     chosen: dict[str, Any] = {"to": TO, "owner": "owner", "key": KEY, "held_for": "model", "models": ["model"], "wait": "rate", "cause": "test",
               "state": "done" if name == "store" else "failed", "purpose": "first", "attempts": 0, "lane": "bulk",
               "words": "", "pages": [], "layout": None, "warnings": None, "scans": [], "media_type": "text/plain", "flushed": True, "settles": True, "asked": True,

@@ -87,5 +87,7 @@ def settings_of(data: Path | None) -> Settings:
     settings = load_settings()
     if settings.database_url is not None and settings.broker_url is not None:
         return settings
-    found = addresses_on(data or settings.data or default_data())
-    return load_settings(**{name: getattr(settings, name) or getattr(found, name) for name in URLS})
+    folder = data or settings.data or default_data()
+    found = addresses_on(folder)
+    urls = {name: getattr(settings, name) or getattr(found, name) for name in URLS}
+    return load_settings(**urls, spool=settings.spool or folder / "spool")
