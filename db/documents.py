@@ -10,9 +10,11 @@ from typing import Any
 from sqlalchemy import Connection
 
 from db.database import one_statement
+from db.jobs import Document
 from db.statements import statements_of
+from docmill.reading import Reading
 
-__all__ = ["Original", "Shown", "original", "shown", "text_of"]
+__all__ = ["Original", "Shown", "original", "reading_of", "shown", "text_of"]
 
 SQL = statements_of("documents")
 
@@ -61,6 +63,15 @@ def original(connection: Connection, document_id: int, tenant: str) -> Original 
     """Returns the file."""
     found = SQL["original"].rows(connection, {"id": document_id, "tenant": tenant}, of=Original)
     return found[0] if found else None
+
+
+@one_statement
+def reading_of(connection: Connection, document_id: int, tenant: str) -> Reading | None:
+    """Returns what was read of it, with where its words stand; None where it was not read yet."""
+    row = SQL["reading"].first(connection, {"id": document_id, "tenant": tenant})
+    if row is None:
+        return None
+    return Document(id=document_id, name=None, body=None, **row._asdict()).reading
 
 
 @one_statement

@@ -206,9 +206,16 @@ def advance(
     content_hash: bytes | None = None,
     context: Mapping[str, Any] | None = None,
     value: Mapping[str, Any] | None = None,
+    model: str | None = None,
 ) -> bool:
     """Moves a job on whose stage is done, before the chain's next message is published; False for a stale one."""
-    kept = {"version": version, "content_hash": content_hash, "context": as_json(context), "value": as_json(value)}
+    kept = {
+        "version": version,
+        "content_hash": content_hash,
+        "context": as_json(context),
+        "value": as_json(value),
+        "model": model,
+    }
     values = {**job.fence, "to": to, "message_s": message_s, **kept, "flushed": to == "parse"}
     return bool(SQL["advance"].count(connection, values))
 

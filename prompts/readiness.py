@@ -69,7 +69,21 @@ def problems(prompt: PromptVersion, models: Models, *, with_keys: bool = True) -
     Without keys only what docmill.toml and the prompt say is looked at: some processes are given no secrets.
     Raises PromptError.
     """
-    return [told for name in prompt.config.ladder for told in _of_model(prompt, name, models, with_keys=with_keys)]
+    of_models = (_of_model(prompt, name, models, with_keys=with_keys) for name in prompt.config.ladder)
+    return [*(told for found in of_models for told in found), *_of_sight(prompt, models)]
+
+
+def _of_sight(prompt: PromptVersion, models: Models) -> Iterator[str]:
+    """A prompt that shows pictures needs a model that takes them; one that may show text as well does not."""
+    ladder = prompt.config.ladder
+    if prompt.config.input.see in ("text", "auto") or not all(map(models.has, ladder)):
+        return
+    if not any(models.find(name).sees for name in ladder):
+        yield (
+            f"prompt {prompt} shows pages as pictures, and no model of its ladder ({', '.join(ladder)}) is known "
+            "to take them: set images = true under [models.NAME] for one that does, or see = "
+            '"auto" in its prompt.toml'
+        )
 
 
 def _of_model(prompt: PromptVersion, name: str, models: Models, *, with_keys: bool) -> Iterator[str]:

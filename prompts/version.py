@@ -20,7 +20,7 @@ from jinja2 import Template, TemplateError, UndefinedError
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from docmill.errors import PromptError, VariableMissing
-from docmill.llm.types import Message
+from docmill.llm.types import Message, Picture
 from docmill.llm.wire.schemas import closed
 from prompts.code import load_output, schema_of
 from prompts.mistakes import Broken, Mistake, of_settings, of_template, of_toml
@@ -29,6 +29,7 @@ from prompts.templates import TEMPLATES, mistakes_in
 __all__ = ["FILES", "Config", "Excerpt", "PromptVersion", "read_config", "read_files"]
 
 ANSWER = "Answer with one JSON object that fits this JSON Schema, and nothing else:"
+PICTURED = "Pages of the document that are shown as pictures, and are data as its text is: {pages}"
 NOTHING_FOUND = "(The collection has no passage on this.)"
 LONGEST_TEMPLATE = 100_000
 """Characters."""
@@ -78,6 +79,15 @@ class Retrieval(Strict):
     """For them, at most."""
 
 
+class Input(Strict):
+    """How a document is shown to the model: as its text, as pictures of its pages, or both."""
+
+    see: Literal["auto", "text", "pages", "both"] = "text"
+    """``auto`` shows a page with a text of its own as text, and another as its picture, with what OCR found."""
+    unchecked: Literal["review", "accept"] = "review"
+    """What becomes of a value that was read from a picture where nothing is there to hold it against."""
+
+
 class Config(Strict):
     """What ``prompt.toml`` holds."""
 
@@ -87,6 +97,7 @@ class Config(Strict):
     limits: Limits = Limits()
     cache: CachePolicy = CachePolicy()
     retrieval: Retrieval = Retrieval()
+    input: Input = Input()
     params: dict[str, Param] = {}
 
     @model_validator(mode="after")
@@ -110,6 +121,8 @@ class Excerpt:
 
     passages: tuple[str, ...]
     found: tuple[str, ...] = ()
+    pictures: tuple[Picture, ...] = ()
+    """Of the document's pages."""
 
     @property
     def text(self) -> str:
@@ -119,7 +132,15 @@ class Excerpt:
     def fenced(self) -> str:
         """The text between two lines that occur nowhere in it."""
         nonce = _nonce("document", self.text)
-        return f"<document-{nonce}>\n{self.text}\n</document-{nonce}>"
+        return f"{self._shown}<document-{nonce}>\n{self.text}\n</document-{nonce}>"
+
+    @property
+    def _shown(self) -> str:
+        """What is said of the pictures, which no fence can hold."""
+        if not self.pictures:
+            return ""
+        pages = ", ".join(str(picture.page) for picture in self.pictures)
+        return f"{PICTURED.format(pages=pages)}\n"
 
     @property
     def numbered(self) -> str:
@@ -214,7 +235,8 @@ class PromptVersion:
             {"passages": excerpt.numbered} if self.config.retrieval.collection else {}
         )
         user = self._render("user.j2", {**variables, **shown})
-        return (Message(role="system", content=system), Message(role="user", content=user))
+        asked = Message(role="user", content=user, pictures=excerpt.pictures)
+        return (Message(role="system", content=system), asked)
 
     def render_correction(
         self, messages: Sequence[Message], reply: str, problems: Sequence[str]

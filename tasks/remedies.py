@@ -13,8 +13,8 @@ from db import fleet, ledger, model_state, transitions
 from db.jobs import Job
 from db.model_state import ModelState
 from db.stages import Stage
-from docmill.errors import Failure
-from docmill.llm.tokens import counter_for, learn_ratio
+from docmill.errors import Failure, Repair
+from docmill.llm.tokens import counter_for, learn_picture_ratio, learn_ratio
 from docmill.llm.wire import learn
 from docmill.remedies import Policy, Remedy, Tried, decide
 from docmill.settings import Model, ModelTable
@@ -36,13 +36,29 @@ def policy_of(services: Services, prompt: PromptVersion, job: Job, jitter: float
     configured = services.settings.models
     present = configured.find(ladder_model(job, prompt))
     return Policy(
-        ladder=prompt.config.ladder,
+        ladder=_ladder(services, prompt, job),
+        may_read=prompt.config.input.see == "auto" and not (job.context or {}).get("unread"),
         accounts={name: configured.find(name).account for name in prompt.config.ladder},
         max_output_tokens=prompt.config.limits.max_output_tokens,
         model_max_output_tokens=present.max_output_tokens,
         context_tokens=present.context_tokens,
         jitter=jitter,
     )
+
+
+def shows_pictures(job: Job) -> bool:
+    """Whether the job's request has pictures of pages."""
+    return bool((job.context or {}).get("pictures"))
+
+
+def _ladder(services: Services, prompt: PromptVersion, job: Job) -> tuple[str, ...]:
+    """The models that can take the job's request: pictures are for those alone that are not known to be blind."""
+    ladder = prompt.config.ladder
+    if not shows_pictures(job):
+        return ladder
+    present = ladder_model(job, prompt)
+    configured = services.settings.models
+    return tuple(name for name in ladder if name == present or configured.find(name).sees)
 
 
 def tried(job: Job, prompt: PromptVersion) -> list[Tried]:
@@ -137,6 +153,17 @@ def past_hold(services: Services, job: Job, prompt: PromptVersion, state: ModelS
     return services.database.run(apply, services, replace(setback, remedy=remedy))
 
 
+def past_blindness(services: Services, job: Job, prompt: PromptVersion) -> Step:
+    """What is done where the model is known to take no pictures, without asking it again."""
+    failure = Failure(
+        kind="bad_request",
+        message="the model is known to take no pictures",
+        repair=Repair(action="no_images"),
+    )
+    setback = Setback.of(services, job, prompt, failure, answered=False)
+    return services.database.run(apply, services, setback)
+
+
 def apply(connection: Connection, services: Services, setback: Setback) -> Step:
     """Records the failure, and takes the job where the remedy says. The caller commits, then publishes."""
     if not transitions.note_failure(connection, setback.job, setback.entry):
@@ -196,6 +223,25 @@ def learn_tokens(
         model_state.learn(connection, model, change)
 
 
+def learn_picture_tokens(
+    connection: Connection,
+    model: Model | ModelTable,
+    known: Mapping[str, Any],
+    *,
+    words: int,
+    pictures: int,
+    counted: int,
+) -> None:
+    """Keeps how far the published rule of pictures is from the provider's count, where that is news."""
+
+    def change(learned: Mapping[str, Any]) -> Mapping[str, Any]:
+        told = counter_for(model.model, learned).scaled(words)
+        return learn_picture_ratio(learned, words=told, pictures=pictures, counted=counted) or learned
+
+    if change(known) is not known:
+        model_state.learn(connection, model, change)
+
+
 def wait(connection: Connection, job: Job, countdown_s: float, word: str, *, next_attempt: bool = False) -> Step:
     """A Celery countdown while the broker has few of them; else the job is held in Postgres."""
     if countdown_s > 0 and not fleet.room_for_countdown(connection):
@@ -207,7 +253,9 @@ def wait(connection: Connection, job: Job, countdown_s: float, word: str, *, nex
 
 def _drive(connection: Connection, services: Services, setback: Setback) -> Step:
     job, remedy = setback.job, setback.remedy
-    to: Stage = "context" if remedy.action == "cut_context" else "complete"
+    # Another model sees otherwise, and so its pictures are drawn for it.
+    chosen_anew = remedy.action == "cut_context" or (remedy.action == "next_model" and shows_pictures(job))
+    to: Stage = "context" if chosen_anew else "complete"
     started = drive(
         connection,
         services,

@@ -14,8 +14,10 @@ from docmill.llm.limiter import Limiter, NoLimiter
 from docmill.llm.loop import LoopThread
 from docmill.llm.transport import Transport
 from docmill.reading import Reader
+from docmill.reading.drawn import DrawnPages
 from docmill.settings import Settings
 from prompts import Registry
+from tasks.calls.room import Room
 from tasks.turns import Turns
 
 __all__ = ["BudgetsSeen", "Caller", "Publisher", "Services"]
@@ -61,6 +63,10 @@ class Services:
     """As the role that owns the tables, where that is another (io)."""
     reader: Reader | None = None
     """Where files are read (cpu), and pages drawn (api)."""
+    pages: DrawnPages | None = None
+    """Where pages are drawn for models (io)."""
+    room: Room = field(default_factory=Room)
+    """For the bytes of pictures that are under way to models (io)."""
     turns: Turns = field(default_factory=Turns)
     """Whose turn it is (cpu)."""
     cache: Cache = field(default_factory=NoCache)

@@ -19,9 +19,11 @@ from docmill.llm.loop import LoopThread
 from docmill.llm.tokens import counter_for
 from docmill.llm.transport import HttpTransport
 from docmill.reading import Reader
+from docmill.reading.drawn import DrawnPages
 from docmill.settings import Settings
 from prompts import Registry
 from prompts.registry import BUILT_IN
+from tasks.calls.room import Room
 from tasks.celery import broker
 from tasks.chain import publish
 from tasks.services import Caller, Services
@@ -66,6 +68,8 @@ def io_services(settings: Settings, *, owner: str, celery: Celery) -> Iterator[S
             limiter=stack.enter_context(open_limiter(settings)),
             cache=stack.enter_context(open_cache(settings)),
             caller=_caller(stack),
+            pages=_pages(stack, settings),
+            room=Room(settings.picture_bytes),
         )
 
 
@@ -139,6 +143,13 @@ def _worker_database(settings: Settings, connections: int) -> AbstractContextMan
     """Not probed: a worker that starts while the database is away must live until it is back."""
     url = settings.need("database_url")
     return open_database(url, pool_size=connections, probe=False, lock_timeout_s=LOCK_TIMEOUT_S)
+
+
+def _pages(stack: ExitStack, settings: Settings) -> DrawnPages:
+    """Its process starts when the first page is drawn."""
+    pages = DrawnPages(Reader(settings.reading_limits))
+    stack.callback(pages.close)
+    return pages
 
 
 def _caller(stack: ExitStack) -> Caller:

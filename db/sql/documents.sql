@@ -9,5 +9,8 @@ from documents where id = :id and tenant = :tenant
 -- name: original
 select name, media_type, sha256, body from documents where id = :id and tenant = :tenant
 
+-- name: reading
+select media_type, text, pages, layout from documents where id = :id and tenant = :tenant and text is not null
+
 -- name: words
 select text from documents where id = :id and tenant = :tenant

@@ -41,7 +41,7 @@ select {job_row} from claimed j {job_joins}
 -- To parse a job goes with its reply, in a commit that is `flushed`.
 update jobs set {onward}, version = coalesce(:version, version),
   content_hash = coalesce(content_hash, :content_hash), context = coalesce(:context::jsonb, context),
-  value = coalesce(:value::jsonb, value)
+  value = coalesce(:value::jsonb, value), model = coalesce(:model, model)
 where {fence} and (:flushed or {unflushed})
 
 -- name: advance_with_text

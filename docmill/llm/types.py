@@ -25,6 +25,8 @@ class Picture:
     width: int
     height: int
     """In dots, as the width."""
+    dots_an_inch: int = 0
+    """With which it was drawn."""
     media_type: PictureType
     sha256: str
     """Of the bytes, in hexadecimal digits."""
@@ -45,7 +47,7 @@ class Picture:
 
     def as_json(self) -> dict[str, Any]:
         """What is on record of it, by which the very picture can be drawn again."""
-        names = ("document_id", "page", "width", "height", "media_type", "sha256", "detail")
+        names = ("document_id", "page", "dots_an_inch", "width", "height", "media_type", "sha256", "detail")
         return {name: getattr(self, name) for name in names}
 
 

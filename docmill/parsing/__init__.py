@@ -19,7 +19,7 @@ from docmill.parsing.choosing import choose, choose_list
 from docmill.parsing.citing import Citation
 from docmill.parsing.extraction import fenced, scan
 from docmill.parsing.fitting import concerns, fitted, is_foreign, label_in, word_in
-from docmill.parsing.grounding import Document, Grounded, holds
+from docmill.parsing.grounding import Document, Grounded, PartlyRead, holds
 from docmill.parsing.marks import behind_heading
 from docmill.parsing.schema import SCALARS, kinds, labels
 
@@ -128,17 +128,19 @@ def accept(
     *,
     document: str,
     passages: Sequence[str] | None = None,
+    unread: bool = False,
     finish_reason: str = "stop",
 ) -> dict[str, Any]:
     """The reply as JSON that fits ``output``, its grounded values found in ``document``.
 
+    Where the model saw pages that nobody could read (``unread``), a value that is not found may stand there.
     Its citations are found in the numbered ``passages``. A field that was left out is no null: the schema, as the
     prompt states it, demands every field. Raises as :func:`parse`.
     """
     _must_be_whole(finish_reason)
     shape = _shape(output)
     sources = {
-        "document": Document(document),
+        "document": PartlyRead(document) if unread else Document(document),
         "passages": None if passages is None else [Document(passage) for passage in passages],
     }
     return choose(

@@ -27,7 +27,7 @@ from docmill.parsing.renderings.numbers import Numbers, written_number
 from docmill.parsing.renderings.spelled import spelled_dates
 from docmill.parsing.renderings.words import BROKEN, TOGETHER, Words
 
-__all__ = ["Document", "Grounded", "Span", "holds"]
+__all__ = ["Document", "Grounded", "PartlyRead", "Span", "holds"]
 
 K = TypeVar("K")
 Span = tuple[int, int]
@@ -179,6 +179,13 @@ class Document:
     @cached_property
     def _times(self) -> dict[time, list[Span]]:
         return _by_first((at, (start, end)) for at, start, end in times(self._plain.text))
+
+
+class PartlyRead(Document):
+    """A document with pages that a model saw and nobody could read: what is not in its text may be there."""
+
+    def holds(self, value: object) -> bool:  # noqa: ARG002 - as of a document that was read
+        return True
 
 
 @dataclass(frozen=True)

@@ -84,7 +84,14 @@ def _read(request: Request, document: bytes) -> tuple[Answer, bytes]:
     if request.page is None:
         return _told(read_document(document, name=name, media_type=kind, limits=limits))
     if request.dots_an_inch is not None:
-        return Answer(), render_page(document, request.page, request.dots_an_inch, name=name, media_type=kind)
+        return Answer(), render_page(
+            document,
+            request.page,
+            request.dots_an_inch,
+            name=name,
+            media_type=kind,
+            compact=request.compact,
+        )
     scan = read_scan(document, request.page, name=name, media_type=kind, limits=limits)
     return _told(reading_of(scan.text, "", pages=(0,), layout=[scan.layout]))
 

@@ -55,6 +55,8 @@ class Request:
     """The page, counted from 0, that OCR is to read; None is the whole document, without OCR."""
     dots_an_inch: _Count | None = None
     """With which the page is to be drawn, and not read."""
+    compact: bool = False
+    """Whether a page of many colours is drawn as a JPEG, which is far smaller."""
 
     @property
     def is_scan(self) -> bool:

@@ -23,6 +23,7 @@ _MEGABYTE = 2**20
 LONGEST_NAME = 255
 MOST_RSS_OF_OCR = 900 * _MEGABYTE
 PNG = b"\x89PNG\r\n\x1a\n"
+JPEG = b"\xff\xd8\xff"
 
 
 class Reader:
@@ -104,20 +105,23 @@ class Reader:
         dots_an_inch: int,
         name: str | None = None,
         media_type: str | None = None,
+        compact: bool = False,
         limits: Limits | None = None,
     ) -> bytes:
         """A page, counted from 0, as it is shown, upright: a PNG of eight bits of red, green and blue.
 
-        One that would have too many dots is drawn with fewer an inch; a picture is never enlarged. Raises as
-        ``read`` does: Unreadable (unsupported) for what has no pages to be shown, or not so many.
+        A ``compact`` one of many colours is a JPEG. One that would have too many dots is drawn with fewer an inch;
+        a picture is never enlarged. Raises as ``read`` does: Unreadable (unsupported) for what has no pages to be
+        shown, or not so many.
         """
         limits = limits or self.limits
         _require_size(len(body), limits)
-        request = replace(_request(name, media_type, limits), page=page, dots_an_inch=dots_an_inch)
+        request = _request(name, media_type, limits)
+        request = replace(request, page=page, dots_an_inch=dots_an_inch, compact=compact)
         with self._turn:
             answer, picture = self._parser.ask(request, body)
             _require_read(answer)
-            if not picture.startswith(PNG):
+            if not picture.startswith((PNG, JPEG) if compact else PNG):
                 self._parser.replace()
                 raise Unreadable("corrupt", "the parser broke on it: there is no picture")
         return picture

@@ -16,10 +16,21 @@ from docmill.reading.values import MOST_DOTS_AN_INCH
 __all__ = ["render_page"]
 
 
+MOST_COLOURS = 4096
+"""Of letters and lines, which PNG keeps sharp and small; a photograph has more."""
+QUALITY = 90
+
+
 def render_page(
-    body: bytes, page: int, dots_an_inch: int, *, name: str = "", media_type: str | None = None
+    body: bytes,
+    page: int,
+    dots_an_inch: int,
+    *,
+    name: str = "",
+    media_type: str | None = None,
+    compact: bool = False,
 ) -> bytes:
-    """Draws a page, counted from 0, as a PNG.
+    """Draws a page, counted from 0, as a PNG; a photograph as a JPEG where it is to be ``compact``.
 
     Raises Unreadable (unsupported where the document has no pages to be shown, or not so many).
     """
@@ -32,7 +43,10 @@ def render_page(
     else:
         raise Unreadable("unsupported", f"a document of the kind {kind} has no pages to be shown: read its text")
     written = io.BytesIO()
-    picture.save(written, "PNG", compress_level=4)
+    if compact and picture.getcolors(MOST_COLOURS) is None:
+        picture.save(written, "JPEG", quality=QUALITY)
+    else:
+        picture.save(written, "PNG", compress_level=4)
     return written.getvalue()
 
 

@@ -78,6 +78,8 @@ class Settings(BaseSettings):
     """An address that is told when a budget is nearly spent, and when it is spent."""
     webhook_hosts: str = ""
     """Hosts, parted by commas, that a webhook may be at although they are not public."""
+    picture_bytes: int = Field(default=48 * 2**20, ge=2**20)
+    """Bytes of pictures that one io worker has under way to models at once, as files; a call waits for room."""
     io_threads: int = Field(default=100, gt=0)
     """Calls that one io worker has open at once."""
     cpu_processes: int = Field(default=2, gt=0)

@@ -233,6 +233,10 @@ class Models:
             + (f" (or did you mean {near[0]}?)" if near else "")
         )
 
+    def has(self, name: str) -> bool:
+        """Whether there is a model of that name."""
+        return name in self._tables or name in SIMULATED or name in SIMULATOR_MODELS
+
     def configured(self) -> list[str]:
         """Those of docmill.toml; without it, what the simulator's ladder has."""
         return sorted(self._tables or SIMULATED)

@@ -21,23 +21,25 @@ from db.budgets import Reservation
 from db.engine import is_passing
 from db.jobs import Job
 from db.model_state import ModelState
-from docmill.errors import Failure, Misconfigured
+from docmill.errors import Failure, Misconfigured, Unreadable
 from docmill.llm.cache import Hit
 from docmill.llm.client import Endpoint, Outcome, ask
 from docmill.llm.limits import Limits
 from docmill.llm.transport import NOT_SENT
 from docmill.llm.types import Request
+from docmill.llm.wire.repairs import takes_images
+from docmill.reading.drawn import Busy
 from docmill.remedies import decide
 from docmill.settings import Model
 from prompts import PromptVersion
 from tasks import remedies
 from tasks.calls import admission
 from tasks.calls.closing import Closure
-from tasks.calls.request import as_json, compose, input_hash
+from tasks.calls.request import as_json, compose, input_hash, with_pictures
 from tasks.calls.reserve import reserve, short_of_money, worst_case
 from tasks.calls.settlement import settlement_of
 from tasks.calls.spool import settle_or_spool, spool
-from tasks.celery.drive import drive_to_store
+from tasks.celery.drive import drive, drive_to_store
 from tasks.pinning import prompt_of
 from tasks.remedies import Setback
 from tasks.services import Caller, Services
@@ -52,6 +54,9 @@ ITS_OWN_FAULT = frozenset({"truncated", "content_filtered", "refused", "context_
 """Kinds of failures that lie in a request or its answer: the account that met them works."""
 LANDED_S = 1.0
 """An answer that was there and is not any more: the job asks anew."""
+ROOM_WITHIN_S = 5.0
+"""So long a thread waits for room for its pictures' bytes; then its job comes again."""
+NO_ROOM_S = 3.0
 WAITER_S = 60.0
 """After so long a job that waits for another's answer looks whether that one still lives."""
 
@@ -82,6 +87,11 @@ class Call:
         return hashlib.sha256(b"\0".join(parts)).digest()
 
     @property
+    def bytes_shown(self) -> int:
+        """Of the pictures that are part of it."""
+        return sum(picture.size for picture in self.request.pictures)
+
+    @property
     def may_share(self) -> bool:
         """Whether an answer to the same work will do that somebody else got."""
         return self.job.purpose == "first" and not self.job.fresh
@@ -107,8 +117,39 @@ def complete(services: Services, job: Job) -> Step:
     known = _known(services, call)
     if known is not None:
         return _from_cache(services, call, known)
-    call = _may_call(services, call)
-    return call if not isinstance(call, Call) else _make(services, call)
+    with services.room.of(call.bytes_shown, within_s=ROOM_WITHIN_S) as has_room:
+        if not has_room:
+            return services.database.run(remedies.wait, job, NO_ROOM_S, "room")
+        return _call(services, call)
+
+
+def _call(services: Services, wanted: Call) -> Step:
+    """The call, once it may be made, with its pictures in hand."""
+    call = _may_call(services, wanted)
+    if not isinstance(call, Call):
+        return call
+    try:
+        shown = with_pictures(services, call.job, call.request)
+    except (Busy, Unreadable) as error:
+        admission.give_back(services, call)
+        return _not_shown(services, call, error)
+    if shown is None:
+        admission.give_back(services, call)
+        return _anew(services, call)
+    return _make(services, replace(call, request=shown))
+
+
+def _not_shown(services: Services, call: Call, error: Busy | Unreadable) -> Step:
+    if isinstance(error, Busy):
+        return services.database.run(remedies.wait, call.job, NO_ROOM_S, "pages")
+    return _fail(services, call.job, Failure(kind="unreadable", message=str(error)))
+
+
+def _anew(services: Services, call: Call) -> Step:
+    """What draws pages has changed since they were chosen, and so what is shown is chosen again."""
+    with services.database.work() as connection:
+        started = drive(connection, services, call.job, "context", "redrawn")
+    return Stop("redrawn", (started,)) if started else Stop("stale")
 
 
 def _make(services: Services, call: Call) -> Step:
@@ -180,14 +221,18 @@ def _calibrate(services: Services, call: Call, outcome: Outcome) -> None:
 
     The job has gone on by now, and does not wait for it.
     """
-    estimated = (call.job.context or {}).get("estimate")
+    chosen = call.job.context or {}
+    estimated, pictures = chosen.get("estimate"), int(chosen.get("picture_tokens", 0))
     counted = outcome.reply.usage.input_tokens if outcome.reply else None
     if not estimated or not counted or call.job.purpose == "correction":
         return
+    learned = call.state.learned
     try:
-        services.database.run(
-            remedies.learn_tokens, call.model, call.state.learned, estimated=estimated, counted=counted
-        )
+        if pictures:
+            sizes = {"words": estimated, "pictures": pictures, "counted": counted}
+            services.database.run(remedies.learn_picture_tokens, call.model, learned, **sizes)
+        else:
+            services.database.run(remedies.learn_tokens, call.model, learned, estimated=estimated, counted=counted)
     except Exception:
         log.exception("not_calibrated", model=call.model.model)
 
@@ -224,6 +269,8 @@ def _may_call(services: Services, call: Call) -> Call | Step:
     job = call.job
     ahead = services.database.run(flights.peek, job, call.work, call.model)
     state = ahead.model
+    if call.request.pictures and takes_images(state.learned) is False:
+        return remedies.past_blindness(services, job, call.prompt)
     if state.hold_s > 0:
         past = remedies.past_hold(services, job, call.prompt, state)
         return past or _held(services, job, call.model)

@@ -3,27 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from db import chunks, model_state, transitions
 from db.chunks import Place
 from db.jobs import Job
 from db.search import Hit
-from docmill.errors import CollectionUnknown, EmbeddingAway, Failure, Misconfigured
+from docmill.errors import CollectionUnknown, EmbeddingAway, Failure, Misconfigured, Unreadable
 from docmill.llm.tokens import Counter, counter_for
+from docmill.llm.types import Picture
+from docmill.reading.drawn import Busy
 from docmill.retrieval.fitting import fitting, left_out
 from docmill.retrieval.offline import embed_offline
 from docmill.settings import ModelTable
 from prompts import Excerpt, PromptVersion
+from tasks import remedies
 from tasks.calls.embedding import remedied
 from tasks.pinning import prompt_of
 from tasks.question import Asker, passages_for
 from tasks.services import Services
+from tasks.stages.seeing import Look, look, pictures_in
 from tasks.stages.step import Step, Stop, fail, go_on
 from tasks.stages.window import Room, ladder_model, room_for
 
 __all__ = ["context", "excerpt_of", "found_places"]
 
+BUSY_S = 2.0
+"""After so long a job asks again whose pages could not be drawn, because others' were."""
 BUDGET_S = 60.0
 """After so long a job whose question no budget covers looks again."""
 LONGEST_QUESTION = 2000
@@ -36,14 +43,33 @@ def context(services: Services, job: Job) -> Step:
     document = job.document
     if document is None or document.text is None:
         return _gone(services, job)
-    room = _room(services, job, prompt)
+    seen = _seen(services, job, prompt)
+    if not isinstance(seen, Look):
+        return seen
+    job = replace(job, model=seen.model if seen.model != ladder_model(job, prompt) else job.model)
+    room = _room(services, job, prompt, seen.pictures)
+    text = document.text if seen.shows_text else ""
     if room.tokens == 0:
         return _no_room(services, job)
-    found = _found(services, job, prompt, document.text)
+    found = _found(services, job, prompt, text or document.text)
     if not isinstance(found, list):
         return found
-    chosen = choose(document.text, room, prompt.asked(job.params), _fitting(found, document.text, room, prompt))
-    return services.database.run(go_on, job, "complete", message_s=services.message_s, context=chosen)
+    chosen = choose(text, room, prompt.asked(job.params), _fitting(found, text, room, prompt))
+    chosen |= seen.record
+    return services.database.run(
+        go_on, job, "complete", message_s=services.message_s, context=chosen, model=job.model
+    )
+
+
+def _seen(services: Services, job: Job, prompt: PromptVersion) -> Look | Step:
+    """What is shown as pictures, or what is done where that cannot be."""
+    try:
+        seen = look(services, job, prompt)
+    except Unreadable as error:
+        return _failed(services, job, Failure(kind="unreadable", message=str(error)), error.kind)
+    except Busy:
+        return services.database.run(remedies.wait, job, BUSY_S, "pages")
+    return _failed(services, job, seen) if isinstance(seen, Failure) else seen
 
 
 def choose(text: str, room: Room, asked: Sequence[str], found: Sequence[Hit] = ()) -> dict[str, Any]:
@@ -77,11 +103,11 @@ def excerpt_of(services: Services, job: Job, text: str) -> Excerpt:
     """The chosen passages' words; those of a collection are looked up."""
     chosen = job.context or {"passages": [(0, len(text))]}
     passages = tuple(text[start:end] for start, end in chosen["passages"])
-    places = found_places(chosen)
+    places, pictures = found_places(chosen), pictures_in(chosen)
     if not places:
-        return Excerpt(passages=passages)
+        return Excerpt(passages=passages, pictures=pictures)
     found = services.database.run(chunks.texts_at, job.tenant, places)
-    return Excerpt(passages=passages, found=tuple(found))
+    return Excerpt(passages=passages, found=tuple(found), pictures=pictures)
 
 
 def found_places(chosen: Mapping[str, Any]) -> list[Place]:
@@ -130,14 +156,14 @@ def _numbered_tokens(hits: Sequence[Hit], counter: Counter) -> int:
     return counter.count(Excerpt(passages=(), found=tuple(hit.text for hit in hits)).numbered)
 
 
-def _room(services: Services, job: Job, prompt: PromptVersion) -> Room:
+def _room(services: Services, job: Job, prompt: PromptVersion, pictures: Sequence[Picture]) -> Room:
     model = services.settings.models.find(ladder_model(job, prompt))
-    return room_for(job, prompt, model, _learned(services, model))
+    return room_for(job, prompt, model, _learned(services, model, pictures), pictures)
 
 
-def _learned(services: Services, model: ModelTable) -> Mapping[str, Any]:
-    """Nothing needs to be looked up of a model whose tokenizer is public."""
-    if counter_for(model.model).encoding is not None:
+def _learned(services: Services, model: ModelTable, pictures: Sequence[Picture]) -> Mapping[str, Any]:
+    """Nothing needs to be looked up of a model whose tokenizer is public, and that is shown no pictures."""
+    if counter_for(model.model).encoding is not None and not pictures:
         return {}
     return services.database.run(model_state.state_of, model).learned
 

@@ -18,9 +18,13 @@ from tasks.pinning import prompt_of
 from tasks.remedies import Setback
 from tasks.services import Services
 from tasks.stages.context import excerpt_of, found_places
+from tasks.stages.seeing import spans_seen
 from tasks.stages.step import Step, fail, go_on
 
 __all__ = ["parse"]
+
+MOST_NAMED = 5
+"""Values that a message names."""
 
 
 def parse(services: Services, job: Job) -> Step:
@@ -34,8 +38,9 @@ def parse(services: Services, job: Job) -> Step:
         value = accept(
             answer.text,
             prompt.output_model,
-            document=excerpt.text,
+            document=Excerpt.GAP.join([*excerpt.passages, *_seen(job, document.text)]),
             passages=excerpt.found,
+            unread=bool((job.context or {}).get("unread")),
             finish_reason=answer.finish_reason,
         )
     except ReplyRejected as rejected:
@@ -43,18 +48,44 @@ def parse(services: Services, job: Job) -> Step:
             job if rejected.value is None else replace(job, value=_kept(job, prompt, excerpt, rejected.value))
         )
         return _rejected(services, doubtful, prompt, rejected)
-    kept = _kept(job, prompt, excerpt, value)
+    kept = _held_against_text(job, prompt, _kept(job, prompt, excerpt, value))
     return services.database.run(go_on, job, "store", message_s=services.message_s, value=kept)
 
 
 def _kept(job: Job, prompt: PromptVersion, excerpt: Excerpt, value: object) -> dict[str, Any]:
     """The answer with its places. Also one that was rejected is kept: a person may have to look at it."""
     text = (job.document.text if job.document else None) or ""
-    shown = (job.context or {"passages": [(0, len(text))]})["passages"]
+    chosen = job.context or {"passages": [(0, len(text))]}
+    shown = sorted([*chosen["passages"], *spans_seen(chosen)])
     places = evidence(value, prompt.output_model, text, shown)
     if excerpt.found:
         places = (places or {}) | _citations(job, excerpt, value)
     return {"answer": value, "evidence": places}
+
+
+def _seen(job: Job, text: str) -> list[str]:
+    """What OCR found on pages that were shown as pictures alone: the model's reading is held against it."""
+    return [text[start:end] for start, end in spans_seen(job.context or {})]
+
+
+def _held_against_text(job: Job, prompt: PromptVersion, kept: dict[str, Any]) -> dict[str, Any]:
+    """The answer with a word at each value that was read from a picture, where no text is there to say the same.
+
+    Unless the prompt accepts such values, a person looks at them.
+    """
+    unread = (job.context or {}).get("unread") or ()
+    places = kept["evidence"] or {}
+    doubtful = [place for place, found in places.items() if found.get("found") is False] if unread else []
+    if not doubtful:
+        return kept
+    marked = {**places, **{place: {**places[place], "unchecked": True} for place in doubtful}}
+    kept = {**kept, "evidence": marked}
+    if prompt.config.input.unchecked == "accept":
+        return kept
+    pages = ", ".join(map(str, unread))
+    where = f"read from a picture (page {pages}), where no text is there to hold it against"
+    message = "; ".join(f"{place}: {where}" for place in doubtful[:MOST_NAMED])
+    return {**kept, "doubt": {"kind": "wrong", "message": message}}
 
 
 def _citations(job: Job, excerpt: Excerpt, value: object) -> Evidence:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -40,7 +41,7 @@ def validate(services: Services, job: Job) -> Step:
     if document is None:
         return _failed(services, job, Failure(kind="unreadable", message="the document was deleted"), "empty")
     try:
-        reading = _read(services, job, document)
+        reading = _read(services, job, document, sees=_sees(services, prompt))
     except GaveWay:
         return _set_apart(services, job)
     except Unreadable as error:
@@ -65,17 +66,28 @@ def _prompt(services: Services, job: Job) -> tuple[PromptVersion | None, list[st
     return prompt, problems(prompt, services.settings.models, with_keys=False)
 
 
-def _read(services: Services, job: Job, document: Document) -> Reading | None:
+def _sees(services: Services, prompt: PromptVersion | None) -> bool:
+    """Whether a prompt may show pages as pictures, so that one without a word is none the less read."""
+    if prompt is None:
+        return False
+    config, models = prompt.config, services.settings.models
+    return config.input.see != "text" and any(models.find(name).sees for name in config.ladder)
+
+
+def _read(services: Services, job: Job, document: Document, *, sees: bool) -> Reading | None:
     """The reading; None where the document's text is known from an earlier job."""
-    if document.text is not None:
+    if document.text is not None and (sees or document.text.strip()):
         return None
     if document.body is None:
         raise Unreadable("empty", "its content was erased: submit it again")
     if services.reader is None:
         raise RuntimeError("this worker reads no files: validate belongs to the cpu queues")
     give_way = None if job.crashes >= QUARANTINED_AT else partial(_must_give_way, services, job)
-    reading = services.reader.read_bytes(bytes(document.body), name=document.name, give_way=give_way)
-    if reading.empty:
+    limits = replace(services.reader.limits, leave_scans=sees or services.reader.limits.leave_scans)
+    reading = services.reader.read_bytes(
+        bytes(document.body), name=document.name, give_way=give_way, limits=limits
+    )
+    if reading.empty and not (sees and reading.pages):
         raise Unreadable("empty", reading.warning or "there is no text in it")
     return reading
 

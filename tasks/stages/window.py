@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from db.jobs import Job
 from docmill.llm.tokens import Counter, counter_for
+from docmill.llm.types import Picture
 from docmill.settings import ModelTable
 from prompts import Excerpt, PromptVersion
 
@@ -24,19 +25,34 @@ class Room:
     """Tokens of the messages without a document, before anything is learned (:meth:`Counter.estimate`)."""
     tokens: int
     """For the passages of the document, as ``counter`` counts them; 0 where the frame alone is too much."""
+    pictures: Sequence[Picture] = ()
+    """That are part of the request."""
 
     def record(self, estimate: int) -> dict[str, int]:
         """What is kept of a choice whose passages have ``estimate`` tokens (:meth:`Counter.estimate`)."""
         whole = self.frame + estimate
-        return {"tokens": self.counter.scaled(whole), "estimate": whole}
+        tokens = self.counter.scaled(whole) + self.counter.count_pictures(self.pictures)
+        of_pictures = sum(picture.tokens for picture in self.pictures)
+        return {"tokens": tokens, "estimate": whole} | ({"picture_tokens": of_pictures} if of_pictures else {})
 
 
-def room_for(job: Job, prompt: PromptVersion, model: ModelTable, learned: Mapping[str, Any]) -> Room:
-    """The room for the document in the job's next request, all that earlier requests met taken into account."""
+def room_for(
+    job: Job,
+    prompt: PromptVersion,
+    model: ModelTable,
+    learned: Mapping[str, Any],
+    pictures: Sequence[Picture] = (),
+) -> Room:
+    """The room for the document's text in the job's next request, beside pictures of its pages.
+
+    All that earlier requests met is taken into account.
+    """
     counter = _counter(job, prompt, model, learned)
-    frame = counter.estimate_messages(prompt.render(Excerpt(passages=("",)), job.params))
-    tokens = _input_limit(job, prompt, model, counter) - counter.scaled(frame)
-    return Room(counter=counter, frame=frame, tokens=max(0, tokens))
+    empty = Excerpt(passages=("",), pictures=tuple(pictures))
+    frame = counter.estimate_messages(prompt.render(empty, job.params))
+    taken = counter.scaled(frame) + counter.count_pictures(pictures)
+    tokens = _input_limit(job, prompt, model, counter) - taken
+    return Room(counter=counter, frame=frame, tokens=max(0, tokens), pictures=pictures)
 
 
 def ladder_model(job: Job, prompt: PromptVersion) -> str:
@@ -57,7 +73,9 @@ def output_limit(job: Job, prompt: PromptVersion) -> int:
 def sent(job: Job, prompt: PromptVersion) -> dict[str, int]:
     """The size of the job's present request, as its history keeps it where size was what failed."""
     chosen = job.context or {}
-    sizes = {"input_tokens": chosen.get("tokens"), "estimate": chosen.get("estimate")}
+    # What words count for cannot be told from a request that has pictures besides.
+    words = None if chosen.get("pictures") else chosen.get("estimate")
+    sizes = {"input_tokens": chosen.get("tokens"), "estimate": words}
     return {name: int(size) for name, size in sizes.items() if size} | {"output_limit": output_limit(job, prompt)}
 
 

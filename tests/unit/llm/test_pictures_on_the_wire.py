@@ -19,6 +19,7 @@ PICTURE = Picture(
     page=3,
     width=100,
     height=140,
+    dots_an_inch=144,
     media_type="image/png",
     sha256="ab" * 32,
     size=len(PNG),
@@ -109,7 +110,7 @@ def test_the_word_json_in_base64_is_no_word() -> None:
 def test_what_is_kept_names_the_picture_and_has_none_of_its_bytes() -> None:
     kept = Message(role="user", content="U", pictures=(PICTURE,)).as_json()
     assert kept["pictures"] == [
-        {"document_id": 7, "page": 3, "width": 100, "height": 140, "media_type": "image/png",
+        {"document_id": 7, "page": 3, "dots_an_inch": 144, "width": 100, "height": 140, "media_type": "image/png",
          "sha256": "ab" * 32, "detail": "high"}
     ]  # fmt: skip
     assert DATA not in json.dumps(kept)
