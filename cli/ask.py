@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cli.console import AsJson, Data, deadline_of, open_stack, print_json, usd
-from cli.submit import wait_for
+from cli.waiting import wait_for
 from docmill.visible import visible, visible_lines
 
 if TYPE_CHECKING:

@@ -11,13 +11,8 @@ import typer
 
 from cli.console import AsJson, Data, open_stack, print_json, print_table
 from cli.sources import Source, batched, body_of, ready, sources_in
-from cli.submit import (
-    print_end,
-    print_reports,
-    tell_refused,
-    tell_submitted,
-    wait_for,
-)
+from cli.submitting import tell_refused, tell_submitted
+from cli.waiting import print_end, print_reports, wait_for
 from docmill.errors import DocmillError, Misconfigured
 
 if TYPE_CHECKING:

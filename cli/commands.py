@@ -19,6 +19,7 @@ from cli.keys import keys
 from cli.models import cache, models
 from cli.nouns import Noun
 from cli.prompts import prompts
+from cli.runs import runs
 from cli.schedules import schedules
 from cli.services import api, beat, migrate, worker
 from cli.simulate import simulate
@@ -50,6 +51,7 @@ COMMANDS = (
 PARTS = (migrate, worker, api, beat)
 GROUPS = {
     "jobs": jobs,
+    "runs": runs,
     "collections": collections,
     "budgets": budgets,
     "prompts": prompts,

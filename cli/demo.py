@@ -16,7 +16,8 @@ from typing import Any
 from cli.console import console
 from cli.costs import print_costs
 from cli.sources import Source, files_in
-from cli.submit import Wanted, print_reports, submit_files, wait_for
+from cli.submitting import Submitted, Wanted, submit_files
+from cli.waiting import print_reports, wait_for
 from docmill.errors import ServiceAway
 
 __all__ = ["demo"]
@@ -43,13 +44,14 @@ def demo(
     with ExitStack() as stack:
         addresses = stack.enter_context(_stack())
         database = stack.enter_context(open_database(addresses["database_url"], pool_size=2))
-        submitted: dict[int, Source] = {}
+        jobs: dict[int, Source] = {}
         for folder in sorted(path for path in documents.iterdir() if path.is_dir()):
             wanted = _wanted(folder.name)
-            jobs, _ = submit_files(database, list(files_in([folder])), wanted)
-            submitted |= jobs
-        reports = wait_for(database, submitted, quiet=False)
-        named = sorted(((submitted[report.id], report) for report in reports), key=lambda pair: pair[1].id)
+            submitted = Submitted()
+            submit_files(database, list(files_in([folder])), wanted, submitted=submitted)
+            jobs |= submitted.jobs
+        reports = wait_for(database, jobs, quiet=False)
+        named = sorted(((jobs[report.id], report) for report in reports), key=lambda pair: pair[1].id)
         print_reports("Documents", named)
         with database.work() as connection:
             print_costs("Cost by feature", ["feature"], costs(connection, ["feature"], timezone="UTC"))

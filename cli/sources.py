@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +15,18 @@ if TYPE_CHECKING:
     from docmill.net.fetching import Fetched
     from docmill.settings import Settings
 
-__all__ = ["Address", "Ready", "Source", "batched", "body_of", "files_in", "ready", "sources_in"]
+__all__ = [
+    "Address",
+    "Given",
+    "Ready",
+    "Source",
+    "batched",
+    "body_of",
+    "files_in",
+    "listed_in",
+    "ready",
+    "sources_in",
+]
 
 FILES_A_COMMIT = 500
 
@@ -33,18 +46,54 @@ class Address:
         return self.url
 
 
-Source: TypeAlias = Path | Address
+@dataclass(frozen=True, kw_only=True)
+class Given:
+    """A document that came on standard input."""
+
+    name: str
+    body: bytes = field(repr=False)
+
+    def __str__(self) -> str:
+        return self.name
 
 
-def sources_in(given: Sequence[str], settings: Settings) -> Iterator[Source]:
-    """The addresses, the files, and those below the folders. Raises Misconfigured."""
+Source: TypeAlias = Path | Address | Given
+
+
+def sources_in(given: Sequence[str], settings: Settings, *, name: str | None = None) -> Iterator[Source]:
+    """The addresses, the files, and those below the folders; ``-`` is standard input. Raises Misconfigured."""
     from docmill.net.fetching import is_address
 
     for each in given:
-        if is_address(each):
+        if each == "-":
+            yield Given(name=name or "stdin", body=_standard_input())
+        elif is_address(each):
             yield Address(url=each, private_hosts=settings.private_fetch_hosts)
         else:
             yield from files_in([Path(each)])
+
+
+def listed_in(file: str) -> list[str]:
+    """The paths that a file names, one a line, or parted by NUL; ``-`` is standard input. Raises Misconfigured."""
+    try:
+        written = _standard_input() if file == "-" else Path(file).read_bytes()
+    except OSError as error:
+        raise Misconfigured(f"{file} cannot be read ({error.strerror}): give a file with a path a line") from error
+    separator = "\0" if b"\0" in written else "\n"
+    named = os.fsdecode(written).split(separator)
+    return [path.removesuffix("\r") for path in named if path.strip()]
+
+
+def _standard_input() -> bytes:
+    """Raises Misconfigured where there is more than a document may have, or nobody sends any."""
+    from docmill.bounds import MOST_BYTES
+
+    if sys.stdin.isatty():
+        raise Misconfigured("- is what comes on standard input, and nothing does: pipe a document into docmill")
+    body = sys.stdin.buffer.read(MOST_BYTES + 1)
+    if len(body) > MOST_BYTES:
+        raise Misconfigured(f"standard input has more than {MOST_BYTES:,} bytes, which are allowed: split it")
+    return body
 
 
 def files_in(paths: Sequence[Path]) -> Iterator[Path]:
@@ -99,11 +148,13 @@ def body_of(document: Ready) -> tuple[bytes, str]:
 
     if document.fetched is not None:
         return document.fetched.body, document.fetched.name
+    if isinstance(document.source, Given):
+        return document.source.body, document.source.name
     file = Path(str(document.source))
-    size = file.stat().st_size
-    if size > Limits().max_bytes:
-        raise Misconfigured(f"{file} has {size:,} bytes; {Limits().max_bytes:,} are allowed: split it")
     try:
+        size = file.stat().st_size
+        if size > Limits().max_bytes:
+            raise Misconfigured(f"{file} has {size:,} bytes; {Limits().max_bytes:,} are allowed: split it")
         return file.read_bytes(), str(document.source)
     except OSError as error:
         raise Misconfigured(f"{file} cannot be read ({error.strerror})") from error

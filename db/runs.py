@@ -27,6 +27,7 @@ __all__ = [
     "find",
     "first_failures",
     "listed",
+    "paths",
     "progress",
 ]
 
@@ -198,3 +199,13 @@ def first_failures(connection: Connection, run_id: int, *, limit: int = FAILURES
     """The first of its jobs that failed, for who looks why."""
     wanted = Wanted(run=run_id, states=("failed",))
     return list(reports.each(connection, wanted, limit=limit))
+
+
+def paths(connection: Connection, run_id: int) -> dict[int, str]:
+    """Its jobs by id, each with its path as submitted."""
+    rows = connection.execute(
+        select(jobs.c.id, func.coalesce(jobs.c.path, jobs.c.name, ""))
+        .where(jobs.c.run_id == run_id)
+        .order_by(jobs.c.id)
+    )
+    return {row[0]: row[1] for row in rows}

@@ -48,10 +48,10 @@ kept as (
   on conflict (tenant, sha256) do update set body = coalesce(documents.body, excluded.body)
   returning id, tenant, sha256)
 insert into jobs (tenant, feature, usr, lane, document_id, prompt, version, params, deadline_at, idem_key, input_hash,
-  name, path, metadata, run_id)
+  name, path, metadata, content_hash, run_id)
 select g.tenant, g.feature, g.usr, g.lane, k.id, g.prompt, g.version, g.params::jsonb, g.deadline_at, g.idem_key,
   docmill_what(g.prompt, g.version, g.feature, g.usr, g.lane, g.params::jsonb, g.digest, g.metadata::jsonb),
-  docmill_file_name(g.name), g.name, g.metadata::jsonb, :run
+  docmill_file_name(g.name), g.name, g.metadata::jsonb, g.content_hash, :run
 from given g join kept k on k.tenant = g.tenant and k.sha256 = g.digest order by g.at
 on conflict (tenant, idem_key) do nothing returning id
 

@@ -22,6 +22,8 @@ COMMANDS = (
     ("jobs", "--stuck"),
     ("jobs", "--counts"),
     ("jobs", "show", "JOB"),
+    ("runs",),
+    ("runs", "show", "RUN"),
     ("costs",),
     ("costs", "--by", "feature,user,day,model,prompt,version"),
     ("costs", "--by", "feature", "--waste"),
@@ -40,7 +42,7 @@ HOSTILE = ("[red]total.txt", "x[/x]", "\x1b[31mred", "a" * 190, "日本語の文
 
 
 @pytest.fixture
-def rows(engine: Engine) -> int:
+def rows(engine: Engine) -> dict[str, str]:
     """Jobs, calls, budgets, keys and collections with names that act, and large figures."""
     with engine.begin() as connection:
         for name in HOSTILE:
@@ -65,6 +67,14 @@ def rows(engine: Engine) -> int:
                 ),
                 {"job": job, "told": told},
             )
+        run = connection.execute(
+            text(
+                "insert into runs (tenant, name, cause, submit, expected) values ('default', :name, 'submit',"
+                " jsonb_build_object('prompt', cast(:name as text), 'feature', cast(:name as text)), 1062962) returning id"
+            ),
+            {"name": HOSTILE[0]},
+        ).scalar_one()
+        connection.execute(text("update jobs set run_id = :run where id = :job"), {"run": run, "job": job})
         wanted = Wanted(
             cap_usd=Decimal("1062962.50"), scope="feature", subject=HOSTILE[0], span="month", policy="hold"
         )
@@ -75,7 +85,7 @@ def rows(engine: Engine) -> int:
         connection.execute(
             text("update collections set tenant = 'default', name = '[blue]tides' where id = :id"), {"id": made.id}
         )
-    return job
+    return {"JOB": str(job), "RUN": str(run)}
 
 
 def figures(told: str) -> Counter[str]:
@@ -87,10 +97,10 @@ def test_each_figure_is_whole_at_each_width(
     docmill: Command,
     monkeypatch: pytest.MonkeyPatch,
     servers: EmbeddedServers,
-    rows: int,
+    rows: dict[str, str],
     command: tuple[str, ...],
 ) -> None:
-    command = tuple(str(rows) if part == "JOB" else part for part in command)
+    command = tuple(rows.get(part, part) for part in command)
     for name in ("database", "broker", "cache"):
         monkeypatch.setenv(f"DOCMILL_{name.upper()}_URL", getattr(servers, f"{name}_url"))
     monkeypatch.setenv("DOCMILL_LLM_URL", "http://127.0.0.1:1/v1")
@@ -112,7 +122,7 @@ def test_each_figure_is_whole_at_each_width(
 
 
 def test_costs_are_those_of_what_was_asked_for(
-    docmill: Command, monkeypatch: pytest.MonkeyPatch, servers: EmbeddedServers, rows: int
+    docmill: Command, monkeypatch: pytest.MonkeyPatch, servers: EmbeddedServers, rows: dict[str, str]
 ) -> None:
     for name in ("database", "broker", "cache"):
         monkeypatch.setenv(f"DOCMILL_{name.upper()}_URL", getattr(servers, f"{name}_url"))
