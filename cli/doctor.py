@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, TypeVar
 import typer
 
 from cli.console import AsJson, Data, print_json, print_table
+from cli.eyes import decoded, examine_eyes
 from docmill.errors import DocmillError, Misconfigured, ServiceAway
 from docmill.redaction import redacted
 
 if TYPE_CHECKING:
-    from httpx import Response
     from sqlalchemy import Connection
 
     from docmill.settings import Model, Settings
@@ -58,6 +58,7 @@ def _examine(data: Data) -> Iterator[tuple[str, bool, str]]:
         "prompts": _prompts,
         "ladders": _ladders,
         "models": _models,
+        "eyes": examine_eyes,
     }
     for name, check in checks.items():
         try:
@@ -198,24 +199,16 @@ def _examine_model(model: Model) -> Iterator[str]:
         yield f"nothing answers at {model.base_url} ({type(error).__name__}): start it, or mend {_place(model)}"
         return
     failure = classify(
-        provider=model.provider, status=answer.status_code, headers=answer.headers, body=_decoded(answer)
+        provider=model.provider, status=answer.status_code, headers=answer.headers, body=decoded(answer)
     )
     if failure is not None and failure.kind == "auth":
         yield f"{model.base_url} rejects the key of model {model.name}: set a valid one"
     elif failure is not None and answer.status_code >= 500:
         yield f"{model.base_url} answers with HTTP {answer.status_code} ({failure.kind})"
-    offered = names_in(_decoded(answer)) if failure is None else []
+    offered = names_in(decoded(answer)) if failure is None else []
     if offered and model.must_be_listed and model.model not in offered:
         yield f"{model.base_url} offers no {model.model}: say what {model.name} is under [models.{model.name}]"
 
 
 def _place(model: Model) -> str:
     return f"DOCMILL_LLM_URL, or base_url under [models.{model.name}]"
-
-
-def _decoded(answer: Response) -> object:
-    try:
-        decoded: object = answer.json()
-    except ValueError:
-        return answer.text
-    return decoded

@@ -152,7 +152,7 @@ def test_a_question_that_cannot_be_asked_says_why(up: Path, docmill: Command, tm
         (("When?", "--collection", "nowhere"), "there is no collection 'nowhere'"),
         (
             ("When?", "--collection", "nowhere", "--prompt", "receipt"),
-            "prompt receipt/v2 looks into no collection",
+            "prompt receipt/v3 looks into no collection",
         ),
         (("  ", "--collection", "nowhere"), "there is nothing to answer"),
     ):

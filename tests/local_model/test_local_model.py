@@ -16,7 +16,10 @@ from typing import Any
 import httpx
 import pytest
 
+from docmill.errors import Repair
 from docmill.llm import classify
+from docmill.llm.wire import wire_for
+from docmill.llm.wire.probing import canary, probe_of
 from tests.stack import RunningStack, data, start
 
 __all__ = ["data", "start"]
@@ -165,3 +168,13 @@ def test_its_overflow_is_told_with_numbers(llama: str) -> None:
     assert (failure.kind, failure.limit_tokens) == ("context_overflow", WINDOW)
     assert failure.actual_tokens is not None
     assert failure.actual_tokens > 3000
+
+
+def test_a_text_model_refuses_a_picture_and_is_known_for_it(llama: str) -> None:
+    answer = httpx.post(f"{llama}/chat/completions", json=wire_for("llamacpp").body(canary("smollm2")), timeout=60)
+    failure = classify(provider="llamacpp", status=answer.status_code, headers=answer.headers, body=answer.json())
+    assert failure is not None
+    assert (failure.kind, failure.repair) == ("bad_request", Repair(action="no_images"))
+    probe = probe_of("llamacpp", llama, "smollm2")
+    assert probe is not None
+    assert probe.read(httpx.get(probe.url, timeout=60).json()) is False

@@ -1,0 +1,151 @@
+"""Photographs of receipts, shown to the simulated model as pictures: what comes out right, and what gets past.
+
+Usage: ``python -m bench.seeing [FOLDER] [--fault KIND=SHARE] [--ocr off] [--json]``; the folder holds
+``gold.jsonl`` and the pictures that it names, and is ../shared/data/6_pages/receipt_images/dev by default. The
+whole chain, on a stack of its own: with ``--fault misread=0.3`` a digit is changed in three of ten answers, with
+``--fault blind=0.3`` the picture is not looked at. ``--ocr off`` leaves nothing to hold an answer against.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import httpx
+from sqlalchemy import text
+
+from bench.stack import MeasuredStack, stack
+from db.submit import Submission, submit_many
+from docmill.parsing import holds
+from prompts.registry import BUILT_IN
+from workers.stack.places import scratch
+
+GOLD = Path("../shared/data/6_pages/receipt_images/dev")
+PROMPT = "seen_receipt"
+SETTINGS = 'description = "a receipt, seen"\nladder = ["small", "large"]\n[limits]\nmax_output_tokens = 512\n'
+FIELDS = {"date": "date_iso", "total": "total_number"}
+
+JOBS = """
+select j.name, j.state, j.failure ->> 'kind' as failure, d.text, r.value, r.evidence,
+  (select array_agg(c.id::text) from calls c
+    where c.job_id = j.id and c.state in ('answered', 'rejected')) as calls
+from jobs j join documents d on d.id = j.document_id left join results r on r.job_id = j.id
+"""
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("folder", nargs="?", type=Path, default=GOLD)
+    options.add_argument("--fault", action="append", default=[])
+    options.add_argument("--ocr", default="on")
+    options.add_argument("--json", action="store_true")
+    asked = options.parse_args()
+    gold = [json.loads(line) for line in (asked.folder / "gold.jsonl").read_text().splitlines()]
+    with scratch("seeing") as data, simulated(data, asked.fault) as url:
+        env = {"DOCMILL_LLM_URL": url, "DOCMILL_OCR": asked.ocr, "DOCMILL_PROMPTS": str(prompt_in(data))}
+        with stack(**env) as running:
+            began = time.monotonic()
+            submit_all(running, asked.folder, [row["file"] for row in gold])
+            running.await_ends()
+            took_s = time.monotonic() - began
+            found = figures(running, gold, url) | {"took_s": round(took_s, 1)}
+    print(json.dumps(found) if asked.json else "\n".join(f"{name:<28}{value}" for name, value in found.items()))
+
+
+@contextmanager
+def simulated(data: Path, faults: Sequence[str]) -> Iterator[str]:
+    """A provider with these faults."""
+    ready = data / "simulator.json"
+    given = [option for fault in faults for option in ("--fault", fault)]
+    command = [sys.executable, "-m", "docmill", "simulate", "--ready-file", str(ready), "--port", "0", *given]
+    running = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    try:
+        while not ready.exists():
+            if running.poll() is not None:
+                sys.exit("the simulator did not come up")
+            time.sleep(0.05)
+        yield str(json.loads(ready.read_text())["url"])
+    finally:
+        running.terminate()
+        running.wait()
+
+
+def prompt_in(data: Path) -> Path:
+    """The receipt's prompt, with eyes alone."""
+    version = data / "prompts" / PROMPT / "v1"
+    shutil.copytree(BUILT_IN / "receipt" / "v2", version, ignore=shutil.ignore_patterns("__pycache__"))
+    (version / "prompt.toml").write_text(f'{SETTINGS}[input]\nsee = "pages"\n')
+    return data / "prompts"
+
+
+def submit_all(running: MeasuredStack, folder: Path, names: Sequence[str]) -> None:
+    bodies = ((name, (folder / name).read_bytes()) for name in names)
+    with running.engine.begin() as connection:
+        submit_many(connection, (Submission(prompt=PROMPT, body=body, name=name) for name, body in bodies))
+
+
+def figures(running: MeasuredStack, gold: Sequence[Mapping[str, Any]], url: str) -> dict[str, Any]:
+    with running.engine.connect() as connection:
+        rows = {row.name: row._asdict() for row in connection.execute(text(JOBS))}
+        ledger = {row.id: row.cost_usd for row in connection.execute(text("select id::text, cost_usd from calls"))}
+    bill = {line["id"]: Decimal(line["cost_usd"]) for line in lines(f"{url}/bill")}
+    states = [row["state"] for row in rows.values()]
+    answers = {row["file"]: answer_of(rows[row["file"]]) for row in gold}
+    right = {
+        name: sum(str(answers[row["file"]].get(name)) == str(row[wanted]) for row in gold)
+        for name, wanted in FIELDS.items()
+    }
+    return {
+        "receipts": len(gold),
+        **{state: states.count(state) for state in sorted(set(states))},
+        **{f"{name}_right": count for name, count in right.items()},
+        **{f"{name}_share": round(count / len(gold), 3) for name, count in right.items()},
+        "done_wrong": wrong_and_done(rows, answers, gold),
+        **of_faults(rows, url),
+        "billed_usd": str(sum(bill.values())),
+        "bill_is_ledger": {call: cost for call, cost in ledger.items() if cost} == bill,
+    }
+
+
+def answer_of(row: Mapping[str, Any]) -> dict[str, Any]:
+    """What a job found, also where a person is to look at it."""
+    return row["value"] or {}
+
+
+def wrong_and_done(
+    rows: Mapping[str, Any], answers: Mapping[str, Any], gold: Sequence[Mapping[str, Any]]
+) -> list[str]:
+    """Values that are stored as done and are not gold's, with whether OCR's text has gold's."""
+    return [
+        f"{row['file']} {name}: {answers[row['file']].get(name)} for {row[wanted]}"
+        f" (in OCR: {holds(rows[row['file']]['text'] or '', row[wanted])})"
+        for row in gold
+        if rows[row["file"]]["state"] == "done"
+        for name, wanted in FIELDS.items()
+        if str(answers[row["file"]].get(name)) != str(row[wanted])
+    ]
+
+
+def of_faults(rows: Mapping[str, Any], url: str) -> dict[str, Any]:
+    """Calls that met a fault, and the jobs among them whose last call it was and that are done all the same."""
+    faulty = {line["id"]: line["fault"] for line in lines(f"{url}/faults")}
+    met = [name for name, row in rows.items() if set(row["calls"] or ()) & faulty.keys()]
+    past = [name for name in met if rows[name]["state"] == "done" and set(rows[name]["calls"]) <= faulty.keys()]
+    return {"faulty_calls": len(faulty), "faulty_jobs": len(met), "faulty_and_done": past}
+
+
+def lines(url: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in httpx.get(url, timeout=30).text.splitlines()]
+
+
+if __name__ == "__main__":
+    main()
