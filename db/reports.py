@@ -91,7 +91,7 @@ class JobReport:
     value: Any
     """Of the latest result; None where there is none."""
     evidence: Mapping[str, Any] | None
-    """Where its values stand in the document's text: place in the answer to ``start`` and ``end``."""
+    """Where its values stand: place in the answer to what :class:`docmill.parsing.Place` says."""
     failure: Mapping[str, Any] | None
     """Why it failed, or goes to a person."""
     held: Held | None

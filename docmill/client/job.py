@@ -11,15 +11,25 @@ __all__ = ["ENDED", "Held", "Job", "ListedJob", "Places"]
 
 ENDED = frozenset({"done", "needs_review", "failed", "cancelled"})
 
-PLACES: dict[str, Any] = {
-    "anyOf": [
-        {
-            "type": "object",
-            "additionalProperties": {"type": "object", "additionalProperties": {"type": "integer"}},
+PLACE: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "found": {"type": "boolean"},
+        "page": {"type": ["integer", "null"], "description": "Counted from 1"},
+        "boxes": {
+            "type": "array",
+            "items": {"type": "array", "items": {"type": "number"}},
+            "description": "One a line: left, upper, right and lower edge as shares of the page as it is shown",
         },
-        {"type": "null"},
-    ]
+        "start": {"type": "integer"},
+        "end": {"type": "integer", "description": "In the document's text, in characters"},
+        "quote": {"type": "string"},
+        "by": {"enum": ["text", "ocr", None]},
+        "occurrences": {"type": "integer"},
+        "document_id": {"type": "integer", "description": "Of a citation"},
+    },
 }
+PLACES: dict[str, Any] = {"anyOf": [{"type": "object", "additionalProperties": PLACE}, {"type": "null"}]}
 FAILURE: dict[str, Any] = {
     "anyOf": [
         {
@@ -97,6 +107,6 @@ class Job(ListedJob):
     value: Any = Field(None, description="The answer; null until there is one")
     evidence: Places = Field(
         None,
-        description="Where its values stand in the document's text, quotes in that of `document_id`; null where"
-        " the prompt does not ask",
+        description="Where each grounded value stands, or that it is not found; quotes in the text of"
+        " `document_id`; null where the prompt does not ask",
     )

@@ -21,9 +21,10 @@ from docmill.parsing.extraction import fenced, scan
 from docmill.parsing.fitting import concerns, fitted, is_foreign, label_in, word_in
 from docmill.parsing.grounding import Document, Grounded, PartlyRead, holds
 from docmill.parsing.marks import behind_heading
+from docmill.parsing.placing.locating import Place, locate
 from docmill.parsing.schema import SCALARS, kinds, labels
 
-__all__ = ["Citation", "Grounded", "accept", "correction_problems", "holds", "parse"]
+__all__ = ["Citation", "Grounded", "Place", "accept", "correction_problems", "holds", "locate", "parse"]
 
 CUT_OFF = frozenset({"length", "max_tokens", "max_output_tokens", "model_length", "model_context_window_exceeded"})
 SEMANTIC = frozenset({"value_error", "assertion_error", "not_grounded"})

@@ -10,41 +10,37 @@ from typing import Annotated, Any, TypeAlias, Union, get_args, get_origin
 
 from pydantic import BaseModel, TypeAdapter
 
-from docmill.parsing.grounding import Document, Grounded
+from docmill.parsing.grounding import Grounded
+from docmill.parsing.placing.locating import places_of
+from docmill.parsing.placing.records import Path
+from docmill.reading.values import Reading
 
 __all__ = ["Evidence", "evidence"]
 
 MOMENTS: dict[object, TypeAdapter[Any]] = {each: TypeAdapter(each) for each in (date, datetime, time)}
-Evidence: TypeAlias = dict[str, dict[str, int]]
-"""Place in the answer (``lines.0.name``) to ``start`` and ``end`` in the document's text, in characters."""
+Evidence: TypeAlias = dict[str, dict[str, Any]]
+"""Place in the answer (``lines.0.name``) to what a :class:`docmill.parsing.Place` says."""
 
 
 def evidence(
-    value: object, output: type[BaseModel], text: str, passages: Sequence[tuple[int, int]]
+    value: object, output: type[BaseModel], reading: Reading, passages: Sequence[tuple[int, int]]
 ) -> Evidence | None:
-    """The first occurrence of each value that ``output`` demands to be grounded; None where it demands none.
+    """Where each value stands that ``output`` demands to be grounded; None where it demands none.
 
-    ``passages`` are the parts of ``text`` that the model was shown, as offsets: only there is looked. What a
-    rejected answer made up has no place.
+    ``passages`` are the parts of the text that the model was shown, as offsets: only there is looked. What a
+    rejected answer made up is not ``found``.
     """
-    grounded = [(place, each) for place, each in _grounded(value, output, "") if each is not None]
+    # What was rejected may have any shape.
+    found = ((place, each) for place, each in _grounded(value, output, ()) if not isinstance(each, dict | list))
+    grounded = {place: each for place, each in found if each is not None}
     if not grounded and not _demands(output):
         return None
-    shown = [(start, Document(text[start:end])) for start, end in passages]
-    return {place: found for place, each in grounded if (found := _found(each, shown)) is not None}
-
-
-def _found(value: object, shown: Sequence[tuple[int, Document]]) -> dict[str, int] | None:
-    for start, passage in shown:
-        span = passage.find(value)
-        if span is not None:
-            return {"start": start + span[0], "end": start + span[1]}
-    return None
+    return {place: found.as_json() for place, found in places_of(grounded, reading, passages).items()}
 
 
 def _grounded(
-    value: object, annotation: Any, place: str, *, demanded: bool = False
-) -> Iterator[tuple[str, object]]:
+    value: object, annotation: Any, place: Path, *, demanded: bool = False
+) -> Iterator[tuple[Path, object]]:
     """Each leaf of the value that stands where a Grounded does, as its type reads it."""
     inner, marked = _unwrapped(annotation)
     demanded = demanded or marked
@@ -54,11 +50,11 @@ def _grounded(
             marked = any(isinstance(each, Grounded) for each in field.metadata)
             said = field.alias or name  # as the schema has it
             if said in members:
-                yield from _grounded(members[said], field.annotation, _below(place, said), demanded=marked)
+                yield from _grounded(members[said], field.annotation, (*place, said), demanded=marked)
     elif get_origin(inner) in (list, tuple, set):
         items = value if isinstance(value, list) else []
         for at, item in enumerate(items):
-            yield from _grounded(item, get_args(inner)[0], _below(place, str(at)), demanded=demanded)
+            yield from _grounded(item, get_args(inner)[0], (*place, at), demanded=demanded)
     elif demanded:
         yield place, _as_read(value, inner)
 
@@ -101,7 +97,3 @@ def _as_read(value: object, annotation: Any) -> object:
         return MOMENTS[annotation].validate_json(json.dumps(value))
     except ValueError:
         return value
-
-
-def _below(place: str, step: str) -> str:
-    return f"{place}.{step}" if place else step

@@ -54,10 +54,11 @@ def parse(services: Services, job: Job) -> Step:
 
 def _kept(job: Job, prompt: PromptVersion, excerpt: Excerpt, value: object) -> dict[str, Any]:
     """The answer with its places. Also one that was rejected is kept: a person may have to look at it."""
-    text = (job.document.text if job.document else None) or ""
-    chosen = job.context or {"passages": [(0, len(text))]}
+    assert job.document is not None  # noqa: S101 - without it there was nothing to parse
+    reading = job.document.reading
+    chosen = job.context or {"passages": [(0, len(reading.text))]}
     shown = sorted([*chosen["passages"], *spans_seen(chosen)])
-    places = evidence(value, prompt.output_model, text, shown)
+    places = evidence(value, prompt.output_model, reading, shown)
     if excerpt.found:
         places = (places or {}) | _citations(job, excerpt, value)
     return {"answer": value, "evidence": places}

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import io
+import json
+import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import httpx
 import pytest
 from fastapi import FastAPI
 from PIL import Image
@@ -144,3 +148,27 @@ def test_without_a_key_beyond_loopback_nobody_sees_a_document(engine: Engine) ->
     app = app_of(engine, host="0.0.0.0")
     for rest in ("", "/original", "/text", "/pages/1.png"):
         assert asked(app, "GET", f"/v1/documents/{document}{rest}").status_code == 401
+
+
+def test_a_jobs_evidence_has_the_page_and_the_box_of_each_value(up: Path) -> None:
+    """From the file to the answer, through the whole chain."""
+    body = marked("TEA HOUSE", "TEA HOUSE, 12 Harbour Road, Date: 2026-03-14, TOTAL 10.70")
+    with httpx.Client(base_url=json.loads((up / "ready.json").read_text())["api"], timeout=30) as api:
+        accepted = api.post("/v1/jobs", files={"file": ("tea.pdf", body)}, data={"prompt": "receipt"}).json()
+        give_up_at = time.monotonic() + 60
+        while (job := api.get(f"/v1/jobs/{accepted['id']}").json())["wait"] is not None:
+            assert time.monotonic() < give_up_at, job
+            time.sleep(0.05)
+        assert job["state"] == "done", job
+        total = job["evidence"]["total"]
+        assert (total["found"], total["page"], total["quote"], total["by"]) == (True, 2, "10.70", "text")
+        ((left, top, right, bottom),) = total["boxes"]
+        assert 50 / 600 < left < right < 1
+        assert 0.1 < top < bottom < 0.15
+        document = api.get(f"/v1/documents/{job['document_id']}").json()
+        assert [(page["width"], page["height"], page["by"]) for page in document["pages"]] == [
+            (600, 800, "text")
+        ] * 2
+        assert document["warnings"] == []
+        text = api.get(f"/v1/documents/{job['document_id']}/text").text
+        assert text[total["start"] : total["end"]] == "10.70"

@@ -73,7 +73,7 @@ def test_a_pdf_without_text_is_empty_and_says_why(reader: Reader) -> None:
         (Limits(max_pages=1), pdf("a", "b"), "too_large"),
         (Limits(max_text_chars=5), pdf("much too long"), "too_large"),
         (Limits(max_text_chars=5), b"much too long", "too_large"),
-        (Limits(timeout_s=0.001), pdf("a"), "timeout"),
+        (Limits(timeout_s=0.001), pdf(*["a"] * 300), "timeout"),
         (Limits(), b"%PDF-1.4\nno more", "corrupt"),
     ],
 )

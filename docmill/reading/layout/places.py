@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 
 from docmill.reading.layout.geometry import Box, By, PageLayout, Placed
@@ -33,6 +33,10 @@ class Geometry:
         """Returns who found the words of a page."""
         return self._layout[page - 1].by if page is not None and page <= len(self._layout) else "text"
 
+    def width_of(self, page: int) -> float:
+        """Returns the width of a page in points."""
+        return self._layout[page - 1].width
+
     def boxes(self, start: int, end: int) -> list[Box]:
         """Returns the rectangles of a span on the page where it begins, one a line, in the text's order."""
         page = self.page_of(start)
@@ -42,8 +46,13 @@ class Geometry:
         starts, words = self._words(page - 1)
         at = max(0, bisect_right(starts, start - first) - 1)
         after = bisect_left(starts, end - first)
-        inside = (_part(word, start - first, end - first) for word in words[at:after])
-        return _by_lines(box for box in inside if box is not None)
+        shape = self._layout[page - 1]
+        lines = _Lines(shape.width / shape.height if shape.height else 1.0)
+        for word in words[at:after]:
+            box = _part(word, start - first, end - first)
+            if box is not None:
+                lines.add(box, word.end - word.start)
+        return lines.boxes
 
     def _unpacked(self, page: int) -> tuple[list[int], list[Placed]]:
         words = self._layout[page].words()
@@ -62,18 +71,34 @@ def _part(word: Placed, start: int, end: int) -> Box | None:
     return round(x0, 5), y0, round(x1, 5), y1
 
 
-def _by_lines(boxes: Iterable[Box]) -> list[Box]:
-    """Joins boxes that stand side by side on one line."""
-    lines: list[Box] = []
-    for box in boxes:
-        if lines and _goes_on(lines[-1], box):
-            last = lines[-1]
-            lines[-1] = (min(last[0], box[0]), min(last[1], box[1]), max(last[2], box[2]), max(last[3], box[3]))
+class _Lines:
+    """Boxes of words, those joined that stand on one line: side by side, or upright one upon the other."""
+
+    def __init__(self, aspect: float) -> None:
+        self.boxes: list[Box] = []
+        self._aspect = aspect
+        """Width of the page by its height."""
+        self._upright = False
+
+    def add(self, box: Box, letters: int) -> None:
+        """Adds a word's box."""
+        if letters > 2:
+            self._upright = (box[3] - box[1]) > 1.2 * (box[2] - box[0]) * self._aspect
+        if self.boxes and self._goes_on(self.boxes[-1], box):
+            last = self.boxes[-1]
+            self.boxes[-1] = (*map(min, last[:2], box[:2]), *map(max, last[2:], box[2:]))  # type: ignore[assignment] # mypy counts no members
         else:
-            lines.append(box)
-    return lines
+            self.boxes.append(box)
+
+    def _goes_on(self, last: Box, box: Box) -> bool:
+        if self._upright:
+            gap = max(box[1] - last[3], last[1] - box[3])
+            return _shared(last[0], last[2], box[0], box[2]) > 0.5 and gap < 2 * (box[2] - box[0]) * self._aspect
+        gap = (last[0] - box[2]) * self._aspect  # to the left: where one writes so, or upside down
+        return _shared(last[1], last[3], box[1], box[3]) > 0.5 and gap < 2 * (box[3] - box[1])
 
 
-def _goes_on(last: Box, box: Box) -> bool:
-    shared = min(last[3], box[3]) - max(last[1], box[1])
-    return shared > 0.5 * min(last[3] - last[1], box[3] - box[1]) and box[0] >= last[0]
+def _shared(low: float, high: float, other_low: float, other_high: float) -> float:
+    """How much two spans share, by the shorter one."""
+    shorter = max(1e-9, min(high - low, other_high - other_low))
+    return (min(high, other_high) - max(low, other_low)) / shorter

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -47,18 +48,22 @@ class _Open:
     x1: float
     y1: float
     first: int
+    turns: int
+    """Quarters of a turn, against the clock, by which its letters are turned on the page."""
 
-    def takes(self, box: pdfium.FS_RECTF, letter: str) -> bool:
+    def takes(self, found: pdfium.FS_RECTF, letter: str) -> bool:
         """Whether a character stands close behind the last one, or before it where one writes to the left."""
-        height = max(self.y1 - self.y0, box.top - box.bottom, 0.1)
-        if min(self.y1, box.top) - max(self.y0, box.bottom) < 0.3 * height:
+        word, box = (self.x0, self.y0, self.x1, self.y1), (found.left, found.bottom, found.right, found.top)
+        if self.turns:
+            word, box = _level(self.turns, *word), _level(self.turns, *box)
+        height = max(word[3] - word[1], box[3] - box[1], 0.1)
+        if min(word[3], box[3]) - max(word[1], box[1]) < 0.3 * height:
             return False
-        gap = box.left - self.x1
+        gap = box[0] - word[2]
         if gap > SPLIT_AT * height:
             return False
-        backwards = self.x0 - box.right
-        if gap < -0.5 * height and (box.left < self.x0 - 0.1 * height):
-            return _runs_to_the_left(letter) and backwards < SPLIT_AT * height
+        if gap < -0.5 * height and (box[0] < word[0] - 0.1 * height):
+            return _runs_to_the_left(letter) and word[0] - box[2] < SPLIT_AT * height
         return True
 
     def add(self, box: pdfium.FS_RECTF, letter: str) -> None:
@@ -77,7 +82,7 @@ def page_of(page: Any, text_page: Any) -> Page:
     unmapped = outside = 0
     for found in _words(raw, count):
         unmapped += pdfium.FPDFText_HasUnicodeMapError(raw, found.first) == 1
-        word = place.word(found, _is_level(raw, found.first), _is_doubtful(raw, found))
+        word = place.word(found, found.turns % 2 == 0, _is_doubtful(raw, found))
         if place.shows(word):
             words.append(word)
         else:
@@ -105,7 +110,7 @@ def _words(raw: Any, count: int) -> Iterator[_Open]:
             continue
         if word is not None:
             yield word
-        word = _Open([letter], box.left, box.bottom, box.right, box.top, at)
+        word = _Open([letter], box.left, box.bottom, box.right, box.top, at, _turns(raw, at))
     if word is not None:
         yield word
 
@@ -114,10 +119,15 @@ def _runs_to_the_left(letter: str) -> bool:
     return "\u0590" <= letter <= "\u08ff" or "\ufb1d" <= letter <= "\ufdff" or "\ufe70" <= letter <= "\ufeff"
 
 
-def _is_level(raw: Any, at: int) -> bool:
-    angle = pdfium.FPDFText_GetCharAngle(raw, at)
-    # Radians; upside down is level, too.
-    return not 0.2 < angle % 3.14159 < 2.94
+def _level(turns: int, x0: float, y0: float, x1: float, y1: float) -> tuple[float, float, float, float]:
+    """A box as it would lie if its letters were not turned."""
+    return {1: (y0, -x1, y1, -x0), 2: (-x1, -y1, -x0, -y0), 3: (-y1, x0, -y0, x1)}[turns]
+
+
+def _turns(raw: Any, at: int) -> int:
+    """Quarters of a turn; PDFium tells radians, with the clock. Letters that lean are taken for the nearest."""
+    angle: float = pdfium.FPDFText_GetCharAngle(raw, at)
+    return -round(angle / (math.pi / 2)) % 4
 
 
 def _is_doubtful(raw: Any, word: _Open) -> bool:

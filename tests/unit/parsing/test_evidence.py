@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from docmill.parsing import Grounded
 from docmill.parsing.evidence import evidence
 from docmill.parsing.grounding import Document
+from docmill.reading.values import reading_of
 
 
 class Item(BaseModel):
@@ -39,13 +40,24 @@ VALUE = {
 }
 
 
+def placed(
+    value: object, output: type[BaseModel], text: str, passages: list[tuple[int, int]]
+) -> dict[str, dict[str, int]] | None:
+    """Where what was found stands; and whatever was found is said to be so."""
+    found = evidence(value, output, reading_of(text, "text/plain"), passages)
+    if found is None:
+        return None
+    assert all(place["quote"] == text[place["start"] : place["end"]] for place in found.values() if place["found"])
+    return {path: {"start": at["start"], "end": at["end"]} for path, at in found.items() if at["found"]}
+
+
 def shown(found: dict[str, dict[str, int]] | None, text: str = TEXT) -> dict[str, str]:
     assert found is not None
     return {place: text[span["start"] : span["end"]] for place, span in found.items()}
 
 
 def test_each_grounded_value_has_its_place_whatever_its_rendering() -> None:
-    assert shown(evidence(VALUE, Paper, TEXT, [(0, len(TEXT))])) == {
+    assert shown(placed(VALUE, Paper, TEXT, [(0, len(TEXT))])) == {
         "day": "3rd March 2021",
         "items.0.name": "Green\n  tea",
         "items.0.amount": "1.234,50",
@@ -58,20 +70,21 @@ def test_each_grounded_value_has_its_place_whatever_its_rendering() -> None:
 def test_places_are_offsets_in_the_whole_text_and_only_in_what_was_shown() -> None:
     text = f"Cake {TEXT} {'x' * 50} Cake"
     passages = [(5, 30), (len(text) - 10, len(text))]
-    found = evidence({"items": [{"name": "Cake"}]}, Paper, text, passages)
+    found = placed({"items": [{"name": "Cake"}]}, Paper, text, passages)
     assert found == {"items.0.name": {"start": len(text) - 4, "end": len(text)}}
 
 
 def test_what_was_made_up_has_no_place_and_bad_shapes_do_no_harm() -> None:
     whole = [(0, len(TEXT))]
-    assert evidence({"items": [{"name": "Coffee"}, 3, {"amount": "7.00"}]}, Paper, TEXT, whole) == {
+    assert placed({"items": [{"name": "Coffee"}, 3, {"amount": "7.00"}]}, Paper, TEXT, whole) == {
         "items.2.amount": {"start": TEXT.index("7.00"), "end": len(TEXT)}
     }
-    assert evidence([1, 2], Paper, TEXT, whole) == {}
+    assert placed([1, 2], Paper, TEXT, whole) == {}
+    assert placed({"day": {"value": "7.00"}, "words": [["Cake"]]}, Paper, TEXT, whole) == {}
 
 
 def test_a_prompt_that_demands_no_place_has_no_evidence() -> None:
-    assert evidence({"label": "tea"}, Plain, TEXT, [(0, len(TEXT))]) is None
+    assert placed({"label": "tea"}, Plain, TEXT, [(0, len(TEXT))]) is None
 
 
 @pytest.mark.parametrize("value", [True, None, "", "!!!", "…"])
