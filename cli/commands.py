@@ -13,6 +13,7 @@ from cli.costs import costs
 from cli.demo import demo
 from cli.doctor import doctor
 from cli.estimate import estimate
+from cli.export import export
 from cli.forecast import forecast
 from cli.jobs import cancel, jobs, result, retry
 from cli.keys import keys
@@ -41,6 +42,7 @@ COMMANDS = (
     result,
     retry,
     cancel,
+    export,
     costs,
     estimate,
     forecast,

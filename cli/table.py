@@ -17,6 +17,7 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
+from docmill.sheets import no_formula
 from docmill.visible import visible
 
 __all__ = ["made_console", "no_formula", "print_table"]
@@ -62,12 +63,6 @@ def print_table(
     console.print(Text(visible(title), style="bold"))
     for line in lines:
         console.print(line)
-
-
-def no_formula(cell: str) -> str:
-    """A cell of CSV that no spreadsheet takes for a formula; a number below zero stays one."""
-    begins = cell.startswith(("=", "+", "-", "@", "\t", "\r")) and not FIGURE.fullmatch(cell)
-    return f"'{cell}" if begins else cell
 
 
 def _shown(cell: object) -> str:

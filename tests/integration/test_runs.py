@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import json
 import sys
@@ -13,6 +14,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from openpyxl import load_workbook
 from sqlalchemy import Engine, text
 
 from cli import sources, submitting
@@ -214,3 +216,52 @@ def test_a_run_is_waited_for_and_its_exit_code_says_how_it_went(
 def test_an_exit_code_says_the_worst(states: tuple[str, ...], refused: bool, code: int) -> None:
     reports: list[Any] = [SimpleNamespace(state=state) for state in states]
     assert exit_code(reports, refused=refused) == code
+
+
+def test_a_run_is_exported_and_read_back_as_its_results(
+    submit: Submit, docmill: Command, engine: Engine, feature: str, tmp_path: Path
+) -> None:
+    folder = folder_of(tmp_path, 4)
+    submit(folder)
+    jobs = jobs_of(engine, feature)
+    answers = {
+        job.path: {"total": -number, "company": "=1+1", "lines": [{"name": "@SUM"}] * number}
+        for number, job in enumerate(jobs)
+    }
+    with engine.begin() as connection:
+        for job in jobs:
+            connection.execute(
+                text(
+                    "insert into results (job_id, revision, value, author) values (:id, 1, cast(:value as jsonb), 'm')"
+                ),
+                {"id": job.id, "value": json.dumps(answers[job.path])},
+            )
+    run = str(jobs[0].run_id)
+    for ending in ("jsonl", "csv", "xlsx"):
+        told = docmill("export", "--run", run, "-o", str(tmp_path / f"out.{ending}"))
+        assert told.returncode == 0, told.stderr
+        assert "4 jobs are in" in told.stdout
+    lines = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert {line["path"]: line["value"] for line in lines} == answers
+    with (tmp_path / "out.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert {row["path"]: (row["company"], row["total"]) for row in rows} == {
+        path: ("'=1+1", str(answer["total"])) for path, answer in answers.items()
+    }
+    book = load_workbook(tmp_path / "out.xlsx")
+    names, *found = book["jobs"].iter_rows(values_only=True)
+    table = [dict(zip(names, row, strict=True)) for row in found]
+    assert {row["path"]: (row["company"], row["total"]) for row in table} == {
+        path: ("=1+1", answer["total"]) for path, answer in answers.items()
+    }
+    assert [row[1] for row in book["lines"].iter_rows(min_row=2, values_only=True)] == [
+        job.path for number, job in enumerate(jobs) for _ in range(number)
+    ]
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")], "nothing is left beside it"
+    for output, message in (
+        ("a.parquet", "is a file of .jsonl, .csv, .xlsx"),
+        ("no/such/a.csv", "there is no folder"),
+    ):
+        refused = docmill("export", "-o", str(tmp_path / output))
+        assert (refused.returncode, message in refused.stderr) == (1, True), refused.stderr
+    assert docmill("export", "--run", run, "-o", str(tmp_path / "f.csv"), "--state", "faild").returncode == 1
