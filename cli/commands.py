@@ -26,6 +26,7 @@ from cli.services import api, beat, migrate, worker
 from cli.simulate import simulate
 from cli.stack import down, status
 from cli.submit import submit
+from cli.trial import try_prompt
 from cli.up import up
 from docmill import __version__
 
@@ -90,6 +91,7 @@ def docmill(
 
 for command in COMMANDS:
     app.command()(command)
+app.command("try")(try_prompt)
 for part in PARTS:
     app.command(rich_help_panel="Parts of a stack")(part)
 for name, group in GROUPS.items():

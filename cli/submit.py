@@ -72,7 +72,7 @@ def submit(
             user=user,
             lane=_lane(lane),
             deadline_at=deadline_of(deadline),
-            params=dict(map(_param, param)),
+            params=dict(map(param_of, param)),
         )
         sources = list(sources_in(given, settings, name=name))
         if not sources:
@@ -169,7 +169,7 @@ def _lane(name: str) -> str:
     return name
 
 
-def _param(option: str) -> tuple[str, str]:
+def param_of(option: str) -> tuple[str, str]:
     name, equals, value = option.partition("=")
     if not equals:
         raise Misconfigured(f"--param is NAME=VALUE, and not {option!r}")

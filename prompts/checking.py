@@ -24,7 +24,7 @@ from prompts.registry import Registry
 from prompts.templates import GIVEN, TEMPLATE_FILES, mistakes_in
 from prompts.version import Config, Excerpt, PromptVersion, read_config, read_files
 
-__all__ = ["mistakes_of", "mistakes_of_all"]
+__all__ = ["mistakes_of", "mistakes_of_all", "mistakes_of_version"]
 
 COUNTER = Counter(encoding="o200k_base")
 DEEPEST = 20
@@ -47,6 +47,11 @@ def mistakes_of(registry: Registry, name: str, models: Models | None = None) -> 
         return [str(error)]
     versions = registry.versions(name)
     return [str(told) for version in versions for told in _of_version(name, version, folder / version, models)]
+
+
+def mistakes_of_version(prompt: PromptVersion, models: Models | None = None) -> list[str]:
+    """Every mistake in a version that loads."""
+    return [str(told) for told in _of_version(prompt.name, prompt.version, prompt.folder, models)]
 
 
 def _of_version(name: str, version: str, folder: Path, models: Models | None) -> list[Mistake]:

@@ -20,7 +20,7 @@ from docmill.remedies import Policy, Remedy, Tried, decide
 from docmill.settings import Model, ModelTable
 from prompts import PromptVersion
 from tasks.celery.drive import drive, drive_to_store
-from tasks.services import Services
+from tasks.services import Configured, Services
 from tasks.stages.step import Again, Onward, Step, Stop, fail
 from tasks.stages.window import ladder_model, sent
 
@@ -30,7 +30,7 @@ SIZED = ("context_overflow", "truncated")
 """Kinds after which the size of the request is worth keeping."""
 
 
-def policy_of(services: Services, prompt: PromptVersion, job: Job, jitter: float) -> Policy:
+def policy_of(services: Configured, prompt: PromptVersion, job: Job, jitter: float) -> Policy:
     """The ladder and the limits that remedies keep to."""
     # Found and not got: the process that parses calls nobody, and may have no keys.
     configured = services.settings.models
@@ -51,7 +51,7 @@ def shows_pictures(job: Job) -> bool:
     return bool((job.context or {}).get("pictures"))
 
 
-def _ladder(services: Services, prompt: PromptVersion, job: Job) -> tuple[str, ...]:
+def _ladder(services: Configured, prompt: PromptVersion, job: Job) -> tuple[str, ...]:
     """The models that can take the job's request: pictures are for those alone that are not known to be blind."""
     ladder = prompt.config.ladder
     if not shows_pictures(job):
@@ -92,7 +92,7 @@ class Setback:
     @classmethod
     def of(
         cls,
-        services: Services,
+        services: Configured,
         job: Job,
         prompt: PromptVersion,
         failure: Failure,

@@ -20,7 +20,7 @@ from prompts import Registry
 from tasks.calls.room import Room
 from tasks.turns import Turns
 
-__all__ = ["BudgetsSeen", "Caller", "Publisher", "Services"]
+__all__ = ["BudgetsSeen", "Caller", "Configured", "Publisher", "Services"]
 
 
 class Publisher(Protocol):
@@ -28,6 +28,14 @@ class Publisher(Protocol):
 
     def __call__(self, drives: Sequence[Drive]) -> None:
         """Publishes each job's chain from its drive's stage on. Raises PublishFailed."""
+
+
+class Configured(Protocol):
+    """Whatever has the settings."""
+
+    @property
+    def settings(self) -> Settings:
+        """Those of the process."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -34,6 +34,7 @@ __all__ = [
     "cpu_services",
     "io_services",
     "open_cache",
+    "open_caller",
     "open_limiter",
     "registry_of",
 ]
@@ -150,6 +151,13 @@ def _pages(stack: ExitStack, settings: Settings) -> DrawnPages:
     pages = DrawnPages(Reader(settings.reading_limits))
     stack.callback(pages.close)
     return pages
+
+
+@contextmanager
+def open_caller() -> Iterator[Caller]:
+    """Opens the loop on which models are called, without anything else of a stack."""
+    with ExitStack() as stack:
+        yield _caller(stack)
 
 
 def _caller(stack: ExitStack) -> Caller:

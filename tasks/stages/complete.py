@@ -23,7 +23,7 @@ from db.jobs import Job
 from db.model_state import ModelState
 from docmill.errors import Failure, Misconfigured, Unreadable
 from docmill.llm.cache import Hit
-from docmill.llm.client import Endpoint, Outcome, ask
+from docmill.llm.client import Outcome
 from docmill.llm.limits import Limits
 from docmill.llm.transport import NOT_SENT
 from docmill.llm.types import Request
@@ -34,6 +34,7 @@ from docmill.settings import Model
 from prompts import PromptVersion
 from tasks import remedies
 from tasks.calls import admission
+from tasks.calls.asking import ask_model
 from tasks.calls.closing import Closure
 from tasks.calls.request import as_json, compose, input_hash, with_pictures
 from tasks.calls.reserve import reserve, short_of_money, worst_case
@@ -431,19 +432,14 @@ def _ask(services: Services, call: Call, opened_at: float) -> Outcome:
     if left_s <= 0:
         failure = Failure(kind="connection", message="the worker was halted before the call", code=NOT_SENT)
         return Outcome(reply=None, failure=failure, status=None, latency_ms=0)
-    endpoint = Endpoint(
-        provider=call.model.provider,
-        base_url=call.model.base_url,
-        key=call.model.key.get_secret_value() if call.model.key else None,
+    return ask_model(
+        _caller(services),
+        call.model,
+        call.request,
         learned=call.state.learned,
+        call_id=call.intent.id,
+        deadline_s=left_s,
     )
-    caller = _caller(services)
-    request = ask(endpoint, call.request, call_id=call.intent.id, transport=caller.transport, deadline_s=left_s)
-    try:
-        return caller.loop.run(request)
-    except Misconfigured as error:
-        failure = Failure(kind="bad_request", message=str(error), code=NOT_SENT)
-        return Outcome(reply=None, failure=failure, status=None, latency_ms=0)
 
 
 def _caller(services: Services) -> Caller:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from db import transitions
-from db.jobs import Job
+from db.jobs import Answer, Job
 from docmill.errors import Failure, ReplyRejected
 from docmill.parsing import accept, correction_problems
 from docmill.parsing.citing import cited
@@ -21,7 +21,7 @@ from tasks.stages.context import excerpt_of, found_places
 from tasks.stages.seeing import spans_seen
 from tasks.stages.step import Step, fail, go_on
 
-__all__ = ["parse"]
+__all__ = ["checked", "kept", "parse"]
 
 MOST_NAMED = 5
 """Values that a message names."""
@@ -35,24 +35,30 @@ def parse(services: Services, job: Job) -> Step:
         return _nothing_there(services, job)
     excerpt = excerpt_of(services, job, document.text)
     try:
-        value = accept(
-            answer.text,
-            prompt.output_model,
-            document=Excerpt.GAP.join([*excerpt.passages, *_seen(job, document.text)]),
-            passages=excerpt.found,
-            unread=bool((job.context or {}).get("unread")),
-            finish_reason=answer.finish_reason,
-        )
+        found = checked(job, prompt, excerpt, answer)
     except ReplyRejected as rejected:
         doubtful = (
-            job if rejected.value is None else replace(job, value=_kept(job, prompt, excerpt, rejected.value))
+            job if rejected.value is None else replace(job, value=kept(job, prompt, excerpt, rejected.value))
         )
         return _rejected(services, doubtful, prompt, rejected)
-    kept = _held_against_text(job, prompt, _kept(job, prompt, excerpt, value))
-    return services.database.run(go_on, job, "store", message_s=services.message_s, value=kept)
+    return services.database.run(go_on, job, "store", message_s=services.message_s, value=found)
 
 
-def _kept(job: Job, prompt: PromptVersion, excerpt: Excerpt, value: object) -> dict[str, Any]:
+def checked(job: Job, prompt: PromptVersion, excerpt: Excerpt, answer: Answer) -> dict[str, Any]:
+    """The answer that a reply holds, with its places. Raises ReplyRejected."""
+    text = (job.document.text if job.document else None) or ""
+    value = accept(
+        answer.text,
+        prompt.output_model,
+        document=Excerpt.GAP.join([*excerpt.passages, *_seen(job, text)]),
+        passages=excerpt.found,
+        unread=bool((job.context or {}).get("unread")),
+        finish_reason=answer.finish_reason,
+    )
+    return _held_against_text(job, prompt, kept(job, prompt, excerpt, value))
+
+
+def kept(job: Job, prompt: PromptVersion, excerpt: Excerpt, value: object) -> dict[str, Any]:
     """The answer with its places. Also one that was rejected is kept: a person may have to look at it."""
     assert job.document is not None  # noqa: S101 - without it there was nothing to parse
     reading = job.document.reading

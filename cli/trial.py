@@ -1,0 +1,303 @@
+"""``docmill try``: a prompt on a few documents, with all that is said. Without a stack, and unstored."""
+
+from __future__ import annotations
+
+import copy
+import json
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.text import Text
+
+from cli.console import AsJson, print_json, print_table, usd
+from cli.sources import files_in
+from cli.submit import param_of
+from cli.table import made_console
+from docmill.errors import DocmillError, PromptError, Unreadable
+from docmill.visible import visible, visible_lines
+
+if TYPE_CHECKING:
+    from db.jobs import Document
+    from docmill.reading import Reader
+    from docmill.settings import Settings
+    from prompts import PromptVersion, Registry
+    from tasks.services import Caller
+    from tasks.trial import Trial, TriedCall
+
+__all__ = ["try_prompt"]
+
+LOOK_EVERY_S = 0.3
+SIMULATED = "No provider is set: a simulator answers. It has rules over the text, and no language model."
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What is tried, on which files."""
+
+    prompt: str
+    versions: Sequence[str | None]
+    """One, or two side by side; None is the newest, drafts included."""
+    files: Sequence[Path]
+    model: str | None
+    params: Mapping[str, str]
+    as_json: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kit:
+    """What it is tried with."""
+
+    settings: Settings
+    registry: Registry
+    caller: Caller
+    reader: Reader
+
+
+def try_prompt(
+    prompt: Annotated[str, typer.Argument(help="`docmill prompts list` shows them.")],
+    files: Annotated[list[Path], typer.Argument(help="Files, or folders of files.")],
+    version: Annotated[str | None, typer.Option(help="The newest, drafts included, without it.")] = None,
+    against: Annotated[str | None, typer.Option(help="Another version, shown side by side.")] = None,
+    model: Annotated[str | None, typer.Option(help="The only model that is asked, instead of the ladder.")] = None,
+    param: Annotated[list[str], typer.Option(help="NAME=VALUE, for the prompt's template.")] = [],
+    watch: Annotated[bool, typer.Option("--watch", help="Again whenever the prompt or a file changes.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Ask a prompt about documents, and show the messages, the replies, the checks, the answer and its cost.
+
+    It needs no stack, and stores nothing. Exits with 1 where one failed, with 3 where a person would have to look.
+    """
+    versions = [version] if against is None else [version, against]
+    asked = Asked(
+        prompt=prompt,
+        versions=versions,
+        files=list(files_in(files)),
+        model=model,
+        params=dict(map(param_of, param)),
+        as_json=as_json,
+    )
+    with _kit(asked) as kit:
+        if not watch:
+            raise typer.Exit(_code(_tried(kit, asked)))
+        _watch(kit, asked)
+
+
+@contextmanager
+def _kit(asked: Asked) -> Iterator[Kit]:
+    from docmill.reading import Reader
+    from docmill.settings import load_settings
+    from workers.services import open_caller, registry_of
+
+    with ExitStack() as stack:
+        settings = load_settings()
+        registry = registry_of(settings)
+        caller = stack.enter_context(open_caller())
+        if _needs_simulator(settings, registry, asked):
+            settings = load_settings(llm_url=_simulate(stack, caller))
+            if not asked.as_json:
+                typer.echo(SIMULATED, err=True)
+        reader = stack.enter_context(Reader(settings.reading_limits))
+        yield Kit(settings=settings, registry=registry, caller=caller, reader=reader)
+
+
+def _needs_simulator(settings: Settings, registry: Registry, asked: Asked) -> bool:
+    """Whether a model that may be asked has no address."""
+    if settings.llm_url is not None:
+        return False
+    names = [asked.model] if asked.model else _ladder(registry, asked.prompt)
+    return any(settings.models.find(name).base_url is None for name in names)
+
+
+def _ladder(registry: Registry, prompt: str) -> Sequence[str]:
+    try:
+        return registry.get(prompt, registry.versions(prompt)[-1]).config.ladder
+    except PromptError:
+        return ("small",)  # what is wrong with it is told when it is tried
+
+
+def _simulate(stack: ExitStack, caller: Caller) -> str:
+    from docmill.simulator import Simulator
+
+    simulator = Simulator()
+    caller.loop.run(simulator.__aenter__())
+    stack.callback(lambda: caller.loop.run(simulator.__aexit__(None, None, None)))
+    return simulator.url
+
+
+def _watch(kit: Kit, asked: Asked) -> None:
+    """Until Ctrl-C. What cannot be tried is told, and waited for to be mended."""
+    while True:
+        seen = _state(kit, asked)
+        try:
+            _tried(kit, asked)
+        except DocmillError as error:
+            typer.echo(f"docmill: {visible_lines(str(error))}", err=True)
+        if not asked.as_json:
+            typer.echo("watching the prompt and the files; Ctrl-C ends it", err=True)
+        try:
+            while _state(kit, asked) == seen:
+                time.sleep(LOOK_EVERY_S)
+        except KeyboardInterrupt:
+            raise typer.Exit(0) from None
+
+
+def _state(kit: Kit, asked: Asked) -> object:
+    """Another one after each change of what is tried."""
+    found: list[object] = []
+    for version in asked.versions:
+        try:
+            found.append(_version(kit.registry, asked.prompt, version).content_hash)
+        except PromptError as error:
+            found.append(str(error))
+    times = [(file, file.stat().st_mtime_ns if file.exists() else None) for file in asked.files]
+    return found, times
+
+
+def _version(registry: Registry, name: str, version: str | None) -> PromptVersion:
+    return registry.get(name, version or registry.versions(name)[-1])
+
+
+def _tried(kit: Kit, asked: Asked) -> list[Trial]:
+    """Everything that was asked for, shown as it comes. Raises PromptError, Misconfigured."""
+    from prompts.mistakes import Broken
+
+    prompts = [_version(kit.registry, asked.prompt, version) for version in asked.versions]
+    for told in _mistakes(kit, prompts):
+        typer.echo(visible(told), err=True)
+    prompts = [_with_model(prompt, asked.model) for prompt in prompts]
+    trials = []
+    try:
+        for file in asked.files:
+            trials += _on_file(kit, asked, prompts, file)
+    except Broken as error:
+        raise PromptError("\n".join(map(str, error.mistakes))) from error
+    return trials
+
+
+def _mistakes(kit: Kit, prompts: Sequence[PromptVersion]) -> list[str]:
+    from prompts.checking import mistakes_of_version
+
+    return [told for prompt in prompts for told in mistakes_of_version(prompt, kit.settings.models)]
+
+
+def _with_model(prompt: PromptVersion, model: str | None) -> PromptVersion:
+    if model is None:
+        return prompt
+    other = copy.copy(prompt)
+    other.config = prompt.config.model_copy(update={"ladder": (model,)})
+    return other
+
+
+def _on_file(kit: Kit, asked: Asked, prompts: Sequence[PromptVersion], file: Path) -> list[Trial]:
+    from tasks.trial import try_on, unread
+
+    try:
+        document = _read(kit.reader, file)
+    except Unreadable as error:
+        trials = [unread(prompt, error) for prompt in prompts]
+    else:
+        trials = [try_on(kit.settings, kit.caller, prompt, document, asked.params) for prompt in prompts]
+    for trial in trials:
+        print_json(_as_json(file, trial)) if asked.as_json else _print_trial(file, trial)
+    if len(trials) > 1 and not asked.as_json:
+        _print_beside(file, trials)
+    return trials
+
+
+def _read(reader: Reader, file: Path) -> Document:
+    from db.jobs import Document
+
+    reading = reader.read(file)
+    if reading.empty:
+        raise Unreadable("empty", reading.warning or "there is no text in it")
+    return Document(id=0, name=file.name, media_type=reading.media_type, body=None, text=reading.text)
+
+
+def _code(trials: Sequence[Trial]) -> int:
+    states = {trial.state for trial in trials}
+    return 1 if "failed" in states else 3 if "needs_review" in states else 0
+
+
+def _as_json(file: Path, trial: Trial) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    plain = asdict(trial)
+    failure = trial.failure and {"kind": trial.failure.kind, "message": trial.failure.message}
+    return {"path": str(file), **plain, "failure": failure, "cost_usd": trial.cost_usd}
+
+
+# --- for people ---
+
+
+def _print_trial(file: Path, trial: Trial) -> None:
+    _headline(f"{file} · {trial.prompt}")
+    said: list[Mapping[str, Any]] = []
+    for number, call in enumerate(trial.calls, start=1):
+        _print_call(number, call, said)
+        said = list(call.request["messages"])
+    if trial.left_out_chars:
+        typer.echo(f"not shown to the model: {trial.left_out_chars} characters")
+    if trial.value is not None:
+        _headline("Answer")
+        typer.echo(visible_lines(json.dumps(trial.value, ensure_ascii=False, indent=2)))
+    found = f", because {trial.failure.kind}: {trial.failure.message}" if trial.failure else ""
+    style = "" if trial.state == "done" else "red" if trial.state == "failed" else "yellow"
+    made_console().print(Text(visible(f"{trial.state}{found}"), style=style))
+    typer.echo(f"{len(trial.calls)} calls, USD {usd(trial.cost_usd)}")
+
+
+def _print_call(number: int, call: TriedCall, said: Sequence[Mapping[str, Any]]) -> None:
+    """What was said before is not said again."""
+    for at, message in enumerate(call.request["messages"]):
+        if at >= len(said) or message != said[at]:
+            _headline(f"Call {number}: {message['role']}")
+            typer.echo(visible_lines(_words(message["content"])))
+    if call.reply is not None:
+        _headline(f"Call {number}: reply ({call.finish_reason})")
+        typer.echo(visible_lines(call.reply))
+    tokens = [("unknown" if count is None else count) for count in (call.input_tokens, call.output_tokens)]
+    typer.echo(
+        f"call {number}: {call.purpose}, {call.model}, {tokens[0]} tokens in, {tokens[1]} out, "
+        f"USD {usd(call.cost_usd)}, {call.latency_ms} ms"
+    )
+    for problem in call.problems:
+        typer.echo(f"  {call.failure}: {visible(problem)}")
+    if call.remedy is not None:
+        typer.echo(f"  what is done: {visible(call.remedy)}")
+
+
+def _words(content: Any) -> str:
+    return content if isinstance(content, str) else json.dumps(content, ensure_ascii=False)
+
+
+def _print_beside(file: Path, trials: Sequence[Trial]) -> None:
+    from docmill.parsing.bounds import leaves
+
+    columns = [dict(leaves(trial.value)) if trial.value is not None else {} for trial in trials]
+    places = list(dict.fromkeys(place for column in columns for place in column))
+    rows: list[tuple[object, ...]] = []
+    for place in places:
+        values = [_brief(column, place) for column in columns]
+        rows.append((place, *values, "" if len(set(values)) == 1 else "differs"))
+    rows.append(("state", *(trial.state for trial in trials), ""))
+    rows.append(("calls", *(len(trial.calls) for trial in trials), ""))
+    rows.append(("USD", *(usd(trial.cost_usd) for trial in trials), ""))
+    typer.echo()
+    print_table(f"{file.name}, side by side", ("field", *(trial.prompt for trial in trials), ""), rows)
+
+
+def _brief(column: Mapping[str, Any], place: str) -> str:
+    if place not in column:
+        return "-"
+    value = column[place]
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _headline(words: str) -> None:
+    typer.echo()
+    made_console().print(Text(visible(words), style="bold"))

@@ -1,0 +1,268 @@
+"""A prompt tried on a document: what stages do, one after another, with nothing stored and nothing published.
+
+The functions are those of the stages; what a stage keeps in the job's row is kept in a :class:`Job` that has none.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import Any
+from uuid import uuid4
+
+from db.jobs import Answer, Document, Job
+from docmill.errors import Failure, FailureKind, PromptError, ReplyRejected, Unreadable
+from docmill.llm.client import Outcome
+from docmill.llm.types import Request
+from docmill.llm.wire import learn
+from docmill.parsing import correction_problems
+from docmill.settings import Settings
+from prompts import Excerpt, PromptVersion
+from tasks.calls.asking import ask_model
+from tasks.calls.request import as_json, compose
+from tasks.calls.settlement import settlement_of
+from tasks.remedies import Setback
+from tasks.services import Caller
+from tasks.stages.context import choose
+from tasks.stages.parse import checked, kept
+from tasks.stages.window import ladder_model, room_for
+
+__all__ = ["Trial", "TriedCall", "try_on", "unread"]
+
+MOST_CALLS = 20
+"""The remedies end sooner."""
+LONGEST_WAIT_S = 30.0
+"""For a limit or an outage; a job would be held for longer ones."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TriedCall:
+    """One call: what was sent, what came back, what was found wrong with it, and what was done about that."""
+
+    model: str
+    purpose: str
+    request: Mapping[str, Any]
+    reply: str | None
+    finish_reason: str | None
+    input_tokens: int | None
+    output_tokens: int | None
+    cost_usd: Decimal | None
+    """None where it is unknown, or nothing was answered."""
+    answered: bool
+    latency_ms: int
+    failure: FailureKind | None = None
+    problems: tuple[str, ...] = ()
+    remedy: str | None = None
+    """What was done about the failure, and why."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """What came of a document."""
+
+    prompt: str
+    content_hash: str
+    state: str
+    """As a job's: done, needs_review or failed."""
+    value: Any
+    evidence: Any
+    failure: Failure | None
+    left_out_chars: int
+    """Of the document, that the model was not shown."""
+    calls: tuple[TriedCall, ...]
+
+    @property
+    def cost_usd(self) -> Decimal | None:
+        """Of all calls that were answered; None where one of them is unknown."""
+        costs = [call.cost_usd for call in self.calls if call.answered]
+        return None if None in costs else sum((cost for cost in costs if cost is not None), Decimal(0))
+
+
+@dataclass(kw_only=True)
+class Bench:
+    """A job that stands nowhere, on its way."""
+
+    settings: Settings
+    caller: Caller
+    prompt: PromptVersion
+    text: str
+    job: Job
+    learned: dict[str, Mapping[str, Any]]
+    """By the model's name in the ladder: what a provider taught on the way."""
+    previous: str | None = None
+
+    def choose(self) -> Failure | None:
+        """What the model is shown; a failure where not even the prompt fits."""
+        name = ladder_model(self.job, self.prompt)
+        room = room_for(self.job, self.prompt, self.settings.models.find(name), self.learned.get(name, {}))
+        if room.tokens == 0:
+            message = (
+                "the prompt alone fills the model's window: use a shorter prompt, or a ladder with a larger one"
+            )
+            return Failure(kind="context_overflow", message=message)
+        self.job = replace(self.job, context=choose(self.text, room, self.prompt.asked(self.job.params)))
+        return None
+
+    @property
+    def excerpt(self) -> Excerpt:
+        passages = (self.job.context or {})["passages"]
+        return Excerpt(passages=tuple(self.text[start:end] for start, end in passages))
+
+    def call(self) -> tuple[Outcome, TriedCall]:
+        """One call to the attempt's model. Raises Misconfigured."""
+        name = ladder_model(self.job, self.prompt)
+        model = self.settings.models.get(name)
+        request = compose(self.job, self.prompt, model, self.excerpt, self.previous)
+        outcome = ask_model(
+            self.caller,
+            model,
+            request,
+            learned=self.learned.get(name, {}),
+            call_id=uuid4(),
+            deadline_s=self.settings.call_deadline_s,
+        )
+        kept = settlement_of(uuid4(), model, outcome, None)
+        return outcome, _told(self.job, name, request, outcome, kept.cost_usd)
+
+    def setback(self, failure: Failure, *, answered: bool, problems: tuple[str, ...] = ()) -> Setback:
+        """The failure with its remedy, which the job's history has from here on."""
+        setback = Setback.of(self, self.job, self.prompt, failure, answered=answered, problems=problems)
+        self.job = replace(self.job, history=[*self.job.history, setback.entry])
+        return setback
+
+    def follow(self, setback: Setback) -> Failure | None:
+        """Takes the job where the remedy says; a failure where it ends there."""
+        remedy = setback.remedy
+        name = ladder_model(self.job, self.prompt)
+        if remedy.repair is not None:
+            self.learned[name] = learn(self.learned.get(name, {}), remedy.repair)
+        if remedy.action in ("retry", "adapt") and remedy.countdown_s <= LONGEST_WAIT_S:
+            time.sleep(remedy.countdown_s)
+            return None
+        if remedy.action in ("review", "fail", "hold", "retry", "adapt"):
+            return Failure(kind=setback.failure.kind, message=_final(setback))
+        self.job = replace(self.job, attempt=self.job.attempt + 1, purpose=remedy.purpose, model=remedy.model)
+        return self.choose() if remedy.action == "cut_context" else None
+
+
+def try_on(
+    settings: Settings, caller: Caller, prompt: PromptVersion, document: Document, params: Mapping[str, Any]
+) -> Trial:
+    """Asks the prompt's models about the document until it has ended, as a job's stages do.
+
+    Raises PromptError, Misconfigured.
+    """
+    if prompt.config.retrieval.collection is not None:
+        raise PromptError(f"prompt {prompt} looks into a collection, which only a stack has: submit the document")
+    if prompt.config.input.see in ("pages", "both"):
+        raise PromptError(
+            f"prompt {prompt} shows pages as pictures, which only a stack draws: submit the document"
+        )
+    job = _job(prompt, document, params)
+    bench = Bench(settings=settings, caller=caller, prompt=prompt, text=document.text or "", job=job, learned={})
+    calls: list[TriedCall] = []
+    ended = bench.choose()
+    while ended is None and len(calls) < MOST_CALLS:
+        outcome, call = bench.call()
+        setback, value = _looked_at(bench, outcome)
+        if setback is None:
+            calls.append(call)
+            return _trial(bench, calls, "done", value, None)
+        calls.append(_with_setback(call, setback))
+        if value is not None:
+            bench.job = replace(bench.job, value=value)
+        bench.previous = call.reply
+        ended = bench.follow(setback)
+        if ended is not None and setback.remedy.action == "review":
+            return _trial(bench, calls, "needs_review", bench.job.value, ended)
+    return _trial(bench, calls, "failed", None, ended)
+
+
+def unread(prompt: PromptVersion, error: Unreadable) -> Trial:
+    """What comes of a document that cannot be read."""
+    failure = Failure(kind="unreadable", message=f"{error.kind}: {error}")
+    return Trial(
+        prompt=str(prompt),
+        content_hash=prompt.content_hash.hex(),
+        state="failed",
+        value=None,
+        evidence=None,
+        failure=failure,
+        left_out_chars=0,
+        calls=(),
+    )
+
+
+def _looked_at(bench: Bench, outcome: Outcome) -> tuple[Setback | None, dict[str, Any] | None]:
+    """What is wrong with an answer, and the value as far as there is one, with its places."""
+    if outcome.reply is None or (outcome.failure is not None and outcome.failure.kind != "truncated"):
+        failure = outcome.failure or Failure(kind="internal", message="the call came to nothing")
+        return bench.setback(failure, answered=outcome.answered), None
+    job, prompt, excerpt = bench.job, bench.prompt, bench.excerpt
+    reply = outcome.reply
+    answer = Answer(call_id=uuid4(), text=reply.text, finish_reason=reply.finish_reason)
+    try:
+        return None, checked(job, prompt, excerpt, answer)
+    except ReplyRejected as rejected:
+        failure = Failure(kind=rejected.kind, message=str(rejected))
+        problems = tuple(correction_problems(rejected))
+        doubtful = None if rejected.value is None else kept(job, prompt, excerpt, rejected.value)
+        return bench.setback(failure, answered=True, problems=problems), doubtful
+
+
+def _job(prompt: PromptVersion, document: Document, params: Mapping[str, Any]) -> Job:
+    return Job(
+        id=0, tenant="default", feature="try", usr="", lane="interactive", chain="document", document_id=None,
+        collection=None, prompt=prompt.name, version=prompt.version, params=params, stage="complete", epoch=0,
+        attempt=0, purpose="first", model=None, history=[], context=None, value=None, crashes=0, redrives=0,
+        flight_key=None, fresh=True, overdue=False, document=document,
+    )  # fmt: skip
+
+
+def _told(job: Job, name: str, request: Request, outcome: Outcome, cost_usd: Decimal | None) -> TriedCall:
+    reply = outcome.reply
+    return TriedCall(
+        model=name,
+        purpose=job.purpose,
+        request=as_json(request),
+        reply=reply.text if reply else None,
+        finish_reason=reply.finish_reason if reply else None,
+        input_tokens=reply.usage.input_tokens if reply else None,
+        output_tokens=reply.usage.output_tokens if reply else None,
+        cost_usd=cost_usd,
+        answered=outcome.answered,
+        latency_ms=outcome.latency_ms,
+    )
+
+
+def _with_setback(call: TriedCall, setback: Setback) -> TriedCall:
+    problems = tuple(setback.problems) or (setback.failure.message,)
+    remedy = f"{setback.remedy.action}: {setback.remedy.reason}"
+    return replace(call, failure=setback.failure.kind, problems=problems, remedy=remedy)
+
+
+def _final(setback: Setback) -> str:
+    remedy = setback.remedy
+    waits = (
+        f"a job would wait {remedy.hold_s or remedy.countdown_s:.0f} s: "
+        if remedy.action in ("hold", "retry")
+        else ""
+    )
+    return f"{waits}{remedy.reason}"
+
+
+def _trial(
+    bench: Bench, calls: list[TriedCall], state: str, value: Mapping[str, Any] | None, failure: Failure | None
+) -> Trial:
+    return Trial(
+        prompt=str(bench.prompt),
+        content_hash=bench.prompt.content_hash.hex(),
+        state=state,
+        value=(value or {}).get("answer"),
+        evidence=(value or {}).get("evidence"),
+        failure=failure,
+        left_out_chars=int((bench.job.context or {}).get("left_out_chars", 0)),
+        calls=tuple(calls),
+    )
