@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Sequence
+import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, get_args
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
@@ -16,6 +17,7 @@ from docmill.errors import FailureKind, JobNotFit, Misconfigured
 from docmill.visible import visible
 
 if TYPE_CHECKING:
+    from db.bulk import Done
     from db.reports import Counts, JobReport, Wanted
 
 __all__ = ["Cause", "Name", "Run", "Since", "State", "cancel", "jobs", "known", "result", "retry", "wanted_jobs"]
@@ -34,6 +36,9 @@ Since = Annotated[
         "--since", "--created-after", help="Submitted since: a span back as in 2h, or a time of ISO 8601."
     ),
 ]
+
+JobIds = Annotated[list[int], typer.Argument(metavar="ID")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 
 STATES = ("queued", "running", "held", "done", "needs_review", "failed", "cancelled")
 
@@ -227,40 +232,118 @@ def result(
 
 
 def retry(
-    job_id: Annotated[int, typer.Argument(metavar="ID")],
-    fresh: Annotated[bool, typer.Option("--fresh", help="A new job, which pays again.")] = False,
+    job_ids: JobIds = [],
+    run: Run = None,
+    state: State = [],
+    feature: str | None = None,
+    prompt: str | None = None,
+    user: str | None = None,
+    name: Name = None,
+    cause: Cause = None,
+    since: Since = None,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="New jobs, also of reviewed ones, which pay again.")
+    ] = False,
     deadline: str | None = None,
+    yes: Yes = False,
     as_json: AsJson = False,
     data: Data = None,
 ) -> None:
-    """Try a failed job again."""
-    from db import submit, transitions
+    """Try failed jobs again: those of the ids, or those that a filter names. What it costs is said before."""
+    from db import bulk
 
+    said = {"run": run, "state": state, "feature": feature, "prompt": prompt, "user": user, "name": name}
+    wanted = _meant(job_ids, {**said, "cause": cause, "since": since})
     until = deadline_of(deadline)
-    with open_stack(data) as (_, database), database.work() as connection:
-        if fresh:
-            made = submit.submit_fresh(connection, job_id, deadline_at=until)
-        else:
-            transitions.retry(connection, job_id, deadline_at=until)
-            made = job_id
+    with open_stack(data) as (_, database):
+        with database.work() as connection:
+            ids = list(job_ids) or bulk.ids_of(connection, wanted, bulk.AFRESH if fresh else bulk.AGAIN)
+            price = bulk.price_of_retry(connection, ids, fresh=fresh)
+        if len(ids) > 1 or fresh:
+            _agree(f"{'anew' if fresh else 'again'}, {price.told}", yes=yes)
+        done = bulk.retry(database, ids, fresh=fresh, deadline_at=until)
     if as_json:
-        print_json({"id": made, "of": job_id, "fresh": fresh})
+        for job_id, made in done.made.items():
+            print_json({"id": made, "of": job_id, "fresh": fresh})
+    elif len(ids) == 1:
+        for job_id, made in done.made.items():
+            typer.echo(f"job {made} is new, and pays again" if fresh else f"job {job_id} is on its way again")
     else:
-        typer.echo(f"job {made} is new, and pays again" if fresh else f"job {job_id} is on its way again")
+        typer.echo(f"{len(done.made):,} jobs are {'new, and pay again' if fresh else 'on their way again'}")
+    _tell_refused(done, as_json=as_json)
 
 
 def cancel(
-    job_id: Annotated[int, typer.Argument(metavar="ID")], as_json: AsJson = False, data: Data = None
+    job_ids: JobIds = [],
+    run: Run = None,
+    state: State = [],
+    feature: str | None = None,
+    prompt: str | None = None,
+    user: str | None = None,
+    name: Name = None,
+    cause: Cause = None,
+    since: Since = None,
+    yes: Yes = False,
+    as_json: AsJson = False,
+    data: Data = None,
 ) -> None:
-    """Start no further call for a job; one that is open is let finish, and paid."""
-    from db import transitions
+    """Start no further call for jobs: those of the ids, or open ones that a filter names.
 
-    with open_stack(data) as (_, database), database.work() as connection:
-        transitions.cancel(connection, job_id)
+    A call that is open is let finish, and paid.
+    """
+    from db import bulk
+
+    said = {"run": run, "state": state, "feature": feature, "prompt": prompt, "user": user, "name": name}
+    wanted = _meant(job_ids, {**said, "cause": cause, "since": since})
+    with open_stack(data) as (_, database):
+        with database.work() as connection:
+            ids = list(job_ids) or bulk.ids_of(connection, wanted, bulk.OPEN)
+        if len(ids) > 1:
+            _agree(
+                f"cancel {len(ids):,} jobs: what they cost so far is paid, and calls that are open are too",
+                yes=yes,
+            )
+        done = bulk.cancel(database, ids)
     if as_json:
-        print_json({"id": job_id, "state": "cancelled"})
+        for job_id in done.made:
+            print_json({"id": job_id, "state": "cancelled"})
+    elif len(ids) == 1:
+        for job_id in done.made:
+            typer.echo(f"job {job_id} is cancelled")
     else:
-        typer.echo(f"job {job_id} is cancelled")
+        typer.echo(f"{len(done.made):,} jobs are cancelled")
+    _tell_refused(done, as_json=as_json)
+
+
+def _meant(job_ids: Sequence[int], filters: Mapping[str, Any]) -> Wanted:
+    """Raises Misconfigured for ids beside a filter, and for neither: everything is meant by nobody."""
+    filtered = {name for name, given in filters.items() if given not in (None, [])}
+    if job_ids and filtered:
+        raise Misconfigured(f"give ids, or a filter (--{min(filtered)}), and not both")
+    if not job_ids and not filtered:
+        raise Misconfigured("which jobs? give their ids, or a filter as --run, --cause or --since")
+    return wanted_jobs(**filters)
+
+
+def _agree(price: str, *, yes: bool) -> None:
+    """Says what it comes to; on a terminal somebody has to agree. Raises typer.Abort."""
+    if yes or not sys.stdin.isatty():
+        typer.echo(price, err=True)
+    else:
+        typer.confirm(f"{price}. Go on?", abort=True, err=True)
+
+
+def _tell_refused(done: Done, *, as_json: bool) -> None:
+    """What nothing was done of, and why; exit code 1 where there is some."""
+    if len(done.refused) == 1 and not done.made and not as_json:
+        raise JobNotFit(next(iter(done.refused.values())))
+    for job_id, why in done.refused.items():
+        if as_json:
+            print_json({"id": job_id, "failure": {"kind": "refused", "message": why}})
+        else:
+            typer.echo(visible(why), err=True)
+    if done.refused:
+        raise typer.Exit(1)
 
 
 jobs.command("retry")(retry)

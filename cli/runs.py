@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli.console import AsJson, Data, open_stack, print_json, print_table, usd
+from cli.jobs import Cause, State, Yes, cancel, retry
 from cli.waiting import exit_code, print_end, wait_for
 from docmill.visible import visible
 
@@ -136,3 +137,26 @@ def _paths(database: Database, run_id: int) -> dict[int, Path]:
     with database.work() as connection:
         kept.find(connection, run_id)
         return {job: Path(visible(path)) for job, path in kept.paths(connection, run_id).items()}
+
+
+@runs.command("retry")
+def retry_run(
+    run_id: RunId,
+    cause: Cause = None,
+    state: State = [],
+    fresh: Annotated[bool, typer.Option("--fresh", help="New jobs, also of reviewed ones: paid again.")] = False,
+    deadline: str | None = None,
+    yes: Yes = False,
+    as_json: AsJson = False,
+    data: Data = None,
+) -> None:
+    """Try its failed jobs again, or those of one cause. What it costs is said before."""
+    retry(
+        run=run_id, cause=cause, state=state, fresh=fresh, deadline=deadline, yes=yes, as_json=as_json, data=data
+    )
+
+
+@runs.command("cancel")
+def cancel_run(run_id: RunId, yes: Yes = False, as_json: AsJson = False, data: Data = None) -> None:
+    """Start no further call for its jobs."""
+    cancel(run=run_id, yes=yes, as_json=as_json, data=data)

@@ -15,6 +15,7 @@ from sqlalchemy import (
     Connection,
     Date,
     Float,
+    FromClause,
     Integer,
     RowMapping,
     Select,
@@ -44,6 +45,7 @@ __all__ = [
     "job_report",
     "recent",
     "saved_by_layer",
+    "those",
     "timeline",
 ]
 
@@ -267,15 +269,26 @@ class Wanted:
     finished_before: datetime | None = None
     before: int | None = None
     """Of a smaller id."""
+    after: int | None = None
+    """Of a larger id."""
     stuck: bool = False
     """Those that somebody should have looked at, or that broke workers."""
     called: Days | None = None
     """The days on one of which a call was made for them."""
 
+    def conditions(self) -> list[ColumnElement[bool]]:
+        """As a query of :func:`those` takes them."""
+        return _conditions(self)
+
+
+def those() -> FromClause:
+    """Jobs with their documents, as conditions speak of them."""
+    return jobs.outerjoin(documents, documents.c.id == jobs.c.document_id)
+
 
 def recent(connection: Connection, wanted: Wanted, *, limit: int, values: bool = True) -> list[JobReport]:
     """The latest of the jobs, the newest first; answers and evidence are None unless they are wanted too."""
-    reported = _reports(values=values).where(*_conditions(wanted))
+    reported = _reports(values=values).where(*wanted.conditions())
     rows = connection.execute(reported.order_by(jobs.c.id.desc()).limit(limit))
     return [_report(row) for row in rows.mappings()]
 
@@ -284,7 +297,7 @@ def each(
     connection: Connection, wanted: Wanted, *, limit: int | None = None, batch: int = 200
 ) -> Iterator[JobReport]:
     """Every one of the jobs by its id, the oldest first, read a few at a time: they may be a million."""
-    reported = _reports().where(*_conditions(wanted)).order_by(jobs.c.id).limit(limit)
+    reported = _reports().where(*wanted.conditions()).order_by(jobs.c.id).limit(limit)
     with connection.execution_options(yield_per=batch).execute(reported) as rows:
         for row in rows.mappings():
             yield _report(row)
@@ -307,8 +320,8 @@ def counted(connection: Connection, wanted: Wanted) -> Counts:
     reason = case((jobs.c.state == "held", held_for), (jobs.c.wait.is_(None), ended), else_="").label("reason")
     rows = connection.execute(
         select(jobs.c.state, reason, func.count().label("number"))
-        .select_from(jobs.outerjoin(documents, documents.c.id == jobs.c.document_id))
-        .where(*_conditions(replace(wanted, before=None)))
+        .select_from(those())
+        .where(*replace(wanted, before=None).conditions())
         .group_by(jobs.c.state, reason)
     ).all()
     states, reasons = Counter[str](), Counter[str]()
@@ -345,6 +358,8 @@ def _conditions(wanted: Wanted) -> list[ColumnElement[bool]]:
     found += _times(wanted)
     if wanted.before is not None:
         found.append(jobs.c.id < wanted.before)
+    if wanted.after is not None:
+        found.append(jobs.c.id > wanted.after)
     if wanted.stuck:
         found.append(_stuck())
     if wanted.called is not None and (wanted.called.since or wanted.called.until):

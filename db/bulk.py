@@ -1,0 +1,112 @@
+"""Acting on many jobs at once: trying them again, and cancelling them. What it costs is said before."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from decimal import Decimal
+
+from sqlalchemy import Connection, select
+
+from db import transitions
+from db.database import Database
+from db.reports import Wanted, those
+from db.statements import statements_of
+from db.submit import submit_fresh
+from db.tables import jobs
+from db.transitions import SAME_ATTEMPT
+from docmill.errors import JobNotFit, JobUnknown
+
+__all__ = ["Done", "Price", "cancel", "ids_of", "price_of_retry", "retry"]
+
+SQL = statements_of("bulk")
+
+A_COMMIT = 100
+OPEN = ("queued", "running", "held")
+AGAIN = ("failed",)
+AFRESH = ("failed", "needs_review", "cancelled")
+"""Which are meant where nobody names a state: to pay again for what is done, it has to be asked for."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Price:
+    """What trying jobs again costs, as far as can be said before."""
+
+    jobs: int
+    free: int
+    """So many have a reply that is paid for, and use it."""
+    usd: Decimal
+    """About so much for the others, by what they cost before, or others of their prompt."""
+    unknown: int
+    """Of so many nothing is known."""
+
+    @property
+    def told(self) -> str:
+        """In a sentence."""
+        paid = self.jobs - self.free
+        parts = [f"{self.free:,} have replies that are paid for, and cost nothing"] if self.free else []
+        known = paid - self.unknown
+        parts += [f"{known:,} cost about {self.usd:.6f} USD"] if known else []
+        parts += [f"{self.unknown:,} cost nobody knows how much"] if self.unknown else []
+        return f"{self.jobs:,} jobs: {'; '.join(parts)}" if parts else "no job"
+
+
+@dataclass(kw_only=True)
+class Done:
+    """What became of the jobs."""
+
+    made: dict[int, int] = field(default_factory=dict)
+    """By the id that was named; to another id where a new job was made of it."""
+    refused: dict[int, str] = field(default_factory=dict)
+    """Why nothing was done."""
+
+
+def ids_of(
+    connection: Connection, wanted: Wanted, states: Sequence[str], *, limit: int | None = None
+) -> list[int]:
+    """The jobs that are meant, by their ids: of the ``states``, where those asked for name none and no ids."""
+    meant = wanted if wanted.states or wanted.ids is not None else replace(wanted, states=states)
+    found = select(jobs.c.id).select_from(those()).where(*meant.conditions()).order_by(jobs.c.id).limit(limit)
+    return list(connection.execute(found).scalars())
+
+
+def price_of_retry(connection: Connection, ids: Sequence[int], *, fresh: bool) -> Price:
+    """What it costs to try the jobs again."""
+    values = {"ids": list(ids), "fresh": fresh, "same_attempt": sorted(SAME_ATTEMPT)}
+    row = SQL["price_of_retry"].one(connection, values)
+    return Price(jobs=row.jobs, free=row.free, usd=row.usd, unknown=row.unknown)
+
+
+def retry(database: Database, ids: Sequence[int], *, fresh: bool, deadline_at: datetime | None = None) -> Done:
+    """Tries the jobs again, or makes new ones of them; what is done of it is kept, whatever comes after."""
+
+    def again(connection: Connection, job_id: int) -> int:
+        if fresh:
+            return submit_fresh(connection, job_id, deadline_at=deadline_at)
+        transitions.retry(connection, job_id, deadline_at=deadline_at)
+        return job_id
+
+    return _each(database, ids, again)
+
+
+def cancel(database: Database, ids: Sequence[int]) -> Done:
+    """Ends the jobs; a call that is open is let finish, and paid."""
+
+    def end(connection: Connection, job_id: int) -> int:
+        transitions.cancel(connection, job_id)
+        return job_id
+
+    return _each(database, ids, end)
+
+
+def _each(database: Database, ids: Sequence[int], act: Callable[[Connection, int], int]) -> Done:
+    done = Done()
+    for start in range(0, len(ids), A_COMMIT):
+        with database.work() as connection:
+            for job_id in ids[start : start + A_COMMIT]:
+                try:
+                    done.made[job_id] = act(connection, job_id)
+                except (JobNotFit, JobUnknown) as error:
+                    done.refused[job_id] = str(error)
+    return done
