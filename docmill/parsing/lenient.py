@@ -24,6 +24,7 @@ from docmill.parsing.texts import (
     Doubt,
     Role,
     another_member_begins,
+    ends_oddly,
     has_lone_quote,
     read_text,
 )
@@ -72,6 +73,7 @@ class _Reader:
         """Whether the last item of a list was followed by a comma."""
         self.open: list[str] = []
         """The signs that close what is open, the innermost last."""
+        self.lacks_comma = self.has_odd_quote = False
 
     def next(self) -> str:
         """The next sign that is no space and in no comment; "" at the end."""
@@ -191,8 +193,10 @@ class _Reader:
         sign = self.next()
         if sign in SEPARATORS:
             self.at += 1
-        elif sign not in KINDS and not another_member_begins(self.text, self.at):
-            raise Doubt("a member does not end")
+        elif sign not in KINDS:
+            if not another_member_begins(self.text, self.at):
+                raise Doubt("a member does not end")
+            self._note(lacks_comma=True)
 
     def _set(self, first: str, quoted: bool) -> list[Any]:
         """A Python set, of texts or numbers."""
@@ -238,6 +242,7 @@ class _Reader:
         # Where brackets have a slip, a comma more that is missing would leave too much to guess.
         if not (sign and apart and starts) or groups or isinstance(item, Bare) or self.slip != "none":
             raise Doubt("an item does not end")
+        self._note(lacks_comma=True)
 
     # --- texts and words ---
 
@@ -252,8 +257,21 @@ class _Reader:
         return joined
 
     def _text(self, role: Role) -> str:
-        text, self.at = read_text(self.text, self.at, role)
+        start = self.at
+        text, self.at = read_text(self.text, start, role)
+        if ends_oddly(self.text, start, self.at):
+            self._note(has_odd_quote=True)
         return text
+
+    def _note(self, *, lacks_comma: bool = False, has_odd_quote: bool = False) -> None:
+        """Remembers a slip. Raises Doubt where another could hide behind it.
+
+        Whoever loses a comma may have lost a quote as well: then the last quote of a text belongs to the text.
+        """
+        self.lacks_comma |= lacks_comma
+        self.has_odd_quote |= has_odd_quote
+        if self.lacks_comma and self.has_odd_quote:
+            raise Doubt("a comma is missing, and perhaps a quote")
 
     def _bare(self, role: Role) -> Any:
         if found := CALL.match(self.text, self.at):

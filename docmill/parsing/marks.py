@@ -116,9 +116,11 @@ DRAFT_HEADING = re.compile(
     r"|deliberation)[ \t]*+(?:[*_]{1,3}|[:：]|\Z)",
     re.IGNORECASE,
 )
-OPENING_FENCE = re.compile(r"(?:```|~~~)[ \t]*+[\w+-]{0,15}")
+OPENING_FENCE = re.compile(r"(?:```|~~~)[ \t]*+(?P<language>[\w+-]{0,15})")
 ENDS_WITHIN = re.compile(r"(?:</?[A-Za-z][\w:.-]{0,40}|<[|｜][^<>|｜\n]{0,60}[|｜]?|◁/?\w{0,20})\Z")
 WORDS_FOR_JSON = frozenset({"", "json", "json5", "jsonc", "javascript", "python", "assistant", "model"})
+LANGUAGES = WORDS_FOR_JSON | {"text", "plaintext", "txt", "js", "py", "typescript", "ts", "yaml", "toml", "xml"}
+"""Of fences whose content begins on their own line: any other word there is the first one of prose."""
 
 
 def is_answer_heading(before: str) -> bool:
@@ -158,7 +160,8 @@ def _without_fence(before: str) -> tuple[str, bool]:
     """The words before a fence that opens at their end, and whether one does."""
     stripped = before.rstrip()
     at = max(stripped.rfind("```"), stripped.rfind("~~~"))
-    if at < 0 or OPENING_FENCE.fullmatch(stripped, at) is None:
+    opening = OPENING_FENCE.fullmatch(stripped, at) if at >= 0 else None
+    if opening is None or not ("\n" in before[len(stripped) :] or opening["language"].lower() in LANGUAGES):
         return before, False
     return stripped[:at].rstrip("`~"), True
 

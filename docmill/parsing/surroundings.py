@@ -54,7 +54,7 @@ VALUE_BEGINS = re.compile(
 )
 SIGNS_OF_MEMBERS = re.compile(rf"[{QUOTE}:：=,，]|&\w{{1,10}};")
 SIGNS_OF_ITEMS = re.compile(rf"[{QUOTE},，\n]|&\w{{1,10}};")
-REMARK = re.compile(r"[\[［][\w\s.,;:'’-]*[\]］]")
+REMARK = re.compile(r"[\[［][^\[\]{}［］｛｝\"“”„«»＂「」『』]*[\]］]")
 """A list without quotes and objects, which in prose is a footnote or a remark."""
 REFERENCE = re.compile(r"\[(?:\d{1,3}|[A-Za-z][A-Za-z .:'’-]*)\]")
 ANNOUNCED = (":", "：", "=", "return")

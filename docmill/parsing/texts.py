@@ -24,6 +24,7 @@ __all__ = [
     "Part",
     "Role",
     "another_member_begins",
+    "ends_oddly",
     "has_lone_quote",
     "read_text",
 ]
@@ -112,6 +113,18 @@ def read_text(text: str, at: int, role: Role) -> tuple[str, int]:
     if role == "key" and NAMES_GLUED.search(text, at, end):
         raise Doubt("a quote is missing")
     return _between(text, at + 1, end, 1)
+
+
+def ends_oddly(text: str, start: int, end: int) -> bool:
+    """Whether the last quote of the text between ``start`` and ``end`` may belong to it, and its own be lost.
+
+    A quote that was not escaped stands within, or a backslash before the last one.
+    """
+    if text.startswith(('"""', "'''"), start):
+        return False
+    quotes = UNESCAPED.get(text[start])
+    inner = quotes.finditer(text, start + 1, end - 1) if quotes else ()
+    return text[end - 2] == "\\" or any(text[found.start()] in (STRAIGHT, text[start]) for found in inner)
 
 
 def has_lone_quote(words: str) -> bool:

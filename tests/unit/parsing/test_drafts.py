@@ -56,5 +56,53 @@ def test_what_is_half_or_doubtful_is_refused(reply: str, schema: dict[str, objec
         parse(reply, schema)
 
 
+@pytest.mark.parametrize(
+    "junk", ["COMMENT \t\ufeff", "see above", "€", "+", "/ ", "~", "(a)", "…", "12 *", "@ \u200b", "total ="]
+)
+@pytest.mark.parametrize("between", ["\n\nWithout tax it would be ", "\n\nNo, wait.\n\n", "\n"])
+def test_a_list_that_cannot_be_read_gives_no_way_to_another(junk: str, between: str) -> None:
+    for schema in (None, {"type": "array", "items": {"type": "number"}}):
+        for broken in (f"[ {junk} 1470\t ]", f"[1470 {junk}]"):
+            with pytest.raises(ReplyRejected):
+                parse(f"{broken}{between}[1290]", schema)
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        r'[ 3720.1 "\\", 1600, "Berlin Miller total"]',
+        r'["Berlin" "\\", 1600]',
+        r'["a\\", "b" "c"]',
+        r'{"a": "x" "b": "y\\"}',
+        '[1 "12" x 10" x 3", 2]',
+        '{"a": "the "so" called"\n"b": 1}',
+    ],
+)
+def test_where_a_comma_is_missing_no_quote_may_have_two_meanings(reply: str) -> None:
+    """Whoever loses a comma may have lost a quote: the last one of such a text would belong to the text."""
+    with pytest.raises(ReplyRejected):
+        parse(reply)
+
+
+@pytest.mark.parametrize(
+    ("reply", "value"),
+    [
+        (r'["a\\", "b"]', ["a\\", "b"]),
+        (r'[1 "a \"b\" c" 2]', [1, 'a "b" c', 2]),
+        ('[1, "the "so" called", 2]', [1, 'the "so" called', 2]),
+        ('["""a "b" c""" 1]', ['a "b" c', 1]),
+    ],
+)
+def test_one_of_the_two_slips_is_put_right(reply: str, value: object) -> None:
+    assert parse(reply) == value
+
+
+def test_a_word_behind_backticks_is_prose_where_the_line_goes_on() -> None:
+    with pytest.raises(ReplyRejected):
+        parse("```See [1] and {nam", {"type": "array", "items": {"type": "integer"}})
+    for reply in ("```json [1]\n```", "``` [1]\n```", "```anything\n[1]\n```"):
+        assert parse(reply, {"type": "array", "items": {"type": "integer"}}) == [1]
+
+
 def test_a_time_without_quotes_is_a_text() -> None:
     assert parse('{"at": 2026-03-12T14:00:00}') == {"at": "2026-03-12T14:00:00"}
