@@ -45,6 +45,7 @@ DUE, TRANSITIONS = statements_of("due"), statements_of("transitions")
 SWEPT_AT_ONCE = 500
 RULES: dict[str, object] = {
     "at_cpu": AT_CPU,
+    "lanes": list(LANES),
     "claimed": CLAIMED,
     "redriven": REDRIVEN,
     "calling": stages_where(lambda rules: rules.calls),
@@ -95,7 +96,8 @@ def waiting(connection: Connection, room: Room, *, but: Collection[RowId] = ()) 
         limit = room.all - kept - len(found)
         found += _waiting(connection, "begun", lane, limit, but)
         free = room.cpu - sum(STAGES[row.stage].role == "cpu" for row in found)
-        found += _waiting(connection, "new", lane, min(room.all - kept - len(found), free), but, free=free)
+        limit = min(room.all - kept - len(found), free)
+        found += _waiting(connection, "new", lane, limit, but, free=free, share=room.share)
     apart: list[Any] = []
     for lane in LANES:
         apart += _waiting(connection, "apart", lane, room.apart - len(apart), but)
@@ -103,9 +105,16 @@ def waiting(connection: Connection, room: Room, *, but: Collection[RowId] = ()) 
 
 
 def _waiting(
-    connection: Connection, which: str, lane: str, limit: int, but: Collection[RowId], *, free: int | None = None
+    connection: Connection,
+    which: str,
+    lane: str,
+    limit: int,
+    but: Collection[RowId],
+    *,
+    free: int | None = None,
+    share: int | None = None,
 ) -> list[Any]:
-    values = {**RULES, "lane": lane, "limit": limit, "but": list(but), "free": free}
+    values = {**RULES, "lane": lane, "limit": limit, "but": list(but), "free": free, "share": share}
     return DUE[which].rows(connection, values) if limit > 0 else []
 
 

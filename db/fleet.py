@@ -55,6 +55,8 @@ class Room:
     """At stages that compute."""
     apart: int
     """In quarantine, where jobs wait for it."""
+    share: int
+    """Of the slots that compute, what a tenant may hold whose documents had to let others pass."""
     all: int
     kept: int
     """Of ``all``, what only interactive jobs may use."""
@@ -160,6 +162,7 @@ def room(connection: Connection) -> Room:
     io = 2 * found.io
     return Room(
         cpu=CPU_AHEAD * found.cpu - found.at_cpu,
+        share=max(1, found.cpu // 2),
         apart=QUARANTINE_AHEAD * found.quarantine - found.apart if found.wanted_apart else 0,
         all=io - found.out,
         kept=io // 10,

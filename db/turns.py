@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 
 from db.database import one_statement
-from db.fleet import AT_CPU, SEEN_WITHIN_S
+from db.fleet import AT_CPU, LANES, SEEN_WITHIN_S
 from db.jobs import Job
 from db.statements import statements_of
 
@@ -28,15 +28,19 @@ class Waiting:
 
     tenant: str
     others: Mapping[str, float]
+    beyond_share: bool = False
+    """Whether the tenant's documents had to let others pass, and it holds its share of the slots already."""
 
 
 @one_statement
 def waiting(connection: Connection, job_id: int, epoch: int) -> Waiting | None:
     """Who else waits, when a job's message came; None for a stale one, and for a job in quarantine."""
     values = {"id": job_id, "epoch": epoch, "at_cpu": AT_CPU, "patience_s": PATIENCE_S, "most_s": LOST_S}
-    rows = SQL["waiting"].rows(connection, values)
+    rows = SQL["waiting"].rows(connection, {**values, "lanes": list(LANES), "within_s": SEEN_WITHIN_S})
     others = {row.tenant: row.waited_s for row in rows if row.tenant is not None}
-    return Waiting(tenant=rows[0].mine, others=others) if rows else None
+    if not rows:
+        return None
+    return Waiting(tenant=rows[0].mine, others=others, beyond_share=rows[0].beyond_share)
 
 
 @one_statement

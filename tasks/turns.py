@@ -48,7 +48,12 @@ class Turns:
             self._slow_until = now + SLOW_FOR_S
 
     def is_due(self, seen: Waiting) -> bool:
-        """Whether it is the tenant's turn: nobody has waited since before its last one, without a turn since."""
+        """Whether it is the tenant's turn: nobody has waited since before its last one, without a turn since.
+
+        Never where it holds its share already.
+        """
+        if seen.beyond_share:
+            return False
         last, now = self._began.get(seen.tenant), self.clock()
         if last is None:
             return True

@@ -72,7 +72,9 @@ for update of flights skip locked
 -- fragment: tenants_in_turn
 -- Of the `candidates`, a view of jobs, as many as there is room for. Their tenants are found by a walk along the
 -- index, one step a tenant; of each only as many rows are looked at as could be taken. Where there is a bound for
--- what is `free`, nobody gets so much in hand that less than that is left: there is room for who comes next.
+-- what is `free`, nobody gets so much in hand that less than that is left: there is room for who comes next. And who
+-- has documents that had to let others pass, and wait for quarantine, gets no more than a `share` of the slots: else
+-- each one of them holds a slot until it is seen that it takes long, and others wait for that time and again.
 in_hand as (
   select tenant, count(*) as n from jobs
   where wait in ('sent', 'running', 'countdown') and stage = any(:at_cpu) and crashes < 2 group by tenant),
@@ -87,7 +89,11 @@ waiting as (
     select id, row_number() over (order by id) as place from (
       select id from candidates where tenant = tenants.tenant and id <> all(:but::bigint[]) order by id
       limit least(:limit, case when :free::int is not null then greatest(0, ceil((:free
-        - coalesce((select n from in_hand where in_hand.tenant = tenants.tenant), 0)) / 2.0)) end)) first) candidate
+        - coalesce((select n from in_hand where in_hand.tenant = tenants.tenant), 0)) / 2.0)) end,
+        case when :share::int is not null and exists (select from jobs apart where wait = 'unsent' and crashes >= 2
+          and lane = any(:lanes) and apart.tenant = tenants.tenant)
+        then greatest(0, :share - coalesce((select n from in_hand where in_hand.tenant = tenants.tenant), 0)) end)) first
+  ) candidate
   where tenants.tenant is not null
   order by candidate.place, candidate.id limit :limit)
 select id, stage from jobs where id in (select id from waiting) and wait = 'unsent' for update skip locked

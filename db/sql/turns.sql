@@ -3,16 +3,23 @@
 
 -- name: waiting
 -- The tenant of a job whose message came, and each other tenant with a job that waits at least as urgently: for how
--- long already. What waits for longer than `most_s` has lost its message.
+-- long already. What waits for longer than `most_s` has lost its message. And whether the tenant holds its share
+-- already, as in due.sql: its document was sent before it was known that they take long.
 select mine.tenant as mine, other.tenant,
-  extract(epoch from clock_timestamp() - min(other.since))::float as waited_s
+  extract(epoch from clock_timestamp() - min(other.since))::float as waited_s,
+  mine.stage = 'validate' and exists (select from jobs apart where apart.wait = 'unsent' and apart.crashes >= 2
+    and apart.lane = any(:lanes) and apart.tenant = mine.tenant)
+  and (select count(*) from jobs held where held.wait = 'running' and held.stage = any(:at_cpu) and held.crashes < 2
+      and held.tenant = mine.tenant)
+    >= (select greatest(1, coalesce(sum(slots), 0)::int / 2) from workers
+        where queue = 'cpu' and seen_at > clock_timestamp() - make_interval(secs => :within_s)) as beyond_share
 from jobs mine left join jobs other
   on other.wait = 'sent' and other.stage = any(:at_cpu) and other.crashes < 2 and other.tenant <> mine.tenant
   and (other.lane = 'interactive' or mine.lane = 'bulk')
   and other.since < clock_timestamp() - make_interval(secs => :patience_s)
   and other.since > clock_timestamp() - make_interval(secs => :most_s)
 where mine.id = :id and mine.epoch = :epoch and mine.crashes < 2
-group by mine.tenant, other.tenant
+group by mine.tenant, mine.stage, other.tenant
 
 -- name: gives_way
 -- Whether a job that has run for a while holds up another tenant, or a more urgent lane: one of theirs waits, and

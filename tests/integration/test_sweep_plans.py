@@ -52,6 +52,8 @@ def test_those_that_are_set_apart_are_not_looked_at_for_a_first_turn(waiting: En
 def plan_of(engine: Engine, name: str) -> str:
     explained = Statement(f"explain {statements_of('due')[name].text}")
     with engine.connect() as connection:
-        rows = explained.rows(connection, {**dispatch.RULES, "message_s": 60, "lane": "bulk", "free": 60})
+        rows = explained.rows(
+            connection, {**dispatch.RULES, "message_s": 60, "lane": "bulk", "free": 60, "share": 1}
+        )
         connection.rollback()
     return "\n".join(row[0] for row in rows)

@@ -90,6 +90,39 @@ def test_a_job_that_is_set_apart_takes_no_room_from_others(connection: Connectio
     assert (room.cpu, room.apart, room.wanted) == (SLOTS * fleet.CPU_AHEAD, 0, frozenset())
 
 
+def test_a_tenant_whose_documents_wait_for_quarantine_holds_half_of_the_slots(connection: Connection) -> None:
+    slow = given(connection, "greedy", fleet.QUARANTINE_AHEAD + 1)
+    started(connection)
+    more, other = given(connection, "greedy", 5, lane="interactive"), given(connection, "other", 2)
+    for job_id in slow:
+        transitions.set_apart(connection, claimed(connection, job_id, since_s=2))
+    began = {drive.id for drive in start(connection, fleet.room(connection)) if not drive.quarantined}
+    assert began == {more[0], *other}, "one of two slots, and all that another wants"
+    assert started(connection) == []
+    connection.execute(text("update jobs set wait = null, state = 'done' where id = :id"), {"id": more[0]})
+    assert started(connection) == [more[1]]
+    connection.execute(text("update jobs set wait = null, state = 'failed' where id = any(:ids)"), {"ids": slow})
+    assert set(started(connection)) == set(more[2:]), "none waits apart any more"
+
+
+def test_a_document_that_was_sent_before_its_tenant_was_bounded_goes_back(connection: Connection) -> None:
+    first, second, *slow = given(connection, "greedy", fleet.QUARANTINE_AHEAD + 3)
+    started(connection)
+    claimed(connection, first, since_s=2)
+    seen = waiting(connection, second, 1)
+    assert seen is not None
+    assert not seen.beyond_share, "none of its documents had to let others pass"
+    for job_id in slow:
+        transitions.set_apart(connection, claimed(connection, job_id, since_s=2))
+    seen = waiting(connection, second, 1)
+    assert seen is not None
+    assert seen.beyond_share
+    fleet.see_worker(connection, "more@here", "cpu", SLOTS)
+    seen = waiting(connection, second, 1)
+    assert seen is not None
+    assert not seen.beyond_share, "two of four slots may be held"
+
+
 def test_tenants_take_turns_in_quarantine(connection: Connection) -> None:
     greedy, other = given(connection, "greedy", 5), given(connection, "other", 1)
     started(connection)

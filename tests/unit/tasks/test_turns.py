@@ -76,3 +76,9 @@ def test_memory_is_bounded() -> None:
         turn(turns, clock, f"tenant {number}")
     assert is_due(turns, "tenant 0", {"other": 9e9})
     assert not is_due(turns, f"tenant {MOST_TENANTS}", {"other": 9e9})
+
+
+def test_who_holds_its_share_has_no_turn() -> None:
+    turns = Turns()
+    assert turns.is_due(Waiting(tenant="greedy", others={}))
+    assert not turns.is_due(Waiting(tenant="greedy", others={}, beyond_share=True))
