@@ -34,6 +34,8 @@ BASE_TOKENS, DOTS_A_TOKEN = 60, 900
 KINDS = {"PNG": "image/png", "JPEG": "image/jpeg", "GIF": "image/gif", "WEBP": "image/webp"}
 MOST_READ = 1000
 """Pictures whose words are kept: the same page is asked about again and again."""
+EYES = 2
+"""Processes that read, which take a core each."""
 ALIKE = 0.5
 """Of a picture's words: so many in the text beside it, and the text says the same."""
 
@@ -113,10 +115,11 @@ def objection(pictures: Sequence[Shown]) -> tuple[str, str] | None:
 
 
 class Eyes:
-    """Reads pictures, one after another, and remembers what they said. Safe for threads."""
+    """Reads pictures, two at a time, and remembers what they said. Safe for threads."""
 
     def __init__(self) -> None:
-        self._reader: Reader | None = None
+        self._readers: list[Reader | None] = [None] * EYES
+        self._free = threading.BoundedSemaphore(EYES)
         self._read: LRUCache[str, str] = LRUCache(MOST_READ)
         self._lock = threading.Lock()
 
@@ -126,24 +129,35 @@ class Eyes:
 
     def _words(self, picture: Shown) -> str:
         key = hashlib.sha256(picture.content).hexdigest()
-        with self._lock:
-            if key not in self._read:
-                self._read[key] = self._looked_at(picture)
-            return str(self._read[key])
-
-    def _looked_at(self, picture: Shown) -> str:
-        if self._reader is None:
-            self._reader = Reader(_limits())
-        try:
-            return self._reader.read_bytes(picture.content).text
-        except Unreadable as error:
-            if error.kind == "unsupported":
-                raise
-            return ""  # a model that cannot make anything out says so by its answer
+        with self._free:
+            with self._lock:
+                known = self._read.get(key)
+                reader = None if known is not None else self._readers.pop()
+            if known is not None:
+                return str(known)
+            try:
+                reader = reader or Reader(_limits())
+                words = _looked_at(reader, picture)
+            finally:
+                with self._lock:
+                    self._readers.append(reader)
+            with self._lock:
+                self._read[key] = words
+            return words
 
     def close(self) -> None:
-        if self._reader is not None:
-            self._reader.close()
+        for reader in self._readers:
+            if reader is not None:
+                reader.close()
+
+
+def _looked_at(reader: Reader, picture: Shown) -> str:
+    try:
+        return reader.read_bytes(picture.content).text
+    except Unreadable as error:
+        if error.kind == "unsupported":
+            raise
+        return ""  # a model that cannot make anything out says so by its answer
 
 
 def _limits() -> Limits:
