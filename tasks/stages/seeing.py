@@ -132,7 +132,7 @@ def _seen(services: Services, job: Job, wanted: Sequence[Page], model: str) -> L
 
 def _alone(seen: Look, pages: Sequence[Page]) -> Look:
     """The pictures without the text, which is kept to hold answers against."""
-    record = {**seen.record, "seen": [(page.start, page.end) for page in pages]}
+    record = {**seen.record, "seen": [(pages[0].start, pages[-1].end)]}
     return replace(seen, shows_text=False, record=record)
 
 

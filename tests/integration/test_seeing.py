@@ -18,7 +18,8 @@ import pytest
 from PIL import Image
 from sqlalchemy import Engine, Row, text
 
-from db import transitions
+from db import budget_admin, transitions
+from db.budget_admin import Wanted
 from db.database import Database
 from db.submit import Submission, submit
 from docmill.llm.loop import LoopThread
@@ -255,6 +256,53 @@ def test_who_does_not_look_at_the_picture_gets_nothing_past_the_text(seeing: Cal
     walk = seeing(faults={"blind": 1.0}, ladder=("small",))
     row = walk.run(receipt(("SOME OTHER SHOP", "Date: 01/02/2020", "TOTAL 99.00")), "see_pages")
     assert row.state in ("needs_review", "failed")
+
+
+def test_without_ocr_nothing_is_there_to_hold_an_answer_against_and_a_person_looks(
+    seeing: Callable[..., Seen],
+) -> None:
+    walk = seeing(ocr=False)
+    row = walk.run(receipt(), "see_pages")
+    assert (row.state, row.failure["kind"], row.context["unread"]) == ("needs_review", "wrong", [1])
+    assert "date: read from a picture (page 1)" in row.failure["message"]
+    found, unchecked = walk.result(row.id), {"found": False, "unchecked": True}
+    assert {name: found.value[name] for name in RIGHT} == RIGHT
+    assert {name: found.evidence[name] for name in RIGHT} == dict.fromkeys(RIGHT, unchecked)
+    assert len(walk.calls(row.id)) == 1, "a stronger model could be checked no better"
+    again = walk.run(receipt(), "see_pages", "again.png")
+    assert again.state == "needs_review", "what nobody has checked is no answer for others"
+
+
+def test_a_prompt_may_accept_what_nobody_can_check_and_evidence_says_so(seeing: Callable[..., Seen]) -> None:
+    walk = seeing(ocr=False, unchecked="accept")
+    row = walk.run(receipt(), "see_auto")
+    right(row, walk)
+    assert walk.result(row.id).evidence["total"] == {"found": False, "unchecked": True}
+
+
+def test_a_scan_that_was_seen_without_ocr_is_no_text_for_others(seeing: Callable[..., Seen]) -> None:
+    walk = seeing(ocr=False)
+    body = scanned(receipt())  # it holds the time at which it was made
+    seen = walk.run(body, "see_pages", "scan.pdf")
+    assert seen.state == "needs_review"
+    read = walk.run(body, "see_text", "scan.pdf")
+    assert (read.state, read.failure["kind"], read.document_id) == ("failed", "unreadable", seen.document_id)
+
+
+def test_a_budget_is_never_passed_by_pictures(seeing: Callable[..., Seen]) -> None:
+    walk = seeing()
+    wanted = Wanted(scope="tenant", subject=walk.tenant, span="total", cap_usd=Decimal("0.0006"), policy="fail")
+    with walk.engine.begin() as connection:
+        budget_admin.put(connection, wanted, timezone="UTC")
+    rows = [walk.run(receipt((*LINES, f"No. {number}")), "see_both", f"{number}.png") for number in range(3)]
+    states = [row.state for row in rows]
+    assert {"done", "failed"} == set(states), "some fit, and not all"
+    assert all(row.failure["kind"] == "budget" for row in rows if row.state == "failed")
+    spent = walk.query("select spent_usd, reserved_usd from budgets where subject = :tenant", tenant=walk.tenant)[
+        0
+    ]
+    assert spent.spent_usd == sum(Decimal(line["cost_usd"]) for line in walk.bill()) <= wanted.cap_usd
+    assert spent.reserved_usd == 0
 
 
 def test_a_ladder_skips_models_without_eyes(seeing: Callable[..., Seen]) -> None:
