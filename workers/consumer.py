@@ -11,12 +11,14 @@ from collections.abc import Callable
 from typing import Any
 
 import structlog
+from celery import bootsteps
 from celery.worker import state
 from celery.worker.consumer import Consumer as CelerysConsumer
+from celery.worker.consumer.tasks import Tasks
 
 from docmill.logs import where
 
-__all__ = ["Consumer"]
+__all__ = ["Consumer", "Slots"]
 
 log = structlog.get_logger()
 quiet = logging.getLogger(__name__)
@@ -34,6 +36,22 @@ def _is_sound(headers: object) -> bool:
         and all(isinstance(each, int | float | None) for each in limits)
         and all(isinstance(headers.get(name), kind) for name, kind in kinds.items())
     )
+
+
+class Slots(bootsteps.StartStopStep):
+    """Tells the transport how many slots are free, where Celery tells it whether one is.
+
+    A worker that takes no message beforehand may take so many at once, in one round trip.
+    """
+
+    requires = (Tasks,)
+
+    def start(self, c: Any) -> None:
+        if not c.app.conf.worker_disable_prefetch:
+            return
+        c.task_consumer.channel.qos.can_consume_max_estimate = lambda: (
+            c.pool.num_processes - len(state.reserved_requests)
+        )
 
 
 class Consumer(CelerysConsumer):

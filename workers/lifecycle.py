@@ -24,6 +24,7 @@ from docmill.processes import identify
 from docmill.settings import Settings
 from prompts.readiness import Unready
 from tasks.upkeep.tick import Upkeep
+from workers.consumer import Slots
 from workers.pool import ThreadPool
 from workers.services import cpu_services, io_services
 
@@ -69,6 +70,7 @@ def connect(app: Celery) -> None:
     signals.worker_process_shutdown.connect(end, weak=False)
     app.steps["worker"].add(UpkeepThread)
     app.steps["worker"].add(Heartbeat)
+    app.steps["consumer"].add(Slots)
 
 
 def _identify(app: Any, name: str) -> str:

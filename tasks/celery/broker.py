@@ -77,6 +77,7 @@ def _redis(settings: Settings) -> dict[str, Any]:
             "max_connections": 4 * CONNECTIONS + settings.io_threads,
             "global_keyprefix": "docmill:",
             "queue_order_strategy": "priority",
+            "priority_steps": [0],  # messages have no priorities: one key a queue, and not four
             "client_name": "docmill",
         },
     }
