@@ -138,12 +138,18 @@ class Heartbeat(bootsteps.StartStopStep):
         self._beat(worker)
         worker.timer.call_repeatedly(SEEN_EVERY_S, self._beat, (worker,))
 
+    def stop(self, worker: Any) -> None:
+        self._tell(worker, fleet.forget_worker)
+
     def _beat(self, worker: Any) -> None:
-        settings: Settings = worker.app.settings
         queue = "quarantine" if "quarantine" in worker.app.amqp.queues.consume_from else "cpu"
+        process = _identify(worker.app, worker.hostname)
+        self._tell(worker, fleet.see_worker, queue, worker.concurrency, process=process)
+
+    def _tell(self, worker: Any, what: Any, *told: Any, **also: Any) -> None:
+        settings: Settings = worker.app.settings
         try:
             with open_database(settings.need("database_url"), pool_size=1, probe=False) as database:
-                process = _identify(worker.app, worker.hostname)
-                database.run(fleet.see_worker, worker.hostname, queue, worker.concurrency, process=process)
+                database.run(what, worker.hostname, *told, **also)
         except SQLAlchemyError as error:
             log.warning("database_away", error=type(error).__name__)

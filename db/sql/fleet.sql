@@ -2,6 +2,13 @@
 
 
 -- name: see_worker
+-- One that takes the name of a process that did not stop in order leaves that one a row, until somebody of its place has
+-- looked after what it had in hand.
+with replaced as (
+  insert into workers (name, queue, slots, seen_at, process)
+  select process, queue, 0, '-infinity', process from workers
+  where name = :name and process <> :process and split_part(process, '.', -1) = split_part(:process, '.', -1)
+  on conflict (name) do nothing)
 insert into workers (name, queue, slots, seen_at, unready, troubles, process)
 values (:name, :queue, :slots, clock_timestamp(), :unready::jsonb, :troubles::jsonb, :process)
 on conflict (name) do update set slots = excluded.slots, seen_at = excluded.seen_at, unready = excluded.unready,

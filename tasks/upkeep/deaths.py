@@ -29,7 +29,7 @@ class Deaths:
     services: Services
     chores: Chores
     _workers: set[str] = field(default_factory=set, init=False)
-    """Workers' processes, also of those in whose place another one has come since."""
+    """Those of them that took messages; one that stopped in order gave back what it had, and is none any more."""
     _gone: set[str] = field(default_factory=set, init=False)
     """Found gone at the last look."""
 
@@ -44,8 +44,7 @@ class Deaths:
             self._give_away(judged)
 
     def _find(self) -> set[str]:
-        workers, holders = self.services.database.run(fleet.at_work)
-        self._workers |= workers
+        self._workers, holders = self.services.database.run(fleet.at_work)
         return {each for each in self._workers | holders if is_gone(each, self.services.spool)}
 
     def _give_away(self, gone: Collection[str]) -> None:
@@ -56,5 +55,4 @@ class Deaths:
                 return  # another one does so just now; what is left is done after the next look
         with self.services.database.work() as connection:
             fleet.forget_gone(connection, named)
-        self._workers -= set(gone)
         log.warning("processes_gone", processes=named)

@@ -198,9 +198,7 @@ class Lab:
 
     def children(self, name: str) -> list[psutil.Process]:
         """A prefork worker's, which do its work."""
-        return [
-            each for each in psutil.Process(self.pids[name]).children() if "celery" in " ".join(each.cmdline())
-        ]
+        return [each for each in psutil.Process(self.pids[name]).children() if _is_celerys(each)]
 
     # --- the servers ---
 
@@ -291,6 +289,13 @@ class Lab:
 
     def trial(self, fault: str, what: str) -> Trial:
         return Trial(lab=self, fault=fault, what=what)
+
+
+def _is_celerys(process: psutil.Process) -> bool:
+    try:
+        return "celery" in " ".join(process.cmdline())
+    except psutil.NoSuchProcess:  # or one that was killed, and that nobody has asked for yet
+        return False
 
 
 @dataclass(kw_only=True)

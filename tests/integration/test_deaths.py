@@ -147,6 +147,20 @@ def test_what_a_dead_worker_may_have_taken_is_sent_again_once(ticking: Ticking, 
         assert "io-9@here" not in {worker for worker, _, _ in fleet.seen(connection)}
 
 
+def test_what_a_worker_had_that_stopped_in_order_is_not_sent_again(ticking: Ticking, engine: Engine) -> None:
+    jobs_like(engine, SENT, 3)
+    with another(_spool(ticking)) as (name, process), engine.begin() as connection:
+        fleet.see_worker(connection, "io-9@here", "io", 10, process=name)
+    ticking.tick()
+    with another(_spool(ticking)) as (later, _), engine.begin() as connection:
+        process.wait()
+        fleet.forget_worker(connection, "io-9@here")
+        fleet.see_worker(connection, "io-9@here", "io", 10, process=later)
+        fleet.forget_worker(connection, "io-9@here")
+    ticking.tick(3)
+    assert not ticking.published
+
+
 def test_a_worker_that_takes_the_place_of_a_dead_one_sends_again_what_that_had(
     ticking: Ticking, engine: Engine
 ) -> None:

@@ -17,6 +17,7 @@ from db.database import Database
 from db.dispatch import SWEEP
 from db.jobs import Drive
 from db.submit import Submission, submit
+from docmill.processes import identify
 from docmill.settings import Settings
 from prompts import Registry
 from prompts.registry import BUILT_IN
@@ -61,7 +62,7 @@ class Ticking:
             database=Database(engine),
             registry=Registry([BUILT_IN]),
             publish=self.publish,
-            owner="t",
+            owner=identify("t", spool),
         )
         self.upkeep = Upkeep(services=services, worker="io@parts", slots=100, clock=self.clock)
 
