@@ -28,6 +28,7 @@ __all__ = [
     "answered_lately",
     "follow",
     "hand_over",
+    "landed",
     "lead_or_follow",
     "lock_led",
     "pass_lead",
@@ -116,6 +117,18 @@ def hand_over(connection: Connection, leader: Job, key: bytes) -> SharedAnswer:
     seen that joined before the flight was gone.
     """
     return _hand_over(connection, leader.id, key, leader.value or {})
+
+
+@one_statement
+def landed(connection: Connection, leader: Job, key: bytes) -> SharedAnswer | None:
+    """Returns what the work cost whose flight ended by itself; None where others wait for it after all.
+
+    They joined while it ended, and :func:`hand_over` gives them the answer.
+    """
+    row = SQL["landed"].one(connection, {"job": leader.id, "key": key})
+    if row.awaited:
+        return None
+    return SharedAnswer(value=leader.value or {}, model=row.model or "unknown", cost_usd=row.usd)
 
 
 def _hand_over(connection: Connection, leader_id: int, key: bytes, value: Mapping[str, Any]) -> SharedAnswer:

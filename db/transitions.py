@@ -330,13 +330,24 @@ def end(connection: Connection, job: Job, state: End, *, failure: Failure | None
     return bool(SQL["end"].count(connection, values))
 
 
+@one_statement
 def store(
-    connection: Connection, job: Job, state: Literal["done", "needs_review"], *, failure: Failure | None
+    connection: Connection,
+    job: Job,
+    state: Literal["done", "needs_review"],
+    *,
+    failure: Failure | None,
+    alone: bool = False,
 ) -> Stored | None:
-    """Ends the job with its value as the result's next revision, where it has one; None for a stale message."""
+    """Ends the job with its value as the result's next revision, where it has one; None for a stale message.
+
+    None, too, where it is to be ``alone`` and others wait for its answer: they are told in the same transaction.
+    """
     value = job.value or {}
     found = {"value": as_json(value.get("answer")), "evidence": as_json(value.get("evidence"))}
-    row = SQL["store"].one(connection, {**job.fence, "state": state, "failure": _failure(failure), **found})
+    row = SQL["store"].one(
+        connection, {**job.fence, "state": state, "failure": _failure(failure), **found, "alone": alone}
+    )
     return Stored(flight=None if row.key is None else bytes(row.key)) if row.ended else None
 
 

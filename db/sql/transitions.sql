@@ -125,8 +125,12 @@ where id = :id and state = 'failed'
 update jobs set {ended}, state = :state, failure = :failure::jsonb where {fence}
 
 -- name: store
--- The result's next revision, where there is a value, and the end of the flight that the job led.
-with ended as (update jobs set {ended}, state = :state, failure = :failure::jsonb where {fence} returning id),
+-- The result's next revision, where there is a value, and the end of the flight that the job led; or nothing, where it
+-- is to be `alone` and others wait for its answer.
+with ended as (
+  update jobs set {ended}, state = :state, failure = :failure::jsonb
+  where {fence} and not (:alone and exists (
+    select from jobs waiting where waiting.wait = 'flight' and waiting.flight_key = jobs.flight_key)) returning id),
 written as (
   insert into results (job_id, revision, value, evidence, author)
   select id, 1 + coalesce((select max(revision) from results where job_id = ended.id), 0),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal, TypedDict
+
 from db import flights, transitions
 from db.jobs import Job
 from docmill.errors import Failure, PromptError
@@ -13,23 +15,45 @@ __all__ = ["store"]
 
 
 def store(services: Services, job: Job) -> Step:
-    """One transaction: the result's revision, the job's end, and the news for those who wait for its answer.
+    """The result's revision, the job's end, and the news for those who wait for its answer, if any do.
 
     The loser of a duplicate changes nothing.
     """
-    value = job.value or {}
-    doubt = value.get("doubt")
-    failure = Failure(kind=doubt["kind"], message=doubt["message"]) if doubt else None
-    landed = None
-    with services.database.work() as connection:
-        end = transitions.store(connection, job, "needs_review" if doubt else "done", failure=failure)
-        if end is None:
-            return Stop("stale")
-        if end.flight is not None:
-            landed = flights.hand_over(connection, job, end.flight)
-    if landed is not None and not doubt and job.flight_key is not None:
-        _remember(services, job, bytes(job.flight_key), landed)
+    doubt = (job.value or {}).get("doubt")
+    end: End = {
+        "state": "needs_review" if doubt else "done",
+        "failure": Failure(kind=doubt["kind"], message=doubt["message"]) if doubt else None,
+    }
+    alone = services.database.run(transitions.store, job, **end, alone=True)
+    if alone is not None:
+        answer = None if alone.flight is None else _landed(services, job, alone.flight)
+    else:
+        with services.database.work() as connection:
+            together = transitions.store(connection, job, **end)
+            if together is None:
+                return Stop("stale")
+            flight = together.flight
+            answer = None if flight is None else flights.hand_over(connection, job, flight)
+    if answer is not None and not doubt and job.flight_key is not None:
+        _remember(services, job, bytes(job.flight_key), answer)
     return Onward()
+
+
+class End(TypedDict):
+    """How the job ends."""
+
+    state: Literal["done", "needs_review"]
+    failure: Failure | None
+
+
+def _landed(services: Services, job: Job, key: bytes) -> flights.SharedAnswer:
+    """Almost nobody waits for another's answer, and then two statements are less than a transaction.
+
+    Who joined while the flight ended has committed before that did, so that it is seen now. Only if this process
+    dies in between it finds out by itself, within a minute, as after any other loss.
+    """
+    answer = services.database.run(flights.landed, job, key)
+    return answer or services.database.run(flights.hand_over, job, key)
 
 
 def _remember(services: Services, job: Job, key: bytes, landed: flights.SharedAnswer) -> None:

@@ -53,6 +53,46 @@ def test_the_first_leads_and_the_others_wait(connection: Connection) -> None:
     assert flights.follow(connection, second, key, for_s=60)
 
 
+def at_store(connection: Connection, key: bytes) -> Job:
+    """A job that leads the work, and has its value."""
+    job = at_complete(connection)
+    assert flights.lead_or_follow(connection, job, key, for_s=60) == "leads"
+    value = text("update jobs set stage = 'store', value = '{\"answer\": 1}', flight_key = :key where id = :id")
+    connection.execute(value, {"id": job.id, "key": key})
+    stored = jobs.load(connection, job.id, 0, "store")
+    assert stored is not None
+    return stored
+
+
+def test_who_ends_alone_has_nobody_waiting(connection: Connection) -> None:
+    key = uuid4().bytes
+    leader = at_store(connection, key)
+    follower = at_complete(connection)
+    assert flights.lead_or_follow(connection, follower, key, for_s=60) == "held"
+    assert transitions.store(connection, leader, "done", failure=None, alone=True) is None
+    transitions.cancel(connection, follower.id)
+    ended = transitions.store(connection, leader, "done", failure=None, alone=True)
+    assert ended is not None
+    assert ended.flight == key
+
+
+def test_who_joins_while_the_leader_ends_alone_is_seen_and_has_the_answer(connection: Connection) -> None:
+    key = uuid4().bytes
+    leader, follower = at_store(connection, key), at_complete(connection)
+    assert transitions.store(connection, leader, "done", failure=None, alone=True) is not None
+    answer = flights.landed(connection, leader, key)
+    assert answer is not None
+    assert answer.value == {"answer": 1}
+    joined = text("update jobs set wait = 'flight', state = 'held', flight_key = :key where id = :id")
+    connection.execute(joined, {"id": follower.id, "key": key})  # its commit came first, the end has waited for it
+    assert flights.landed(connection, leader, key) is None
+    flights.hand_over(connection, leader, key)
+    given = connection.execute(
+        text("select stage, wait, value from jobs where id = :id"), {"id": follower.id}
+    ).one()
+    assert tuple(given) == ("store", "unsent", {"answer": 1})
+
+
 def test_a_leader_that_ended_is_followed_only_when_its_call_is_closed(connection: Connection) -> None:
     key = uuid4().bytes
     first, second = at_complete(connection), at_complete(connection)

@@ -159,7 +159,7 @@ def values_for(name: str) -> dict[str, Any]:
             "provider": "p", "account": "a", "model": "m", "budgets": [], "attempt": 0, "latency_ms": 1,
             "possibly_billed": False, "answered": True, "ending": "answered", "missing": None}  # fmt: skip
     chosen: dict[str, Any] = {"to": TO, "owner": "owner", "key": KEY, "held_for": "model", "models": ["model"], "wait": "rate", "cause": "test",
-              "state": "done" if name == "store" else "failed", "purpose": "first", "attempts": 0, "lane": "bulk",
+              "state": "done" if name == "store" else "failed", "purpose": "first", "alone": False, "attempts": 0, "lane": "bulk",
               "words": "", "pages": [], "layout": None, "warnings": None, "scans": [], "media_type": "text/plain", "flushed": True, "settles": True, "asked": True,
               "from_complete": False, "early": False, "reads_file": True, "reads_text": True, "reads_answer": True, "reads_layout": True}  # fmt: skip
     return {**dispatch.RULES, **seconds, **nothing, **call, **chosen}
