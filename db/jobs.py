@@ -36,6 +36,7 @@ class Document:
     """For validate alone."""
     text: str | None
     pages: Sequence[int] | None = None
+    """Where in the text each page begins."""
     layout: bytes | None = None
     """Where its words stand on its pages: for parse alone."""
 

@@ -69,6 +69,8 @@ class Intent:
     remedy: str | None
     reserved_usd: Decimal | None
     owner: str
+    part: int = 0
+    """Of the document; 0 is the whole."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,18 +123,21 @@ def open_call(
     lease_s: float,
     budgets: Sequence[int] | None,
     answered_within_s: float | None = None,
+    joins: bool = False,
 ) -> Opening:
     """Writes the intent, claims the stage and notes the key of the work, in one statement.
 
     ``budgets`` are the windows in which its worst case is reserved; None where nobody asked, as there are none.
     ``answered_within_s``: no call is opened for work that another job had answered within so many seconds.
+    ``joins``: another call about a part, under the claim that an earlier one made.
     Raises BudgetsUnasked where there are budgets all the same. Raises CallTaken where another delivery is calling,
     or has called. After either a transaction is lost.
     """
     request = dump_json(intent.request)
-    values = _opening(intent, job, lease_s, budgets or ()) | {"purpose": job.purpose, "attempt": job.attempt}
+    purpose = "part" if intent.part else job.purpose
+    values = _opening(intent, job, lease_s, budgets or ()) | {"purpose": purpose, "attempt": job.attempt}
     values |= {**job.fence, "key": work, "prompt": job.prompt, "version": job.version, "request": request}
-    values |= {"asked": budgets is not None, "lately_s": answered_within_s}
+    values |= {"asked": budgets is not None, "lately_s": answered_within_s, "joins": joins}
     try:
         opened = TRANSITIONS["open_call"].one(connection, values)
     except IntegrityError as error:  # calls_one_open, calls_answered
@@ -158,6 +163,7 @@ def open_embedding(
     False for a stale message. A question's belongs to no job.
     """
     values = _opening(intent, payer, lease_s, budgets) | {"purpose": "embed", "attempt": 0, "asked": True}
+    values |= {"joins": job is not None}
     values |= job.fence if job is not None else {"id": None, "epoch": None, "stage": None}
     values |= dict.fromkeys(("key", "prompt", "version", "request", "lately_s"))
     return bool(TRANSITIONS["open_call"].one(connection, values).calls)

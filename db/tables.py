@@ -91,7 +91,7 @@ calls = _table(
     cost_usd numeric(20,10) null, saved_usd numeric(20,10) null, price_source text null,
     reserved_usd numeric(20,10) null, cache_layer text null, remedy text null, failure_kind text null,
     http_status int null, request_id text null, lease_until timestamptz null, latency_ms int null,
-    finished_at timestamptz null, wasted text null, owner text null
+    finished_at timestamptz null, wasted text null, owner text null, part int
     """,
 )
 # What was said to a model and by it, apart from the ledger, so that it can be erased.

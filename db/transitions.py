@@ -45,6 +45,7 @@ __all__ = [
     "end",
     "give_back",
     "hold",
+    "keep_context",
     "keep_value",
     "leave",
     "name_work",
@@ -276,6 +277,11 @@ def keep_value(connection: Connection, job: Job) -> bool:
     return _note(connection, job, value=as_json(job.value))
 
 
+def keep_context(connection: Connection, job: Job, context: Mapping[str, Any]) -> bool:
+    """Keeps what the job's next calls are about; False for a stale message."""
+    return _note(connection, job, context=as_json(context))
+
+
 def _note(
     connection: Connection,
     job: Job,
@@ -283,8 +289,10 @@ def _note(
     entry: str | None = None,
     value: str | None = None,
     key: bytes | None = None,
+    context: str | None = None,
 ) -> bool:
-    return bool(SQL["note"].count(connection, {**job.fence, "entry": entry, "value": value, "key": key}))
+    kept = {"entry": entry, "value": value, "key": key, "context": context}
+    return bool(SQL["note"].count(connection, {**job.fence, **kept}))
 
 
 def count_down(

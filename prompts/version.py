@@ -22,6 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from docmill.errors import PromptError, VariableMissing
 from docmill.llm.types import Message, Picture
 from docmill.llm.wire.schemas import closed
+from docmill.parsing.relaxing import relaxed
 from prompts.code import load_output, schema_of
 from prompts.mistakes import Broken, Mistake, of_settings, of_template, of_toml
 from prompts.templates import TEMPLATES, mistakes_in
@@ -31,6 +32,10 @@ __all__ = ["FILES", "Config", "Excerpt", "PromptVersion", "read_config", "read_f
 ANSWER = "Answer with one JSON object that fits this JSON Schema, and nothing else:"
 PICTURED = "Pages of the document that are shown as pictures, and are data as its text is: {pages}"
 NOTHING_FOUND = "(The collection has no passage on this.)"
+IN_PARTS = (
+    "You are shown a part of the document; [...] stands where something is left out. Answer for what is shown: "
+    "give every row of it, in its order and as often as it stands there. What the part does not say is null."
+)
 LONGEST_TEMPLATE = 100_000
 """Characters."""
 FILES = ("correction.j2", "output.py", "prompt.toml", "system.j2", "user.j2")
@@ -67,8 +72,12 @@ class CachePolicy(Strict):
 class Retrieval(Strict):
     """What is looked for in a document that is longer than its room, and in a collection beside it."""
 
-    by: Literal["fields", "ends"] = "fields"
-    """What the answer's fields say of themselves; or its beginning and end, as for a kind or a summary."""
+    by: Literal["auto", "fields", "ends", "parts"] = "auto"
+    """What the answer's fields say of themselves; or its beginning and end, as for a kind or a summary; or all of
+    it, in parts that are asked one by one. ``auto`` is ``parts`` where the answer holds a list of objects, and
+    document or answer do not fit one call, and ``fields`` elsewhere."""
+    most_parts: int = Field(default=500, gt=0, le=5000)
+    """A document that needs more is refused, before anything is paid for it."""
     question: str | None = None
     """The parameter that asks instead; the one called ``question`` unless another is named."""
     collection: str | None = None
@@ -196,6 +205,17 @@ class PromptVersion:
         schema: dict[str, Any] = closed(self._told_schema)
         return schema
 
+    @cached_property
+    def part_model(self) -> type[BaseModel]:
+        """The answer's model as it holds for a part of a document."""
+        return relaxed(self.output_model)
+
+    @cached_property
+    def part_schema(self) -> dict[str, Any]:
+        """The JSON Schema of the answer about a part."""
+        schema: dict[str, Any] = closed(self.part_model.model_json_schema())
+        return schema
+
     @property
     def example(self) -> Any:
         return (self._told_schema.get("examples") or [None])[0]
@@ -238,6 +258,16 @@ class PromptVersion:
         asked = Message(role="user", content=user, pictures=excerpt.pictures)
         return (Message(role="system", content=system), asked)
 
+    def render_part(self, excerpt: Excerpt, params: Mapping[str, Any]) -> tuple[Message, ...]:
+        """The messages about a part of a document: as :meth:`render`, with what it means to be shown a part."""
+        variables = {**self._variables(params), "answer_format": self._part_format}
+        system = f"{self._render('system.j2', variables)}\n{IN_PARTS}"
+        shown = {"document": excerpt.fenced} | (
+            {"passages": NOTHING_FOUND} if self.config.retrieval.collection else {}
+        )
+        user = self._render("user.j2", {**self._variables(params), **shown})
+        return (Message(role="system", content=system), Message(role="user", content=user))
+
     def render_correction(
         self, messages: Sequence[Message], reply: str, problems: Sequence[str]
     ) -> tuple[Message, ...]:
@@ -278,7 +308,14 @@ class PromptVersion:
 
     @cached_property
     def _answer_format(self) -> str:
-        parts = [ANSWER, _fenced_json(self.schema)]
+        return self._format(self.schema)
+
+    @cached_property
+    def _part_format(self) -> str:
+        return self._format(self.part_schema)
+
+    def _format(self, schema: Mapping[str, Any]) -> str:
+        parts = [ANSWER, _fenced_json(schema)]
         if self.example is not None:
             parts += ["For example:", _fenced_json(self.example)]
         return "\n".join(parts)

@@ -27,7 +27,9 @@ from tasks.stages.complete import complete
 from tasks.stages.context import context
 from tasks.stages.embed import embed
 from tasks.stages.index import store_chunks
+from tasks.stages.joining import join_parts
 from tasks.stages.parse import parse
+from tasks.stages.parts import ask_parts, is_in_parts
 from tasks.stages.step import Step
 from tasks.stages.store import store
 from tasks.stages.validate import validate
@@ -39,11 +41,19 @@ def _store(services: Services, job: Job) -> Step:
     return store_chunks(services, job) if job.chain == "index" else store(services, job)
 
 
+def _complete(services: Services, job: Job) -> Step:
+    return ask_parts(services, job) if is_in_parts(job) else complete(services, job)
+
+
+def _parse(services: Services, job: Job) -> Step:
+    return join_parts(services, job) if is_in_parts(job) else parse(services, job)
+
+
 FUNCTIONS: Mapping[Stage, StageFunction] = {
     "validate": validate,
     "context": context,
-    "complete": complete,
-    "parse": parse,
+    "complete": _complete,
+    "parse": _parse,
     "chunk": chunk,
     "embed": embed,
     "store": _store,

@@ -166,6 +166,7 @@ class QuestionCall:
     words: str
     tokens: int
     intent: ledger.Intent
+    part: int = 0
 
     @property
     def limits(self) -> Limits:

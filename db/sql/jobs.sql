@@ -7,14 +7,14 @@ j.id, j.tenant, j.feature, j.usr, j.lane, j.chain, j.document_id, j.collection, 
   j.version, j.content_hash, j.missing, j.params, j.stage, j.epoch, j.attempt, j.purpose, j.model, j.history, j.context, j.value, j.crashes,
   j.redrives, j.flight_key, j.fresh, coalesce(j.deadline_at < clock_timestamp(), false) as overdue,
   d.id as found, d.name, d.media_type, d.text, case when :reads_file then d.body end as body,
-  case when :reads_layout then d.pages end as pages, case when :reads_layout then d.layout end as layout, a.call_id, a.reply
+  d.pages, case when :reads_layout then d.layout end as layout, a.call_id, a.reply
 
 -- fragment: job_joins
 left join documents d on d.id = j.document_id and (:reads_text or j.chain = 'index')
 left join lateral (
   select c.id as call_id, e.reply from calls c join exchanges e on e.call_id = c.id
   where :reads_answer and c.job_id = j.id and c.attempt = j.attempt
-    and c.state in ('answered', 'cached') and c.purpose <> 'embed' limit 1) a on true
+    and c.state in ('answered', 'cached') and c.purpose <> 'embed' and c.part = 0 limit 1) a on true
 
 -- name: load
 select {job_row} from jobs j {job_joins} where j.id = :id and epoch = :epoch and stage = :stage and wait is not null

@@ -56,7 +56,7 @@ where {fence} and (select count(*) from kept) >= 0 and {unflushed}
 -- name: note
 -- What a job has met so far, kept while it stays where it is.
 update jobs set history = history || coalesce(:entry::jsonb, '[]'), value = coalesce(:value::jsonb, value),
-  flight_key = coalesce(:key, flight_key)
+  flight_key = coalesce(:key, flight_key), context = coalesce(:context::jsonb, context)
 where {fence}
 
 -- name: pin
@@ -295,22 +295,24 @@ select id, value from jobs where flight_key = :key and id <> :id and state = 'do
 -- name: open_call
 -- Claims the stage and writes the intent: of a job's call, or of a question's, which belongs to no job. There is none
 -- where another job `answered` the same work lately, or where there are budgets and none was asked. The key is that of
--- the work's first call, and stays through all attempts. Embeddings take one call after another, each with the claim.
+-- the work's first call, and stays through all attempts. Who `joins` makes one more call under the claim: an embedding
+-- after another, or a part beside others.
 with answered as ({answered_lately}),
 claimed as (
   update jobs set state = 'running', wait = 'running', owner = :owner, flight_key = coalesce(:key, flight_key),
-    redrives = case when :purpose = 'embed' then 0 else redrives end,
+    redrives = case when :joins::boolean then 0 else redrives end,
     budget_id = null, need_usd = null, failure = null,
     wake_at = clock_timestamp() + make_interval(secs => :lease_s)
-  where {fence} and (wait in ('sent', 'countdown') or (:purpose = 'embed' and wait = 'running' and owner = :owner))
+  where {fence} and (wait in ('sent', 'countdown') or (:joins::boolean and wait = 'running' and owner = :owner))
     and (:asked or not exists (select from budgets)) and not exists (select from answered)
   returning id),
 payer as (select id from claimed union all select null where :id::bigint is null),
 intent as (
-  insert into calls (id, job_id, purpose, attempt, try, state, tenant, feature, usr, prompt, version, content_hash,
-    input_hash, provider, account, model, remedy, reserved_usd, budgets, lease_until, owner)
-  select :call_id, id, :purpose, :attempt,
-    1 + coalesce((select max(try) from calls where job_id = payer.id and attempt = :attempt), 0),
+  insert into calls (id, job_id, purpose, attempt, part, try, state, tenant, feature, usr, prompt, version,
+    content_hash, input_hash, provider, account, model, remedy, reserved_usd, budgets, lease_until,
+    owner)
+  select :call_id, id, :purpose, :attempt, :part,
+    1 + coalesce((select max(try) from calls where job_id = payer.id and attempt = :attempt and part = :part), 0),
     'intent', :tenant, :feature, :usr, :prompt, :version, :content_hash,
     :input_hash, :provider, :account, :model, :remedy, :reserved_usd::numeric, :budgets::bigint[],
     clock_timestamp() + make_interval(secs => :lease_s), :owner
@@ -329,7 +331,7 @@ with locked as (
   order by id for update),
 closed as (
   update calls set state = case when :answered and exists (select from calls other
-      where other.job_id = calls.job_id and other.attempt = calls.attempt and other.id <> calls.id
+      where other.job_id = calls.job_id and other.attempt = calls.attempt and other.part = calls.part and other.id <> calls.id
         and other.state = 'answered' and other.purpose <> 'embed') then 'surplus' else :ending end,
     model_echoed = :model_echoed, request_id = :request_id, input_tokens = :input_tokens,
     cached_tokens = :cached_tokens, output_tokens = :output_tokens, reasoning_tokens = :reasoning_tokens,
@@ -355,7 +357,7 @@ with doubted as (
   update calls set state = 'in_doubt', possibly_billed = true, failure_kind = 'in_doubt', lease_until = null,
     finished_at = clock_timestamp()
   where id = any(:calls::uuid[]) and state = 'intent' and (:early or lease_until < clock_timestamp())
-  returning job_id, purpose, attempt)
+  returning job_id, purpose, attempt, part)
 update jobs set wake_at = case when :early then least(wake_at, clock_timestamp()) else wake_at end,
   history = history || jsonb_build_array(jsonb_build_object('kind', 'in_doubt',
     'purpose', doubted.purpose, 'attempt', doubted.attempt, 'model', jobs.model, 'remedy', 'retry',

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from functools import lru_cache, wraps
@@ -17,14 +18,30 @@ from docmill.parsing.bounds import leaves, strict
 from docmill.parsing.checking import Checker, Problem
 from docmill.parsing.choosing import choose, choose_list
 from docmill.parsing.citing import Citation
+from docmill.parsing.declarations import Count, Gap, Numbered, Running, Total, gaps
 from docmill.parsing.extraction import fenced, scan
 from docmill.parsing.fitting import concerns, fitted, is_foreign, label_in, word_in
 from docmill.parsing.grounding import Document, Grounded, PartlyRead, holds
 from docmill.parsing.marks import behind_heading
 from docmill.parsing.placing.locating import Place, locate
-from docmill.parsing.schema import SCALARS, kinds, labels
+from docmill.parsing.schema import SCALARS, kinds, labels, resolved
 
-__all__ = ["Citation", "Grounded", "Place", "accept", "correction_problems", "holds", "locate", "parse"]
+__all__ = [
+    "Citation",
+    "Count",
+    "Grounded",
+    "Numbered",
+    "Place",
+    "Running",
+    "Total",
+    "accept",
+    "accept_part",
+    "check_whole",
+    "correction_problems",
+    "holds",
+    "locate",
+    "parse",
+]
 
 CUT_OFF = frozenset({"length", "max_tokens", "max_output_tokens", "model_length", "model_context_window_exceeded"})
 SEMANTIC = frozenset({"value_error", "assertion_error", "not_grounded"})
@@ -158,7 +175,71 @@ def _accepted(value: Any, output: type[BaseModel], shape: Checker, sources: Mapp
     missing = tuple(_left_out(model, ""))
     if missing:
         raise ReplyInvalid(_summary(missing), problems=missing, value=value)
-    plain: dict[str, Any] = to_jsonable_python(_with_numbers(model.model_dump(by_alias=True)))
+    plain = _plain(model.model_dump(by_alias=True))
+    broken = gaps(plain, output)
+    if broken:
+        told = _gap_problems(broken)
+        raise ReplyWrong(_summary(told), problems=told, value=plain)
+    return plain
+
+
+@_bounded
+def accept_part(text: str, part: type[BaseModel], *, document: str, finish_reason: str = "stop") -> dict[str, Any]:
+    """The reply about a part of a document, as JSON that fits ``part``: the prompt's model with nothing demanded
+    outside of rows (:mod:`docmill.parsing.relaxing`). What it leaves out there is left out.
+
+    Grounded values are found in ``document``, what the model was shown. Raises as :func:`parse`.
+    """
+    _must_be_whole(finish_reason)
+    shape = _shape(part)
+    sources = {"document": Document(document), "passages": None}
+
+    def accepted(value: Any) -> dict[str, Any]:
+        value = _fitted(value, shape)
+        _check_storable(value)
+        model = _validated(value, part, sources)
+        missing = tuple((place, rule) for place, rule in _left_out(model, "") if IN_A_ROW.search(place))
+        if missing:
+            raise ReplyInvalid(_summary(missing), problems=missing, value=value)
+        return _plain(model.model_dump(exclude_unset=True, by_alias=True))
+
+    return choose(scan(text), accepted, lambda value: concerns(value, shape.root))
+
+
+IN_A_ROW = re.compile(r"\.\d+\.")
+
+
+def check_whole(value: Mapping[str, Any], output: type[BaseModel]) -> tuple[dict[str, Any], list[Gap]]:
+    """An answer put together out of parts, as ``output`` has it, and what of its declarations does not hold.
+
+    That its values stand in the document was checked part by part. What no part names is null, or an empty list,
+    where the model allows that. Raises ReplyInvalid.
+    """
+    shape = _shape(output).root
+    whole = _filled(dict(value), shape, shape)
+    plain = _plain(_validated(whole, output, None).model_dump(by_alias=True))
+    return plain, gaps(plain, output)
+
+
+def _filled(value: dict[str, Any], schema: Mapping[str, Any], root: Mapping[str, Any]) -> dict[str, Any]:
+    for name, member in (schema.get("properties") or {}).items():
+        allowed = kinds(member, root)
+        inner = resolved(member["$ref"], root) if "$ref" in member else member
+        if isinstance(value.get(name), dict):
+            value[name] = _filled(dict(value[name]), inner, root)
+        elif name not in value and "null" in allowed:
+            value[name] = None
+        elif name not in value and "array" in allowed:
+            value[name] = []
+    return value
+
+
+def _gap_problems(found: Sequence[Gap]) -> tuple[tuple[str, str], ...]:
+    return tuple((gap.path, gap.rule) for gap in found)
+
+
+def _plain(value: Any) -> dict[str, Any]:
+    plain: dict[str, Any] = to_jsonable_python(_with_numbers(value))
     return plain
 
 

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-__all__ = ["CHUNK_TOKENS", "Chunk", "chunk"]
+__all__ = ["CHUNK_TOKENS", "Chunk", "chunk", "is_heading"]
 
 CHUNK_TOKENS = 320
 
@@ -105,7 +105,7 @@ def _merged(text: str, pieces: Sequence[Chunk], tokens: int) -> Iterator[Chunk]:
         if held is None:
             held = piece
         elif held.tokens + piece.tokens > tokens or (
-            held.tokens * 3 > tokens and _is_heading(text, piece.start, piece.end)
+            held.tokens * 3 > tokens and is_heading(text, piece.start, piece.end)
         ):
             yield held
             held = piece
@@ -115,7 +115,7 @@ def _merged(text: str, pieces: Sequence[Chunk], tokens: int) -> Iterator[Chunk]:
         yield held
 
 
-def _is_heading(text: str, start: int, end: int) -> bool:
+def is_heading(text: str, start: int, end: int) -> bool:
     return end - start <= LONGEST_HEADING and (
         HEADING.match(text, start, end) is not None or text[start:end].isupper()
     )

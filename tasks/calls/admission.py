@@ -21,7 +21,7 @@ from tasks import remedies
 from tasks.services import Services
 from tasks.stages.step import Step, Stop
 
-__all__ = ["at_the_door", "give_back", "tell", "wait_for"]
+__all__ = ["at_the_door", "give_back", "may_go", "tell", "wait_for"]
 
 log = structlog.get_logger()
 
@@ -52,6 +52,8 @@ class Call(Protocol):
     def limits(self) -> Limits: ...
     @property
     def tokens(self) -> int: ...
+    @property
+    def part(self) -> int: ...
 
 
 class JobsCall(Call, Protocol):
@@ -96,6 +98,11 @@ def wait_for(services: Services, call: JobsCall) -> Step | None:
     held_s = max(slot.wait_s, ALONE_S if slot.alone else LOST_S)
     services.database.run(transitions.hold, call.job, "rate", for_s=held_s, held_for=call.model.limit_key)
     return Stop("held: rate")
+
+
+def may_go(services: Services, call: Call) -> bool:
+    """Whether the call has its slot now; it waits for none."""
+    return _ask(services, call).wait_s <= 0
 
 
 def give_back(services: Services, call: Call) -> None:
@@ -167,8 +174,9 @@ def _ask(services: Services, call: Call) -> Slot:
 
 
 def _name(call: Call) -> str:
-    """Each try has a slot of its own."""
-    return f"{call.job.id}:{call.job.attempt}:{len(call.job.history)}"
+    """Each try has a slot of its own, and each part of a document."""
+    part = f":{call.part}" if call.part else ""
+    return f"{call.job.id}:{call.job.attempt}:{len(call.job.history)}{part}"
 
 
 def _first(call: Call) -> bool:

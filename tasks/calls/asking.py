@@ -13,22 +13,28 @@ from docmill.llm.types import Request
 from docmill.settings import Model
 from tasks.services import Caller
 
-__all__ = ["ask_model"]
+__all__ = ["ask_model", "endpoint_of"]
 
 
 def ask_model(
     caller: Caller, model: Model, request: Request, *, learned: Mapping[str, Any], call_id: UUID, deadline_s: float
 ) -> Outcome:
     """What the call came to; never raises for what a provider does. ``learned`` is what is known of the model."""
-    endpoint = Endpoint(
-        provider=model.provider,
-        base_url=model.base_url,
-        key=model.key.get_secret_value() if model.key else None,
-        learned=learned,
+    asked = ask(
+        endpoint_of(model, learned), request, call_id=call_id, transport=caller.transport, deadline_s=deadline_s
     )
-    asked = ask(endpoint, request, call_id=call_id, transport=caller.transport, deadline_s=deadline_s)
     try:
         return caller.loop.run(asked)
     except Misconfigured as error:
         failure = Failure(kind="bad_request", message=str(error), code=NOT_SENT)
         return Outcome(reply=None, failure=failure, status=None, latency_ms=0)
+
+
+def endpoint_of(model: Model, learned: Mapping[str, Any]) -> Endpoint:
+    """Where calls of a model go, and as whom."""
+    return Endpoint(
+        provider=model.provider,
+        base_url=model.base_url,
+        key=model.key.get_secret_value() if model.key else None,
+        learned=learned,
+    )

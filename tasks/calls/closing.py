@@ -33,10 +33,12 @@ class Closure:
     embedding_model: str | None = None
     """Of an embedding call; its vectors by the hex digests of their texts."""
     vectors: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    part: int = 0
+    """Of the document that the call was about; 0 is the whole."""
 
     @classmethod
-    def of(cls, job: Job, settlement: Settlement) -> Closure:
-        return cls(job_id=job.id, epoch=job.epoch, settlement=settlement)
+    def of(cls, job: Job, settlement: Settlement, *, part: int = 0) -> Closure:
+        return cls(job_id=job.id, epoch=job.epoch, settlement=settlement, part=part)
 
     @property
     def stage(self) -> Stage:
@@ -67,9 +69,9 @@ def _close(database: Database, closure: Closure, message_s: float) -> Drive | No
 def _move_on(connection: Connection, closure: Closure, message_s: float) -> Drive | None:
     """The job that still waits for the reply goes to parse; where there was no answer, the call is made again.
 
-    An index job goes on with the texts that have no vector yet.
+    An index job goes on with the texts that have no vector yet, and a job in parts with those that have no answer.
     """
-    answered: Stage = "parse" if closure.stage == "complete" else "embed"
+    answered: Stage = "embed" if closure.stage == "embed" else "complete" if closure.part else "parse"
     if closure.job_id is None:
         return None
     move = transitions.Move(

@@ -58,6 +58,7 @@ class EmbeddingCall:
     """By their sha256."""
     tokens: int
     intent: ledger.Intent
+    part: int = 0
 
     @property
     def limits(self) -> Limits:

@@ -5,19 +5,20 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Any
 
 from db.jobs import Job
 from docmill.llm.types import Picture, Request
+from docmill.parts import Part
 from docmill.settings import Model
 from prompts import Excerpt, PromptVersion
 from tasks.services import Services
 from tasks.stages.seeing import fetched
 from tasks.stages.window import output_limit
 
-__all__ = ["as_json", "compose", "input_hash", "with_pictures"]
+__all__ = ["PartShown", "as_json", "compose", "compose_part", "input_hash", "with_pictures"]
 
 
 def compose(job: Job, prompt: PromptVersion, model: Model, excerpt: Excerpt, previous: str | None) -> Request:
@@ -55,6 +56,30 @@ def with_pictures(services: Services, job: Job, request: Request) -> Request | N
 def _fetched(services: Services, job: Job, picture: Picture) -> Picture:
     drawn = fetched(services, picture.document_id, job.tenant, picture.page, picture.dots_an_inch)
     return replace(picture, content=drawn.content)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PartShown:
+    """A part, and what the model is shown for it."""
+
+    part: Part
+    excerpt: Excerpt
+
+
+def compose_part(job: Job, prompt: PromptVersion, model: Model, shown: PartShown, previous: str | None) -> Request:
+    """The request about a part; ``previous`` is the reply that it corrects."""
+    part, messages = shown.part, prompt.render_part(shown.excerpt, job.params)
+    if part.corrects is not None and previous is not None:
+        messages = prompt.render_correction(messages, previous, part.problems)
+    return Request(
+        model=model.model,
+        messages=messages,
+        max_output_tokens=part.output or output_limit(job, prompt),
+        temperature=prompt.config.limits.temperature,
+        json_schema=prompt.part_schema if model.structured == "schema" else None,
+        json_mode=model.structured == "json",
+        cache_key=f"docmill-{prompt.name}-{prompt.version}-parts",
+    )
 
 
 def input_hash(model: Model, request: Request) -> bytes:

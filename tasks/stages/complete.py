@@ -47,7 +47,22 @@ from tasks.services import Caller, Services
 from tasks.stages.context import excerpt_of
 from tasks.stages.step import Again, Onward, Step, Stop, fail, go_on
 
-__all__ = ["Call", "complete", "settle"]
+__all__ = [
+    "Call",
+    "answered_meanwhile",
+    "board",
+    "calibrate",
+    "caller_of",
+    "complete",
+    "end_failed",
+    "end_hold",
+    "from_cache",
+    "known_answer",
+    "log_call",
+    "may_call",
+    "settle",
+    "tell_unsent",
+]
 
 log = structlog.get_logger()
 
@@ -103,6 +118,11 @@ class Call:
         return self.model.limits
 
     @property
+    def part(self) -> int:
+        """Of the document; 0 is the whole."""
+        return self.intent.part
+
+    @property
     def tokens(self) -> int:
         """What the call is counted as until its answer tells: providers charge the output limit at once."""
         return int((self.job.context or {}).get("tokens", 0)) + self.request.max_output_tokens
@@ -115,9 +135,9 @@ def complete(services: Services, job: Job) -> Step:
     call = _prepare(services, job)
     if not isinstance(call, Call):
         return call
-    known = _known(services, call)
+    known = known_answer(services, call)
     if known is not None:
-        return _from_cache(services, call, known)
+        return from_cache(services, call, known)
     with services.room.of(call.bytes_shown, within_s=ROOM_WITHIN_S) as has_room:
         if not has_room:
             return services.database.run(remedies.wait, job, NO_ROOM_S, "room")
@@ -126,7 +146,7 @@ def complete(services: Services, job: Job) -> Step:
 
 def _call(services: Services, wanted: Call) -> Step:
     """The call, once it may be made, with its pictures in hand."""
-    call = _may_call(services, wanted)
+    call = may_call(services, wanted)
     if not isinstance(call, Call):
         return call
     try:
@@ -143,7 +163,7 @@ def _call(services: Services, wanted: Call) -> Step:
 def _not_shown(services: Services, call: Call, error: Busy | Unreadable) -> Step:
     if isinstance(error, Busy):
         return services.database.run(remedies.wait, call.job, NO_ROOM_S, "pages")
-    return _fail(services, call.job, Failure(kind="unreadable", message=str(error)))
+    return end_failed(services, call.job, Failure(kind="unreadable", message=str(error)))
 
 
 def _anew(services: Services, call: Call) -> Step:
@@ -172,12 +192,12 @@ def settle(services: Services, call: Call, outcome: Outcome) -> Step:
         ending, step = _settle(services, call, outcome, settlement)
     except ledger.AnsweredMeanwhile:
         ending, step = _settle(services, call, outcome, settlement)
-    _log(call, settlement, ending)
-    _end_hold(services, call, outcome)
+    log_call(call, settlement, ending)
+    end_hold(services, call, outcome)
     return step
 
 
-def _end_hold(services: Services, call: Call, outcome: Outcome) -> None:
+def end_hold(services: Services, call: Call, outcome: Outcome) -> None:
     """A probe that shows that the account works ends the hold for all. The job has gone on by now."""
     works = outcome.failure is None or outcome.failure.kind in ITS_OWN_FAULT
     if call.state.hold_cause is None or not works:
@@ -194,7 +214,7 @@ def _settle(
     failure = outcome.failure
     if failure is None or _left_to_parse(failure):
         closed = _close_and_parse(services, call, settlement)
-        _calibrate(services, call, outcome)
+        calibrate(services, call, outcome)
         surplus = closed.ending == "surplus"
         return closed.ending, Stop("surplus") if surplus else Onward() if closed.moved else Stop("stale")
     with services.database.work() as connection:
@@ -217,7 +237,7 @@ def _close_and_parse(services: Services, call: Call, settlement: ledger.Settleme
     return services.database.run(ledger.close_call, settlement, job=call.job, message_s=services.message_s)
 
 
-def _calibrate(services: Services, call: Call, outcome: Outcome) -> None:
+def calibrate(services: Services, call: Call, outcome: Outcome) -> None:
     """What was estimated, against what the provider counted: of the messages whose estimate was kept.
 
     The job has gone on by now, and does not wait for it.
@@ -243,13 +263,13 @@ def _prepare(services: Services, job: Job) -> Call | Step:
     prompt = prompt_of(services, job)
     doubts = _too_many_doubts(services, job, prompt)
     if doubts is not None:
-        return _fail(services, job, doubts)
+        return end_failed(services, job, doubts)
     try:
         model = services.settings.models.get(remedies.ladder_model(job, prompt))
     except Misconfigured as error:
-        return _fail(services, job, Failure(kind="not_found", message=str(error)))
+        return end_failed(services, job, Failure(kind="not_found", message=str(error)))
     if job.document is None or job.document.text is None:
-        return _fail(services, job, Failure(kind="unreadable", message="the document was deleted"))
+        return end_failed(services, job, Failure(kind="unreadable", message="the document was deleted"))
     request = compose(job, prompt, model, excerpt_of(services, job, job.document.text), _previous(services, job))
     intent = _intent(services, job, prompt, model, request)
     return Call(job=job, prompt=prompt, model=model, request=request, intent=intent)
@@ -262,10 +282,11 @@ def _previous(services: Services, job: Job) -> str | None:
     return services.database.run(ledger.previous_reply, job)
 
 
-def _may_call(services: Services, call: Call) -> Call | Step:
+def may_call(services: Services, call: Call, *, claimed: bool = False) -> Call | Step:
     """The call with its slot of the limits, and with what is known of its model; or what it has to wait for.
 
-    Who waits for another's answer takes no slot from those who call.
+    Who waits for another's answer takes no slot from those who call; who has ``claimed`` its stage with an earlier
+    call leads the work already.
     """
     job = call.job
     ahead = services.database.run(flights.peek, job, call.work, call.model)
@@ -276,7 +297,7 @@ def _may_call(services: Services, call: Call) -> Call | Step:
         past = remedies.past_hold(services, job, call.prompt, state)
         return past or _held(services, job, call.model)
     waits = (
-        _behind_another(services, call, led=ahead.led)
+        (None if claimed else _behind_another(services, call, led=ahead.led))
         or short_of_money(services, job, call.prompt, call.intent.reserved_usd)
         or admission.wait_for(services, call)
     )
@@ -307,7 +328,7 @@ def _intent(services: Services, job: Job, prompt: PromptVersion, model: Model, r
     )
 
 
-def _known(services: Services, call: Call) -> Hit | None:
+def known_answer(services: Services, call: Call) -> Hit | None:
     """The answer to the same work, if a cache has it and the job does not want to pay again."""
     policy = call.prompt.config.cache
     if not call.may_share or not policy.enabled:
@@ -315,7 +336,7 @@ def _known(services: Services, call: Call) -> Hit | None:
     return services.cache.get(call.work, kept_s=policy.kept_s)
 
 
-def _from_cache(services: Services, call: Call, hit: Hit) -> Step:
+def from_cache(services: Services, call: Call, hit: Hit) -> Step:
     cost = hit.value.get("cost_usd")
     known = flights.SharedAnswer(
         value={"answer": hit.value["answer"], "evidence": hit.value.get("evidence")},
@@ -343,7 +364,7 @@ def _open(services: Services, call: Call) -> Call | Step:
     # led all the same, as that one is on its way.
     try:
         with services.database.work(atomic=budgeted) as connection:
-            ready = _ready(connection, services, call, budgeted=budgeted)
+            ready = board(connection, services, call, budgeted=budgeted)
             if not isinstance(ready, Call):
                 return ready
             asked = True
@@ -352,7 +373,7 @@ def _open(services: Services, call: Call) -> Call | Step:
                 connection.rollback()  # and with it what was reserved
     except SQLAlchemyError as error:
         if asked and is_passing(error):
-            _tell_unsent(services, call)
+            tell_unsent(services, call)
         raise
     except ledger.CallTaken:
         return Stop("stale")
@@ -360,31 +381,35 @@ def _open(services: Services, call: Call) -> Call | Step:
         services.budgets.exist = True
         return _open(services, call)
     if opening == "answered":
-        return _answered_meanwhile(services, call) or Again("landed", LANDED_S)
+        return answered_meanwhile(services, call) or Again("landed", LANDED_S)
     return ready if opening == "opened" else Stop("stale")
 
 
-def _tell_unsent(services: Services, call: Call) -> None:
+def tell_unsent(services: Services, call: Call) -> None:
     """Whether the intent stands or not, its call was never made. Nobody else knows that, and would doubt it."""
     failure = Failure(kind="connection", message="the database went away before the call", code=NOT_SENT)
     outcome = Outcome(reply=None, failure=failure, status=None, latency_ms=0)
     try:
         settlement = settlement_of(call.intent.id, call.model, outcome, call.intent.reserved_usd)
-        spool(services.spool, services.owner, Closure.of(call.job, settlement))
+        spool(services.spool, services.owner, Closure.of(call.job, settlement, part=call.part))
     except OSError as error:
         log.error("spool_refused", call=str(call.intent.id), error=error.strerror)
 
 
-def _ready(connection: Connection, services: Services, call: Call, *, budgeted: bool) -> Call | Step:
+def board(
+    connection: Connection, services: Services, call: Call, *, budgeted: bool, claimed: bool = False
+) -> Call | Step:
     """The call, when its job leads the work and its worst case is reserved; or what is done instead."""
     job = call.job
-    boarded = "leads" if job.fresh else flights.lead_or_follow(connection, job, call.work, for_s=WAITER_S)
+    boarded = (
+        "leads" if job.fresh or claimed else flights.lead_or_follow(connection, job, call.work, for_s=WAITER_S)
+    )
     if boarded != "leads":
         return Stop("held: flight" if boarded == "held" else "stale")
     if not budgeted:
         return call
     # What is known costs nothing, and must not meet an empty budget.
-    landed = _answered_lately(connection, services, call)
+    landed = None if claimed else _answered_lately(connection, services, call)
     if landed is not None:
         return landed
     found = reserve(connection, services, job, call.prompt, call.intent.reserved_usd)
@@ -410,10 +435,10 @@ def _behind_another(services: Services, call: Call, *, led: bool) -> Stop | None
         return None
     if led and services.database.run(flights.follow, call.job, call.work, for_s=WAITER_S):
         return Stop("held: flight")
-    return _answered_meanwhile(services, call) if call.job.epoch > 1 else None
+    return answered_meanwhile(services, call) if call.job.epoch > 1 else None
 
 
-def _answered_meanwhile(services: Services, call: Call) -> Stop | None:
+def answered_meanwhile(services: Services, call: Call) -> Stop | None:
     """The answer of a flight that landed while the job was held: without the cache server, nothing else has it."""
     return services.database.run(_answered_lately, services, call)
 
@@ -433,7 +458,7 @@ def _ask(services: Services, call: Call, opened_at: float) -> Outcome:
         failure = Failure(kind="connection", message="the worker was halted before the call", code=NOT_SENT)
         return Outcome(reply=None, failure=failure, status=None, latency_ms=0)
     return ask_model(
-        _caller(services),
+        caller_of(services),
         call.model,
         call.request,
         learned=call.state.learned,
@@ -442,7 +467,7 @@ def _ask(services: Services, call: Call, opened_at: float) -> Outcome:
     )
 
 
-def _caller(services: Services) -> Caller:
+def caller_of(services: Services) -> Caller:
     if services.caller is None:
         raise RuntimeError("this worker calls no models: complete belongs to the io queues")
     return services.caller
@@ -481,11 +506,11 @@ def _held(services: Services, job: Job, model: Model) -> Step:
     return Stop("held: rate")
 
 
-def _fail(services: Services, job: Job, failure: Failure) -> Step:
+def end_failed(services: Services, job: Job, failure: Failure) -> Step:
     return services.database.run(fail, job, failure)
 
 
-def _log(call: Call, settlement: ledger.Settlement, ending: str) -> None:
+def log_call(call: Call, settlement: ledger.Settlement, ending: str) -> None:
     """One event a call, without a word of the document or the reply."""
     log.info(
         "llm_call",
@@ -494,7 +519,8 @@ def _log(call: Call, settlement: ledger.Settlement, ending: str) -> None:
         prompt=call.prompt.name,
         version=call.prompt.version,
         model=call.model.model,
-        purpose=call.job.purpose,
+        purpose="part" if call.part else call.job.purpose,
+        part=call.part or None,
         attempt=call.job.attempt,
         state=ending,
         failure=settlement.failure_kind,

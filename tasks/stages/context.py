@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from db import chunks, model_state, transitions
 from db.chunks import Place
-from db.jobs import Job
+from db.jobs import Document, Job
 from db.search import Hit
 from docmill.errors import CollectionUnknown, EmbeddingAway, Failure, Misconfigured, Unreadable
 from docmill.llm.tokens import Counter, counter_for
@@ -23,6 +23,7 @@ from tasks.calls.embedding import remedied
 from tasks.pinning import prompt_of
 from tasks.question import Asker, passages_for
 from tasks.services import Services
+from tasks.stages.parting import in_parts
 from tasks.stages.seeing import Look, look, pictures_in
 from tasks.stages.step import Step, Stop, fail, go_on
 from tasks.stages.window import Room, ladder_model, room_for
@@ -51,14 +52,36 @@ def context(services: Services, job: Job) -> Step:
     text = document.text if seen.shows_text else ""
     if room.tokens == 0:
         return _no_room(services, job)
-    found = _found(services, job, prompt, text or document.text)
-    if not isinstance(found, list):
-        return found
-    chosen = choose(text, room, prompt.asked(job.params), _fitting(found, text, room, prompt))
+    chosen = _chosen(services, job, prompt, Shown(text=text, whole=document, room=room, seen=seen))
+    if not isinstance(chosen, dict):
+        return chosen
     chosen |= seen.record
     return services.database.run(
         go_on, job, "complete", message_s=services.message_s, context=chosen, model=job.model
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shown:
+    """A document, its text as far as that is shown, and the room for it beside its pictures."""
+
+    text: str
+    whole: Document
+    room: Room
+    seen: Look
+
+
+def _chosen(services: Services, job: Job, prompt: PromptVersion, shown: Shown) -> dict[str, Any] | Step:
+    """The record of what is shown: the document in parts, or the passages that fit."""
+    if shown.seen.shows_text and not shown.seen.pictures:
+        parted = in_parts(shown.text, shown.room, prompt, job, pages=shown.whole.pages or ())
+        if parted is not None:
+            return _failed(services, job, parted) if isinstance(parted, Failure) else parted
+    found = _found(services, job, prompt, shown.text or shown.whole.text or "")
+    if not isinstance(found, list):
+        return found
+    fitting_ones = _fitting(found, shown.text, shown.room, prompt)
+    return choose(shown.text, shown.room, prompt.asked(job.params), fitting_ones)
 
 
 def _seen(services: Services, job: Job, prompt: PromptVersion) -> Look | Step:

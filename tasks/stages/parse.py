@@ -9,6 +9,7 @@ from db import transitions
 from db.jobs import Answer, Job
 from docmill.errors import Failure, ReplyRejected
 from docmill.parsing import accept, correction_problems
+from docmill.parsing.cells import cells_apart
 from docmill.parsing.citing import cited
 from docmill.parsing.evidence import Evidence, evidence
 from docmill.parsing.grounding import Document
@@ -47,10 +48,11 @@ def parse(services: Services, job: Job) -> Step:
 def checked(job: Job, prompt: PromptVersion, excerpt: Excerpt, answer: Answer) -> dict[str, Any]:
     """The answer that a reply holds, with its places. Raises ReplyRejected."""
     text = (job.document.text if job.document else None) or ""
+    media_type = job.document.media_type if job.document else ""
     value = accept(
         answer.text,
         prompt.output_model,
-        document=Excerpt.GAP.join([*excerpt.passages, *_seen(job, text)]),
+        document=cells_apart(Excerpt.GAP.join([*excerpt.passages, *_seen(job, text)]), media_type),
         passages=excerpt.found,
         unread=bool((job.context or {}).get("unread")),
         finish_reason=answer.finish_reason,

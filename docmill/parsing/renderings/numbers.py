@@ -54,7 +54,7 @@ SCALES = {
 """Words behind a number, and how many zeros they stand for. What a billion is differs by language: not here."""
 WESTERN = "A-Za-z\u00aa\u00b5\u00ba\u00c0-\u024f\u0370-\u04ff"
 """Letters that are parted from numbers by a space, but in an identifier, a unit or a currency."""
-BEFORE = re.compile(rf"[{WESTERN}_]{{1,12}}$")
+BEFORE = re.compile(rf"[{WESTERN}_]{{1,12}}\Z")
 BEHIND = re.compile(rf"[{WESTERN}0-9_]{{1,40}}+(?![$\u00a2-\u00a5\u20a0-\u20c0])")
 GLUED_WORD = re.compile(r"[a-zà-ÿ]{3,}")
 TIMES = re.compile(r"x\d{1,6}|x")
@@ -68,13 +68,13 @@ DAY_AND_MONTH = re.compile(r"(?<!\d)(?:(\d{1,2}[-/]\d{1,2})[-/]\d{4}|\d{4}[-/](\
 SPACE = "[ \u00a0\u2009\u202f]"
 DASHES = "-−–—‒"
 MONEY = r"(?:[^\W\d_]{0,3}[$\u00a2-\u00a5\u20a0-\u20c0\u0e3f](?:[ \u00a0]?[^\W\d_]{1,2})?|([^\W\d_]{1,3})\.?)"
-SIGN = re.compile(rf"([{DASHES}])({SPACE}?)(?:{MONEY}{SPACE}?)?$")
+SIGN = re.compile(rf"([{DASHES}])({SPACE}?)(?:{MONEY}{SPACE}?)?\Z")
 BEHIND_SIGN = re.compile(rf"[-−](?![\w.,-])({SPACE}?\d)?")
-OPENED = re.compile(rf"\({SPACE}?(?:{MONEY}{SPACE}?)?$")
+OPENED = re.compile(rf"\({SPACE}?(?:{MONEY}{SPACE}?)?\Z")
 CLOSED = re.compile(rf"{SPACE}?(?:%|{MONEY})?{SPACE}?\)")
 SCALE = re.compile(rf"{SPACE}?(?:[万萬만億亿억]|[^\W\d_]{{2,12}}(?![^\W\d_]))")
 PERCENT_BEHIND = re.compile(rf"{SPACE}?([%‰])")
-PERCENT_BEFORE = re.compile(rf"(?<!\d)(?<!\d{SPACE})%{SPACE}?$")
+PERCENT_BEFORE = re.compile(rf"(?<!\d)(?<!\d{SPACE})%{SPACE}?\Z")
 WRITTEN = re.compile(rf"[-−+]?\(?(?:{CHAIN.pattern}|{SPACED.pattern})\)?[-−]?")
 
 

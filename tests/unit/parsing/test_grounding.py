@@ -367,3 +367,10 @@ def test_the_names_of_months_are_read_when_a_text_asks_for_one() -> None:
         "assert not any(name.split('.')[0] == 'babel' for name in sys.modules)\n"
     )
     subprocess.run([sys.executable, "-c", asked], check=True)
+
+
+@pytest.mark.parametrize("end", ["works D", "grade C", "x", "R", "-", "(", "%"])
+def test_what_ends_a_line_is_no_part_of_the_number_that_begins_the_next(end: str) -> None:
+    assert holds(f"Paper {end}\n264.30\t08.01.2026", Decimal("264.30"))
+    assert not holds(f"Paper {end}\n264.30\t08.01.2026", Decimal("-264.30"))
+    assert not holds(f"Paper {end}\n264.30\t08.01.2026", Decimal("2.643"))

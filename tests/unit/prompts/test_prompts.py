@@ -16,7 +16,7 @@ from prompts import Excerpt, Registry
 from prompts.registry import BUILT_IN
 from prompts.version import NOTHING_FOUND
 
-NAMES = ["answer", "document_type", "invoice", "nda", "receipt", "summary"]
+NAMES = ["answer", "document_type", "invoice", "nda", "receipt", "statement", "summary"]
 TOML = 'description = "x"\nladder = ["small"]\n'
 DOCUMENT = Excerpt(passages=("TOTAL 12.00",))
 

@@ -1,0 +1,61 @@
+"""What a schema says of lists; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from docmill.parsing.schema import kinds, resolved
+
+__all__ = ["Schema", "fields_of_rows", "has_rows", "inner", "members"]
+
+Schema = Mapping[str, Any]
+DEEPEST = 12
+"""Objects and lists within each other that are looked into."""
+
+
+def inner(schema: Any, root: Schema) -> Schema:
+    """The one form of a value that is no null; the schema itself where there are several."""
+    for _ in range(DEEPEST):
+        if not isinstance(schema, Mapping):
+            return {}
+        if "$ref" in schema:
+            schema = resolved(schema["$ref"], root)
+            continue
+        choices = [
+            choice
+            for keyword in ("anyOf", "oneOf", "allOf")
+            for choice in schema.get(keyword, ())
+            if kinds(choice, root) != {"null"}
+        ]
+        built = [choice for choice in choices if kinds(choice, root) & {"object", "array"}]
+        if len(choices) != 1 and len(built) != 1:
+            return schema
+        schema = (built or choices)[0]
+    return {}
+
+
+def members(schema: Any, root: Schema) -> Mapping[str, Any]:
+    """The members of an object, by name; none of anything else."""
+    found = inner(schema, root).get("properties")
+    return found if isinstance(found, Mapping) else {}
+
+
+def has_rows(schema: Schema) -> bool:
+    """Whether an answer holds a list of objects."""
+    return next(_row_schemas(schema, schema, 0), None) is not None
+
+
+def fields_of_rows(schema: Schema) -> int:
+    """How many members the widest of an answer's rows has; 0 without a list of objects."""
+    return max((len(members(items, schema)) for items in _row_schemas(schema, schema, 0)), default=0)
+
+
+def _row_schemas(schema: Any, root: Schema, depth: int) -> Iterator[Any]:
+    found = inner(schema, root)
+    if depth > DEEPEST:
+        return
+    if "items" in found and members(found["items"], root):
+        yield found["items"]
+    for member in members(found, root).values():
+        yield from _row_schemas(member, root, depth + 1)

@@ -1,0 +1,332 @@
+"""A job in parts against a real Postgres: a worker that dies anywhere loses no row, and pays for none twice."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, event, text
+
+from db import transitions
+from db.database import Database
+from db.engine import make_engine
+from db.jobs import Drive
+from db.stages import CHAINS, Stage
+from db.submit import Submission, submit
+from docmill.errors import Failure
+from docmill.llm.loop import LoopThread
+from docmill.llm.transport import Response
+from docmill.reading import Limits, Reader, Reading
+from docmill.settings import Settings
+from docmill.simulator.answers import Answers, Known
+from prompts import Registry
+from prompts.registry import BUILT_IN
+from tasks.celery.drive import publish_all
+from tasks.celery.stage import Handler
+from tasks.chain import FUNCTIONS
+from tasks.services import Caller, Services
+from tasks.stages.step import Again, Onward, Stop
+from tasks.upkeep.tick import Upkeep
+from tests.hearing import hear
+from tests.integration.conftest import another_database
+from workers.stack.servers import EmbeddedServers
+
+ROWS = 130
+STEP = int(os.environ.get("DOCMILL_STEP", "14"))
+"""Statements from one death to the next; 1 tries them all."""
+HANDLERS = {stage: Handler(name=stage, function=FUNCTIONS[stage], lease_s=20.0) for stage in CHAINS["document"]}
+USAGE = {"prompt_tokens": 900, "completion_tokens": 800, "total_tokens": 1700}
+
+
+class Killed(BaseException):
+    """As by kill -9: nobody catches it, and nothing more is done."""
+
+
+class PlainReader(Reader):
+    """Every document is a text."""
+
+    limits = Limits()
+
+    def read_bytes(self, body: bytes, *_: Any, limits: Limits | None = None, **__: Any) -> Reading:
+        return Reading(text=body.decode(), media_type="text/plain", empty=False)
+
+
+def bookings(count: int = ROWS) -> tuple[str, list[dict[str, Any]]]:
+    """A statement whose balances run."""
+    lines, rows, balance = ["Account AB-1", "Currency EUR", "Opening balance 100.00"], [], Decimal(100)
+    for at in range(count):
+        amount = Decimal(100 + at * 37 % 9000) / 100
+        balance += amount
+        day = f"2026-{1 + at // 28:02}-{1 + at % 28:02}"
+        lines.append(f"{day} | No{at} Tea | {amount} | {balance}")
+        rows.append({"booked_on": day, "text": f"No{at} Tea", "amount": float(amount), "balance": float(balance)})
+    return "\n".join([*lines, f"Closing balance {balance}"]), rows
+
+
+@dataclass
+class Provider:
+    """Answers at once out of what is known; what it answered is on its bill."""
+
+    known: Answers
+    bill: list[str] = field(default_factory=list)
+    fails: int = 0
+    """Calls that are refused before the others are answered."""
+    cut_off: frozenset[int] = frozenset()
+
+    async def post(
+        self, _url: str, *, headers: Mapping[str, str], body: Mapping[str, Any], deadline_s: float
+    ) -> Response | Failure:
+        del deadline_s
+        if self.fails > 0:
+            self.fails -= 1
+            return Response(status=503, headers={}, body={"error": {"message": "overloaded"}})
+        self.bill.append(headers["x-client-request-id"])
+        said = json.dumps(self.known.found_in(body["messages"][-1]["content"]))
+        finish = "length" if len(self.bill) in self.cut_off else "stop"
+        message = {"role": "assistant", "content": said}
+        choice = {"index": 0, "message": message, "finish_reason": finish}
+        reply = {"object": "chat.completion", "model": body["model"], "choices": [choice], "usage": USAGE}
+        return Response(status=200, headers={}, body=reply)
+
+
+class Fleet:
+    """One worker, that dies where the test says so, and a broker that is a list."""
+
+    def __init__(self, engine: Engine, plain: Engine, loop: LoopThread, spool: Path) -> None:
+        self.plain, self.loop = plain, loop
+        self.left: int | None = None
+        self.messages: list[tuple[Stage, int, int]] = []
+        self.now = 0.0
+        rows = bookings()[1]
+        known = [Known(path=("bookings", "-"), anchor=str(row["text"]), value=row) for row in rows]
+        known += [
+            Known(path=("currency",), anchor="Currency EUR", value="EUR"),
+            Known(path=("opening_balance",), anchor="Opening balance 100.00", value=100),
+            Known(path=("closing_balance",), anchor="Closing balance", value=rows[-1]["balance"]),
+        ]
+        self.provider = Provider(Answers(known))
+        self.services = Services(
+            settings=Settings(llm_url="http://provider", spool=spool),
+            database=Database(engine),
+            registry=Registry([BUILT_IN]),
+            publish=self.publish,
+            owner="w",
+            reader=PlainReader.__new__(PlainReader),
+            caller=Caller(loop=loop, transport=self.provider),
+        )
+        self.upkeep = Upkeep(services=self.services, worker="u", slots=50, clock=lambda: self.now)
+        shutil.rmtree(spool, ignore_errors=True)
+        self.sql(
+            "truncate jobs, documents, calls, exchanges, results, drives, flights, workers, model_state,"
+            " budgets cascade"
+        )
+        self.sql(
+            "insert into workers (name, queue, slots, seen_at) values ('c', 'cpu', 10, now() + interval '1 day')"
+        )
+
+    def count(self, *_: object) -> None:
+        if self.left is not None and threading.current_thread() is threading.main_thread():
+            self.left -= 1
+            if self.left < 0:
+                self.left = None
+                raise Killed
+
+    def publish(self, drives: Sequence[Drive]) -> None:
+        self.messages += [(drive.stage, drive.id, drive.epoch) for drive in drives]
+
+    def sql(self, statement: str, **values: Any) -> list[Any]:
+        with self.plain.begin() as connection:
+            result = connection.execute(text(statement), values)
+            return list(result.all()) if result.returns_rows else []
+
+    def submit(self, document: str, **options: Any) -> int:
+        with self.plain.begin() as connection:
+            return submit(connection, Submission(prompt="statement", body=document.encode(), **options))
+
+    def work(self, dies_after: int | None = None) -> bool:
+        """Brings all jobs to their ends, or to where one waits for what does not come; whether the worker died."""
+        self.left, died = dies_after, False
+        for _ in range(60):
+            try:
+                while self.messages:
+                    self._deliver(self.messages.pop(0))
+                self.now += 10
+                self.upkeep.tick()
+            except Killed:
+                died = True
+                self.upkeep = Upkeep(services=self.services, worker="u", slots=50, clock=lambda: self.now)
+            if not self.messages and not self.sql("select from jobs where wait is not null limit 1"):
+                break
+            self._pass_time()
+        self.left = None
+        return died
+
+    def _deliver(self, message: tuple[Stage, int, int]) -> None:
+        stage, job_id, epoch = message
+        match HANDLERS[stage].run(self.services, job_id, epoch):
+            case Onward() if stage != "store":
+                stages = CHAINS["document"]
+                self.messages.append((stages[stages.index(stage) + 1], job_id, epoch))
+            case Stop(_, drives):
+                publish_all(self.services, drives)
+            case Again():
+                self.messages.append(message)
+
+    def _pass_time(self) -> None:
+        self.sql("update calls set lease_until = lease_until - interval '300 seconds' where state = 'intent'")
+        self.sql(
+            "update jobs set wake_at = wake_at - interval '600 seconds' where wait not in ('unsent', 'budget')"
+        )
+
+    def end(self, job_id: int) -> Any:
+        rows = self.sql(
+            "select j.state, j.wait, j.failure, j.context, r.value, r.evidence from jobs j"
+            " left join results r on r.job_id = j.id where j.id = :id",
+            id=job_id,
+        )
+        return rows[0]
+
+    def calls(self) -> list[Any]:
+        return self.sql(
+            "select id, part, state, possibly_billed, wasted, purpose, reserved_usd, cost_usd from calls"
+        )
+
+    def assert_nothing_is_paid_twice(self) -> None:
+        known = {str(call.id): call for call in self.calls()}
+        for call in self.provider.bill:
+            assert known[call].state in ("answered", "surplus") or known[call].possibly_billed
+        answered = [call.part for call in known.values() if call.state == "answered" and call.wasted is None]
+        assert len(answered) == len(set(answered))
+        assert not [call for call in known.values() if call.state in ("surplus", "intent")]
+
+
+@pytest.fixture(scope="module")
+def world(servers: EmbeddedServers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    url = another_database(servers, "parts")
+    plain = make_engine(servers.owner_url.replace("/docmill?", "/parts?"), pool_size=2)
+    engine = make_engine(url, pool_size=5)
+    struck: list[Fleet] = []
+
+    def count(*_: object) -> None:
+        for fleet in struck:
+            fleet.count()
+
+    hear(engine, before=count, after=count)
+    event.listen(engine, "commit", count)
+    with LoopThread() as loop:
+
+        def fleet() -> Fleet:
+            struck.clear()
+            made = Fleet(engine, plain, loop, tmp_path_factory.mktemp("spool"))
+            struck.append(made)
+            return made
+
+        yield fleet
+    engine.dispose()
+    plain.dispose()
+
+
+def assert_whole(fleet: Fleet, job_id: int) -> Any:
+    end = fleet.end(job_id)
+    assert end.state == "done", (end.state, end.wait, end.failure)
+    assert [{**row, "amount": float(row["amount"])} for row in end.value["bookings"]] == bookings()[1]
+    return end
+
+
+def test_a_long_list_is_asked_in_parts_and_joined(world: Any) -> None:
+    fleet = world()
+    document = bookings()[0]
+    job_id = fleet.submit(document)
+    fleet.work()
+    end = assert_whole(fleet, job_id)
+    assert end.value["closing_balance"] == bookings()[1][-1]["balance"]
+    parts = {call.part for call in fleet.calls()}
+    assert len(parts) == len(fleet.provider.bill) >= 3
+    assert {call.purpose for call in fleet.calls()} == {"part"}
+    coverage = end.context["coverage"]
+    assert (coverage["rows"], coverage["not_covered_lines"], coverage["unplaced"]) == (ROWS, 0, 0)
+    place = end.evidence["bookings.77.text"]
+    assert document[place["start"] : place["end"]] == "No77 Tea"
+    fleet.assert_nothing_is_paid_twice()
+
+
+def test_a_worker_that_dies_at_any_statement_loses_no_row_and_pays_for_none_twice(world: Any) -> None:
+    dies_after, died = 0, True
+    while died:
+        fleet = world()
+        job_id = fleet.submit(bookings()[0])
+        died = fleet.work(dies_after)
+        assert_whole(fleet, job_id)
+        fleet.assert_nothing_is_paid_twice()
+        dies_after += STEP
+
+
+def test_a_part_whose_answer_is_cut_off_is_asked_in_halves_and_an_outage_costs_the_answered_ones_nothing(
+    world: Any,
+) -> None:
+    fleet = world()
+    fleet.provider.cut_off, fleet.provider.fails = frozenset({2}), 2
+    job_id = fleet.submit(bookings()[0])
+    fleet.work()
+    assert_whole(fleet, job_id)
+    calls = fleet.calls()
+    assert sum(call.wasted == "rejected" for call in calls) == 1
+    assert sum(call.state == "failed" for call in calls) == 2
+    fleet.assert_nothing_is_paid_twice()
+
+
+def test_parts_that_all_together_do_not_fit_a_budget_are_not_begun(world: Any) -> None:
+    fleet = world()
+    fleet.sql(
+        "insert into budgets (scope, span, policy, cap_usd, window_start)"
+        " values ('all', 'total', 'fail', 0.0001, '-infinity')"
+    )
+    job_id = fleet.submit(bookings()[0])
+    fleet.work()
+    end = fleet.end(job_id)
+    assert (end.state, end.failure["kind"]) == ("failed", "budget")
+    assert fleet.provider.bill == []
+    fleet.sql("update budgets set cap_usd = 10")
+    job_id = fleet.submit(bookings()[0] + "\n")
+    fleet.work()
+    assert_whole(fleet, job_id)
+    (budget,) = fleet.sql("select reserved_usd, spent_usd from budgets")
+    assert budget.reserved_usd == 0
+    assert budget.spent_usd == sum(call.cost_usd for call in fleet.calls() if call.cost_usd)
+
+
+def test_more_parts_than_the_prompt_allows_are_refused_before_anything_is_paid(world: Any) -> None:
+    fleet = world()
+    prompt = fleet.services.registry.get("statement")
+    retrieval = prompt.config.retrieval.model_copy(update={"most_parts": 2})
+    prompt.config = prompt.config.model_copy(update={"retrieval": retrieval})
+    job_id = fleet.submit(bookings()[0])
+    fleet.work()
+    end = fleet.end(job_id)
+    assert end.failure["kind"] == "context_overflow"
+    assert "parts, and 2 are allowed" in end.failure["message"]
+    assert fleet.provider.bill == []
+
+
+def test_a_cancel_between_two_waves_keeps_what_is_paid_for(world: Any) -> None:
+    fleet = world()
+    fleet.provider.cut_off = frozenset({1})
+    job_id = fleet.submit(bookings()[0])
+    fleet.upkeep.tick()
+    while fleet.messages and fleet.messages[0][0] != "parse":
+        fleet._deliver(fleet.messages.pop(0))
+    with fleet.plain.begin() as connection:
+        transitions.cancel(connection, job_id)
+    paid = len(fleet.provider.bill)
+    fleet.work()
+    assert fleet.end(job_id).state == "cancelled"
+    assert len(fleet.provider.bill) == paid
+    assert all(call.cost_usd is not None for call in fleet.calls())
