@@ -73,7 +73,7 @@ class _Reader:
         """Whether the last item of a list was followed by a comma."""
         self.open: list[str] = []
         """The signs that close what is open, the innermost last."""
-        self.lacks_comma = self.has_odd_quote = False
+        self.lacks_sign = self.has_odd_quote = False
 
     def next(self) -> str:
         """The next sign that is no space and in no comment; "" at the end."""
@@ -143,6 +143,7 @@ class _Reader:
         kind: type = dict if self.open[-1] == "}" else list
         if self.slip == "forgotten" and (isinstance(last, kind) or self.open[-2:-1] == self.open[-1:]):
             raise Doubt("it is not clear which of two brackets was not closed")
+        self._note(lacks_sign=True)
 
     # --- objects and lists ---
 
@@ -180,6 +181,8 @@ class _Reader:
             raise Doubt("there is no colon")
         elif not self._is_alone():
             raise Doubt("a colon is missing, or a quote was not escaped")
+        else:
+            self._note(lacks_sign=True)
 
     def _is_alone(self) -> bool:
         """Whether one text, word or bracket stands here, and then the member ends."""
@@ -196,7 +199,7 @@ class _Reader:
         elif sign not in KINDS:
             if not another_member_begins(self.text, self.at):
                 raise Doubt("a member does not end")
-            self._note(lacks_comma=True)
+            self._note(lacks_sign=True)
 
     def _set(self, first: str, quoted: bool) -> list[Any]:
         """A Python set, of texts or numbers."""
@@ -242,7 +245,7 @@ class _Reader:
         # Where brackets have a slip, a comma more that is missing would leave too much to guess.
         if not (sign and apart and starts) or groups or isinstance(item, Bare) or self.slip != "none":
             raise Doubt("an item does not end")
-        self._note(lacks_comma=True)
+        self._note(lacks_sign=True)
 
     # --- texts and words ---
 
@@ -263,15 +266,15 @@ class _Reader:
             self._note(has_odd_quote=True)
         return text
 
-    def _note(self, *, lacks_comma: bool = False, has_odd_quote: bool = False) -> None:
+    def _note(self, *, lacks_sign: bool = False, has_odd_quote: bool = False) -> None:
         """Remembers a slip. Raises Doubt where another could hide behind it.
 
-        Whoever loses a comma may have lost a quote as well: then the last quote of a text belongs to the text.
+        Whoever loses a sign may have lost a quote as well: then the last quote of a text belongs to the text.
         """
-        self.lacks_comma |= lacks_comma
+        self.lacks_sign |= lacks_sign
         self.has_odd_quote |= has_odd_quote
-        if self.lacks_comma and self.has_odd_quote:
-            raise Doubt("a comma is missing, and perhaps a quote")
+        if self.lacks_sign and self.has_odd_quote:
+            raise Doubt("a sign is missing, and perhaps a quote")
 
     def _bare(self, role: Role) -> Any:
         if found := CALL.match(self.text, self.at):

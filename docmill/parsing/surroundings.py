@@ -56,6 +56,9 @@ SIGNS_OF_MEMBERS = re.compile(rf"[{QUOTE}:：=,，]|&\w{{1,10}};")
 SIGNS_OF_ITEMS = re.compile(rf"[{QUOTE},，\n]|&\w{{1,10}};")
 REMARK = re.compile(r"[\[［][^\[\]{}［］｛｝\"“”„«»＂「」『』]*[\]］]")
 """A list without quotes and objects, which in prose is a footnote or a remark."""
+NAME = re.compile(r"[{｛]\s*+[^\s{}\[\]｛｝［］]*+\s*+[}｝]")
+"""One word in braces, as in ``{name}``, which in prose is a place that is filled in."""
+WORDS = re.compile(r"[{｛][^{}\[\]｛｝［］]*[}｝]")
 REFERENCE = re.compile(r"\[(?:\d{1,3}|[A-Za-z][A-Za-z .:'’-]*)\]")
 ANNOUNCED = (":", "：", "=", "return")
 
@@ -103,7 +106,8 @@ def looks_like_a_value(text: str, start: int, end: int) -> bool:
     """Whether brackets that cannot be read were meant as a value, and not as ``{name}`` in prose."""
     signs = SIGNS_OF_MEMBERS if text[start] in "{｛" else SIGNS_OF_ITEMS
     shapes = (VALUE_BEGINS.match(text, start), signs.search(text, start, end), REMARK.fullmatch(text, start, end))
-    return any(shape is not None for shape in shapes)
+    has_words = WORDS.fullmatch(text, start, end) and not NAME.fullmatch(text, start, end)
+    return bool(has_words) or any(shape is not None for shape in shapes)
 
 
 def is_remark(text: str, start: int, end: int) -> bool:

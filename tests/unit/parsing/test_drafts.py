@@ -68,6 +68,15 @@ def test_a_list_that_cannot_be_read_gives_no_way_to_another(junk: str, between: 
 
 
 @pytest.mark.parametrize(
+    "broken", ["{ name True /* the vendor */}", "{ total 13.5 }", "{total is 12}", "{ a\ufeff b }"]
+)
+def test_an_object_that_cannot_be_read_gives_no_way_to_another(broken: str) -> None:
+    with pytest.raises(ReplyRejected):
+        parse(f'{broken}\n\nWithout tax it would be {{"total": 9}}', SCHEMA)
+    assert parse('The {name} or { first.name }:\n{"total": 9}', SCHEMA) == {"total": 9}
+
+
+@pytest.mark.parametrize(
     "reply",
     [
         r'[ 3720.1 "\\", 1600, "Berlin Miller total"]',
@@ -76,9 +85,11 @@ def test_a_list_that_cannot_be_read_gives_no_way_to_another(junk: str, between: 
         r'{"a": "x" "b": "y\\"}',
         '[1 "12" x 10" x 3", 2]',
         '{"a": "the "so" called"\n"b": 1}',
+        r'{ "label"  "\\", "inner"  [] }',
+        r'{"a": {"b": "\\", "c": 1], "d": 2}',
     ],
 )
-def test_where_a_comma_is_missing_no_quote_may_have_two_meanings(reply: str) -> None:
+def test_where_a_sign_is_missing_no_quote_may_have_two_meanings(reply: str) -> None:
     """Whoever loses a comma may have lost a quote: the last one of such a text would belong to the text."""
     with pytest.raises(ReplyRejected):
         parse(reply)
