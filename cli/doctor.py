@@ -59,6 +59,7 @@ def _examine(data: Data) -> Iterator[tuple[str, bool, str]]:
         "ladders": _ladders,
         "models": _models,
         "eyes": examine_eyes,
+        "work": _work,
     }
     for name, check in checks.items():
         try:
@@ -117,6 +118,17 @@ def _upkeep(settings: Settings) -> str:
     if troubles:
         raise Misconfigured("; ".join(map(str, troubles)))
     return "whole"
+
+
+def _work(settings: Settings) -> str:
+    """What of the work needs somebody. It is told, and is no fault of the installation."""
+    from db.concerns import NOTHING, concerns
+    from db.overview import snapshot, tenants
+
+    found = _found(settings, lambda connection: snapshot(connection, tenants(connection)))
+    # Workers, upkeep and models have lines of their own.
+    told = [each.sentence for each in concerns(found) if each.kind not in ("workers", "upkeep")]
+    return "; ".join(told) or NOTHING
 
 
 def _reading(_: Settings) -> str:

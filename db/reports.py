@@ -289,8 +289,10 @@ def those() -> FromClause:
 def recent(connection: Connection, wanted: Wanted, *, limit: int, values: bool = True) -> list[JobReport]:
     """The latest of the jobs, the newest first; answers and evidence are None unless they are wanted too."""
     reported = _reports(values=values).where(*wanted.conditions())
-    rows = connection.execute(reported.order_by(jobs.c.id.desc()).limit(limit))
-    return [_report(row) for row in rows.mappings()]
+    order = jobs.c.id.desc() if wanted.after is None else jobs.c.id
+    rows = connection.execute(reported.order_by(order).limit(limit))
+    found = [_report(row) for row in rows.mappings()]
+    return found if wanted.after is None else found[::-1]
 
 
 def each(

@@ -8,7 +8,6 @@ from typing import Any
 
 from fastapi import Depends, FastAPI
 from fastapi.openapi.utils import get_openapi
-from fastapi.responses import RedirectResponse
 from fastapi.staticfiles import StaticFiles
 from fastapi_offline import FastAPIOffline
 from pydantic.json_schema import models_json_schema
@@ -22,7 +21,8 @@ from web.fleet import Fleet
 from web.health import Watches
 from web.limits import BodyLimit, Bounds
 from web.pages import costs as costs_page
-from web.pages import sign_in
+from web.pages import jobs as jobs_page
+from web.pages import overview, sign_in
 from web.problems import ProblemDetails
 from web.queries import refuse_unknown
 from web.schemas import FileToIndex, FileWanted, JobWanted, TextToIndex
@@ -59,10 +59,11 @@ def make_app(services: Services, *, host: str, fleet: Fleet, bounds: Bounds = Bo
     app.include_router(collections.router, dependencies=[Depends(BEARER)])
     app.include_router(costs.router, dependencies=[Depends(BEARER)])
     app.include_router(costs_page.router)
+    app.include_router(overview.router)
+    app.include_router(jobs_page.router)
     app.include_router(sign_in.router)
     app.include_router(health.router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
-    app.add_api_route("/", lambda: RedirectResponse("/costs"), include_in_schema=False)
     app.openapi = _described(app, services.registry)  # type: ignore[method-assign] # the documented way to extend it
     return app
 

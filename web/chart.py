@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-__all__ = ["Chart", "Column", "Line", "Part", "draw"]
+__all__ = ["Chart", "Column", "Line", "Part", "draw", "spark"]
 
 MOST_SERIES = 6
 OTHERS = "others"
@@ -138,3 +138,12 @@ def _label(when: str) -> str:
         return date.fromisoformat(f"{when}-01").strftime("%b %Y")
     day = date.fromisoformat(when)
     return f"{day.day} {day:%b}"
+
+
+def spark(values: Sequence[float], *, width: float = 100, height: float = 24) -> str:
+    """The points of a line through values that are equally far apart, from nothing at the foot to the highest."""
+    highest = max(values, default=0) or 1
+    step = width / max(1, len(values) - 1)
+    return " ".join(
+        f"{at * step:.1f},{height - 1 - (height - 2) * value / highest:.1f}" for at, value in enumerate(values)
+    )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,11 @@ from fastapi import Request
 from fastapi.responses import HTMLResponse
 from fastapi.templating import Jinja2Templates
 
+from db.concerns import span
+
 __all__ = ["render", "templates", "usd", "wants_page"]
 
-NAVIGATION = (("/costs", "Costs"),)
+NAVIGATION = (("/", "Overview"), ("/jobs", "Jobs"), ("/costs", "Costs"))
 """Addresses and words of the header."""
 APART = ("/v1/", "/metrics", "/healthz", "/readyz", "/openapi.json", "/static/")
 """Addresses that are no pages, whoever asks."""
@@ -82,4 +85,36 @@ def round_usd(amount: float) -> str:
     return f"${amount:,.10f}".rstrip("0").rstrip(".")
 
 
-templates.env.filters |= {"usd": usd, "round_usd": round_usd, "thousands": "{:,}".format}
+def ago(at: datetime) -> str:
+    """How long ago, or how soon, as people say it."""
+    seconds = (datetime.now(UTC) - at).total_seconds()
+    return f"{span(seconds)} ago" if seconds >= 0 else f"in {span(-seconds)}"
+
+
+GLYPHS = {
+    "done": "✓",
+    "failed": "✗",
+    "needs_review": "⚑",
+    "held": "‖",
+    "queued": "…",
+    "running": "▸",
+    "cancelled": "–",
+}
+"""Beside a state's word, for those who do not see its colour."""
+
+
+def part_of(failure: object, name: str) -> str:
+    """The failure's kind or message, of a row that may hold anything."""
+    found = failure.get(name) if isinstance(failure, Mapping) else None
+    return found if isinstance(found, str) else ""
+
+
+FILTERS: dict[str, Callable[..., str]] = {
+    "ago": ago,
+    "glyph": lambda state: GLYPHS.get(state, ""),
+    "part": part_of,
+    "round_usd": round_usd,
+    "thousands": "{:,}".format,
+    "usd": usd,
+}
+templates.env.filters |= FILTERS

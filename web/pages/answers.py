@@ -1,0 +1,165 @@
+"""An answer as people look at it: value by value, with what is doubted, where it stands, and who said what."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from db.inspection import Call, Check, Inspection, Place
+from docmill.errors import ReplyRejected
+from docmill.parsing import parse
+
+__all__ = ["MOST_VALUES", "Box", "Value", "boxes_on", "doubts_of", "said_by", "values_of"]
+
+MOST_VALUES = 400
+"""Of an answer, that are shown one by one."""
+LONGEST_REPLY = 100_000
+"""Characters of a reply that is read once more for a page."""
+WHOLE = "the answer"
+"""As a problem that lies in no one value is told."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Value:
+    """One scalar of an answer."""
+
+    path: str
+    """In the answer, as ``lines.0.name``."""
+    label: str
+    value: Any
+    doubts: tuple[str, ...]
+    """What checks say of it."""
+    place: Place | None
+    boxes: tuple[Sequence[float], ...]
+    """On its page, as shares of it: left, top, right, bottom."""
+    said: tuple[tuple[str, Any], ...]
+    """What each model gave that was asked, the last one last; nothing where all gave this very value."""
+
+    @property
+    def text(self) -> str:
+        return shown(self.value)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Box:
+    """A rectangle on a page, in percent of it."""
+
+    path: str
+    label: str
+    x: float
+    y: float
+    width: float
+    height: float
+    doubted: bool
+
+
+def values_of(found: Inspection, value: Any) -> list[Value]:
+    """The answer's values in their order, at most :data:`MOST_VALUES`."""
+    doubts = doubts_of(found.checks)
+    places = {place.path: place for place in found.places}
+    evidence = found.job.evidence if isinstance(found.job.evidence, Mapping) else {}
+    said = said_by(found.calls)
+    values: list[Value] = []
+    for path, each in leaves(value):
+        if len(values) == MOST_VALUES:
+            break
+        values.append(
+            Value(
+                path=path,
+                label=label(path),
+                value=each,
+                doubts=tuple(doubts.get(path, ())),
+                place=places.get(path),
+                boxes=_boxes(evidence.get(path)),
+                said=_differing(path, each, said),
+            )
+        )
+    return values
+
+
+def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Each scalar by its path, in order; an empty list or object is one too."""
+    members: Iterator[tuple[Any, Any]] | None = None
+    if isinstance(value, dict) and value:
+        members = iter(value.items())
+    elif isinstance(value, list) and value:
+        members = iter(enumerate(value))
+    if members is None:
+        yield path, value
+        return
+    for name, member in members:
+        yield from leaves(member, f"{path}.{name}" if path else str(name))
+
+
+def label(path: str) -> str:
+    """A path as people read it: lists count from 1."""
+    parts = [str(int(part) + 1) if part.isdecimal() and len(part) < 9 else part for part in path.split(".")]
+    return " ".join(parts).replace("_", " ") or "answer"
+
+
+def shown(value: Any) -> str:
+    """A scalar as people write it; nothing for null."""
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def doubts_of(checks: Sequence[Check]) -> dict[str, list[str]]:
+    """By path, what the last attempt's checks said; what lies in no one value is under the empty path."""
+    found: dict[str, list[str]] = {}
+    for problem in checks[-1].problems if checks else ():
+        path, parted, sentence = problem.partition(": ")
+        path, sentence = (path, sentence) if parted else (WHOLE, problem)
+        found.setdefault("" if path == WHOLE else path, []).append(sentence)
+    return found
+
+
+def said_by(calls: Sequence[Call]) -> list[tuple[str, dict[str, Any]]]:
+    """What each answering call gave, by model and path, the last call of each model."""
+    found: dict[str, dict[str, Any]] = {}
+    for call in calls:
+        if call.reply is None or call.purpose == "embed" or len(call.reply.text) > LONGEST_REPLY:
+            continue
+        try:
+            value = parse(call.reply.text, finish_reason=call.reply.finish_reason or "stop")
+        except ReplyRejected:
+            continue
+        found.pop(call.model, None)
+        found[call.model] = dict(leaves(value))
+    return list(found.items())
+
+
+def _differing(
+    path: str, value: Any, said: Sequence[tuple[str, Mapping[str, Any]]]
+) -> tuple[tuple[str, Any], ...]:
+    given = tuple((model, values[path]) for model, values in said if path in values)
+    return given if any(each != value for _, each in given) else ()
+
+
+def _boxes(span: object) -> tuple[Sequence[float], ...]:
+    kept = span.get("boxes") if isinstance(span, Mapping) else None
+    return tuple(
+        tuple(float(edge) for edge in box)
+        for box in (kept if isinstance(kept, list) else ())
+        if isinstance(box, list) and len(box) == 4 and all(isinstance(edge, int | float) for edge in box)
+    )
+
+
+def boxes_on(page: int, values: Sequence[Value]) -> list[Box]:
+    """What is drawn on a page, the doubted values among it."""
+    return [
+        Box(
+            path=value.path,
+            label=f"{value.label}: {value.text}",
+            x=round(100 * left, 2),
+            y=round(100 * top, 2),
+            width=round(100 * (right - left), 2),
+            height=round(100 * (bottom - top), 2),
+            doubted=bool(value.doubts),
+        )
+        for value in values
+        if value.place is not None and value.place.page == page
+        for left, top, right, bottom in value.boxes
+    ]
