@@ -20,6 +20,7 @@ from cli.keys import keys
 from cli.models import cache, models
 from cli.nouns import Noun
 from cli.prompts import prompts
+from cli.reviews import reviews
 from cli.runs import runs
 from cli.schedules import schedules
 from cli.services import api, beat, migrate, worker
@@ -58,6 +59,7 @@ GROUPS = {
     "collections": collections,
     "budgets": budgets,
     "prompts": prompts,
+    "reviews": reviews,
     "schedules": schedules,
     "keys": keys,
     "models": models,

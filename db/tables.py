@@ -22,6 +22,7 @@ TYPES: dict[str, Any] = {
     "boolean": sqlalchemy.Boolean,
     "bytea": sqlalchemy.LargeBinary,
     "date": sqlalchemy.Date,
+    "float": sqlalchemy.Double,
     "halfvec": HALFVEC,
     "int": sqlalchemy.Integer,
     "int[]": ARRAY(sqlalchemy.Integer),
@@ -101,6 +102,16 @@ flights = _table("flights", "key bytea, job_id bigint")
 # Revisions of what was found; they never change.
 results = _table(
     "results", "job_id bigint, revision int, value jsonb, author text, created_at timestamptz, evidence jsonb null"
+)
+# Claims of answers that wait for a person, and what was decided.
+reviews = _table(
+    "reviews",
+    """
+    id bigint, job_id bigint, tenant text, claimed_by text, desk text, claimed_at timestamptz,
+    claimed_until timestamptz, decision text null, author text null, revision int null, seconds float null,
+    note text, overruled jsonb, changed jsonb, doubt jsonb null, epoch int null, decided_at timestamptz null,
+    undone_at timestamptz null
+    """,
 )
 # Publications of a job's chain, one an epoch.
 drives = _table(

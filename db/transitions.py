@@ -42,6 +42,7 @@ __all__ = [
     "cancel",
     "claim",
     "count_down",
+    "decide",
     "end",
     "give_back",
     "hold",
@@ -52,6 +53,7 @@ __all__ = [
     "note_failure",
     "pin",
     "release_crashed",
+    "reopen",
     "retry",
     "set_apart",
     "start_drive",
@@ -137,6 +139,8 @@ TRANSITIONS: Mapping[str, Transition] = {
     "free_follower": Transition(leaves=("flight",), to=("unsent",)),
     # A person.
     "cancel": Transition(leaves=WAITS, to=("cancelled",)),
+    "decide": Transition(leaves=("needs_review",), to=("done", "failed")),
+    "reopen": Transition(leaves=("done", "failed"), to=("needs_review",)),
     "retry": Transition(leaves=("failed",), to=("unsent",)),  # from complete, where that is given
 }
 """By the name of the statement. What a statement leaves, it leaves for no other position."""
@@ -366,6 +370,19 @@ def cancel(connection: Connection, job_id: int) -> None:
         raise JobUnknown(job_id)
     if not found.ended:
         raise JobNotFit(f"job {job_id} is {found.state} already: there is nothing to cancel")
+
+
+def decide(
+    connection: Connection, job_id: int, state: Literal["done", "failed"], *, failure: Failure | None = None
+) -> int | None:
+    """Ends a job in review as a person decided; its epoch from then on, or None where it is in review no more."""
+    row = SQL["decide"].first(connection, {"id": job_id, "state": state, "failure": _failure(failure)})
+    return None if row is None else int(row.epoch)
+
+
+def reopen(connection: Connection, job_id: int, epoch: int, doubt: Mapping[str, Any] | None) -> bool:
+    """Puts a decided job back into review, with the doubt that it had; False where it has moved since."""
+    return bool(SQL["reopen"].count(connection, {"id": job_id, "epoch": epoch, "failure": as_json(doubt)}))
 
 
 def retry(connection: Connection, job_id: int, *, deadline_at: datetime | None = None) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from docmill.errors import PromptError
 from prompts.registry import Registry
 
-__all__ = ["in_order", "in_prompts_order"]
+__all__ = ["in_order", "in_prompts_order", "of_kind"]
 
 
 def in_prompts_order(registry: Registry, prompt: str | None, version: str | None, value: Any) -> Any:
@@ -25,23 +25,23 @@ def in_prompts_order(registry: Registry, prompt: str | None, version: str | None
 def in_order(value: Any, schema: Mapping[str, Any], root: Mapping[str, Any]) -> Any:
     """Members that the schema does not know come last, as they are."""
     if isinstance(value, list):
-        items = _of_kind(schema, "items", root)
+        items = of_kind(schema, "items", root)
         return [in_order(each, items.get("items", {}), root) for each in value]
     if not isinstance(value, dict):
         return value
-    known = _of_kind(schema, "properties", root).get("properties", {})
+    known = of_kind(schema, "properties", root).get("properties", {})
     names = [*(name for name in known if name in value), *(name for name in value if name not in known)]
     return {name: in_order(value[name], known.get(name, {}), root) for name in names}
 
 
-def _of_kind(schema: Any, keyword: str, root: Mapping[str, Any]) -> Mapping[str, Any]:
+def of_kind(schema: Any, keyword: str, root: Mapping[str, Any]) -> Mapping[str, Any]:
     """The part of a schema that has the keyword: itself, what it refers to, or one of its choices."""
     if not isinstance(schema, Mapping):
         return {}
     if "$ref" in schema:
         named = root.get("$defs", {}).get(str(schema["$ref"]).rpartition("/")[2], {})
-        return _of_kind({name: part for name, part in named.items() if name != "$ref"}, keyword, root)
+        return of_kind({name: part for name, part in named.items() if name != "$ref"}, keyword, root)
     if keyword in schema:
         return schema
-    choices = (_of_kind(choice, keyword, root) for choice in schema.get("anyOf", ()))
+    choices = (of_kind(choice, keyword, root) for choice in schema.get("anyOf", ()))
     return next((found for found in choices if found), {})

@@ -15,14 +15,14 @@ from pydantic.json_schema import models_json_schema
 from docmill.reading import Reader
 from prompts import Registry
 from tasks.services import Services
-from web import collections, costs, documents, health, jobs, problems
+from web import collections, costs, documents, health, jobs, problems, reviews
 from web.access import BEARER, is_loopback
 from web.fleet import Fleet
 from web.health import Watches
 from web.limits import BodyLimit, Bounds
 from web.pages import costs as costs_page
 from web.pages import jobs as jobs_page
-from web.pages import overview, sign_in
+from web.pages import overview, review, sign_in
 from web.problems import ProblemDetails
 from web.queries import refuse_unknown
 from web.schemas import FileToIndex, FileWanted, JobWanted, TextToIndex
@@ -58,9 +58,11 @@ def make_app(services: Services, *, host: str, fleet: Fleet, bounds: Bounds = Bo
     app.include_router(documents.router, dependencies=[Depends(BEARER)])
     app.include_router(collections.router, dependencies=[Depends(BEARER)])
     app.include_router(costs.router, dependencies=[Depends(BEARER)])
+    app.include_router(reviews.router, dependencies=[Depends(BEARER)])
     app.include_router(costs_page.router)
     app.include_router(overview.router)
     app.include_router(jobs_page.router)
+    app.include_router(review.router)
     app.include_router(sign_in.router)
     app.include_router(health.router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")

@@ -116,8 +116,9 @@ def api_services(settings: Settings, *, owner: str) -> Iterator[Services]:
         impatient as database,
         Reader(replace(settings.reading_limits, timeout_s=API_READS_S)) as reader,
         asking_services(settings, owner=owner, database=database) as services,
+        open_cache(settings) as cache,
     ):
-        yield replace(services, reader=reader)
+        yield replace(services, reader=reader, cache=cache)
 
 
 @contextmanager

@@ -36,6 +36,7 @@ TABLES = (
     "jobs",
     "model_state",
     "results",
+    "reviews",
     "runs",
     "schedules",
     "sessions",

@@ -121,6 +121,17 @@ update jobs set {waits_again}, epoch = epoch + 1, content_hash = null, missing =
 where id = :id and state = 'failed'
 
 
+-- name: decide
+-- A person's decision about an answer in review: it is done, or has failed.
+update jobs set epoch = epoch + 1, state = :state, failure = :failure::jsonb
+where id = :id and state = 'needs_review' returning epoch
+
+-- name: reopen
+-- A decision is taken back, while nothing has happened since.
+update jobs set epoch = epoch + 1, state = 'needs_review', failure = :failure::jsonb
+where id = :id and epoch = :epoch and state in ('done', 'failed')
+
+
 -- name: end
 update jobs set {ended}, state = :state, failure = :failure::jsonb where {fence}
 

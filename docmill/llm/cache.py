@@ -54,6 +54,9 @@ class Cache(Protocol):
     def put(self, key: bytes, value: Mapping[str, Any], *, kept_s: float = KEPT_S) -> None:
         """Keeps an accepted answer."""
 
+    def forget(self, key: bytes) -> None:
+        """Takes an answer out, in every process within seconds. Raises redis.RedisError."""
+
 
 class NoCache:
     """Nothing is known, and nothing kept."""
@@ -63,6 +66,9 @@ class NoCache:
 
     def put(self, key: bytes, value: Mapping[str, Any], *, kept_s: float = KEPT_S) -> None:
         """Nothing is kept."""
+
+    def forget(self, key: bytes) -> None:
+        """Nothing was kept."""
 
 
 class Recent:

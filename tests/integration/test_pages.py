@@ -109,7 +109,8 @@ def _job(connection: Connection, name: str) -> int:
 
 
 def test_no_name_becomes_markup(app: FastAPI, jobs: list[int]) -> None:
-    pages = ["/", "/costs", "/jobs", "/jobs?state=needs_review", *(f"/jobs/{job}" for job in jobs)]
+    pages = ["/", "/costs", "/jobs", "/jobs?state=needs_review", "/review"]
+    pages += [f"/{page}/{job}" for page in ("jobs", "review") for job in jobs]
     for path in pages:
         found = asked(app, "GET", path, headers=BROWSER)
         assert (found.status_code, path) == (200, path)
@@ -147,7 +148,7 @@ def test_a_row_that_holds_anything_breaks_no_page(app: FastAPI, engine: Engine, 
             "update documents set pages = cast(:odd as jsonb) where id = (select document_id from jobs where id = :id)",
         ):  # fmt: skip
             connection.execute(text(statement), {"odd": odd, "id": jobs[0]})
-    for path in ("/", "/jobs", f"/jobs/{jobs[0]}", "/costs"):
+    for path in ("/", "/jobs", f"/jobs/{jobs[0]}", "/costs", "/review", f"/review/{jobs[0]}"):
         found = asked(app, "GET", path, headers=BROWSER)
         assert (found.status_code, path) == (200, path), checked(found.text)[:300]
 

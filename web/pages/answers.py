@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from db.inspection import Call, Check, Inspection, Place
 from docmill.errors import ReplyRejected
 from docmill.parsing import parse
+from docmill.reading.layout.places import Geometry
+from tasks.reviewing import leaves, written
 
 __all__ = ["MOST_VALUES", "Box", "Value", "boxes_on", "doubts_of", "said_by", "values_of"]
 
@@ -17,6 +18,7 @@ MOST_VALUES = 400
 """Of an answer, that are shown one by one."""
 LONGEST_REPLY = 100_000
 """Characters of a reply that is read once more for a page."""
+UNREAD = "was read from a picture, where no text is there to hold it against"
 WHOLE = "the answer"
 """As a problem that lies in no one value is told."""
 
@@ -32,14 +34,12 @@ class Value:
     doubts: tuple[str, ...]
     """What checks say of it."""
     place: Place | None
-    boxes: tuple[Sequence[float], ...]
-    """On its page, as shares of it: left, top, right, bottom."""
     said: tuple[tuple[str, Any], ...]
     """What each model gave that was asked, the last one last; nothing where all gave this very value."""
 
     @property
     def text(self) -> str:
-        return shown(self.value)
+        return written(self.value)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,40 +70,23 @@ def values_of(found: Inspection, value: Any) -> list[Value]:
                 path=path,
                 label=label(path),
                 value=each,
-                doubts=tuple(doubts.get(path, ())),
+                doubts=(*doubts.get(path, ()), *_unread(evidence.get(path))),
                 place=places.get(path),
-                boxes=_boxes(evidence.get(path)),
                 said=_differing(path, each, said),
             )
         )
     return values
 
 
-def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """Each scalar by its path, in order; an empty list or object is one too."""
-    members: Iterator[tuple[Any, Any]] | None = None
-    if isinstance(value, dict) and value:
-        members = iter(value.items())
-    elif isinstance(value, list) and value:
-        members = iter(enumerate(value))
-    if members is None:
-        yield path, value
-        return
-    for name, member in members:
-        yield from leaves(member, f"{path}.{name}" if path else str(name))
+def _unread(place: object) -> tuple[str, ...]:
+    """What is doubted of a value that was read from a picture."""
+    return (UNREAD,) if isinstance(place, Mapping) and place.get("unchecked") is True else ()
 
 
 def label(path: str) -> str:
     """A path as people read it: lists count from 1."""
     parts = [str(int(part) + 1) if part.isdecimal() and len(part) < 9 else part for part in path.split(".")]
     return " ".join(parts).replace("_", " ") or "answer"
-
-
-def shown(value: Any) -> str:
-    """A scalar as people write it; nothing for null."""
-    if value is None:
-        return ""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def doubts_of(checks: Sequence[Check]) -> dict[str, list[str]]:
@@ -138,16 +121,7 @@ def _differing(
     return given if any(each != value for _, each in given) else ()
 
 
-def _boxes(span: object) -> tuple[Sequence[float], ...]:
-    kept = span.get("boxes") if isinstance(span, Mapping) else None
-    return tuple(
-        tuple(float(edge) for edge in box)
-        for box in (kept if isinstance(kept, list) else ())
-        if isinstance(box, list) and len(box) == 4 and all(isinstance(edge, int | float) for edge in box)
-    )
-
-
-def boxes_on(page: int, values: Sequence[Value]) -> list[Box]:
+def boxes_on(page: int, values: Sequence[Value], geometry: Geometry) -> list[Box]:
     """What is drawn on a page, the doubted values among it."""
     return [
         Box(
@@ -160,6 +134,6 @@ def boxes_on(page: int, values: Sequence[Value]) -> list[Box]:
             doubted=bool(value.doubts),
         )
         for value in values
-        if value.place is not None and value.place.page == page
-        for left, top, right, bottom in value.boxes
+        if value.place is not None and geometry.page_of(value.place.start) == page
+        for left, top, right, bottom in geometry.boxes(value.place.start, value.place.end)
     ]

@@ -45,6 +45,7 @@ class Filters:
     feature: str | None = None
     user: str | None = None
     name: str | None = None
+    run: int | None = None
     since: datetime | None = None
 
     def link(self, **changes: Any) -> str:
@@ -64,10 +65,10 @@ class Filters:
             ("state", state.replace("_", " "), self.link(state=[each for each in self.state if each != state]))
             for state in self.state
         ]
-        for name in ("cause", "prompt", "feature", "user", "name"):
+        for name in ("cause", "prompt", "feature", "user", "name", "run"):
             value = getattr(self, name)
             if value is not None:
-                chips.append((name, value or "none", self.link(**{name: None})))
+                chips.append((name, str(value) or "none", self.link(**{name: None})))
         if self.since is not None:
             chips.append(("since", f"{self.since:%Y-%m-%d %H:%M %Z}", self.link(since=None)))
         return chips
@@ -84,6 +85,7 @@ def show_list(
     feature: Storable | None = None,
     user: Storable | None = None,
     name: PathText | None = None,
+    run: Cursor = None,
     since: Moment | None = None,
     before: Cursor = None,
     after: Cursor = None,
@@ -97,6 +99,7 @@ def show_list(
         feature=feature,
         user=user,
         name=name or None,
+        run=run,
         since=since if since is None or since.tzinfo else since.replace(tzinfo=UTC),
     )
     wanted = reports.Wanted(
@@ -106,13 +109,14 @@ def show_list(
         user=user,
         prompt=prompt,
         name=filters.name,
+        run=run,
         cause=cause,
         since=filters.since,
         before=before,
         after=after,
     )
     with database.work() as connection:
-        found = reports.recent(connection, wanted, limit=JOBS + 1)
+        found = reports.recent(connection, wanted, limit=JOBS + 1, values=False)
         counted = facets(connection, asking.tenant, most=MOST_COUNTED)
     further = len(found) > JOBS
     shown = found[-JOBS:] if after is not None else found[:JOBS]

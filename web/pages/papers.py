@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 
 from db import documents
+from docmill.reading.layout.geometry import unpack
+from docmill.reading.layout.places import Geometry
 from docmill.reading.media import PDF, PICTURES
 from web.pages.answers import Box, Value, boxes_on
 
-__all__ = ["Paper", "Part", "Sheet", "paper_of"]
+__all__ = ["Paper", "Part", "Sheet", "geometry_of", "paper_of"]
 
 MOST_SHEETS = 30
 MOST_CHARS = 200_000
@@ -63,10 +65,13 @@ def paper_of(
         return None
     text = documents.text_of(connection, found.id, tenant) or ""
     is_drawn = found.media_type in DRAWN and found.bytes is not None
-    pages = max(1, len(found.pages or ())) if is_drawn else 0
+    pages = max(1, len(_starts(found))) if is_drawn else 0
+    geometry = geometry_of(found)
     sheets = [
         Sheet(
-            number=page, picture=f"/v1/documents/{found.id}/pages/{page}.png?dpi=110", boxes=boxes_on(page, values)
+            number=page,
+            picture=f"/v1/documents/{found.id}/pages/{page}.png?dpi=110",
+            boxes=boxes_on(page, values, geometry),
         )
         for page in range(1, min(pages, MOST_SHEETS) + 1)
     ]
@@ -80,6 +85,20 @@ def paper_of(
         parts=_marked(text[:MOST_CHARS], [value for value in values if value.place is not None]),
         more_chars=max(0, len(text) - MOST_CHARS),
     )
+
+
+def geometry_of(document: documents.Shown) -> Geometry:
+    """Where its words stand; nowhere, of a document that was read before that was kept."""
+    try:
+        return Geometry(_starts(document), unpack(bytes(document.layout or b"")))
+    except ValueError:
+        return Geometry((), ())
+
+
+def _starts(document: documents.Shown) -> list[int]:
+    """Where its pages begin, of a row that may hold anything."""
+    kept: object = document.pages
+    return [each for each in kept if isinstance(each, int)] if isinstance(kept, list) else []
 
 
 def _marked(text: str, values: Sequence[Value]) -> list[Part]:

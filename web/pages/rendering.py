@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -17,7 +18,7 @@ from db.concerns import span
 
 __all__ = ["render", "templates", "usd", "wants_page"]
 
-NAVIGATION = (("/", "Overview"), ("/jobs", "Jobs"), ("/costs", "Costs"))
+NAVIGATION = (("/", "Overview"), ("/jobs", "Jobs"), ("/review", "Review"), ("/costs", "Costs"))
 """Addresses and words of the header."""
 APART = ("/v1/", "/metrics", "/healthz", "/readyz", "/openapi.json", "/static/")
 """Addresses that are no pages, whoever asks."""
@@ -114,6 +115,7 @@ FILTERS: dict[str, Callable[..., str]] = {
     "glyph": lambda state: GLYPHS.get(state, ""),
     "part": part_of,
     "round_usd": round_usd,
+    "tojson_plain": lambda value: json.dumps(value, ensure_ascii=False),
     "thousands": "{:,}".format,
     "usd": usd,
 }

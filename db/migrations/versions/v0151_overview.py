@@ -8,7 +8,7 @@ from __future__ import annotations
 from alembic import op
 
 revision = "0151"
-down_revision = "0100"
+down_revision = "0140"
 
 
 def upgrade() -> None:

@@ -54,6 +54,16 @@ class Geometry:
                 lines.add(box, word.end - word.start)
         return lines.boxes
 
+    def words_on(self, page: int) -> list[tuple[int, int, Box]]:
+        """Returns each word of a page, counted from 1: where it begins and ends in the text, and its box."""
+        if not 1 <= page <= min(len(self._layout), len(self._starts)):
+            return []
+        first = self._starts[page - 1]
+        return [
+            (first + word.start, first + word.end, (word.x0, word.y0, word.x1, word.y1))
+            for word in self._words(page - 1)[1]
+        ]
+
     def _unpacked(self, page: int) -> tuple[list[int], list[Placed]]:
         words = self._layout[page].words()
         return [word.start for word in words], words
