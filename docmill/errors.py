@@ -79,6 +79,7 @@ FailureKind: TypeAlias = Literal[
     "auth",
     "bad_request",
     "not_found",
+    "no_rule",  # the simulator's: it invents nothing
     # of a reply
     "truncated",
     "malformed",

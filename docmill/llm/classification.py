@@ -27,6 +27,8 @@ __all__ = ["classify"]
 IN_STREAM = 0
 """Stands for the status of an error that came inside a good response and names none."""
 
+NO_RULE = "simulator_no_rule"
+"""The simulator's code for a document in which its rules find nothing."""
 WAITING: frozenset[FailureKind] = frozenset({"rate_limited", "overloaded", "server_error", "timeout"})
 """Kinds after which waiting helps, so that a wait is read out of the response."""
 
@@ -380,6 +382,7 @@ def _is_about_pictures(case: Case) -> bool:
 
 
 RULES: tuple[tuple[FailureKind, Callable[[Case], bool]], ...] = (
+    ("no_rule", lambda case: NO_RULE in case.codes),
     ("bad_request", _is_about_pictures),
     ("truncated", _is_truncated),
     ("context_overflow", _is_overflow),

@@ -264,6 +264,11 @@ def _not_found(case: Situation) -> Remedy:
     return case.does("fail", f"the provider knows no {case.model}: see its name and address in docmill.toml")
 
 
+def _no_rule(case: Situation) -> Remedy:
+    """Asking again, or another model of the simulator's, finds no more."""
+    return case.does("fail", case.failure.message or "the simulator's rules find no value for what is asked")
+
+
 def _budget(case: Situation) -> Remedy:
     if case.policy.over_budget == "fail":
         return case.does("fail", "the budget is spent, and its policy is to fail")
@@ -407,6 +412,7 @@ REMEDIES: Mapping[FailureKind, Callable[[Situation], Remedy]] = {
     "quota_exhausted": _quota,
     "auth": _auth,
     "not_found": _not_found,
+    "no_rule": _no_rule,
     "bad_request": _bad_request,
     "budget": _budget,
     "context_overflow": _context_overflow,

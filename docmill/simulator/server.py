@@ -27,9 +27,9 @@ from docmill.simulator.connection import Answer, Call, How, serve
 from docmill.simulator.eyes import BLIND_MODELS, Eyes, NoPicture, objection, seen_in, tokens_of
 from docmill.simulator.faults import ANSWER_FAULTS, FAULTS_OF_EYES
 from docmill.simulator.limits import Limit
-from docmill.simulator.rules import answer, document_in, example_in, passages_in, schema_in
+from docmill.simulator.rules import NothingFound, answer, document_in, example_in, passages_in, schema_in
 from docmill.simulator.settings import Settings
-from docmill.simulator.shapes import SHAPES, OpenAIShape, Question, Refusal, Said, Shape, Wait
+from docmill.simulator.shapes import SHAPES, OpenAIShape, Question, Refusal, RefusalKind, Said, Shape, Wait
 
 __all__ = ["Simulator"]
 
@@ -173,9 +173,10 @@ class Simulator:
         await asyncio.sleep(self.settings.latency_s(asked.digest))
         try:
             question = await self._looked_at(question)
-        except Unreadable as error:
-            return shape.refusal(Refusal(kind="bad_request", message=str(error)))
-        said = self._say(question, asked)
+            said = self._say(question, asked)
+        except (Unreadable, NothingFound) as error:
+            kind: RefusalKind = "no_rule" if isinstance(error, NothingFound) else "bad_request"
+            return shape.refusal(Refusal(kind=kind, message=str(error)))
         return self._billed(shape, asked, said, shape.answer(said))
 
     async def _looked_at(self, question: Question) -> Question:
@@ -295,12 +296,12 @@ class Simulator:
             value = self.settings.answers.found_in(shown, most=self.settings.lazy)
         elif schema is None:
             return document[:200]
+        elif "blind" in asked.faults and question.pictures and not document.strip():
+            value = example_in(question.messages) or {}
         else:
             value = answer(document, schema, passages)
         draw = self.settings.draw("shape", asked.digest, self._seen[asked.digest])
         drawn = asked.faults if question.pictures else asked.faults - FAULTS_OF_EYES
-        if "blind" in drawn and not document.strip():
-            value = example_in(question.messages) or value
         return faults.spoken(value, shown, drawn, draw)
 
     def _document(self, question: Question, asked: Asked) -> str:

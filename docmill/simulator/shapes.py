@@ -18,14 +18,24 @@ from docmill.simulator.connection import Answer
 from docmill.simulator.eyes import Shown, pictures_in
 from docmill.simulator.limits import Standing
 
-__all__ = ["SHAPES", "AnthropicShape", "OpenAIShape", "Question", "Refusal", "Said", "Shape", "Wait"]
+__all__ = [
+    "SHAPES",
+    "AnthropicShape",
+    "OpenAIShape",
+    "Question",
+    "Refusal",
+    "RefusalKind",
+    "Said",
+    "Shape",
+    "Wait",
+]
 
 DEFAULT_OUTPUT = 1024
 
 Headers: TypeAlias = tuple[tuple[str, str], ...]
 RefusalKind: TypeAlias = Literal[
     "auth", "not_found", "bad_request", "rate_limited", "quota", "server_error", "overloaded", "overflow",
-    "no_eyes", "no_picture", "many", "bytes", "dots",
+    "no_rule", "no_eyes", "no_picture", "many", "bytes", "dots",
 ]  # fmt: skip
 
 
@@ -81,6 +91,7 @@ OPENAI_WORDS: Mapping[RefusalKind, tuple[int, str, str]] = {
     "auth": (401, "invalid_api_key", "Incorrect API key provided."),
     "not_found": (404, "model_not_found", ""),
     "bad_request": (400, "invalid_request_error", ""),
+    "no_rule": (422, "simulator_no_rule", ""),
     "rate_limited": (429, "rate_limit_exceeded", "Rate limit reached."),
     "quota": (429, "insufficient_quota", "You exceeded your current quota, please check your plan."),
     "server_error": (500, "server_error", "The server had an error while processing your request"),
@@ -104,6 +115,7 @@ ANTHROPIC_WORDS: Mapping[RefusalKind, tuple[int, str, str]] = {
     "auth": (401, "authentication_error", "invalid x-api-key"),
     "not_found": (404, "not_found_error", ""),
     "bad_request": (400, "invalid_request_error", ""),
+    "no_rule": (422, "simulator_no_rule", ""),
     "rate_limited": (429, "rate_limit_error", "This request would exceed your account's rate limit."),
     "quota": (400, "invalid_request_error", "Your credit balance is too low to access the API."),
     "server_error": (500, "api_error", "Internal server error"),

@@ -10,6 +10,8 @@ __all__ = ["lines", "named"]
 
 AMOUNT = re.compile(r"(?<![\d.,/-])(-?(?:\d{1,3}(?:[.,'’ \u00a0]\d{3}){1,6}|\d+)[.,]\d{2})(?![\d/-]|[.,]\d)")
 NUMBER = re.compile(r"(?<![\w.,])(\d{1,6}(?:[.,]\d{1,4})?)(?![\w.,]*\d)")
+FIGURE = re.compile(r"[-+]?[$€£]?\d[\d.,'’]*|[$€£]|EUR|USD|GBP|CHF|RM")
+PRICE = re.compile(r"[-+]?[$€£]?\d[\d.,'’]*[.,]\d\d")
 NOT_THE_TOTAL = re.compile(
     r"sub\s?-?total|total\s+(?:qty|quantity|item|gst|tax|disc|saving|no|paid)|qty|items?\b|excl|before|change|tender"
     r"|points|summary|zwischen",
@@ -79,11 +81,21 @@ def lines(document: str) -> list[dict[str, Any]]:
     found = []
     for line in document.splitlines():
         amounts = list(_amounts(line))
-        label = re.split(r"\s{2,}|\t", line.strip())[0].strip()
+        label = _words_of(re.split(r"\s{2,}|\t", line.strip())[0].strip())
         summed = any(shape.search(line) for shape in (*TOTALS, *NETS, *TAXES))
         if amounts and len(amounts) <= 4 and re.search(r"[^\W\d]{3}", label) and not summed and ":" not in label:
             found.append({"name": label, "quantity": _quantity(line, label), "line_total": amounts[-1][0]})
     return found[:200]
+
+
+def _words_of(label: str) -> str:
+    """The label without the figures behind it, where single spaces part a table's columns."""
+    words = label.split()
+    kept = len(words)
+    while kept > 1 and FIGURE.fullmatch(words[kept - 1]):
+        kept -= 1
+    # "Room 12" is a name; only an amount is none.
+    return " ".join(words[:kept]) if any(map(PRICE.fullmatch, words[kept:])) else label
 
 
 def _quantity(line: str, label: str) -> float | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-__all__ = ["label", "telling_words"]
+__all__ = ["label", "occurs", "telling_words"]
 
 # Each word with its weight; a word counts at most three times.
 WORDS: Mapping[str, Mapping[str, float]] = {
@@ -118,6 +118,11 @@ def label(document: str, labels: Sequence[str]) -> str:
     return max(labels, key=lambda each: _score(each, text))
 
 
+def occurs(document: str, label: str) -> bool:
+    """Whether anything in the document speaks for the label; of kinds of documents, some kind it always is."""
+    return label in SHAPES or _score(label, document[:LONGEST_READ]) > 0
+
+
 def telling_words(document: str, most: int) -> list[str]:
     """Words of the document that tell its kind; its first words where none do."""
     text = document[:LONGEST_READ]
@@ -131,7 +136,8 @@ def telling_words(document: str, most: int) -> list[str]:
 def _score(kind: str, text: str) -> float:
     shapes = SHAPES.get(kind)
     if shapes is None:
-        return 2.0 * text.casefold().count(kind.replace("_", " ").casefold())
+        words = re.escape(kind.replace("_", " ").casefold())
+        return 2.0 * len(re.findall(rf"(?<!\w){words}(?!\w)", text.casefold()))
     score = sum(weight * min(3, len(shape.findall(text))) for shape, weight in shapes.items())
     short = len(text) <= A_MESSAGE
     if kind == "customer_message":

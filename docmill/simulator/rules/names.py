@@ -46,6 +46,8 @@ CURRENCIES = {
     "$": "USD",
     "chf": "CHF",
 }
+TITLE = re.compile(r"(?:^|_)(?:title|subject|heading|headline)(?:$|_)")
+"""Of fields that mean a document's first line, where no label says otherwise."""
 SELLER_SECTION = re.compile(r"^[^\S\n]*+(?:seller|verkäufer|vendeur|supplier)\b", re.IGNORECASE | re.MULTILINE)
 BUYER_SECTION = re.compile(r"^[^\S\n]*+(?:buyer|käufer|acheteur)", re.IGNORECASE | re.MULTILINE)
 SECTION_NAME = re.compile(r"^[^\S\n]*+(?:name|nom)\s*+:\s*+(\S[^\n]*)", re.IGNORECASE | re.MULTILINE)
@@ -215,5 +217,6 @@ def _term(document: str) -> str:
 def _labelled(name: str, document: str) -> str:
     label = re.escape(name).replace("_", r"[\s_]*")
     found = re.search(rf"\b{label}\b[^\S\n]*(?:[:#]|no\.?)[^\S\n]*(\S[^\n]*)", document, re.IGNORECASE)
-    rows = [row.strip() for row in document.splitlines() if row.strip()]
-    return found[1].strip() if found else (rows[0] if rows else "")
+    if found or not TITLE.search(name):
+        return found[1].strip() if found else ""
+    return next((row.strip() for row in document.splitlines() if row.strip()), "")
