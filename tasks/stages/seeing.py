@@ -33,8 +33,8 @@ __all__ = [
     "to_be_seen",
 ]
 
-LEAST_DOTS = 12
-"""Of a letter's height, so that a model reads it surely."""
+LEAST_DOTS, LEAST_DOTS_OF_OCR = 18, 30
+"""Of a word's height, so that a model reads it surely; OCR draws wide boxes, and photographs are unsharp."""
 SMALLEST_SHARE = 10
 """A page is drawn for the tenth of its words with the lowest letters: marks and dashes are lower still."""
 FEWEST, USUAL, MOST = 100, 150, 300
@@ -174,7 +174,8 @@ def dots_an_inch(layout: PageLayout) -> int:
     if not heights:
         return USUAL
     small = max(heights[len(heights) // SMALLEST_SHARE], 0.1)
-    return max(FEWEST, min(MOST, math.ceil(72 * LEAST_DOTS / small)))
+    least = LEAST_DOTS_OF_OCR if layout.by == "ocr" else LEAST_DOTS
+    return max(FEWEST, min(MOST, math.ceil(72 * least / small)))
 
 
 def fetched(services: Services, document_id: int, tenant: str, page: int, dots: int) -> Drawn:
