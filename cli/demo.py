@@ -77,7 +77,7 @@ def _stack() -> Iterator[dict[str, Any]]:
         with log.open("wb") as out:
             up = subprocess.Popen(
                 [sys.executable, "-m", "docmill", "up", "--data", str(data / "stack"), "--ready-file", str(ready)],
-                env={name: value for name, value in os.environ.items() if name != "DOCMILL_DATA"},
+                env=_environment(),
                 stdout=out,
                 stderr=out,
             )
@@ -88,6 +88,14 @@ def _stack() -> Iterator[dict[str, Any]]:
             with console.status("stopping"):
                 up.send_signal(signal.SIGTERM)
                 up.wait()
+
+
+def _environment() -> dict[str, str]:
+    """This one's, with OCR where it is installed: two of the documents are scans, and one is a photograph."""
+    from docmill.reading.engines import installed
+
+    env = {name: value for name, value in os.environ.items() if name != "DOCMILL_DATA"}
+    return {"DOCMILL_OCR": "on"} | env if installed() else env
 
 
 def _await(ready: Path, up: subprocess.Popen[bytes], log: Path) -> None:

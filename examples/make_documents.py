@@ -3,15 +3,18 @@
     .venv/bin/python examples/make_documents.py
 
 The companies are made up. The PDFs are written by hand, with one font and no library, so that the same run
-gives the same bytes.
+gives the same bytes. Scans and photographs are drawn by Pillow.
 """
 
 from __future__ import annotations
 
+import io
 import struct
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
+
+from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 HERE = Path(__file__).parent / "documents"
 LINES_A_PAGE = 48
@@ -37,6 +40,57 @@ def pdf(lines: Sequence[str]) -> bytes:
             b"<< /Length %d >>\nstream\n%s\nendstream" % (len(stream), stream),
         ]
     return _assembled(objects)
+
+
+def scan(lines: Sequence[str]) -> bytes:
+    """A PDF of one page that is a picture, laid a little askew, as a scanner sees it."""
+    page = drawn(lines, (1240, 1754), 26, left=120, top=140).rotate(
+        0.4, fillcolor=238, resample=Image.Resampling.BICUBIC
+    )
+    picture = jpeg(page.filter(ImageFilter.GaussianBlur(0.6)))
+    content = b"595 0 0 842 0 0 cm /Im0 Do"
+    return _assembled(
+        [
+            b"<< /Type /Catalog /Pages 2 0 R >>",
+            b"<< /Type /Pages /Kids [4 0 R] /Count 1 >>",
+            b"<< /Type /XObject /Subtype /Image /Width 1240 /Height 1754 /ColorSpace /DeviceGray /BitsPerComponent 8"
+            b" /Filter /DCTDecode /Length %d >>\nstream\n%s\nendstream" % (len(picture), picture),
+            (
+                b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] /Contents 5 0 R"
+                b" /Resources << /XObject << /Im0 3 0 R >> >> >>"
+            ),
+            b"<< /Length %d >>\nstream\n%s\nendstream" % (len(content), content),
+        ]
+    )
+
+
+def photograph(lines: Sequence[str]) -> bytes:
+    """A slip of paper on a table, taken with the camera on its side, which notes that it was."""
+    slip = drawn(lines, (640, 60 + 44 * len(lines)), 30, left=40, top=30)
+    table = Image.new("L", (slip.width + 160, slip.height + 160), 120)
+    table.paste(slip, (80, 80))
+    turned = table.rotate(1.2, fillcolor=120, resample=Image.Resampling.BICUBIC).rotate(90, expand=True)
+    exif = Image.Exif()
+    exif[ORIENTATION] = 6
+    return jpeg(turned.filter(ImageFilter.GaussianBlur(0.5)), exif=exif.tobytes())
+
+
+ORIENTATION = 0x0112
+
+
+def drawn(lines: Sequence[str], size: tuple[int, int], height: int, *, left: int, top: int) -> Image.Image:
+    """The lines on paper."""
+    paper = Image.new("L", size, 238)
+    draw, font = ImageDraw.Draw(paper), ImageFont.load_default(height)
+    for at, line in enumerate(lines):
+        draw.text((left, top + at * int(height * 1.45)), line, fill=30, font=font)
+    return paper
+
+
+def jpeg(picture: Image.Image, **options: bytes) -> bytes:
+    written = io.BytesIO()
+    picture.save(written, "JPEG", quality=45, **options)
+    return written.getvalue()
 
 
 def _assembled(objects: Sequence[bytes]) -> bytes:
@@ -164,6 +218,9 @@ def documents() -> dict[str, bytes]:
         "invoice/parts-long.pdf": pdf(
             invoice("Ald Machine Works Ltd", "Northport Boatyard Ltd", "AMW-9", "2026-06-30", "2026-07-30", long)
         ),
+        "invoice/scan.pdf": scan(
+            invoice("Ald Machine Works Ltd", "Southfield Mills Ltd", "AMW-12", "2026-07-06", "2026-08-05", hull)
+        ),
         "invoice/torn.pdf": first[: len(first) // 3],
         "receipt/tea.txt": receipt(
             "TEA HOUSE NORTHPORT", "8 Quay Street", "14/03/2026", [("Green tea", 4.20), ("Scones x2", 6.50)]
@@ -175,6 +232,16 @@ def documents() -> dict[str, bytes]:
             "CAFÉ DU PORT", "3 Rue de l'Église", "21/06/2026", [("Café crème", 3.80), ("Crêpe", 7.20)]
         ).encode("cp1252"),
         "receipt/empty.txt": b"",
+        "receipt/scan.pdf": scan(
+            receipt(
+                "NORTHPORT BAKERY LTD", "2 Harbour Road", "09/07/2026", [("Rye bread", 3.40), ("Butter", 2.95)]
+            ).splitlines()
+        ),
+        "receipt/photograph.jpg": photograph(
+            receipt(
+                "MARKET FISH BAR", "5 Market Square", "11/07/2026", [("Cod", 9.80), ("Chips", 3.60)]
+            ).splitlines()
+        ),
         "nda/short.txt": agreement(
             "Northport Boatyard Ltd", "Quill & Paper Ltd", "March 2, 2026", "England and Wales", "two (2) years", 3
         ).encode(),
