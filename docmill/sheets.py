@@ -160,7 +160,7 @@ class Sheets:
         """The sheets for which there is a file."""
         writers = {name: csv.writer(file, lineterminator="\r\n") for name, file in files.items()}
         for name, writer in writers.items():
-            writer.writerow(map(no_formula, self.columns[name].names))
+            writer.writerow(map(no_formula, self.columns.setdefault(name, Columns(())).names))
         for name, row in self._rows():
             if name in writers:
                 writers[name].writerow(map(_csv_cell, self.columns[name].cells(row)))

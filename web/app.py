@@ -15,7 +15,7 @@ from pydantic.json_schema import models_json_schema
 from docmill.reading import Reader
 from prompts import Registry
 from tasks.services import Services
-from web import collections, costs, documents, health, jobs, problems, reviews
+from web import collections, costs, documents, health, jobs, problems, reviews, runs
 from web.access import BEARER, is_loopback
 from web.fleet import Fleet
 from web.health import Watches
@@ -25,11 +25,11 @@ from web.pages import jobs as jobs_page
 from web.pages import overview, review, sign_in
 from web.problems import ProblemDetails
 from web.queries import refuse_unknown
-from web.schemas import FileToIndex, FileWanted, JobWanted, TextToIndex
+from web.schemas import FileToIndex, FileWanted, JobWanted, LineWanted, TextToIndex
 
 __all__ = ["make_app"]
 
-DESCRIBED = (JobWanted, FileWanted, TextToIndex, FileToIndex, ProblemDetails)
+DESCRIBED = (JobWanted, FileWanted, LineWanted, TextToIndex, FileToIndex, ProblemDetails)
 """Models that only references name."""
 STATIC = Path(__file__).parent / "static"
 """Styles and pictures of the pages; they need no key."""
@@ -55,6 +55,7 @@ def make_app(services: Services, *, host: str, fleet: Fleet, bounds: Bounds = Bo
     app.add_middleware(BodyLimit, bounds=bounds)
     problems.install(app)
     app.include_router(jobs.router, dependencies=[Depends(BEARER)])
+    app.include_router(runs.router, dependencies=[Depends(BEARER)])
     app.include_router(documents.router, dependencies=[Depends(BEARER)])
     app.include_router(collections.router, dependencies=[Depends(BEARER)])
     app.include_router(costs.router, dependencies=[Depends(BEARER)])

@@ -27,7 +27,7 @@ FORM_BYTES = 2**20
 """Of everything around a document, and of any other request."""
 CHUNK_BYTES = 2**16
 
-WITH_DOCUMENTS = re.compile(r"/v1/jobs|/v1/collections/[^/]+/documents")
+WITH_DOCUMENTS = re.compile(r"/v1/jobs|/v1/runs/[^/]+/jobs|/v1/collections/[^/]+/documents")
 
 
 @dataclass(frozen=True, kw_only=True)

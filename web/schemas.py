@@ -21,6 +21,7 @@ __all__ = [
     "LARGEST_ID",
     "LONGEST_DEADLINE_S",
     "SUBMIT_EXAMPLE",
+    "ActedOn",
     "CollectionName",
     "Collections",
     "CountsShown",
@@ -39,10 +40,15 @@ __all__ = [
     "JobState",
     "JobWanted",
     "Lane",
+    "LineWanted",
     "Moment",
     "NamedFile",
     "PathText",
+    "PriceShown",
     "QuestionWanted",
+    "RunPage",
+    "RunShown",
+    "RunWanted",
     "Storable",
     "TextToIndex",
     "Words",
@@ -172,6 +178,7 @@ HITS_EXAMPLE: dict[str, Any] = {
         }
     ]
 }
+RUN_EXAMPLE: dict[str, Any] = {"name": "March", "prompt": "receipt", "feature": "bookkeeping", "expected": 3000}
 JOB_EXAMPLE: dict[str, Any] = {
     "id": 17,
     "name": "tea.txt",
@@ -375,6 +382,99 @@ class JobShown(Job):
     """A job as it stands."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [JOB_EXAMPLE]})
+
+
+class RunWanted(BaseModel):
+    """Documents that are about to be submitted together, and what is wanted of each."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [RUN_EXAMPLE]})
+
+    name: Annotated[Storable, Field(min_length=1)]
+    prompt: Storable = Field(description="As `docmill prompts list` names it")
+    version: Storable | None = Field(None, description="Of the prompt; else the highest that is no draft")
+    feature: Storable = Field("default", description="What costs are summed by")
+    user: Storable = Field("", description="What costs are summed by")
+    lane: Lane = "bulk"
+    metadata: Metadata = Field({}, description="What you say of it: at most 16 texts, returned with the run")
+    expected: Annotated[int, Field(ge=0, le=2**31 - 1)] | None = Field(None, description="How many there will be")
+
+
+class LineWanted(BaseModel):
+    """A document of a run."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    key: Annotated[str, Field(min_length=1, max_length=150, pattern=r"^[^\x00-\x1f\x7f]*$")] = Field(
+        description="Your own: the same line is one job, however often it comes"
+    )
+    document: str = Field(min_length=1, description="The text")
+    name: PathText | None = Field(None, description="Of the document; with its path, as in inbox/tea.txt")
+    deadline: Deadline | None = Field(None, description="Seconds from now, or a time of ISO 8601")
+    params: Params = Field({}, description="Variables of the prompt's templates")
+    metadata: Metadata = Field({}, description="Returned with the job")
+
+
+class FailedFirst(BaseModel):
+    """A job that failed."""
+
+    id: int
+    path: str | None
+    failure: dict[str, Any] | None
+
+
+class RunListed(BaseModel):
+    """Documents that were submitted together, and how many are in each state."""
+
+    model_config = ConfigDict(extra="allow")
+
+    id: int
+    name: str
+    cause: str = Field(description="submit (the command), api or schedule")
+    submit: dict[str, Any] = Field(description="What is wanted of each document")
+    metadata: dict[str, Any]
+    expected: int | None
+    created_at: datetime
+    closed_at: datetime | None = Field(description="null where it takes more documents")
+    total: int
+    states: dict[str, int]
+    reasons: dict[str, int] = Field(description="By the kind of the failure, or what held jobs wait for")
+
+
+class RunShown(RunListed):
+    """A run as it stands."""
+
+    open: int = Field(description="Jobs that have not ended")
+    ended: int
+    cost_usd: str | None = Field(description="A decimal; null where a call's cost is unknown")
+    accepted_usd_each: str | None = Field(description="For each document that is done")
+    per_minute: float = Field(description="Documents that ended within the last minute")
+    eta_s: float | None = Field(description="Seconds until the last has ended, at that pace; null where none ends")
+    first_failures: list[FailedFirst]
+
+
+class RunPage(BaseModel):
+    """Runs, the newest first."""
+
+    runs: list[RunListed]
+    next: int | None = Field(description="The `cursor` of the next page; null on the last")
+
+
+class PriceShown(BaseModel):
+    """What trying jobs again costs, as far as can be said before."""
+
+    jobs: int
+    free: int = Field(description="Have a reply that is paid for, and use it")
+    usd: str = Field(description="About so much for the others; a decimal")
+    unknown: int = Field(description="Of so many nothing is known")
+
+
+class ActedOn(BaseModel):
+    """What became of a run's jobs."""
+
+    jobs: int = Field(description="So many it was done to")
+    refused: dict[int, str] = Field(description="Jobs to which nothing was done, and why")
+    left: int = Field(description="A request acts on 1,000 jobs: so many are left for the next")
+    price: PriceShown | None
 
 
 class StageShown(BaseModel):

@@ -13,7 +13,9 @@ within an application's own database transaction instead.
 
 from __future__ import annotations
 
-from docmill.client.http import AsyncDocmill, Docmill, Job, JobFailed
+from docmill.client.http import AsyncDocmill, Docmill, JobFailed
+from docmill.client.job import Job
+from docmill.client.run import LineAnswer, Run
 from docmill.client.transaction import submit_in
 
-__all__ = ["AsyncDocmill", "Docmill", "Job", "JobFailed", "submit_in"]
+__all__ = ["AsyncDocmill", "Docmill", "Job", "JobFailed", "LineAnswer", "Run", "submit_in"]

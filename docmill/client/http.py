@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar, overload
+from uuid import uuid4
 
 import httpx
+from pydantic import BaseModel
 
 from docmill.bounds import Deadline
 from docmill.client.job import Job
@@ -20,15 +24,21 @@ from docmill.client.request import (
     away,
     fields_of,
     headers_of,
+    lines_answered,
     may_repeat,
     pause_s,
     request_of,
 )
+from docmill.client.run import LineAnswer, Run, lines_of, query_of
 from docmill.errors import DocmillError, JobNotFit
 
 __all__ = ["AsyncDocmill", "Docmill", "Job", "JobFailed"]
 
+Model = TypeVar("Model", bound=BaseModel)
 TRIES = 6
+AS_LINES = {"content-type": "application/x-ndjson"}
+AT_ONCE = 8
+"""Documents that are under way to the server together."""
 POLL_FIRST_S, POLL_LONGEST_S = 0.1, 2.0
 SILENT_S = 60.0
 """A stream that says nothing for so long is dead: the server says at least every 15 seconds that it lives."""
@@ -79,20 +89,117 @@ class Docmill:
         lane: str = "bulk",
         deadline: Deadline = None,
         params: Mapping[str, Any] | None = None,
+        name: str | None = None,
+        metadata: Mapping[str, str] | None = None,
         idempotency_key: str | None = None,
     ) -> Job:
         """The job, which is kept once this returns.
 
-        The same ``idempotency_key`` with the same content gives the same job.
+        The same ``idempotency_key`` with the same content gives the same job. ``name`` is the document's, with its
+        path; a file's own unless given. ``metadata`` is what you say of it, and comes back with the job.
         """
-        fields = fields_of(prompt, version, feature, user, lane, deadline, params)
+        fields = fields_of(prompt, version, feature, user, lane, deadline, params, name, metadata)
         return _job(self._ask("POST", "/v1/jobs", **request_of(document, fields, idempotency_key)))
+
+    def submit_many(self, documents: Iterable[Document], *, prompt: str, **options: Any) -> list[Job]:
+        """The jobs, in order, some submitted at once; ``options`` are those of :meth:`submit`."""
+        with ThreadPoolExecutor(AT_ONCE) as threads:
+            return list(threads.map(lambda document: self.submit(document, prompt=prompt, **options), documents))
+
+    def jobs(
+        self,
+        *,
+        state: str | Sequence[str] | None = None,
+        run: int | None = None,
+        feature: str | None = None,
+        user: str | None = None,
+        prompt: str | None = None,
+        version: str | None = None,
+        name: str | None = None,
+        document: int | None = None,
+        model: str | None = None,
+        cause: str | None = None,
+        created_after: datetime | None = None,
+        created_before: datetime | None = None,
+        finished_after: datetime | None = None,
+        finished_before: datetime | None = None,
+        values: bool = False,
+    ) -> Iterator[Job]:
+        """The jobs that fit, the newest first, page by page; their answers only where ``values`` says so."""
+        filters = {
+            "state": state,
+            "run": run,
+            "feature": feature,
+            "user": user,
+            "prompt": prompt,
+            "version": version,
+            "name": name,
+            "document": document,
+            "model": model,
+            "cause": cause,
+            "created_after": created_after,
+            "created_before": created_before,
+            "finished_after": finished_after,
+            "finished_before": finished_before,
+        }
+        query = query_of(values=values, filters=filters)
+        cursor: int | None = None
+        while True:
+            page = self._ask("GET", "/v1/jobs", params=query | ({"cursor": cursor} if cursor else {}))
+            for found in page["jobs"]:
+                yield _job(found)
+            cursor = page["next"]
+            if cursor is None:
+                return
+
+    def begin_run(
+        self,
+        name: str,
+        *,
+        prompt: str,
+        version: str | None = None,
+        feature: str | None = None,
+        user: str | None = None,
+        lane: str = "bulk",
+        metadata: Mapping[str, str] | None = None,
+        expected: int | None = None,
+        idempotency_key: str | None = None,
+    ) -> Run:
+        """A run, for documents that belong together: :meth:`submit_to_run` fills it."""
+        fields = fields_of(prompt, version, feature, user, lane, None, None, name, metadata)
+        body = fields | ({} if expected is None else {"expected": expected})
+        headers = {"idempotency-key": idempotency_key or str(uuid4())}
+        return Run.model_validate(self._ask("POST", "/v1/runs", json=body, headers=headers))
+
+    def submit_to_run(self, run_id: int, documents: Mapping[str, str | Mapping[str, Any]]) -> list[LineAnswer]:
+        """What became of each of the documents, which are texts by keys of your own.
+
+        The same key is one job, however often it comes. In the place of a text may stand ``document`` with
+        ``name``, ``params``, ``metadata`` and ``deadline``.
+        """
+        answers: list[LineAnswer] = []
+        for lines in lines_of(documents):
+            outcome = self._outcome("POST", f"/v1/runs/{run_id}/jobs", content=lines, headers=AS_LINES)
+            answers += [LineAnswer.model_validate(each) for each in lines_answered(outcome)]
+        return answers
+
+    def run(self, run_id: int) -> Run:
+        """How far a run is. Raises RunUnknown."""
+        return Run.model_validate(self._ask("GET", f"/v1/runs/{run_id}"))
 
     def job(self, job_id: int) -> Job:
         return _job(self._ask("GET", f"/v1/jobs/{job_id}"))
 
-    def wait(self, job_id: int, timeout: float | None = None) -> Job:
-        """The job once it has ended. Raises TimeoutError after ``timeout`` seconds; the job goes on."""
+    @overload
+    def wait(self, job_id: int, timeout: float | None = None) -> Job: ...
+    @overload
+    def wait(self, job_id: int, timeout: float | None = None, *, into: type[Model]) -> Model: ...
+
+    def wait(self, job_id: int, timeout: float | None = None, *, into: type[Model] | None = None) -> Job | Model:
+        """The job once it has ended; ``into`` reads its answer as that model, and raises JobFailed without one.
+
+        Raises TimeoutError after ``timeout`` seconds; the job goes on.
+        """
         give_up_at = None if timeout is None else time.monotonic() + timeout
         pause = POLL_FIRST_S
         while not (job := self.job(job_id)).ended:
@@ -100,7 +207,7 @@ class Docmill:
                 raise TimeoutError(f"job {job_id} is {job.state} after {timeout:g} s")
             time.sleep(pause)
             pause = min(pause * 1.5, POLL_LONGEST_S)
-        return job
+        return job if into is None else into.model_validate(_result(job))
 
     def result(self, job_id: int) -> dict[str, Any]:
         """The answer. Raises JobFailed where there is none, JobNotFit where there is none yet."""
@@ -139,11 +246,14 @@ class Docmill:
 
     def _ask(self, method: str, path: str, *, once: bool = False, **options: Any) -> dict[str, Any]:
         """Sends again what may be; what must happen ``once`` only where it cannot have arrived."""
+        return answer_of(self._outcome(method, path, once=once, **options))
+
+    def _outcome(self, method: str, path: str, *, once: bool = False, **options: Any) -> Outcome:
         number = 1
         while may_repeat(outcome := self._sent(method, path, **options), once=once) and number < self._tries:
             time.sleep(pause_s(number, outcome))
             number += 1
-        return answer_of(outcome)
+        return outcome
 
     def _sent(self, method: str, path: str, **options: Any) -> Outcome:
         try:
@@ -181,17 +291,119 @@ class AsyncDocmill:
         lane: str = "bulk",
         deadline: Deadline = None,
         params: Mapping[str, Any] | None = None,
+        name: str | None = None,
+        metadata: Mapping[str, str] | None = None,
         idempotency_key: str | None = None,
     ) -> Job:
         """As :meth:`Docmill.submit`."""
-        fields = fields_of(prompt, version, feature, user, lane, deadline, params)
+        fields = fields_of(prompt, version, feature, user, lane, deadline, params, name, metadata)
         request = await asyncio.to_thread(request_of, document, fields, idempotency_key)  # it may read a file
         return _job(await self._ask("POST", "/v1/jobs", **request))
+
+    async def submit_many(self, documents: Iterable[Document], *, prompt: str, **options: Any) -> list[Job]:
+        """As :meth:`Docmill.submit_many`."""
+        limit = asyncio.Semaphore(AT_ONCE)
+
+        async def one(document: Document) -> Job:
+            async with limit:
+                return await self.submit(document, prompt=prompt, **options)
+
+        return list(await asyncio.gather(*map(one, documents)))
+
+    async def jobs(
+        self,
+        *,
+        state: str | Sequence[str] | None = None,
+        run: int | None = None,
+        feature: str | None = None,
+        user: str | None = None,
+        prompt: str | None = None,
+        version: str | None = None,
+        name: str | None = None,
+        document: int | None = None,
+        model: str | None = None,
+        cause: str | None = None,
+        created_after: datetime | None = None,
+        created_before: datetime | None = None,
+        finished_after: datetime | None = None,
+        finished_before: datetime | None = None,
+        values: bool = False,
+    ) -> AsyncIterator[Job]:
+        """As :meth:`Docmill.jobs`."""
+        filters = {
+            "state": state,
+            "run": run,
+            "feature": feature,
+            "user": user,
+            "prompt": prompt,
+            "version": version,
+            "name": name,
+            "document": document,
+            "model": model,
+            "cause": cause,
+            "created_after": created_after,
+            "created_before": created_before,
+            "finished_after": finished_after,
+            "finished_before": finished_before,
+        }
+        query = query_of(values=values, filters=filters)
+        cursor: int | None = None
+        while True:
+            page = await self._ask("GET", "/v1/jobs", params=query | ({"cursor": cursor} if cursor else {}))
+            for found in page["jobs"]:
+                yield _job(found)
+            cursor = page["next"]
+            if cursor is None:
+                return
+
+    async def begin_run(
+        self,
+        name: str,
+        *,
+        prompt: str,
+        version: str | None = None,
+        feature: str | None = None,
+        user: str | None = None,
+        lane: str = "bulk",
+        metadata: Mapping[str, str] | None = None,
+        expected: int | None = None,
+        idempotency_key: str | None = None,
+    ) -> Run:
+        """As :meth:`Docmill.begin_run`."""
+        fields = fields_of(prompt, version, feature, user, lane, None, None, name, metadata)
+        body = fields | ({} if expected is None else {"expected": expected})
+        headers = {"idempotency-key": idempotency_key or str(uuid4())}
+        return Run.model_validate(await self._ask("POST", "/v1/runs", json=body, headers=headers))
+
+    async def submit_to_run(
+        self, run_id: int, documents: Mapping[str, str | Mapping[str, Any]]
+    ) -> list[LineAnswer]:
+        """As :meth:`Docmill.submit_to_run`."""
+        answers: list[LineAnswer] = []
+        for lines in lines_of(documents):
+            outcome = await self._outcome("POST", f"/v1/runs/{run_id}/jobs", content=lines, headers=AS_LINES)
+            answers += [LineAnswer.model_validate(each) for each in lines_answered(outcome)]
+        return answers
+
+    async def run(self, run_id: int) -> Run:
+        """As :meth:`Docmill.run`."""
+        return Run.model_validate(await self._ask("GET", f"/v1/runs/{run_id}"))
 
     async def job(self, job_id: int) -> Job:
         return _job(await self._ask("GET", f"/v1/jobs/{job_id}"))
 
-    async def wait(self, job_id: int, timeout: float | None = None) -> Job:  # noqa: ASYNC109 - as the sync one has it
+    @overload
+    async def wait(self, job_id: int, timeout: float | None = None) -> Job: ...  # noqa: ASYNC109 - as the sync one has it
+    @overload
+    async def wait(self, job_id: int, timeout: float | None = None, *, into: type[Model]) -> Model: ...  # noqa: ASYNC109 - as the sync one has it
+
+    async def wait(
+        self,
+        job_id: int,
+        timeout: float | None = None,  # noqa: ASYNC109 - as the sync one has it
+        *,
+        into: type[Model] | None = None,
+    ) -> Job | Model:
         """As :meth:`Docmill.wait`."""
         give_up_at = None if timeout is None else time.monotonic() + timeout
         pause = POLL_FIRST_S
@@ -200,7 +412,7 @@ class AsyncDocmill:
                 raise TimeoutError(f"job {job_id} is {job.state} after {timeout:g} s")
             await asyncio.sleep(pause)
             pause = min(pause * 1.5, POLL_LONGEST_S)
-        return job
+        return job if into is None else into.model_validate(_result(job))
 
     async def result(self, job_id: int) -> dict[str, Any]:
         """As :meth:`Docmill.result`."""
@@ -240,11 +452,14 @@ class AsyncDocmill:
                     yield Job.model_validate_json(line[len(DATA) :])
 
     async def _ask(self, method: str, path: str, *, once: bool = False, **options: Any) -> dict[str, Any]:
+        return answer_of(await self._outcome(method, path, once=once, **options))
+
+    async def _outcome(self, method: str, path: str, *, once: bool = False, **options: Any) -> Outcome:
         number = 1
         while may_repeat(outcome := await self._sent(method, path, **options), once=once) and number < self._tries:
             await asyncio.sleep(pause_s(number, outcome))
             number += 1
-        return answer_of(outcome)
+        return outcome
 
     async def _sent(self, method: str, path: str, **options: Any) -> Outcome:
         try:

@@ -21,6 +21,7 @@ from docmill.errors import (
     JobNotFit,
     JobUnknown,
     Misconfigured,
+    RunUnknown,
     ServiceAway,
     SubmitRefused,
 )
@@ -34,6 +35,7 @@ __all__ = [
     "away",
     "fields_of",
     "headers_of",
+    "lines_answered",
     "may_repeat",
     "pause_s",
     "request_of",
@@ -91,9 +93,12 @@ def fields_of(  # noqa: PLR0917 - handed on in the order of submit
     lane: str,
     deadline: Deadline,
     params: Mapping[str, Any] | None,
+    name: str | None = None,
+    metadata: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """What a submit says, as JSON has it. Raises SubmitRefused, as the server would."""
     bounds.check_submit(
+        name=name,
         prompt=prompt,
         tenant="",
         feature="" if feature is None else feature,
@@ -112,6 +117,8 @@ def fields_of(  # noqa: PLR0917 - handed on in the order of submit
         "lane": lane,
         "deadline": deadline.isoformat() if isinstance(deadline, datetime) else deadline,
         "params": None if params is None else json.loads(bounds.params_as_json(params)),
+        "name": name,
+        "metadata": None if metadata is None else json.loads(bounds.metadata_as_json(metadata)),
     }
     return {name: value for name, value in fields.items() if value is not None}
 
@@ -130,7 +137,7 @@ def request_of(document: Document, fields: dict[str, Any], idempotency_key: str 
     if isinstance(document, Path):
         fields = {"name": bounds.file_path(str(document)), **fields}
     content = document.read_bytes() if isinstance(document, Path) else document
-    form = {key: json.dumps(value) if key == "params" else str(value) for key, value in fields.items()}
+    form = {key: json.dumps(value) if isinstance(value, dict) else str(value) for key, value in fields.items()}
     return {"data": form, "files": {"file": (name, content)}, "headers": headers}
 
 
@@ -155,6 +162,13 @@ def answer_of(outcome: Outcome) -> dict[str, Any]:
     raise _error(outcome.status_code, str(found.get("detail")), outcome.request.url.path)
 
 
+def lines_answered(outcome: Outcome) -> list[Any]:
+    """The answer's JSON lines. Raises what went wrong, as :func:`answer_of` does."""
+    if isinstance(outcome, httpx.Response) and outcome.is_success:
+        return [json.loads(line) for line in outcome.iter_lines() if line]
+    return [answer_of(outcome)]
+
+
 def _error(status: int, detail: str, path: str) -> DocmillError:
     submitting = path.endswith("/jobs")
     job = next((int(part) for part in path.split("/") if part.isdigit()), None)
@@ -162,7 +176,7 @@ def _error(status: int, detail: str, path: str) -> DocmillError:
         case 401:
             return Misconfigured(detail)
         case 404 if job is not None:
-            return JobUnknown(job)
+            return RunUnknown(job) if "/runs/" in path else JobUnknown(job)
         case 409:
             return IdempotencyConflict(detail) if submitting else JobNotFit(detail)
         case 400 | 413 | 415 | 422 if submitting:

@@ -17,13 +17,15 @@ ARGUMENTS = (
     *("prompt", "document", "name", "version", "tenant", "feature", "usr", "lane"),
     *("deadline_at", "idem_key", "params"),
 )
-TYPES = {"deadline_at": "timestamptz", "params": "jsonb"}
+TYPES = {"deadline_at": "timestamptz", "params": "jsonb", "body": "bytea"}
+OF_A_FILE = "body", "media_type"
+"""In the place of ``document``, for docmill_submit_file."""
 UNIQUE_VIOLATION, UNDEFINED_FUNCTION, INVALID_VALUE = "23505", "42883", "22023"
 
 
 def submit_in(
     connection: Any,
-    document: str,
+    document: str | bytes,
     *,
     prompt: str,
     name: str | None = None,
@@ -58,6 +60,8 @@ def submit_in(
         "params": bounds.params_as_json({} if params is None else params),
     }
     _check(values)
+    if isinstance(document, bytes):
+        values |= {"body": document, "media_type": "application/octet-stream"}
     try:
         return _called(connection, values)
     except Exception as error:  # whichever driver it is: those that say something of the submit are told as that
@@ -71,15 +75,17 @@ def _called(connection: Any, values: Mapping[str, Any]) -> int:
     if _is_of("sqlalchemy", connection):
         from sqlalchemy import text  # the caller's own
 
-        return int(connection.execute(text(_statement(":{0}")), values).scalar_one())
+        return int(connection.execute(text(_statement(":{0}", values)), values).scalar_one())
     with connection.cursor() as cursor:
-        cursor.execute(_statement("%({0})s"), values)
+        cursor.execute(_statement("%({0})s", values), values)
         return int(cursor.fetchone()[0])
 
 
-def _statement(placeholder: str) -> str:
-    given = ", ".join(f"{name} => {_cast(name, placeholder.format(name))}" for name in ARGUMENTS)
-    return f"select docmill_submit({given})"
+def _statement(placeholder: str, values: Mapping[str, Any]) -> str:
+    is_file = "body" in values
+    names = [name for name in ARGUMENTS if name != "document"] + [*OF_A_FILE] if is_file else [*ARGUMENTS]
+    given = ", ".join(f"{name} => {_cast(name, placeholder.format(name))}" for name in names)
+    return f"select docmill_submit{'_file' if is_file else ''}({given})"
 
 
 def _cast(name: str, value: str) -> str:
@@ -101,11 +107,11 @@ def _refuse_asynchronous(connection: Any) -> None:
 def _check(values: Mapping[str, Any]) -> None:
     """What docmill would refuse, told before it breaks the caller's transaction. Raises SubmitRefused."""
     document = values["document"]
-    if not isinstance(document, str) or not document:
-        raise SubmitRefused("document: a text that is not empty; a file goes over HTTP, as docmill.submit(path)")
-    if not is_storable(document):
+    if not isinstance(document, str | bytes) or not document:
+        raise SubmitRefused("document: a text, or a file's bytes, and not empty")
+    if isinstance(document, str) and not is_storable(document):
         raise SubmitRefused("document: Postgres stores no NUL characters, and no half of a surrogate pair")
-    bounds.check_document(len(document.encode()))
+    bounds.check_document(len(document.encode() if isinstance(document, str) else document))
     bounds.check_submit(
         prompt=values["prompt"],
         tenant=values["tenant"],

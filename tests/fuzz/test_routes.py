@@ -95,7 +95,7 @@ def _plain(value: Any) -> bytes:
 @st.composite
 def requests(draw: st.DrawFn, routes: list[Route]) -> Any:
     method, path, names, fields = draw(st.sampled_from(routes))
-    for name in ("job_id", "collection", "document_id"):
+    for name in ("job_id", "run_id", "collection", "document_id"):
         path = path.replace(f"{{{name}}}", draw(st.one_of(written(), st.just("1"))))
     query = draw(
         st.lists(st.tuples(st.one_of(st.sampled_from(names or ("x",)), written()), written()), max_size=3)

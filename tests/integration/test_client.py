@@ -7,17 +7,24 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
 
 import pytest
+from pydantic import BaseModel
 
-from docmill.client import AsyncDocmill, Docmill, Job
+from docmill.client import AsyncDocmill, Docmill, Job, JobFailed
+from docmill.client.request import fields_of, request_of
 from docmill.errors import (
     DocmillError,
     IdempotencyConflict,
     JobNotFit,
     JobUnknown,
     Misconfigured,
+    RunUnknown,
     ServiceAway,
     SubmitRefused,
 )
@@ -174,3 +181,88 @@ def test_an_address_or_a_key_that_is_none_is_told_at_once() -> None:
                 kind(url)
         with pytest.raises(Misconfigured, match="the key holds"):
             kind("http://127.0.0.1", "dm_key\n")
+
+
+PAGES = [
+    {"jobs": [{**QUEUED, "id": 9}, {**QUEUED, "id": 8, "prompt": None}], "next": 8},
+    {"jobs": [QUEUED], "next": None},
+]
+
+
+def test_lists_are_read_page_by_page_and_jobs_that_index_are_read_too(server: Scripted) -> None:
+    for_both = [answer(200, page) for page in PAGES]
+    server.script = [*for_both]
+    since = datetime(2026, 3, 1)  # noqa: DTZ001 - one without a zone is in UTC
+    with Docmill(server.url) as docmill:
+        found = list(docmill.jobs(state=["failed", "held"], run=3, created_after=since, values=True))
+    assert [(job.id, job.prompt) for job in found] == [(9, "receipt"), (8, None), (7, "receipt")]
+    first, second = (path for path, _ in server.asked)
+    assert first == (
+        "/v1/jobs?state=failed&state=held&run=3&created_after=2026-03-01T00%3A00%3A00%2B00%3A00&include=value"
+    )
+    assert second == f"{first}&cursor=8"
+
+    async def both() -> list[Job]:
+        async with AsyncDocmill(server.url) as docmill:
+            return [job async for job in docmill.jobs(feature="f")]
+
+    server.script = [*for_both]
+    assert asyncio.run(both()) == found
+
+
+class Receipt(BaseModel):
+    total: Decimal
+
+
+def test_an_answer_is_read_as_a_model(server: Scripted) -> None:
+    async def waited() -> Receipt:
+        async with AsyncDocmill(server.url) as docmill:
+            return await docmill.wait(7, into=Receipt)
+
+    server.script = [answer(200, QUEUED), answer(200, DONE)] * 2
+    with Docmill(server.url) as docmill:
+        assert docmill.wait(7, into=Receipt).total == Decimal("4.1")
+        assert asyncio.run(waited()) == Receipt(total=Decimal("4.1"))
+        server.script = [
+            answer(200, {**QUEUED, "state": "failed", "failure": {"kind": "poison", "message": "no"}})
+        ]
+        with pytest.raises(JobFailed, match="no"):
+            docmill.wait(7, into=Receipt)
+
+
+def test_a_run_is_begun_filled_and_looked_at(server: Scripted, call: Call) -> None:
+    run: Any = {"id": 3, "name": "March", "total": 2, "open": 2, "states": {"queued": 2}}
+    server.script = [answer(201, run)]
+    assert call("begin_run", "March", prompt="receipt", expected=2, metadata={"a": "b"}).id == 3
+    lines = b'{"line": 1, "key": "a", "id": 9, "new": true}\n{"line": 2, "key": "b", "problem": {"status": 422}}\n'
+    server.script = [CUT, answer(200, lines, content_type="application/x-ndjson")]
+    told: Any = call("submit_to_run", 3, {"a": "TOTAL 1.00", "b": {"document": "x", "name": "in/b.txt"}})
+    assert [(each.key, each.id, each.new, each.problem) for each in told] == [
+        ("a", 9, True, None),
+        ("b", None, False, {"status": 422}),
+    ]
+    server.script = [answer(200, run)]
+    found: Any = call("run", 3)
+    assert (found.open, found.states) == (2, {"queued": 2})
+    server.script = [answer(404, {"detail": "there is no run 3"})]
+    with pytest.raises(RunUnknown, match="no run 3"):
+        call("run", 3)
+    with pytest.raises(SubmitRefused):
+        call("submit_to_run", 3, {"a": "\ud800"})
+
+
+def test_many_documents_are_submitted_in_order(server: Scripted, call: Call) -> None:
+    server.script = [answer(202, {**QUEUED, "id": 7})] * 20
+    found: Any = call("submit_many", ["x"] * 20, prompt="receipt", name="in/x.txt", metadata={"a": "b"})
+    assert len(found) == 20
+    assert len({key for _, key in server.asked}) == 20
+
+
+def test_a_file_is_submitted_under_another_name(tmp_path: Path) -> None:
+    (tmp_path / "a.pdf").write_bytes(b"x")
+    fields = fields_of("p", None, None, None, "bulk", None, None, "in/b.pdf", {"order": "17"})
+    for document in (tmp_path / "a.pdf", b"x"):
+        assert request_of(document, fields, None)["data"] == {
+            "prompt": "p", "lane": "bulk", "name": "in/b.pdf", "metadata": '{"order": "17"}',
+        }  # fmt: skip
+    assert request_of(tmp_path / "a.pdf", {"prompt": "p"}, None)["data"]["name"] == str(tmp_path / "a.pdf")

@@ -102,6 +102,19 @@ def test_fifty_that_commit_are_fifty_jobs(engine: Engine, transaction: Transacti
     assert found[7].body == "TOTAL 7 €: 100 %s :name %(x)s"
 
 
+def test_a_files_bytes_are_a_job_under_their_name(engine: Engine, transaction: Transaction) -> None:
+    feature, body = uuid4().hex, b"%PDF-1.7 \x00\xff" + uuid4().bytes
+    with transaction() as connection:
+        job = submit_in(connection, body, prompt="receipt", feature=feature, name="in/a.pdf")
+    with engine.connect() as connection:
+        found = text(
+            "select j.id, j.path, d.body, d.media_type from jobs j join documents d on d.id = j.document_id"
+            " where j.feature = :feature"
+        )
+        (row,) = connection.execute(found, {"feature": feature}).all()
+    assert (row.id, row.path, row.body, row.media_type) == (job, "in/a.pdf", body, "application/octet-stream")
+
+
 def test_fifty_that_are_rolled_back_are_none(engine: Engine, transaction: Transaction) -> None:
     feature = uuid4().hex
     with pytest.raises(Regret), transaction() as connection:  # noqa: PT012 - it must leave the transaction's block
@@ -127,7 +140,8 @@ def test_what_cannot_be_stored_is_refused_and_the_transaction_goes_on(
     with transaction() as connection:
         for wrong in (
             {"document": ""},
-            {"document": b"x"},
+            {"document": b""},
+            {"document": 7},
             {"document": "a\0b"},
             {"lane": "fast"},
             {"params": {"a": "\0"}},
