@@ -115,7 +115,7 @@ def test_the_figures_are_those_of_the_ledger(page: Page, tmp_path: Path) -> None
         "contracts": Decimal("1234.5678"), "billing": 6, HOSTILE: Decimal("0.000021"), "unpriced": "unknown",
     }  # fmt: skip
     assert {name: Decimal(usd) for name, usd in amounts(page, "user").items()} == {
-        "u1": Decimal("1239.5678"), "u2": 1, "none": Decimal("0.000021"),
+        "u1": Decimal("1239.5678"), "u2": 1, "no user": Decimal("0.000021"),
     }  # fmt: skip
     assert list(amounts(page, "day")) == ["2026-03-14", "2026-03-13", "2026-03-12"]
     expect(page.get_by_text("1 answer has an unknown price.")).to_be_visible()
@@ -127,13 +127,13 @@ def test_the_figures_are_those_of_the_ledger(page: Page, tmp_path: Path) -> None
 
 def fits_the_window_and_names_its_parts(page: Page) -> None:
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
-    chart = page.get_by_role("img", name="Cost a day, stacked by feature: 3 days from 2026-03-12 to 2026-03-14")
+    chart = page.get_by_role("group", name="Cost a day, stacked by feature: 3 days from 2026-03-12 to 2026-03-14")
     expect(chart).to_be_visible()
     size = chart.bounding_box()
     assert size is not None
     assert size["x"] >= 0
     assert size["x"] + size["width"] <= page.evaluate("window.innerWidth")
-    for name in ("By feature", "By user", "By day", "Jobs"):
+    for name in ("By feature 4", "By user 3", "By prompt 1", "By model 1", "By day 3", "Latest jobs"):
         expect(page.get_by_role("heading", name=name, exact=True)).to_be_visible()
         section = page.get_by_role("region", name=name, exact=True).first
         expect(section.get_by_role("columnheader").first).to_be_visible()
@@ -151,22 +151,33 @@ def draws_each_column_as_high_as_its_cost(page: Page) -> None:
 
 
 @pytest.mark.parametrize("page", [DESK], ids=["desk"], indirect=True)
-def test_a_figure_leads_to_its_jobs(page: Page, api: str) -> None:
-    jobs = page.locator("#jobs tbody tr")
+def test_one_filter_narrows_all_of_the_page(page: Page, api: str) -> None:
+    jobs, total = page.locator("#jobs tbody tr"), page.locator(".tiles .main dd")
+    chips = page.get_by_role("list", name="Narrowed to")
     expect(jobs).to_have_count(len(LEDGER))
     page.get_by_role("link", name="billing").click()
-    expect(page.locator("#jobs-title")).to_have_text("Jobs of feature billing")
+    expect(total).to_have_text("$6.00")
     expect(jobs).to_have_count(3)
-    page.get_by_role("link", name="2026-03-12").click()
-    expect(page.locator("#jobs-title")).to_have_text("Jobs called on 2026-03-12")
-    expect(jobs).to_have_count(3)
-    page.locator("section[aria-labelledby='by-user']").get_by_role("link", name="none").click()
-    expect(page.locator("#jobs-title")).to_have_text("Jobs of user none")
+    assert {name: Decimal(usd) for name, usd in amounts(page, "user").items()} == {"u1": 5, "u2": 1}
+    page.locator("section[aria-labelledby='by-user']").get_by_role("link", name="u1").click()
+    expect(total).to_have_text("$5.00")
+    expect(jobs).to_have_count(2)
+    page.locator("section[aria-labelledby='by-day']").get_by_role("link", name="2026-03-12").click()
+    expect(total).to_have_text("$2.00")
+    expect(chips.get_by_role("listitem")).to_have_count(4)
+    page.get_by_role("link", name="Without feature billing").click()
+    expect(total).to_have_text("$1,236.57")
+    chips.get_by_role("link", name="all").click()
+    expect(jobs).to_have_count(len(LEDGER))
+    page.locator(".plot a").last.click()
+    expect(total).to_have_text("$4.00")
+    page.get_by_role("link", name="all", exact=True).click()
+    page.locator("section[aria-labelledby='by-user']").get_by_role("link", name="no user").click()
     expect(jobs).to_have_count(1)
     number = jobs.first.get_by_role("link").inner_text()
     assert httpx.get(f"{api}/v1/jobs/{number}").json()["feature"] == HOSTILE
-    page.get_by_role("link", name="Show all jobs").click()
-    expect(jobs).to_have_count(len(LEDGER))
-    page.get_by_role("link", name="7 days").click()
+    jobs.first.get_by_role("link").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text(f"Job {number}")
+    page.goto(f"{api}/costs?days=7")
     expect(page.get_by_text("No calls in the last 7 days yet.")).to_be_visible()
     expect(jobs).to_have_text(["No jobs here."])

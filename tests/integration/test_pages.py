@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from decimal import Decimal
 from html.parser import HTMLParser
 from typing import Any
 from uuid import uuid4
@@ -11,7 +12,13 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy import Connection, Engine, text
 
+from db import budget_admin
+from db.budget_admin import Wanted
+from db.database import Database
 from db.submit import Submission, submit
+from docmill.settings import Settings
+from prompts import Registry
+from tasks.services import Services
 from tests.integration.test_api_edges import app_of, asked
 
 BROWSER = {"accept": "text/html"}
@@ -60,7 +67,11 @@ def checked(page: str) -> str:
 
 @pytest.fixture
 def app(engine: Engine) -> FastAPI:
-    return app_of(engine)
+    services = Services(
+        settings=Settings(llm_url="http://127.0.0.1:1"), database=Database(engine), registry=Registry(),
+        publish=lambda _: None, owner="api",
+    )  # fmt: skip
+    return app_of(engine, services=services)
 
 
 @pytest.fixture
@@ -109,7 +120,7 @@ def _job(connection: Connection, name: str) -> int:
 
 
 def test_no_name_becomes_markup(app: FastAPI, jobs: list[int]) -> None:
-    pages = ["/", "/costs", "/jobs", "/jobs?state=needs_review", "/review"]
+    pages = ["/", "/costs", "/jobs", "/jobs?state=needs_review", "/review", "/models", "/budgets"]
     pages += [f"/{page}/{job}" for page in ("jobs", "review") for job in jobs]
     for path in pages:
         found = asked(app, "GET", path, headers=BROWSER)
@@ -195,3 +206,25 @@ def test_a_job_is_cancelled_by_its_page(app: FastAPI, engine: Engine) -> None:
     again = asked(app, "POST", f"/jobs/{job}/cancel", headers=BROWSER)
     assert again.status_code == 409
     assert "cancelled already" in checked(again.text)
+
+
+def test_a_model_is_held_and_released_and_a_budget_raised(app: FastAPI, engine: Engine) -> None:
+    name = "small"
+    assert "may be asked" in asked(app, "GET", "/models", headers=BROWSER).text
+    assert asked(app, "POST", f"/models/{name}/hold", headers=BROWSER).status_code == 303
+    held = checked(asked(app, "GET", "/models", headers=BROWSER).text)
+    assert "held by somebody at this machine" in held
+    assert asked(app, "POST", f"/models/{name}/release", headers=BROWSER).status_code == 303
+    assert "held by" not in asked(app, "GET", "/models", headers=BROWSER).text
+    wanted = Wanted(cap_usd=Decimal(1), scope="feature", subject=HOSTILE[0], span="month", policy="hold")
+    with engine.begin() as connection:
+        budget = budget_admin.put(connection, wanted, timezone="UTC")
+    checked(asked(app, "GET", "/budgets", headers=BROWSER).text)
+    for cap, status in (("2.5", 303), ("2", 422), ("x", 422), ("-1", 422), ("1e400", 422), ("NaN", 422)):
+        found = asked(app, "POST", f"/budgets/{budget.id}/raise", headers=BROWSER, data={"cap": cap})
+        assert found.status_code == status, (cap, found.text)
+    with engine.begin() as connection:
+        assert [each.cap_usd for each in budget_admin.listed(connection) if each.id == budget.id] == [
+            Decimal("2.5")
+        ]
+        budget_admin.remove(connection, budget.id)

@@ -26,18 +26,22 @@ __all__ = ["router"]
 
 router = APIRouter(include_in_schema=False)
 
-TABLES = ("feature", "user", "day")
+TABLES = ("feature", "user", "prompt", "model", "day")
+FILTERS = TABLES[:-1]
+"""What the ledger is narrowed by, beside days."""
 PERIODS = (None, 90, 30, 7)
-JOBS = 50
+JOBS = 10
 
 
 @dataclass(frozen=True, kw_only=True)
 class View:
-    """What the page shows: a period, and perhaps the jobs behind one figure of it."""
+    """What the page shows, all of it: a period, and whatever it is narrowed by."""
 
     days: int | None = None
     feature: str | None = None
     user: str | None = None
+    prompt: str | None = None
+    model: str | None = None
     day: date | None = None
     before: int | None = None
 
@@ -47,9 +51,28 @@ class View:
         return f"/costs{'?' + urlencode(found) if found else ''}{'#' + part if part else ''}"
 
     def behind(self, table: str, row: CostRow) -> str:
-        """The link to the jobs behind a row."""
-        none: dict[str, object] = dict.fromkeys((*TABLES, "before"))
-        return self.link("jobs", **{**none, table: row.group[table]})
+        """The page narrowed by a row too; or no more, where it is already."""
+        changes: dict[str, object] = {table: None if self.shows(table, row) else row.group[table], "before": None}
+        return self.link("", **changes)
+
+    @property
+    def only(self) -> dict[str, str]:
+        """What the ledger is narrowed by, beside days."""
+        found = {name: getattr(self, name) for name in FILTERS}
+        return {name: value for name, value in found.items() if value is not None}
+
+    @property
+    def chips(self) -> list[tuple[str, str, str]]:
+        """Each filter that is set: its name, its value, and the page without it."""
+        told = {**self.only, **({"day": str(self.day)} if self.day else {})}
+        without: dict[str, dict[str, object]] = {name: {name: None, "before": None} for name in told}
+        return [(name, value or "none", self.link("", **without[name])) for name, value in told.items()]
+
+    @property
+    def jobs(self) -> str:
+        """The list of jobs that are narrowed the same way, as far as it can be."""
+        found = {name: value for name, value in self.only.items() if name != "model"}
+        return f"/jobs?{urlencode(found)}" if found else "/jobs"
 
     def shows(self, table: str, row: CostRow) -> bool:
         chosen = getattr(self, table)
@@ -67,16 +90,21 @@ def page(
     days: Annotated[int | None, Query(ge=1, le=3660)] = None,
     feature: Storable | None = None,
     user: Storable | None = None,
+    prompt: Storable | None = None,
+    model: Storable | None = None,
     day: Day | None = None,
     before: Annotated[int | None, Query(ge=1, le=LARGEST_ID)] = None,
 ) -> HTMLResponse:
-    """Costs by feature, user and day, with the jobs behind a figure."""
+    """Costs by feature, user, prompt, model and day: one filter narrows figures, chart, tables and jobs."""
     timezone: str = request.app.state.settings.timezone
-    view = View(days=days, feature=feature, user=user, day=day, before=before)
+    view = View(days=days, feature=feature, user=user, prompt=prompt, model=model, day=day, before=before)
     since = view.since(datetime.now(ZoneInfo(timezone)).date())
 
     def costs(connection: Connection, *by: str) -> list[CostRow]:
-        return db.costs.costs(connection, by, timezone=timezone, tenant=tenant, since=since)
+        first, last = (day, day) if day else (since, None)
+        return db.costs.costs(
+            connection, by, timezone=timezone, tenant=tenant, since=first, until=last, only=view.only
+        )
 
     with database.work() as connection:
         tables = {name: costs(connection, name) for name in TABLES}
@@ -88,10 +116,13 @@ def page(
                 tenant=tenant,
                 feature=feature,
                 user=user,
+                prompt=prompt,
+                model=model,
                 before=before,
                 called=reports.Days(since=day or since, until=day, timezone=timezone),
             ),
             limit=JOBS + 1,
+            values=False,
         )
     tables["day"].sort(key=lambda row: row.group["day"], reverse=True)
     content = {
@@ -102,6 +133,7 @@ def page(
         "jobs": jobs[:JOBS],
         "older": jobs[JOBS - 1].id if len(jobs) > JOBS else None,
         "timezone": timezone,
+        "now": datetime.now(ZoneInfo(timezone)),
         "periods": PERIODS,
         "simulated": sorted(model for model in models if model.startswith("sim-")),
     }

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Request
@@ -12,12 +11,12 @@ from fastapi.responses import HTMLResponse
 
 import db.costs
 from db.budget_admin import Budget
-from db.concerns import Concern, budget_name, concerns
+from db.concerns import Concern, concerns
 from db.overview import PARTS, Snapshot, snapshot
 from db.stages import CHAINS
 from web import chart
 from web.access import Asking, Caller, Database
-from web.pages.rendering import render
+from web.pages.rendering import budget_bar, render
 
 __all__ = ["router"]
 
@@ -41,7 +40,7 @@ def page(request: Request, database: Database, asking: Asking) -> HTMLResponse:
         "figures": _figures(found),
         "stages": [(stage, found.under_way.get(stage, 0)) for stage in STAGES],
         "spent": spent[0] if spent else None,
-        "budgets": [_bar(budget) for budget in found.budgets if _concerns(budget, asking)],
+        "budgets": [budget_bar(budget) for budget in found.budgets if _concerns(budget, asking)],
         "timezone": timezone,
     }
     return render(request, "overview.html", content)
@@ -80,16 +79,3 @@ def _figures(found: Snapshot) -> list[dict[str, object]]:
         }
         for words, state, parts, of in told
     ]
-
-
-def _bar(budget: Budget) -> dict[str, object]:
-    """A budget in three parts: spent, reserved, left; as shares of whichever is more, the cap or what is taken."""
-    taken = budget.spent_usd + budget.reserved_usd
-    whole = max(budget.cap_usd, taken) or Decimal(1)
-    return {
-        "budget": budget,
-        "name": budget_name(budget),
-        "spent": round(float(100 * budget.spent_usd / whole), 2),
-        "reserved": round(float(100 * budget.reserved_usd / whole), 2),
-        "full": taken >= budget.cap_usd,
-    }

@@ -14,11 +14,19 @@ from fastapi import Request
 from fastapi.responses import HTMLResponse
 from fastapi.templating import Jinja2Templates
 
-from db.concerns import span
+from db.budget_admin import Budget
+from db.concerns import budget_name, span
 
-__all__ = ["render", "templates", "usd", "wants_page"]
+__all__ = ["budget_bar", "render", "templates", "usd", "wants_page"]
 
-NAVIGATION = (("/", "Overview"), ("/jobs", "Jobs"), ("/review", "Review"), ("/costs", "Costs"))
+NAVIGATION = (
+    ("/", "Overview"),
+    ("/jobs", "Jobs"),
+    ("/review", "Review"),
+    ("/costs", "Costs"),
+    ("/budgets", "Budgets"),
+    ("/models", "Models"),
+)
 """Addresses and words of the header."""
 APART = ("/v1/", "/metrics", "/healthz", "/readyz", "/openapi.json", "/static/")
 """Addresses that are no pages, whoever asks."""
@@ -78,7 +86,10 @@ def usd(amount: Decimal | float | None) -> str:
         return "unknown"
     if not amount:
         return "$0"
-    return f"${amount:,.2f}" if amount >= 1000 else f"${amount:.4f}" if amount >= 1 else f"${amount:.6f}"
+    if amount >= 1:
+        return f"${amount:,.2f}"
+    # Four digits that say something; the exact amount stands beside it, for whoever wants it.
+    return f"${Decimal(f'{amount:.4g}'):f}"
 
 
 def round_usd(amount: float) -> str:
@@ -104,6 +115,19 @@ GLYPHS = {
 """Beside a state's word, for those who do not see its colour."""
 
 
+def budget_bar(budget: Budget) -> dict[str, object]:
+    """A budget in three parts: spent, reserved, left; shares of its cap, or of what is taken, if more."""
+    taken = budget.spent_usd + budget.reserved_usd
+    whole = max(budget.cap_usd, taken) or Decimal(1)
+    return {
+        "budget": budget,
+        "name": budget_name(budget),
+        "spent": round(float(100 * budget.spent_usd / whole), 2),
+        "reserved": round(float(100 * budget.reserved_usd / whole), 2),
+        "full": taken >= budget.cap_usd,
+    }
+
+
 def part_of(failure: object, name: str) -> str:
     """The failure's kind or message, of a row that may hold anything."""
     found = failure.get(name) if isinstance(failure, Mapping) else None
@@ -114,6 +138,7 @@ FILTERS: dict[str, Callable[..., str]] = {
     "ago": ago,
     "glyph": lambda state: GLYPHS.get(state, ""),
     "part": part_of,
+    "plain": "{:f}".format,
     "round_usd": round_usd,
     "tojson_plain": lambda value: json.dumps(value, ensure_ascii=False),
     "thousands": "{:,}".format,

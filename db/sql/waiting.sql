@@ -1,0 +1,19 @@
+-- Who waits for what: jobs that are held for a model, by feature.
+
+
+-- name: for_models
+-- Of one tenant; at most `most` of its held jobs are read.
+select held_for, feature, count(*) as jobs, min(wake_at) as until
+from (select held_for, feature, wake_at from jobs
+      where tenant = :tenant and state = 'held' and held_for is not null order by held_for limit :most) held
+group by held_for, feature order by jobs desc
+
+-- name: calls_lately
+-- Of the last hour, by model.
+select model, account, count(*) as calls, count(*) filter (where failure_kind = 'rate_limited') as limited,
+  count(*) filter (where state = 'failed') as failed,
+  (percentile_cont(0.5) within group (order by latency_ms))::float as p50_ms,
+  (percentile_cont(0.95) within group (order by latency_ms))::float as p95_ms
+from (select model, account, failure_kind, state, latency_ms from calls
+      where started_at > clock_timestamp() - interval '1 hour' and tenant = :tenant limit :most) lately
+group by model, account
