@@ -18,6 +18,7 @@ from tasks.services import Services
 from web import collections, costs, documents, health, jobs, problems, reviews, runs
 from web.access import BEARER, is_loopback
 from web.fleet import Fleet
+from web.following import Followers
 from web.health import Watches
 from web.limits import BodyLimit, Bounds
 from web.pages import costs as costs_page
@@ -47,6 +48,7 @@ def make_app(services: Services, *, host: str, fleet: Fleet, bounds: Bounds = Bo
     app.state.services = services
     app.state.settings = services.settings
     app.state.database = services.database
+    app.state.followers = Followers()
     app.state.registry = services.registry
     app.state.fleet = fleet
     app.state.watches = Watches.of(services.database, fleet)

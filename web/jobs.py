@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import replace
 from typing import Annotated, Any
 
-from fastapi import APIRouter, BackgroundTasks, Path, Query, Request
+from fastapi import APIRouter, BackgroundTasks, Depends, Path, Query, Request
 from fastapi.concurrency import run_in_threadpool
-from fastapi.responses import StreamingResponse
+from fastapi.sse import EventSourceResponse, ServerSentEvent
 from sqlalchemy.exc import SQLAlchemyError
 
 from db import inspection, reports, transitions
 from db.reports import JobReport
 from db.submit import Submission, check_answerable, submit, submit_fresh
 from docmill.bounds import due_at
-from prompts import Registry
 from web import submission
 from web.access import Database, Operating, Tenant
 from web.filters import Asked, Included
+from web.following import take_place
 from web.problems import documented
 from web.schemas import (
     LARGEST_ID,
@@ -38,8 +39,6 @@ from web.shown import listed, shown
 __all__ = ["router"]
 
 FOLLOW_EVERY_S = 0.5
-STILL_EVERY_S = 15.0
-"""A comment goes to whoever follows a job that does not move, so that no proxy takes the line for dead."""
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"], responses=documented(401, 422, 503))
 
@@ -151,48 +150,37 @@ def inspect_job(job_id: JobId, database: Database, tenant: Tenant) -> dict[str, 
     return {"job_id": job_id, **{name: part for name, part in plain.items() if name != "job"}}
 
 
+def look(job_id: JobId, database: Database, tenant: Tenant) -> JobReport:
+    """Before the answer begins, so that a job which is not there is a 404."""
+    with database.work() as connection:
+        return reports.job_report(connection, job_id, tenant=tenant)
+
+
 @router.get(
     "/{job_id}/events",
-    response_class=StreamingResponse,
+    response_class=EventSourceResponse,
     summary="How a job moves, as server-sent events",
     responses={
         200: {"description": "Events `job`, each with the job as JSON", "content": {"text/event-stream": {}}},
         **documented(404),
     },
+    dependencies=[Depends(take_place)],
 )
-async def follow_job(job_id: JobId, request: Request, database: Database, tenant: Tenant) -> StreamingResponse:
+async def follow_job(
+    request: Request, database: Database, tenant: Tenant, job: Annotated[JobReport, Depends(look)]
+) -> AsyncIterator[ServerSentEvent]:
     """One event `job` at once and at each change, and the last when the job has ended."""
-
-    def look() -> JobReport:
-        with database.work() as connection:
-            return reports.job_report(connection, job_id, tenant=tenant)
-
-    first = await run_in_threadpool(look)
-    return StreamingResponse(
-        _events(request.app.state.registry, first, look),
-        media_type="text/event-stream",
-        headers={"cache-control": "no-store"},
-    )
-
-
-async def _events(registry: Registry, job: JobReport, look: Callable[[], JobReport]) -> AsyncIterator[str]:
-    told, silent_s = "", 0.0
+    told = ""
     while True:
-        now = shown(registry, job).model_dump_json(by_alias=True)
+        now = shown(request.app.state.registry, job).model_dump_json(by_alias=True)
         if now != told:
-            yield f"event: job\nid: {job.id}\ndata: {now}\n\n"
-            told, silent_s = now, 0.0
-        elif silent_s >= STILL_EVERY_S:
-            yield ": still\n\n"
-            silent_s = 0.0
+            yield ServerSentEvent(event="job", id=str(job.id), raw_data=now)
+            told = now
         if job.wait is None:
             return
         await asyncio.sleep(FOLLOW_EVERY_S)
-        silent_s += FOLLOW_EVERY_S
-        try:
-            job = await run_in_threadpool(look)
-        except SQLAlchemyError:  # the database is away: whoever follows waits on
-            continue
+        with suppress(SQLAlchemyError):  # the database is away: whoever follows waits on
+            job = await run_in_threadpool(look, job.id, database, tenant)
 
 
 @router.post(

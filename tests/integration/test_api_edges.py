@@ -15,10 +15,11 @@ from fastapi import FastAPI
 from sqlalchemy import Engine, text
 
 from bench.collection import filled
-from db import keys
+from db import keys, transitions
 from db.database import Database
 from db.engine import make_engine
 from db.fleet import see_worker
+from db.submit import Submission, submit
 from docmill.settings import Settings
 from prompts import Registry
 from tasks.celery import broker
@@ -304,3 +305,36 @@ def test_a_defect_is_a_problem_without_its_words(engine: Engine) -> None:
     found = asked(app, "GET", "/defect")
     assert (found.status_code, found.headers["content-type"]) == (500, "application/problem+json")
     assert "TEA HOUSE" not in found.text
+
+
+def followed_by_one(app: FastAPI, waiting: int, ended: int) -> list[int]:
+    """The statuses of a second follower: while a first one is there, and when it has gone."""
+
+    async def ask() -> list[int]:
+        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
+            first = asyncio.create_task(client.get(f"/v1/jobs/{waiting}/events"))
+            while not app.state.followers._now:  # noqa: ASYNC110 - it tells nobody
+                await asyncio.sleep(0.01)
+            found = [(await client.get(f"/v1/jobs/{ended}/events")).status_code]
+            first.cancel()
+            await asyncio.gather(first, return_exceptions=True)
+            return [*found, (await client.get(f"/v1/jobs/{ended}/events")).status_code]
+
+    return asyncio.run(ask())
+
+
+def test_so_many_jobs_are_followed_and_no_more_until_somebody_goes(engine: Engine) -> None:
+    app = app_of(engine)
+    app.state.followers.most = 1
+    with engine.begin() as connection:
+        waiting, ended = (submit(connection, Submission(prompt="receipt", body=uuid4().bytes)) for _ in range(2))
+        connection.execute(text("update jobs set wait = null, state = 'failed' where id = :id"), {"id": ended})
+    assert asked(app, "GET", "/v1/jobs/999999999/events").status_code == 404
+    assert followed_by_one(app, waiting, ended) == [503, 200]
+    told = asked(app, "GET", f"/v1/jobs/{ended}/events")
+    assert told.headers["content-type"].startswith("text/event-stream")
+    assert told.text.startswith("event: job\ndata: {")
+    assert told.text.endswith(f"id: {ended}\n\n")
+    with engine.begin() as connection:
+        transitions.cancel(connection, waiting)
