@@ -235,6 +235,36 @@ def test_the_next_window_begins_empty_and_wakes_those_who_waited(connection: Con
     assert (told.id, told.spent_usd, told.reserved_usd) == (budget.id, ZERO, CENT)
 
 
+def test_a_call_is_reserved_in_all_of_its_budgets_or_in_none(connection: Connection, tenant: str) -> None:
+    cap(connection, tenant, "1")
+    feature = cap(connection, tenant, "0.01", scope="feature")
+    job = new_job(connection, tenant, feature=tenant)
+    refused = reserve(connection, job, 2 * CENT)
+    assert isinstance(refused, Refusal)
+    assert [each.id for each in refused.short] == [feature.id]
+    assert {each.reserved_usd for each in budget_admin.listed(connection) if each.subject == tenant} == {ZERO}
+    assert not budgets.any_left(connection, job, 2 * CENT, timezone=UTC_ZONE)
+    assert isinstance(reserve(connection, job, CENT), Reservation)
+    assert {each.reserved_usd for each in budget_admin.listed(connection) if each.subject == tenant} == {CENT}
+
+
+def test_a_window_that_is_over_takes_no_more_and_keeps_nobody_from_the_next(
+    connection: Connection, tenant: str
+) -> None:
+    budget = cap(connection, tenant, "1")
+    values = {"id": budget.id}
+    past = "update budgets set window_start = window_start - interval '1 day', spent_usd = :spent where id = :id"
+    connection.execute(text(past), {**values, "spent": 1})
+    job = new_job(connection, tenant)
+    assert budgets.any_left(connection, job, CENT, timezone=UTC_ZONE), "the next window begins empty"
+    connection.execute(text("update budgets set spent_usd = 0 where id = :id"), values)
+    found = reserve(connection, job, CENT)
+    assert isinstance(found, Reservation)
+    assert budget.id not in found.budgets
+    over = connection.execute(text("select reserved_usd from budgets where id = :id"), values).scalar_one()
+    assert over == ZERO
+
+
 def test_a_model_without_a_price_is_refused_with_the_remedy(connection: Connection, tenant: str) -> None:
     cap(connection, tenant, "1")
     found = reserve(connection, new_job(connection, tenant), None)

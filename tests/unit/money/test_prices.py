@@ -119,7 +119,9 @@ def test_prices_stand_under_a_model_or_in_a_table_of_their_own(tmp_path: Path) -
     assert (answered.usd, answered.source) == (Decimal("0.15"), "own")
 
 
-@pytest.mark.parametrize(("given", "usd"), [("1", "1"), (" $0.50 ", "0.5"), ("0", "0"), ("1e2", "100")])
+@pytest.mark.parametrize(
+    ("given", "usd"), [("1", "1"), (" $0.50 ", "0.5"), ("0", "0"), ("1e2", "100"), ("1e9", "1000000000")]
+)
 def test_an_amount_is_what_a_person_writes(given: str, usd: str) -> None:
     assert amount(given) == Decimal(usd)
 

@@ -47,6 +47,12 @@ def test_a_short_wait_is_a_countdown_and_a_long_one_a_hold() -> None:
     assert (long.action, long.hold_s) == ("hold", 61.0)
 
 
+@pytest.mark.parametrize("kind", ["rate_limited", "overloaded", "quota_exhausted"])
+def test_whatever_is_told_a_hold_is_looked_at_after_an_hour(kind: FailureKind) -> None:
+    hold = after(tried(kind), policy=Policy(ladder=(SMALL,)), retry_after_s=7200.0)
+    assert (hold.action, hold.hold_s) == ("hold", 3600.0)
+
+
 @pytest.mark.parametrize("jitter", [0.0, 0.5, 0.999])
 @pytest.mark.parametrize("told", [0.0, 0.2, 59.9, 60.0])
 def test_nobody_comes_back_before_the_told_wait(told: float, jitter: float) -> None:
