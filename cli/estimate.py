@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,9 +18,10 @@ if TYPE_CHECKING:
     from decimal import Decimal
 
     from docmill.llm.tokens import Counter
-    from docmill.reading import Limits
+    from docmill.reading import Limits, Reader, Reading
+    from docmill.reading.drawn import Drawn
     from docmill.settings import Models, ModelTable
-    from prompts import PromptVersion
+    from prompts import Excerpt, PromptVersion
 
 __all__ = ["estimate"]
 
@@ -83,32 +84,52 @@ def _count(
     files: Sequence[Path], prompt: PromptVersion, model: ModelTable, counter: Counter, limits: Limits
 ) -> Counted:
     from docmill.reading import Reader
+    from prompts import Excerpt
 
     unreadable, repeated, calls, seen = 0, 0, [], set()
-    with Reader(limits) as reader:
+    sees = prompt.config.input.see != "text" and bool(model.sees)
+    with Reader(replace(limits, leave_scans=sees)) as reader:
         for file in files:
             try:
                 reading = reader.read(file)
+                shown = _shown(reader, file, reading, prompt, model) if sees else Excerpt(passages=(reading.text,))
             except Unreadable:
                 unreadable += 1
                 continue
-            if reading.empty:
+            known = (shown.text, *(picture.sha256 for picture in shown.pictures))
+            if reading.empty and not shown.pictures:
                 unreadable += 1
-            elif reading.text in seen:
+            elif known in seen:
                 repeated += 1
             else:
-                seen.add(reading.text)
-                calls.append(
-                    min(_input_tokens(reading.text, prompt, counter), _input_limit(prompt, model, counter))
-                )
+                seen.add(known)
+                calls.append(min(_input_tokens(shown, prompt, counter), _input_limit(prompt, model, counter)))
     return Counted(calls=calls, unreadable=unreadable, repeated=repeated)
 
 
-def _input_tokens(text: str, prompt: PromptVersion, counter: Counter) -> int:
+def _shown(reader: Reader, file: Path, reading: Reading, prompt: PromptVersion, model: ModelTable) -> Excerpt:
+    """What a model with eyes is shown of a document. Raises Unreadable."""
+    from docmill.llm.sight import sight_of
+    from docmill.reading.drawn import DrawnPages
     from prompts import Excerpt
+    from tasks.stages.seeing import is_drawn, pages_of, picture_of, to_be_seen
 
+    see, pages = prompt.config.input.see, DrawnPages(reader)
+    wanted = to_be_seen(see, pages_of(reading)) if is_drawn(reading) else []
+    sight = sight_of(model.provider, model.model)
+    body = file.read_bytes()
+
+    def draw(page: int, dots: int) -> Drawn:
+        return pages.page(file, page, dots_an_inch=dots, fetch=lambda: (body, file.name, None), patience_s=60)
+
+    pictures = tuple(picture_of(0, page, sight, draw, beside=len(wanted) - 1) for page in wanted)
+    text = "" if pictures and see == "pages" else reading.text
+    return Excerpt(passages=(text,), pictures=pictures)
+
+
+def _input_tokens(shown: Excerpt, prompt: PromptVersion, counter: Counter) -> int:
     params = {name: param.default or "" for name, param in prompt.config.params.items()}
-    return counter.count_messages(prompt.render(Excerpt(passages=(text,)), params))
+    return counter.count_messages(prompt.render(shown, params))
 
 
 def _input_limit(prompt: PromptVersion, model: ModelTable, counter: Counter) -> int:

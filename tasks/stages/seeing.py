@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any
@@ -26,8 +26,10 @@ __all__ = [
     "Page",
     "dots_an_inch",
     "fetched",
+    "is_drawn",
     "look",
     "pages_of",
+    "picture_of",
     "pictures_in",
     "spans_seen",
     "to_be_seen",
@@ -109,16 +111,21 @@ def _pages(services: Services, job: Job, prompt: PromptVersion) -> list[Page]:
     if prompt.config.input.see == "text" or job.document is None:
         return []
     reading = services.database.run(documents.reading_of, job.document.id, job.tenant)
-    return pages_of(reading) if reading is not None and _is_drawn(reading) else []
+    return pages_of(reading) if reading is not None and is_drawn(reading) else []
 
 
 def _seen(services: Services, job: Job, wanted: Sequence[Page], model: str) -> Look:
     """The pages drawn for the model, with what is kept of them. Raises TooMuch, Unreadable, Busy."""
     table = services.settings.models.find(model)
     sight = sight_of(table.provider, table.model)
+    document = job.document_id or 0
+
+    def draw(page: int, dots: int) -> Drawn:
+        return fetched(services, document, job.tenant, page, dots)
+
     if len(wanted) > sight.most_pictures:
         raise TooMuch(sight.refusal([(1, 1)] * len(wanted), [1] * len(wanted)))
-    pictures = [_drawn(services, job, page, sight, beside=len(wanted) - 1) for page in wanted]
+    pictures = [picture_of(document, page, sight, draw, beside=len(wanted) - 1) for page in wanted]
     sizes = [(each.width, each.height) for each in pictures]
     beyond = sight.refusal(sizes, [each.size for each in pictures])
     if beyond is not None:
@@ -192,17 +199,21 @@ def fetched(services: Services, document_id: int, tenant: str, page: int, dots: 
     return services.pages.page((tenant, document_id), page, dots_an_inch=dots, fetch=fetch, patience_s=PATIENCE_S)
 
 
-def _drawn(services: Services, job: Job, page: Page, sight: Sight, *, beside: int) -> Picture:
-    """The page at the resolution that its letters need, and no larger than the model sees."""
-    assert job.document is not None  # noqa: S101 - it was looked at; mypy cannot know
-    dots, most = dots_an_inch(page.layout), None
+def picture_of(
+    document_id: int, page: Page, sight: Sight, draw: Callable[[int, int], Drawn], *, beside: int
+) -> Picture:
+    """The page at the resolution that its letters need, and no larger than the model sees, beside so many others.
+
+    ``draw`` takes the page's number and dots an inch. Raises what it raises.
+    """
+    dots = dots_an_inch(page.layout)
     while True:
-        drawn = fetched(services, job.document.id, job.tenant, page.number, dots)
-        kept = sight.kept(drawn.width, drawn.height, beside=beside)
-        if kept == (drawn.width, drawn.height) or dots <= 1:
-            return _picture(job.document.id, page, dots, drawn, sight)
-        most = min(dots - 1, math.floor(dots * min(kept[0] / drawn.width, kept[1] / drawn.height)))
-        dots = max(1, most)
+        drawn = draw(page.number, dots)
+        wide, high = sight.kept(drawn.width, drawn.height, beside=beside)
+        if (wide, high) == (drawn.width, drawn.height) or dots <= 1:
+            return _picture(document_id, page, dots, drawn, sight)
+        share = min(wide / drawn.width, high / drawn.height)
+        dots = max(1, min(dots - 1, math.floor(dots * share)))
 
 
 def _picture(document_id: int, page: Page, dots: int, drawn: Drawn, sight: Sight) -> Picture:
@@ -221,7 +232,8 @@ def _picture(document_id: int, page: Page, dots: int, drawn: Drawn, sight: Sight
     )
 
 
-def _is_drawn(reading: Reading) -> bool:
+def is_drawn(reading: Reading) -> bool:
+    """Whether a document has pages that can be drawn."""
     return reading.media_type == media.PDF or reading.media_type in media.PICTURES
 
 

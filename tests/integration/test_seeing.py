@@ -18,16 +18,19 @@ import pytest
 from PIL import Image
 from sqlalchemy import Engine, Row, text
 
+from cli.estimate import _count
 from db import budget_admin, transitions
 from db.budget_admin import Wanted
 from db.database import Database
 from db.submit import Submission, submit
 from docmill.llm.loop import LoopThread
+from docmill.llm.tokens import counter_for
 from docmill.llm.transport import HttpTransport
 from docmill.reading import Limits, Reader
 from docmill.reading.drawn import DrawnPages
 from docmill.reading.engines import installed
 from docmill.settings import load_settings
+from docmill.settings.models import ModelTable
 from docmill.simulator import Settings as Simulated
 from docmill.simulator import Simulator
 from docmill.simulator.eyes import Eyes
@@ -375,3 +378,22 @@ def test_a_call_waits_for_room_for_its_bytes(seeing: Callable[..., Seen]) -> Non
         connection.execute(text("update jobs set wait = 'unsent' where id = :id"), {"id": job_id})
     right(walk.to_the_end(job_id), walk)
     assert walk.services.room.taken == 0
+
+
+def test_an_estimate_counts_the_pictures_of_a_scan(seeing: Callable[..., Seen], tmp_path: Path) -> None:
+    walk = seeing(ocr=False, unchecked="accept")
+    (tmp_path / "scan.png").write_bytes(receipt())
+    prompt = walk.services.registry.get("see_auto")
+    counted = _count(
+        [tmp_path / "scan.png"], prompt, ModelTable(model="sim-small"), counter_for("sim-small"), Limits()
+    )
+    assert (counted.unreadable, len(counted.calls)) == (0, 1)
+    row = walk.run(receipt(), "see_auto")
+    assert counted.calls[0] == pytest.approx(walk.calls(row.id)[0].input_tokens, rel=0.02)
+    plain = walk.services.registry.get("see_text")
+    assert (
+        _count(
+            [tmp_path / "scan.png"], plain, ModelTable(model="sim-small"), counter_for("sim-small"), Limits()
+        ).unreadable
+        == 1
+    )
