@@ -65,7 +65,7 @@ def docmill(measured: MeasuredStack, bodies: list[bytes]) -> dict[str, float]:
     measured.await_ends()
     took_s = time.monotonic() - started
     parts = {name: 1000 * (after - before[name]) / DOCUMENTS for name, after in measured.cpu_seconds().items()}
-    workers = sum(ms for name, ms in parts.items() if name.startswith(("io", "cpu", "quarantine")))
+    workers = sum(ms for name, ms in parts.items() if name.startswith(("io", "cpu", "ocr", "quarantine")))
     return {
         "docmill, documents a second": DOCUMENTS / took_s,
         "CPU ms a document, workers": workers,

@@ -20,7 +20,7 @@ from workers.stack.places import scratch
 
 __all__ = ["MeasuredStack", "cpu_seconds", "stack"]
 
-WORKERS = ("io", "cpu", "quarantine")
+WORKERS = ("io", "cpu", "ocr", "quarantine")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -102,7 +102,7 @@ def _workers(settings: Settings) -> str:
     from db.fleet import seen
 
     workers = Counter(queue for _, queue, _ in _found(settings, seen))
-    missing = {"io", "cpu", "quarantine"} - workers.keys()
+    missing = {"io", "cpu", "quarantine", *(("ocr",) if settings.ocr != "off" else ())} - workers.keys()
     if missing:
         raise ServiceAway(
             f"no {' and no '.join(sorted(missing))} worker was seen for 30 s: start one, or `docmill up`"

@@ -14,9 +14,12 @@ import typer
 
 from cli.console import AsJson, Data, deadline_of, open_stack, print_json, print_table, time_of, usd
 from docmill.errors import FailureKind, JobNotFit, Misconfigured
+from docmill.reading.values import reading_warning
 from docmill.visible import visible
 
 if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
     from db.bulk import Done
     from db.reports import Counts, JobReport, Wanted
 
@@ -207,7 +210,12 @@ def _show_drives(job_id: int, *, as_json: bool, data: Path | None) -> None:
 
 
 def result(
-    job_id: Annotated[int, typer.Argument(metavar="ID")], as_json: AsJson = False, data: Data = None
+    job_id: Annotated[int, typer.Argument(metavar="ID")],
+    overlay: Annotated[
+        Path | None, typer.Option(help="A PDF to write: pages with a frame around each value.")
+    ] = None,
+    as_json: AsJson = False,
+    data: Data = None,
 ) -> None:
     """The answer of a job. Exit code 1 says that there is none."""
     from db.reports import job_report
@@ -218,10 +226,15 @@ def result(
         found = job_report(connection, job_id)
         value = in_prompts_order(registry_of(settings), found.prompt, found.version, found.value)
         report = replace(found, value=value)
+        if overlay is not None:
+            _write_overlay(connection, report, overlay)
     if as_json:
         print_json(report.as_json())
     elif report.value is not None:
         typer.echo(json.dumps(report.value, ensure_ascii=False, indent=2))
+    if not as_json:
+        for warning in report.warnings:
+            typer.echo(visible(f"reading: {reading_warning(warning)}"), err=True)
     if report.state == "needs_review" and not as_json:
         typer.echo(visible(f"needs review: {(report.failure or {}).get('message', '')}"), err=True)
     if report.value is None:
@@ -229,6 +242,19 @@ def result(
         if not as_json:
             raise JobNotFit(f"job {job_id} has no result: it is {report.state}{': ' + why if why else ''}")
         raise typer.Exit(1)
+
+
+def _write_overlay(connection: Connection, report: JobReport, file: Path) -> None:
+    from cli.overlay import write_overlay
+    from db.documents import original
+
+    found = report.document_id and original(connection, report.document_id, report.tenant)
+    if not found or found.body is None:
+        raise JobNotFit(f"the document of job {report.id} is not there any more")
+    pages = write_overlay(
+        file, bytes(found.body), report.evidence or {}, name=found.name, media_type=found.media_type
+    )
+    typer.echo(f"{file} has {pages} {'page' if pages == 1 else 'pages'}", err=True)
 
 
 def retry(

@@ -26,7 +26,7 @@ def migrate() -> None:
 
 
 def worker(
-    role: Annotated[str, typer.Argument(metavar="ROLE", help="io, cpu or quarantine.")],
+    role: Annotated[str, typer.Argument(metavar="ROLE", help="io, cpu, ocr or quarantine.")],
     data: Data = None,
 ) -> None:
     """Run a worker; several of one role are several replicas. It joins the stack that runs on a data folder."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
@@ -15,6 +16,7 @@ from cli.submitting import Submitted, Wanted, submit_files, tell_refused, tell_s
 from cli.waiting import exit_code, print_end, print_reports, wait_for
 from docmill.bounds import LANES
 from docmill.errors import Misconfigured
+from docmill.reading.values import WORDS
 
 if TYPE_CHECKING:
     from db.database import Database
@@ -139,8 +141,17 @@ def _print_ends(submitted: Submitted, reports: Sequence[JobReport]) -> None:
     if len(shown) < len(reports) or len(shown) > MOST_ROWS:
         done = sum(report.state == "done" for report in reports)
         typer.echo(f"{len(reports):,} jobs, of which {done:,} are done, and at most {MOST_ROWS} others shown here")
+    _tell_warnings(reports)
     if submitted.run_id is not None:
         typer.echo(f"all of them: `docmill export --run {submitted.run_id} -o results.xlsx`", err=True)
+
+
+def _tell_warnings(reports: Sequence[JobReport]) -> None:
+    """A line a kind of what reading left out or only guessed, and in how many documents."""
+    kinds = Counter(each["kind"] for report in reports for each in report.warnings)
+    for kind, documents in kinds.most_common():
+        those = "1 document has" if documents == 1 else f"{documents:,} documents have"
+        typer.echo(f"{those} {WORDS.get(kind, kind)}: `docmill result ID` says where", err=True)
 
 
 def _tell_come_back(submitted: Submitted, number: int) -> None:

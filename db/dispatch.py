@@ -98,10 +98,12 @@ def waiting(connection: Connection, room: Room, *, but: Collection[RowId] = ()) 
         free = room.cpu - sum(STAGES[row.stage].role == "cpu" for row in found)
         limit = min(room.all - kept - len(found), free)
         found += _waiting(connection, "new", lane, limit, but, free=free, share=room.share)
+    scans: list[Any] = []
     apart: list[Any] = []
     for lane in LANES:
+        scans += _waiting(connection, "scans", lane, room.scans - len(scans), but)
         apart += _waiting(connection, "apart", lane, room.apart - len(apart), but)
-    return [row.id for row in (*found, *apart)]
+    return [row.id for row in (*found, *scans, *apart)]
 
 
 def _waiting(

@@ -79,3 +79,10 @@ def text_of(connection: Connection, document_id: int, tenant: str) -> str | None
     """Returns what was read of it; None before that, and where there is no such document."""
     text: str | None = SQL["words"].scalar(connection, {"id": document_id, "tenant": tenant})
     return text
+
+
+@one_statement
+def warnings_of(connection: Connection, document_id: int) -> list[Mapping[str, Any]]:
+    """Returns what reading the document left out or only guessed."""
+    found = SQL["warnings"].scalar(connection, {"id": document_id})
+    return found if isinstance(found, list) else []

@@ -42,6 +42,8 @@ CPU_AHEAD = 64
 tenant that is alone gets half of them."""
 QUARANTINE_AHEAD = 2
 """Jobs in hand for each slot of quarantine: they may take half a minute, and whose turn it is is told here."""
+OCR_AHEAD = 2
+"""Jobs in hand for each slot that does OCR: one is read, and one is ready."""
 LANES = ("interactive", "bulk")
 """The first goes first."""
 AT_CPU = stages_where(lambda rules: rules.role == "cpu")
@@ -57,6 +59,8 @@ class Room:
     """In quarantine, where jobs wait for it."""
     share: int
     """Of the slots that compute, what a tenant may hold whose documents had to let others pass."""
+    scans: int
+    """For OCR, where jobs wait for it."""
     all: int
     kept: int
     """Of ``all``, what only interactive jobs may use."""
@@ -163,6 +167,7 @@ def room(connection: Connection) -> Room:
     return Room(
         cpu=CPU_AHEAD * found.cpu - found.at_cpu,
         share=max(1, found.cpu // 2),
+        scans=OCR_AHEAD * found.ocr - found.scans if found.wanted_scans else 0,
         apart=QUARANTINE_AHEAD * found.quarantine - found.apart if found.wanted_apart else 0,
         all=io - found.out,
         kept=io // 10,

@@ -15,7 +15,7 @@ from db.stages import STAGES, Chain, Stage
 from db.statements import statements_of
 from docmill.reading import Reading
 from docmill.reading.layout.geometry import unpack
-from docmill.reading.values import reading_of
+from docmill.reading.values import reading_of, reading_warning
 from docmill.remedies import Purpose
 from docmill.storable import dump_json
 
@@ -38,7 +38,10 @@ class Document:
     pages: Sequence[int] | None = None
     """Where in the text each page begins."""
     layout: bytes | None = None
-    """Where its words stand on its pages: for parse alone."""
+    """Where its words stand on its pages, as it is kept."""
+    warnings: Sequence[Mapping[str, Any]] | None = None
+    scans: Sequence[int] = ()
+    """Pages, counted from 0, that OCR has still to read."""
 
     @property
     def reading(self) -> Reading:
@@ -47,7 +50,10 @@ class Document:
             layout = unpack(bytes(self.layout)) if self.layout else ()
         except ValueError:  # of another version of docmill's: what stands where is not known
             layout = ()
-        return reading_of(self.text or "", self.media_type, pages=tuple(self.pages or ()), layout=layout)
+        warnings = map(reading_warning, self.warnings or ())
+        return reading_of(
+            self.text or "", self.media_type, pages=tuple(self.pages or ()), layout=layout, warnings=warnings
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,7 +140,8 @@ def job_of(row: Any | None) -> Job | None:
     if row is None:
         return None
     fields = row._asdict()
-    document = {name: fields.pop(name) for name in ("name", "media_type", "text", "body", "pages", "layout")}
+    told = ("name", "media_type", "text", "body", "pages", "layout", "warnings")
+    document = {name: fields.pop(name) for name in told} | {"scans": fields.pop("scans") or ()}
     found, call_id, reply = fields.pop("found"), fields.pop("call_id"), fields.pop("reply")
     return Job(
         **fields,

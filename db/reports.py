@@ -29,7 +29,7 @@ from sqlalchemy import (
 )  # fmt: skip
 
 from db import tables
-from db.tables import calls, documents, jobs, one_of, results
+from db.tables import calls, documents, jobs, one_of, results, scanned_pages
 from docmill.errors import JobUnknown
 
 __all__ = [
@@ -113,6 +113,10 @@ class JobReport:
     idem_key: str | None
     metadata: Mapping[str, Any]
     """What the application that submitted it says of it."""
+    warnings: Sequence[Mapping[str, Any]]
+    """What reading its document left out or only guessed: ``kind``, ``count``, ``where``."""
+    progress: str | None
+    """How far OCR has come, while it is read."""
 
     def as_json(self) -> dict[str, Any]:
         plain = dict(vars(self))
@@ -170,7 +174,16 @@ def _reports(*, values: bool = True) -> Select[Any]:
         *(spent.c[name] for name in ("calls", "input_tokens", "output_tokens")),
         case((func.coalesce(spent.c.unknown, False), None), else_=spent.c.usd).label("cost_usd"),
         cast(func.extract("epoch", jobs.c.finished_at - jobs.c.created_at), Float).label("seconds"),
+        documents.c.warnings,
+        case((jobs.c.stage == "ocr", _progress())).label("progress"),
     ).select_from(rows.outerjoin(found, true()) if values else rows)
+
+
+def _progress() -> ColumnElement[str]:
+    """How many of a document's scans are read."""
+    tried = scanned_pages.c.text.is_not(None) | scanned_pages.c.failure.is_not(None)
+    done = select(func.count()).where(scanned_pages.c.document_id == jobs.c.document_id, tried).scalar_subquery()
+    return func.concat("page ", done, " of ", func.jsonb_array_length(documents.c.scans))
 
 
 def job_report(connection: Connection, job_id: int, *, tenant: str | None = None) -> JobReport:
@@ -403,6 +416,7 @@ def _report(row: RowMapping) -> JobReport:
     """A failure is of those that ended: what a held job met is why it waits."""
     fields = dict(row)
     since, wake_at, failure = fields.pop("since"), fields.pop("wake_at"), fields["failure"]
+    fields["warnings"] = fields["warnings"] if isinstance(fields["warnings"], list) else []
     held = None
     if row["state"] == "held":
         held = Held(

@@ -11,17 +11,19 @@ from typing import Literal, TypeAlias
 
 __all__ = ["CHAINS", "STAGES", "Chain", "RoleName", "Stage", "StageRules", "stages_where"]
 
-Stage: TypeAlias = Literal["validate", "context", "complete", "parse", "store", "chunk", "embed"]
+Stage: TypeAlias = Literal["validate", "ocr", "context", "complete", "parse", "store", "chunk", "embed"]
 Chain: TypeAlias = Literal["document", "index"]
-RoleName: TypeAlias = Literal["io", "cpu", "quarantine"]
-"""What a worker is for: stages that wait for others, stages that compute, or stages that broke workers."""
+RoleName: TypeAlias = Literal["io", "cpu", "ocr", "quarantine"]
+"""What a worker is for: stages that wait for others, stages that compute, scans, or stages that broke workers."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class StageRules:
     """How a stage runs, and what ends it where it never succeeds."""
 
-    role: Literal["io", "cpu"] = "io"
+    role: Literal["io", "cpu", "ocr"] = "io"
+    on_demand: bool = False
+    """A chain has it only where a drive begins with it; the stage before says which job needs it."""
     claimed: bool = False
     """It runs on other people's files and code, so a worker claims it first. A claim that ran out is a crash, and
     crashes end it."""
@@ -43,6 +45,10 @@ class StageRules:
 # The reader has a limit of its own below validate's; a prompt's checks take milliseconds, or never end.
 STAGES: Mapping[Stage, StageRules] = {
     "validate": StageRules(role="cpu", claimed=True, reads_file=True, soft_s=40, hard_s=45),
+    # A slice of ten seconds, and the page that it is at then.
+    "ocr": StageRules(
+        role="ocr", on_demand=True, claimed=True, reads_file=True, reads_layout=True, soft_s=45, hard_s=50
+    ),
     "context": StageRules(),
     "complete": StageRules(calls=True, redriven=False, reads_answer=True),
     "parse": StageRules(role="cpu", claimed=True, reads_layout=True, reads_answer=True, soft_s=10, hard_s=15),
@@ -51,8 +57,8 @@ STAGES: Mapping[Stage, StageRules] = {
     "store": StageRules(reads_text=False),  # an index job's does read it
 }
 CHAINS: Mapping[Chain, tuple[Stage, ...]] = {
-    "document": ("validate", "context", "complete", "parse", "store"),
-    "index": ("validate", "chunk", "embed", "store"),
+    "document": ("validate", "ocr", "context", "complete", "parse", "store"),
+    "index": ("validate", "ocr", "chunk", "embed", "store"),
 }
 
 

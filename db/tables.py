@@ -126,6 +126,14 @@ budgets = _table(
     series bigint null
     """,
 )
+# Pages that OCR reads, each by itself.
+scanned_pages = _table(
+    "scanned_pages",
+    """
+    document_id bigint, page int, claimed_until timestamptz, text text null, layout bytea null, failure text null,
+    took_s float null
+    """,
+)
 # What the fleet has learned of a model of an account.
 model_state = _table(
     "model_state", "account text, model text, learned jsonb, hold_until timestamptz null, hold_cause text null"

@@ -50,6 +50,7 @@ __all__ = [
     "keep_value",
     "leave",
     "name_work",
+    "next_slice",
     "note_failure",
     "pin",
     "release_crashed",
@@ -116,6 +117,7 @@ TRANSITIONS: Mapping[str, Transition] = {
     "lead_or_follow": Transition(leaves=("sent", "countdown"), to=("flight",)),
     "follow": Transition(leaves=WAITS, to=("flight",)),
     "release_crashed": Transition(leaves=WAITS, to=("unsent",)),
+    "next_slice": Transition(leaves=WAITS, to=("unsent",)),
     "set_apart": Transition(leaves=WAITS, to=("unsent",)),
     "end": Transition(leaves=WAITS, to=ENDS),
     "store": Transition(leaves=WAITS, to=("done", "needs_review")),
@@ -395,7 +397,7 @@ def retry(connection: Connection, job_id: int, *, deadline_at: datetime | None =
         raise JobUnknown(job_id)
     _check_retried(job_id, found, deadline_at)
     # An index job has no attempts: the vectors it has are kept, and it goes on where it failed.
-    early = found.stage in ("validate", "context") or found.chain == "index"
+    early = found.stage in ("validate", "ocr", "context") or found.chain == "index"
     same = found.chain == "index" or ((found.kind in SAME_ATTEMPT or early) and not found.erased)
     values = {"id": job_id, "deadline_at": deadline_at, "attempts": int(not same)}
     SQL["retry"].count(connection, {**values, "from_complete": not (same or early)})
@@ -418,6 +420,12 @@ def release_crashed(connection: Connection, job: Job, error: str) -> bool:
     if job.crashes + 1 >= MOST_CRASHES:
         return end(connection, job, "failed", failure=Failure(kind="poison", message=_poisoned(job.stage, error)))
     return bool(SQL["release_crashed"].count(connection, job.fence))
+
+
+@one_statement
+def next_slice(connection: Connection, job: Job) -> bool:
+    """Ends a claim of a stage that goes on later, once others had their turn."""
+    return bool(SQL["next_slice"].count(connection, job.fence))
 
 
 @one_statement

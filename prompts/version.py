@@ -23,6 +23,7 @@ from docmill.errors import PromptError, VariableMissing
 from docmill.llm.types import Message, Picture
 from docmill.llm.wire.schemas import closed
 from docmill.parsing.relaxing import relaxed
+from docmill.reading.values import WarningKind
 from prompts.code import load_output, schema_of
 from prompts.mistakes import Broken, Mistake, of_settings, of_template, of_toml
 from prompts.templates import TEMPLATES, mistakes_in
@@ -95,6 +96,8 @@ class Input(Strict):
     """``auto`` shows a page with a text of its own as text, and another as its picture, with what OCR found."""
     unchecked: Literal["review", "accept"] = "review"
     """What becomes of a value that was read from a picture where nothing is there to hold it against."""
+    review: tuple[WarningKind, ...] = ()
+    """What reading may not have left out or guessed, as ``ocr_guessed``: else a person looks at the answer."""
 
 
 class Config(Strict):

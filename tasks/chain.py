@@ -1,5 +1,7 @@
 """THE chain: five stages, each a Celery task that carries a job's id and epoch, and nothing else.
 
+A document with scans has one more, OCR, which comes before context.
+
 An index job has a chain of its own: validate, chunk, embed, store.
 
 A stage that succeeds commits its transition and returns, and Celery publishes the next one. Everything else
@@ -28,6 +30,7 @@ from tasks.stages.context import context
 from tasks.stages.embed import embed
 from tasks.stages.index import store_chunks
 from tasks.stages.joining import join_parts
+from tasks.stages.ocr import ocr
 from tasks.stages.parse import parse
 from tasks.stages.parts import ask_parts, is_in_parts
 from tasks.stages.step import Step
@@ -51,6 +54,7 @@ def _parse(services: Services, job: Job) -> Step:
 
 FUNCTIONS: Mapping[Stage, StageFunction] = {
     "validate": validate,
+    "ocr": ocr,
     "context": context,
     "complete": _complete,
     "parse": _parse,
@@ -65,6 +69,7 @@ def chain_of(drive: Drive) -> Signature:
     """The chain from the drive's stage on."""
     stages = CHAINS[drive.chain]
     stages = stages[stages.index(drive.stage) :]
+    stages = (stages[0], *(name for name in stages[1:] if not STAGES[name].on_demand))
     return chain(
         TASKS[name].si(drive.id, drive.epoch).set(queue=queue)
         for name, queue in zip(stages, queues_of(drive, stages), strict=True)

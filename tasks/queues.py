@@ -12,6 +12,7 @@ __all__ = ["QUEUES", "QUEUE_NAMES", "queue_of", "queues_of"]
 QUEUES: Mapping[RoleName, tuple[str, ...]] = {
     "io": ("interactive", "bulk"),
     "cpu": ("cpu.interactive", "cpu.bulk"),
+    "ocr": ("ocr",),
     "quarantine": ("quarantine",),
 }
 """By the role of the workers that serve them; the first goes first."""
@@ -22,8 +23,8 @@ def queue_of(stage: Stage, lane: str, *, quarantined: bool = False) -> str:
     """Chooses the queue: by what the stage works with, and by whether somebody waits for the job."""
     if quarantined:
         return QUEUES["quarantine"][0]
-    interactive, bulk = QUEUES[STAGES[stage].role]
-    return interactive if lane == "interactive" else bulk
+    queues = QUEUES[STAGES[stage].role]
+    return queues[0] if lane == "interactive" else queues[-1]
 
 
 def queues_of(drive: Drive, stages: tuple[Stage, ...]) -> list[str]:

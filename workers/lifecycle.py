@@ -142,7 +142,8 @@ class Heartbeat(bootsteps.StartStopStep):
         self._tell(worker, fleet.forget_worker)
 
     def _beat(self, worker: Any) -> None:
-        queue = "quarantine" if "quarantine" in worker.app.amqp.queues.consume_from else "cpu"
+        served = worker.app.amqp.queues.consume_from
+        queue = next((name for name in ("quarantine", "ocr") if name in served), "cpu")
         process = _identify(worker.app, worker.hostname)
         self._tell(worker, fleet.see_worker, queue, worker.concurrency, process=process)
 

@@ -14,7 +14,7 @@ from tasks.queues import QUEUES
 
 __all__ = ["ROLES", "Part", "environment_for", "worker_command"]
 
-Part: TypeAlias = Literal["io", "cpu", "quarantine", "api", "beat", "flower", "simulator"]
+Part: TypeAlias = Literal["io", "cpu", "ocr", "quarantine", "api", "beat", "flower", "simulator"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +30,8 @@ ROLES: dict[RoleName, Role] = {
     "io": Role(queues=QUEUES["io"], pool="threads"),
     # Other people's files and code, in processes that time limits can end.
     "cpu": Role(queues=QUEUES["cpu"], pool="prefork"),
+    # Pages that only OCR can read, one at a time: each takes seconds of a core and hundreds of megabytes.
+    "ocr": Role(queues=QUEUES["ocr"], pool="prefork"),
     # One child, so that what breaks it breaks nothing else.
     "quarantine": Role(queues=QUEUES["quarantine"], pool="prefork"),
 }
@@ -53,7 +55,12 @@ def worker_command(role_name: RoleName, settings: Settings, *, name: str | None 
     ``name`` sets it apart from all others of its host; unless it is given, the process that becomes it does.
     """
     role = ROLES[role_name]
-    slots = {"io": settings.io_threads, "cpu": settings.cpu_processes, "quarantine": 1}[role_name]
+    slots = {
+        "io": settings.io_threads,
+        "cpu": settings.cpu_processes,
+        "ocr": settings.ocr_processes,
+        "quarantine": 1,
+    }[role_name]
     return [
         *(sys.executable, "-m", "celery", "-A", "workers.app", "worker"),
         *("--hostname", f"{name or f'{role_name}-{os.getpid()}'}@%h", "--queues", ",".join(role.queues)),

@@ -37,6 +37,7 @@ TABLES = (
     "model_state",
     "results",
     "reviews",
+    "scanned_pages",
     "runs",
     "schedules",
     "sessions",

@@ -14,3 +14,6 @@ select media_type, text, pages, layout from documents where id = :id and tenant 
 
 -- name: words
 select text from documents where id = :id and tenant = :tenant
+
+-- name: warnings
+select warnings from documents where id = :id

@@ -101,12 +101,19 @@ select id, stage from jobs where id in (select id from waiting) and wait = 'unse
 -- name: begun
 -- Jobs that come back from a hold, or from a crash.
 with recursive candidates as not materialized (
-  select id, lane, tenant from jobs where wait = 'unsent' and stage <> 'validate' and crashes < 2 and lane = :lane),
+  select id, lane, tenant from jobs
+  where wait = 'unsent' and stage <> 'validate' and stage <> 'ocr' and crashes < 2 and lane = :lane),
 {tenants_in_turn}
 
 -- name: new
 with recursive candidates as not materialized (
   select id, lane, tenant from jobs where wait = 'unsent' and stage = 'validate' and crashes < 2 and lane = :lane),
+{tenants_in_turn}
+
+-- name: scans
+-- Jobs with pages for OCR.
+with recursive candidates as not materialized (
+  select id, lane, tenant from jobs where wait = 'unsent' and stage = 'ocr' and crashes < 2 and lane = :lane),
 {tenants_in_turn}
 
 -- name: apart

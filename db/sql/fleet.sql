@@ -46,16 +46,20 @@ where seen_at > clock_timestamp() - make_interval(secs => :within_s) order by qu
 select seen.*, under_way.*,
   array(select lanes.name from unnest(:lanes::text[]) lanes(name)
     where exists (select from jobs where wait = 'unsent' and stage = 'validate' and crashes < 2 and lane = lanes.name)
-      or exists (select from jobs where wait = 'unsent' and stage <> 'validate' and crashes < 2
+      or exists (select from jobs where wait = 'unsent' and stage <> 'validate' and stage <> 'ocr' and crashes < 2
                  and lane = lanes.name)) as wanted,
-  exists (select from jobs where wait = 'unsent' and crashes >= 2) as wanted_apart
+  exists (select from jobs where wait = 'unsent' and crashes >= 2) as wanted_apart,
+  exists (select from jobs where wait = 'unsent' and stage = 'ocr') as wanted_scans
 from (
   select coalesce(sum(slots) filter (where queue = 'io'), 0)::int as io,
     coalesce(sum(slots) filter (where queue = 'cpu'), 0)::int as cpu,
+    coalesce(sum(slots) filter (where queue = 'ocr'), 0)::int as ocr,
     coalesce(sum(slots) filter (where queue = 'quarantine'), 0)::int as quarantine
   from workers where seen_at > clock_timestamp() - make_interval(secs => :within_s)) seen,
 (select count(*) filter (where stage = any(:at_cpu) and crashes < 2) as at_cpu,
-    count(*) filter (where stage = any(:at_cpu) and crashes >= 2) as apart, count(*) as out
+    count(*) filter (where stage = 'ocr' and crashes < 2) as scans,
+    count(*) filter (where (stage = any(:at_cpu) or stage = 'ocr') and crashes >= 2) as apart,
+    count(*) filter (where stage <> 'ocr') as out
   from jobs where wait in ('sent', 'running', 'countdown')) under_way
 
 -- name: room_for_countdown

@@ -83,6 +83,10 @@ where {fence}
 -- The claim ends at once, and counts as a crash.
 update jobs set {waits_again}, crashes = crashes + 1 where {fence}
 
+-- name: next_slice
+-- The claim ends, and others have their turn. What was done is kept, so nothing that broke before counts any more.
+update jobs set {waits_again}, crashes = 0, redrives = 0 where {fence}
+
 -- name: set_apart
 -- The claim ends, and its next one is in quarantine.
 update jobs set {waits_again}, crashes = greatest(crashes, 2) where {fence}

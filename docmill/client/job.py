@@ -94,6 +94,10 @@ class ListedJob(BaseModel):
     finished_at: datetime | None = None
     deadline_at: datetime | None = None
     metadata: dict[str, Any] = Field({}, description="As submitted")
+    warnings: list[dict[str, Any]] = Field(
+        [], description="What reading its document left out or only guessed: `kind`, `count`, `where`"
+    )
+    progress: str | None = Field(None, description="How far OCR has come, as `page 40 of 100`; else null")
     idempotency_key: str | None = None
 
     @property

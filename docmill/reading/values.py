@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from docmill.errors import Unreadable
 from docmill.reading.layout.geometry import BLANK, PageLayout
@@ -119,6 +119,11 @@ def warned(kind: WarningKind, where: Iterable[str] = (), *, count: int | None = 
     places = tuple(where)
     told = tuple(storable_text(place, LONGEST_PLACE) for place in places[:MOST_PLACES])
     return ReadingWarning(kind=kind, count=count or len(places) or 1, where=told)
+
+
+def reading_warning(kept: Mapping[str, Any]) -> ReadingWarning:
+    """A warning as it was kept: ``kind``, ``count`` and ``where``."""
+    return warned(kept["kind"], kept.get("where") or (), count=kept.get("count"))
 
 
 def warnings_of(counts: Mapping[WarningKind, int]) -> list[ReadingWarning]:

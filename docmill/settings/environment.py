@@ -22,8 +22,8 @@ from docmill.settings.models import Models, read_config
 
 __all__ = ["Settings", "load_settings"]
 
-VALIDATE_S = 20.0
-"""Within which validate has its pages read by OCR: its task ends after 40 s."""
+OCR_PAGE_S = 30.0
+"""Within which a page is read by OCR: its task ends after 45 s, and a slice takes ten before it."""
 
 
 class Settings(BaseSettings):
@@ -57,8 +57,9 @@ class Settings(BaseSettings):
     """Folders of prompts beside the built-in ones, parted as in PATH."""
     embedding: str = "wordllama"
     """The embedding model of new collections: `wordllama` needs no network; else a name as in ladders."""
-    ocr: Literal["on", "off", "tesseract"] = "off"
-    """Whether the text of pictures and scanned pages is guessed: by RapidOCR, or by tesseract, if installed."""
+    ocr: Literal["on", "off", "tesseract"] = "on"
+    """Whether the text of pictures and scanned pages is guessed: by RapidOCR, or by tesseract, if installed; an
+    `ocr` worker does it."""
     fetch_hosts: str = ""
     """Hosts, parted by commas, that documents may be fetched from although they are not public."""
     timezone: str = "UTC"
@@ -82,6 +83,10 @@ class Settings(BaseSettings):
     """Bytes of pictures that one io worker has under way to models at once, as files; a call waits for room."""
     io_threads: int = Field(default=100, gt=0)
     """Calls that one io worker has open at once."""
+    ocr_processes: int = Field(default=1, gt=0)
+    """Processes of one ocr worker: each reads a page at a time, by one core and at most a gigabyte."""
+    ocr_within_s: float = Field(default=3600.0, gt=0)
+    """Seconds that OCR of one document may take; what is not read by then is told."""
     cpu_processes: int = Field(default=2, gt=0)
     """Processes of one cpu worker, which read and parse."""
     task_events: bool = True
@@ -156,9 +161,7 @@ class Settings(BaseSettings):
     @property
     def reading_limits(self) -> ReadingLimits:
         engine: OcrEngine = "tesseract" if self.ocr == "tesseract" else "rapidocr"
-        return ReadingLimits(
-            ocr=self.ocr != "off", ocr_engine=engine, ocr_timeout_s=VALIDATE_S, ocr_within_s=VALIDATE_S / 2
-        )
+        return ReadingLimits(leave_scans=self.ocr != "off", ocr_engine=engine, ocr_timeout_s=OCR_PAGE_S)
 
     @property
     def private_webhook_hosts(self) -> frozenset[str]:

@@ -106,7 +106,7 @@ class Handler:
 
     def _is_anothers_turn(self, services: Services, job_id: int, epoch: int) -> bool:
         """Whether the job waits in Postgres again, because another tenant waits for this process."""
-        if not STAGES[self.name].claimed or not services.turns.matter:
+        if STAGES[self.name].role != "cpu" or not services.turns.matter:
             return False
         seen = services.database.run(waiting, job_id, epoch)
         due = seen is None or services.turns.is_due(seen)

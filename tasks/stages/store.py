@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Literal, TypedDict
 
-from db import flights, transitions
+from db import documents, flights, transitions
 from db.jobs import Job
 from docmill.errors import Failure, PromptError
+from docmill.reading.values import reading_warning
 from tasks.pinning import prompt_of
 from tasks.services import Services
 from tasks.stages.step import Onward, Step, Stop
@@ -20,10 +21,8 @@ def store(services: Services, job: Job) -> Step:
     The loser of a duplicate changes nothing.
     """
     doubt = (job.value or {}).get("doubt")
-    end: End = {
-        "state": "needs_review" if doubt else "done",
-        "failure": Failure(kind=doubt["kind"], message=doubt["message"]) if doubt else None,
-    }
+    failure = Failure(kind=doubt["kind"], message=doubt["message"]) if doubt else _doubt_of_reading(services, job)
+    end: End = {"state": "needs_review" if failure else "done", "failure": failure}
     alone = services.database.run(transitions.store, job, **end, alone=True)
     if alone is not None:
         answer = None if alone.flight is None else _landed(services, job, alone.flight)
@@ -34,7 +33,7 @@ def store(services: Services, job: Job) -> Step:
                 return Stop("stale")
             flight = together.flight
             answer = None if flight is None else flights.hand_over(connection, job, flight)
-    if answer is not None and not doubt and job.flight_key is not None:
+    if answer is not None and not failure and job.flight_key is not None:
         _remember(services, job, bytes(job.flight_key), answer)
     return Onward()
 
@@ -67,3 +66,22 @@ def _remember(services: Services, job: Job, key: bytes, landed: flights.SharedAn
     cost = None if landed.cost_usd is None else str(landed.cost_usd)
     kept = {"answer": value["answer"], "evidence": value.get("evidence"), "model": landed.model}
     services.cache.put(key, {**kept, "cost_usd": cost}, kept_s=policy.kept_s)
+
+
+def _doubt_of_reading(services: Services, job: Job) -> Failure | None:
+    """Why a person has to look: something was left out or guessed that the prompt does not accept."""
+    if job.chain == "index" or job.document_id is None or not job.value:
+        return None
+    try:
+        refused = prompt_of(services, job).config.input.review
+    except PromptError:
+        return None  # nobody can say any more what it wanted
+    if not refused:
+        return None
+    told = services.database.run(documents.warnings_of, job.document_id)
+    found = [str(reading_warning(each)) for each in told if each.get("kind") in refused]
+    if not found:
+        return None
+    return Failure(
+        kind="unreadable", message=f"the prompt wants a person to look where there is {'; '.join(found)}"
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -76,7 +77,7 @@ def _sees(services: Services, prompt: PromptVersion | None) -> bool:
 
 def _read(services: Services, job: Job, document: Document, *, sees: bool) -> Reading | None:
     """The reading; None where the document's text is known from an earlier job."""
-    if document.text is not None and (sees or document.text.strip()):
+    if document.text is not None and (sees or document.text.strip() or _is_read_by_ocr(services, document.scans)):
         return None
     if document.body is None:
         raise Unreadable("empty", "its content was erased: submit it again")
@@ -87,9 +88,13 @@ def _read(services: Services, job: Job, document: Document, *, sees: bool) -> Re
     reading = services.reader.read_bytes(
         bytes(document.body), name=document.name, give_way=give_way, limits=limits
     )
-    if reading.empty and not (sees and reading.pages):
+    if reading.empty and not (sees and reading.pages) and not _is_read_by_ocr(services, reading.scans):
         raise Unreadable("empty", reading.warning or "there is no text in it")
     return reading
+
+
+def _is_read_by_ocr(services: Services, scans: Sequence[int]) -> bool:
+    return bool(scans) and services.settings.ocr != "off"
 
 
 def _must_give_way(services: Services, job: Job) -> bool:
@@ -107,6 +112,9 @@ def _set_apart(services: Services, job: Job) -> Step:
 
 
 def _onward(services: Services, job: Job, prompt: PromptVersion | None, reading: Reading | None) -> Step:
+    scans = reading.scans if reading is not None else job.document.scans if job.document else ()
+    if scans and services.settings.ocr != "off":
+        return _to_ocr(services, job, prompt, reading)
     to: Stage = "chunk" if job.chain == "index" else "context"
     pinned: dict[str, Any] = {"version": prompt and prompt.version, "content_hash": prompt and prompt.content_hash}
     if reading is None:
@@ -120,6 +128,20 @@ def _onward(services: Services, job: Job, prompt: PromptVersion | None, reading:
         reading=reading,
     )
     return Onward() if moved else Stop("stale")
+
+
+def _to_ocr(services: Services, job: Job, prompt: PromptVersion | None, reading: Reading | None) -> Step:
+    """The job waits for its turn at OCR, which is another worker's."""
+    pinned: dict[str, Any] = {"version": prompt and prompt.version, "content_hash": prompt and prompt.content_hash}
+    with services.database.work() as connection:
+        if reading is None:
+            moved = transitions.advance(connection, job, "ocr", message_s=services.message_s, **pinned)
+        else:
+            moved = transitions.advance_with_text(
+                connection, job, "ocr", message_s=services.message_s, **pinned, reading=reading
+            )
+        waits = moved and transitions.give_back(connection, job.id, job.epoch, "ocr")
+    return Stop("waits for OCR" if waits else "stale")
 
 
 def _failed(services: Services, job: Job, failure: Failure, detail: str = "") -> Step:

@@ -178,7 +178,11 @@ def all_seen(fleet: Fleet) -> Sequence[str]:
     """The io workers, once the fleet has seen all of them, and those that read and parse."""
     rows = fleet.query("select queue, name from workers where seen_at > now() - interval '30 s'")
     found = [name for queue, name in rows if queue == "io"]
-    return found if len(found) == REPLICAS and {queue for queue, _ in rows} == {"io", "cpu", "quarantine"} else []
+    return (
+        found
+        if len(found) == REPLICAS and {queue for queue, _ in rows} == {"io", "cpu", "ocr", "quarantine"}
+        else []
+    )
 
 
 def owners(fleet: Fleet, seen: set[str]) -> set[str]:
@@ -201,7 +205,7 @@ def test_containers_run_without_rights_share_a_spool_and_are_healthy(fleet: Flee
     assert fleet.inside("worker-cpu", "id", "-u") == "10001"
     fleet.inside("worker-cpu", "touch", "/var/lib/docmill/spool/.probe")
     fleet.inside("worker-quarantine", "rm", "/var/lib/docmill/spool/.probe")
-    services = ("postgres", "broker", "cache", "api", "flower", "worker-cpu", "worker-quarantine")
+    services = ("postgres", "broker", "cache", "api", "flower", "worker-cpu", "worker-ocr", "worker-quarantine")
     containers = [container for service in services for container in fleet.containers(service)]
     running = fleet.engine("ps", "--quiet", "--no-trunc").split()
     containers += [container for container in fleet.containers("worker-io") if container in running]
@@ -225,6 +229,7 @@ def test_what_reads_other_peoples_files_has_nobodys_key_and_no_way_out(fleet: Fl
     for service, calls in (
         ("worker-io", True),
         ("worker-cpu", False),
+        ("worker-ocr", False),
         ("worker-quarantine", False),
         ("beat", False),
     ):

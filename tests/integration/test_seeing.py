@@ -116,7 +116,10 @@ def seeing(engine: Engine, tmp_path: Path, tools: dict[str, Any]) -> Iterator[Ca
             prompts = prompts_in(tmp_path / f"prompts-{time.monotonic_ns()}", ladder, unchecked)
             services = Services(
                 settings=load_settings(
-                    llm_url=simulator.url, config=tmp_path / "docmill.toml", call_deadline_s=60
+                    llm_url=simulator.url,
+                    config=tmp_path / "docmill.toml",
+                    call_deadline_s=60,
+                    ocr="on" if ocr else "off",
                 ),
                 database=Database(engine),
                 registry=Registry([BUILT_IN, prompts]),

@@ -17,7 +17,19 @@ import psutil
 from workers.stack.places import scratch
 
 COMMAND = (sys.executable, "-m", "docmill")
-PARTS = {"postgres", "broker", "cache", "simulator", "io-1", "cpu-1", "quarantine-1", "beat", "api", "flower"}
+PARTS = {
+    "postgres",
+    "broker",
+    "cache",
+    "simulator",
+    "io-1",
+    "cpu-1",
+    "ocr-1",
+    "quarantine-1",
+    "beat",
+    "api",
+    "flower",
+}
 
 
 def docmill(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
@@ -53,7 +65,11 @@ def until(condition: Callable[[], Any], within_s: float = 60) -> None:
 def fleet(data: Path) -> list[str]:
     """The names of workers, as `status` shows them."""
     found = docmill("status", "--data", str(data))
-    return [word for word in found.stdout.split() if "@" in word and word.startswith(("io", "cpu", "quarantine"))]
+    return [
+        word
+        for word in found.stdout.split()
+        if "@" in word and word.startswith(("io", "cpu", "ocr", "quarantine"))
+    ]
 
 
 def test_a_stack_from_its_start_to_nothing_left() -> None:

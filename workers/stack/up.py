@@ -75,6 +75,8 @@ class Stack:
         self._ports = Ports(self.data)
         self._ready: set[str] = set()
         self._replicas: dict[RoleName, int] = {"io": io_workers, "cpu": cpu_workers, "quarantine": 1}
+        if settings.ocr != "off":
+            self._replicas["ocr"] = 1
         self._stack = ExitStack()
         self._servers: EmbeddedServers
         self._programs: list[Process] = []
