@@ -47,7 +47,7 @@ IMPORTS = (
     ("decimal", ("Decimal",)),
     ("typing", ("Annotated", "Literal")),
     ("", ()),
-    ("pydantic", ("BaseModel", "ConfigDict", "Field")),
+    ("pydantic", ("BaseModel", "ConfigDict", "Field", "model_validator")),
     ("", ()),
     ("docmill.parsing", ("Grounded",)),
 )
@@ -80,11 +80,11 @@ def _keys(schema: Any) -> Iterator[str]:
 
 
 def _imports(body: str) -> str:
-    """Lines for what the classes use."""
+    """Lines for what the classes use, and for a check."""
     used = set(re.findall(r"\w+", body))
     lines = []
     for module, names in IMPORTS:
-        wanted = [name for name in names if name in used]
+        wanted = [name for name in names if name in used or name == "model_validator"]
         lines += [f"from {module} import {', '.join(wanted)}"] if wanted else [] if names else [""]
     return re.sub(r"\n{3,}", "\n\n", "\n".join(lines).strip() + "\n\n")
 

@@ -10,8 +10,8 @@ __all__ = ["lines", "named"]
 
 AMOUNT = re.compile(r"(?<![\d.,/-])(-?(?:\d{1,3}(?:[.,'’ \u00a0]\d{3}){1,6}|\d+)[.,]\d{2})(?![\d/-]|[.,]\d)")
 NUMBER = re.compile(r"(?<![\w.,])(\d{1,6}(?:[.,]\d{1,4})?)(?![\w.,]*\d)")
-FIGURE = re.compile(r"[-+]?[$€£]?\d[\d.,'’]*|[$€£]|EUR|USD|GBP|CHF|RM")
-PRICE = re.compile(r"[-+]?[$€£]?\d[\d.,'’]*[.,]\d\d")
+COUNT = re.compile(r"\d{1,6}")
+PRICE = re.compile(r"[-+]?[$€£]?\d[\d.,'’]*[.,]\d\d|[$€£]|EUR|USD|GBP|CHF|RM")
 NOT_THE_TOTAL = re.compile(
     r"sub\s?-?total|total\s+(?:qty|quantity|item|gst|tax|disc|saving|no|paid)|qty|items?\b|excl|before|change|tender"
     r"|points|summary|zwischen",
@@ -92,10 +92,12 @@ def _words_of(label: str) -> str:
     """The label without the figures behind it, where single spaces part a table's columns."""
     words = label.split()
     kept = len(words)
-    while kept > 1 and FIGURE.fullmatch(words[kept - 1]):
+    while kept > 1 and PRICE.fullmatch(words[kept - 1]):
         kept -= 1
-    # "Room 12" is a name; only an amount is none.
-    return " ".join(words[:kept]) if any(map(PRICE.fullmatch, words[kept:])) else label
+    if kept == len(words):
+        return label  # "Room 12" is a name
+    # Before amounts stands how many there are: one figure, and what is before that one belongs to the name.
+    return " ".join(words[: kept - 1 if kept > 1 and COUNT.fullmatch(words[kept - 1]) else kept])
 
 
 def _quantity(line: str, label: str) -> float | None:

@@ -110,6 +110,7 @@ def test_where_no_rule_finds_what_is_demanded_it_says_so(properties: dict[str, A
         ("Scones x2                   6.50", "Scones x2", 6.5),
         ("Green tea $4.20", "Green tea", 4.2),
         ("Room 12    100.00", "Room 12", 100.0),
+        ("Envelopes, 500 2 36.50 73.00", "Envelopes, 500", 73.0),
     ],
 )
 def test_a_line_is_called_by_its_words_and_not_by_its_figures(line: str, name: str, total: float) -> None:
