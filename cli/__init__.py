@@ -5,6 +5,7 @@ What a command starts is imported inside it, so that ``--help`` answers at once.
 
 from __future__ import annotations
 
+import json
 import sys
 
 from docmill.errors import DocmillError
@@ -14,7 +15,7 @@ __all__ = ["main"]
 
 
 def main() -> None:
-    """Runs a command; what docmill raises on purpose is one line on stderr and exit code 1."""
+    """Runs a command; what docmill raises on purpose is a line on stderr (JSON with --json), and exit code 1."""
     try:
         from cli.commands import app
     except ModuleNotFoundError as error:
@@ -22,4 +23,6 @@ def main() -> None:
     try:
         app()
     except DocmillError as error:
+        if "--json" in sys.argv:
+            sys.exit(json.dumps({"error": {"kind": type(error).__name__, "message": str(error)}}))
         sys.exit(f"docmill: {visible_lines(str(error))}")

@@ -12,9 +12,9 @@ from celery import Task, shared_task
 from pydantic import BaseModel, ConfigDict, ValidationError
 from sqlalchemy import Connection
 
-from db import schedules
+from db import runs, schedules
 from db.schedules import Schedule, Submitted
-from db.submit import Submission, submit
+from db.submit import Submission, submit_to_run
 from docmill.errors import Misconfigured
 from docmill.reading import Limits
 from tasks.services import Services
@@ -56,15 +56,25 @@ class Wanted(BaseModel):
 
 
 def submit_slot(connection: Connection, schedule: Schedule, slot: datetime) -> Submitted:
-    """A slot's jobs: one for its text, or one for each of its files. What is missing is told; the rest goes on.
+    """A slot's jobs, which are a run: one for its text, or one for each of its files.
 
-    Raises Misconfigured, SubmitRefused.
+    What is missing is told; the rest goes on. Raises Misconfigured, SubmitRefused.
     """
     wanted = Wanted.of(schedule)
     troubles: list[str] = []
-    jobs = 0
-    for name, body in _bodies(wanted, troubles):
-        submission = Submission(
+    said = wanted.model_dump(mode="json", exclude={"document", "paths"})
+    run = runs.begin(connection, tenant="default", name=schedule.name, cause="schedule", submit=said)
+    made = submit_to_run(connection, run.id, _submissions(schedule, slot, wanted, troubles))
+    if made:
+        runs.close(connection, run.id)
+    else:
+        runs.drop_empty(connection, run.id)
+    return Submitted(jobs=len(made), failure=_told(troubles))
+
+
+def _submissions(schedule: Schedule, slot: datetime, wanted: Wanted, troubles: list[str]) -> Iterator[Submission]:
+    for number, (name, body) in enumerate(_bodies(wanted, troubles)):
+        yield Submission(
             prompt=wanted.prompt,
             version=wanted.version,
             body=body,
@@ -73,12 +83,9 @@ def submit_slot(connection: Connection, schedule: Schedule, slot: datetime) -> S
             feature=wanted.feature,
             usr=wanted.user,
             lane=wanted.lane,
-            idem_key=f"schedule/{schedule.name}/{slot.isoformat()}/{jobs}",
+            idem_key=f"schedule/{schedule.name}/{slot.isoformat()}/{number}",
             params=wanted.params,
         )
-        submit(connection, submission)
-        jobs += 1
-    return Submitted(jobs=jobs, failure=_told(troubles))
 
 
 def _bodies(wanted: Wanted, troubles: list[str]) -> Iterator[tuple[str | None, bytes]]:

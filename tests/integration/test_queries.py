@@ -183,6 +183,8 @@ def test_jobs_are_found_by_what_is_said_of_them_alike_over_http_and_by_the_comma
     assert f"--before {pdf}" in first.stderr
     rest = docmill("jobs", "--feature", mark, "--limit", "2", "--before", str(pdf), "--json")
     assert [json.loads(line)["id"] for line in rest.stdout.splitlines()] == [tea]
+    told = docmill("jobs", "--state", "faild", "--json")
+    assert (told.returncode, told.stdout, json.loads(told.stderr)["error"]["kind"]) == (1, "", "Misconfigured")
     for query in ("state=faild", "cause=nonsense", "since=soon", "since=7"):
         assert asked(app, "GET", f"/v1/jobs?{query}").status_code == 422
 

@@ -101,6 +101,15 @@ def test_what_is_missing_is_told_and_the_rest_is_submitted(engine: Engine, name:
     assert f"there is no {tmp_path / 'gone'}" in ran.failure
     assert "huge.txt has 200,000,000 bytes" in ran.failure
 
+    with engine.connect() as connection:
+        run = text(
+            "select r.cause, r.submit ->> 'prompt' as prompt, r.closed_at is not null as closed, count(j.id) as jobs"
+            " from runs r left join jobs j on j.run_id = r.id where r.name = :name group by r.id"
+        )
+        assert [tuple(row) for row in connection.execute(run, {"name": name})] == [
+            ("schedule", "receipt", True, 1)
+        ]
+
     tick(engine, first)
     assert jobs(engine, name) == 1, "a slot runs once, however it went"
 
