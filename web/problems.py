@@ -111,6 +111,9 @@ def install(app: FastAPI) -> None:
     async def refused(request: Request, error: HTTPException) -> Response:
         more = error.more if isinstance(error, Problem) else {}
         headers = {name.lower(): value for name, value in (error.headers or {}).items()}
+        if not isinstance(error, Problem) and isinstance(error.__cause__, ValueError | RecursionError):
+            # FastAPI's 400 for bytes that are no text, or nest without an end: as all else that is no JSON.
+            return _told(request, 422, "the body: no JSON that can be read")
         if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
             headers |= _allowed(request)
         return _told(request, error.status_code, str(error.detail), headers, **more)

@@ -101,6 +101,8 @@ def test_what_is_no_run_is_told(app: FastAPI, engine: Engine) -> None:
         ("/v1/runs", {"json": {"name": "x"}}, 422),
         ("/v1/runs", {"json": WANTED | {"prompt": "recipt"}}, 422),
         ("/v1/runs", {"json": WANTED | {"name": ""}}, 422),
+        ("/v1/runs", {"content": b"\xff[", "headers": {"content-type": "application/json"}}, 422),
+        ("/v1/runs", {"content": b"[" * 100_000, "headers": {"content-type": "application/json"}}, 422),
         ("/v1/runs", {"json": WANTED | {"colour": "red"}}, 422),
         (f"/v1/runs/{run}/jobs", {"content": b"\n\n"}, 422),
         (f"/v1/runs/{run}/jobs", {"content": b"{}\n" * 1001}, 422),
