@@ -24,6 +24,7 @@ from web.limits import BodyLimit, Bounds
 from web.pages import costs as costs_page
 from web.pages import jobs as jobs_page
 from web.pages import models, overview, review, sign_in
+from web.pages import runs as runs_page
 from web.problems import ProblemDetails
 from web.queries import refuse_unknown
 from web.schemas import FileToIndex, FileWanted, JobWanted, LineWanted, TextToIndex
@@ -67,6 +68,7 @@ def make_app(services: Services, *, host: str, fleet: Fleet, bounds: Bounds = Bo
     app.include_router(jobs_page.router)
     app.include_router(review.router)
     app.include_router(models.router)
+    app.include_router(runs_page.router)
     app.include_router(sign_in.router)
     app.include_router(health.router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")

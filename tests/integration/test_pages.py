@@ -12,7 +12,7 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy import Connection, Engine, text
 
-from db import budget_admin
+from db import budget_admin, runs
 from db.budget_admin import Wanted
 from db.database import Database
 from db.submit import Submission, submit
@@ -120,7 +120,7 @@ def _job(connection: Connection, name: str) -> int:
 
 
 def test_no_name_becomes_markup(app: FastAPI, jobs: list[int]) -> None:
-    pages = ["/", "/costs", "/jobs", "/jobs?state=needs_review", "/review", "/models", "/budgets"]
+    pages = ["/", "/costs", "/jobs", "/jobs?state=needs_review", "/review", "/models", "/budgets", "/runs"]
     pages += [f"/{page}/{job}" for page in ("jobs", "review") for job in jobs]
     for path in pages:
         found = asked(app, "GET", path, headers=BROWSER)
@@ -228,3 +228,25 @@ def test_a_model_is_held_and_released_and_a_budget_raised(app: FastAPI, engine: 
             Decimal("2.5")
         ]
         budget_admin.remove(connection, budget.id)
+
+
+def test_a_run_is_shown_with_its_states_and_causes(app: FastAPI, engine: Engine) -> None:
+    with engine.begin() as connection:
+        run = runs.begin(connection, tenant="default", name=HOSTILE[1], cause="api", submit={}, expected=3)
+        for state in ("done", "failed", "failed"):
+            job = submit(connection, Submission(prompt="receipt", body=b"x", name=HOSTILE[0]))
+            connection.execute(
+                text(
+                    "update jobs set run_id = :run, wait = null, state = :state, finished_at = clock_timestamp(),"
+                    " failure = cast(:failure as jsonb) where id = :job"
+                ),
+                {"run": run.id, "state": state, "job": job, "failure": '{"kind": "unreadable", "message": "<b>"}'},
+            )
+    listed = checked(asked(app, "GET", "/runs", headers=BROWSER).text)
+    assert f"{run.id}" in listed
+    told = checked(asked(app, "GET", f"/runs/{run.id}", headers=BROWSER).text)
+    assert "3 of 3 documents ended" in told
+    assert "unreadable" in told
+    jobs = asked(app, "GET", f"/jobs?run={run.id}&state=failed", headers=BROWSER)
+    assert "2 shown" in checked(jobs.text)
+    assert asked(app, "GET", "/runs/999999999", headers=BROWSER).status_code == 404

@@ -23,6 +23,7 @@ NAVIGATION = (
     ("/", "Overview"),
     ("/jobs", "Jobs"),
     ("/review", "Review"),
+    ("/runs", "Runs"),
     ("/costs", "Costs"),
     ("/budgets", "Budgets"),
     ("/models", "Models"),
@@ -89,7 +90,7 @@ def usd(amount: Decimal | float | None) -> str:
     if amount >= 1:
         return f"${amount:,.2f}"
     # Four digits that say something; the exact amount stands beside it, for whoever wants it.
-    return f"${Decimal(f'{amount:.4g}'):f}"
+    return f"${Decimal(f'{amount:.4g}').normalize():f}"
 
 
 def round_usd(amount: float) -> str:
