@@ -21,6 +21,7 @@ from db.statements import statements_of
 
 __all__ = [
     "MOST",
+    "MOVED",
     "PARTS",
     "FailedAlike",
     "Held",
@@ -36,6 +37,8 @@ SQL = statements_of("overview")
 
 MOST = 5_000
 """Rows of a tenant that one part reads."""
+MOVED = 20_000
+"""Of what came in or ended: so many in an hour are counted."""
 MOST_TENANTS = 200
 PARTS = 12
 """Of the last hour, five minutes each."""
@@ -128,7 +131,7 @@ def facets(connection: Connection, tenant: str, *, most: int = 1_000) -> dict[st
 
 def snapshot(connection: Connection, whose: Sequence[str]) -> Snapshot:
     """Looks at the work of these tenants, and at the fleet."""
-    values = {"tenants": list(whose), "most": MOST}
+    values = {"tenants": list(whose), "most": MOST, "moved": MOVED}
     reviews = SQL["reviews"].one(connection, values)
     held = SQL["held"].rows(connection, values, of=Held)
     unsent = SQL["unsent"].one(connection, values)

@@ -38,19 +38,19 @@ cross join lateral (select created_at from jobs where jobs.tenant = t.tenant and
 -- name: ends
 -- Of the last hour, in parts of five minutes, 0 being the oldest.
 select state, least(11, floor(extract(epoch from finished_at - began.at) / 300))::int as part, count(*) as jobs
-from (select clock_timestamp() - interval '1 hour' as at) began
+from (select statement_timestamp() - interval '1 hour' as at) began
 cross join unnest(:tenants::text[]) t(tenant)
 cross join lateral (select state, finished_at from jobs
                     where jobs.tenant = t.tenant and wait is null and finished_at > began.at
-                    order by finished_at desc limit :most) ended
+                    order by finished_at desc limit :moved) ended
 group by 1, 2
 
 -- name: submitted
 -- The latest, as far as they are of the last hour.
 select least(11, floor(extract(epoch from created_at - began.at) / 300))::int as part, count(*) as jobs
-from (select clock_timestamp() - interval '1 hour' as at) began
+from (select statement_timestamp() - interval '1 hour' as at) began
 cross join unnest(:tenants::text[]) t(tenant)
-cross join lateral (select created_at from jobs where jobs.tenant = t.tenant order by id desc limit :most) latest
+cross join lateral (select created_at from jobs where jobs.tenant = t.tenant order by id desc limit :moved) latest
 where created_at > began.at group by 1
 
 -- name: failures
@@ -59,9 +59,8 @@ select failure ->> 'kind' as kind, prompt, max(id) as last, count(*) as jobs, ma
   left(regexp_replace(failure ->> 'message', '[0-9]+', '…', 'g'), 200) as message
 from unnest(:tenants::text[]) t(tenant)
 cross join lateral (select id, failure, coalesce(prompt, '') as prompt, finished_at from jobs
-                    where jobs.tenant = t.tenant and wait is null
-                      and finished_at > clock_timestamp() - interval '1 hour' and state = 'failed'
-                    order by finished_at desc limit :most) ended
+                    where jobs.tenant = t.tenant and state = 'failed' order by id desc limit :most) latest
+where finished_at > statement_timestamp() - interval '1 hour'
 group by kind, prompt, message order by jobs desc limit 50
 
 -- name: models_held

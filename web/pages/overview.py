@@ -12,7 +12,7 @@ from fastapi.responses import HTMLResponse
 import db.costs
 from db.budget_admin import Budget
 from db.concerns import Concern, concerns
-from db.overview import PARTS, Snapshot, snapshot
+from db.overview import MOVED, PARTS, Snapshot, snapshot
 from db.stages import CHAINS
 from web import chart
 from web.access import Asking, Caller, Database
@@ -73,6 +73,7 @@ def _figures(found: Snapshot) -> list[dict[str, object]]:
             "words": words,
             "state": state,
             "jobs": sum(parts),
+            "more": max(sum(found.submitted), ended) >= MOVED,
             "share": None if not of else 100 * sum(parts) / of,
             "line": chart.spark(parts),
             "parts": ", ".join(map(str, parts)),
