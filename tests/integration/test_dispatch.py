@@ -35,6 +35,8 @@ def test_room_is_what_the_workers_seen_have_not_in_hand(engine: Engine) -> None:
         before = fleet.room(connection)
         connection.execute(text("update jobs set wait = 'sent' where id = :id"), {"id": job})
         after = fleet.room(connection)
+        connection.execute(text("update jobs set wait = 'countdown' where id = :id"), {"id": job})
+        assert fleet.room(connection) == after, "who counts down will want a slot again"
         connection.rollback()
     assert (before.all, before.kept, before.cpu) == (200, 20, 2 * fleet.CPU_AHEAD)
     assert (after.all, after.cpu) == (199, 2 * fleet.CPU_AHEAD - 1)

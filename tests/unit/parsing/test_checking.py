@@ -230,3 +230,8 @@ def test_a_reference_to_a_place_that_only_the_library_knows_is_followed() -> Non
     assert parse('{"a": 1}', schema) == {"a": 1}
     with pytest.raises(ReplyInvalid, match="must be integer"):
         parse('{"a": "x"}', schema)
+
+
+def test_parts_that_nothing_refers_to_cost_nothing() -> None:
+    parts = {f"p{each}": {"type": "integer"} for each in range(11_000)}
+    assert parse('{"a": 1}', {"properties": {"a": {"$ref": "#/$defs/p1"}}, "$defs": parts}) == {"a": 1}
