@@ -218,19 +218,23 @@ def drives(connection: Connection, job_id: int) -> list[dict[str, Any]]:
 
 
 SHOWN_OF_CALLS = (
-    "id", "purpose", "attempt", "try", "state", "provider", "model", "input_tokens", "cached_tokens",
+    "id", "purpose", "attempt", "part", "try", "state", "provider", "model", "input_tokens", "cached_tokens",
     "output_tokens", "cost_usd", "cache_layer", "remedy", "failure_kind", "http_status", "possibly_billed",
     "latency_ms", "started_at",
 )  # fmt: skip
 
 
-def timeline(connection: Connection, job_id: int) -> dict[str, list[dict[str, Any]]]:
-    """How a job came to its end: ``stages`` (each publication of its chain) and ``attempts`` (each call)."""
+def timeline(connection: Connection, job_id: int) -> dict[str, Any]:
+    """How a job came to its end: ``stages`` (each publication of its chain) and ``attempts`` (each call).
+
+    ``context`` is how much of a document in parts was asked and found; None of another.
+    """
     shown = [calls.c[name] for name in SHOWN_OF_CALLS]
     made = connection.execute(select(*shown).where(calls.c.job_id == job_id).order_by(calls.c.started_at))
     return {
         "stages": drives(connection, job_id),
         "attempts": [_plain(row) for row in made.mappings()],
+        "context": connection.execute(select(jobs.c.context["coverage"]).where(jobs.c.id == job_id)).scalar(),
     }
 
 

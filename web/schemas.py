@@ -499,6 +499,7 @@ class CallShown(BaseModel):
     id: Any
     purpose: str
     attempt: int
+    part: int = Field(description="Of the document; 0 is the whole")
     state: str
     model: str
     cost_usd: str | None
@@ -510,6 +511,10 @@ class JobDetails(JobShown):
 
     stages: list[StageShown]
     attempts: list[CallShown]
+    context: dict[str, Any] | None = Field(
+        None,
+        description="Of a document asked in parts: how many parts, pages and rows, and what is not covered",
+    )
 
 
 class MessageShown(BaseModel):

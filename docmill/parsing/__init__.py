@@ -197,6 +197,8 @@ def accept_part(text: str, part: type[BaseModel], *, document: str, finish_reaso
     def accepted(value: Any) -> dict[str, Any]:
         value = _fitted(value, shape)
         _check_storable(value)
+        if is_foreign(value, shape.root):
+            raise ReplyInvalid(FOREIGN, problems=(("", FOREIGN),))
         model = _validated(value, part, sources)
         missing = tuple((place, rule) for place, rule in _left_out(model, "") if IN_A_ROW.search(place))
         if missing:
@@ -206,6 +208,7 @@ def accept_part(text: str, part: type[BaseModel], *, document: str, finish_reaso
     return choose(scan(text), accepted, lambda value: concerns(value, shape.root))
 
 
+FOREIGN = "has none of the known fields"
 IN_A_ROW = re.compile(r"\.\d+\.")
 
 

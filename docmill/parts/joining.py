@@ -52,6 +52,7 @@ class Joined:
 
     value: Any = None
     evidence: dict[str, dict[str, int]] = field(default_factory=dict)
+    """Where each value stands, by its path: ``start`` and ``end`` in the text, and how often in its part."""
     rows: int = 0
     unplaced: list[str] = field(default_factory=list)
     """Rows whose place in the document was not found, by their paths; they are kept."""
@@ -125,8 +126,12 @@ class _Joiner:
         best = max(told, key=lambda each: each.fullness) if row else self._settled(name, schema, told, path)
         span = best.spans.get("") or (None if row else next(iter(best.shown.places(best.value)), None))
         if span is not None:
-            self.joined.evidence[path] = {"start": span[0], "end": span[1]}
+            self._note_place(path, span, best)
         return best.value
+
+    def _note_place(self, path: str, span: Span, told: _Member) -> None:
+        occurrences = max(1, len(told.shown.places(told.value)))
+        self.joined.evidence[path] = {"start": span[0], "end": span[1], "occurrences": occurrences}
 
     def _settled(self, name: str, schema: Any, told: Sequence[_Member], path: str) -> _Member:
         """What all say, else what stands where the field's own words name it; else the first, and a conflict."""
@@ -202,7 +207,7 @@ class _Joiner:
             return self.object(items, ordered, path, row=True)
         span = best.spans.get("")
         if span is not None:
-            self.joined.evidence[path] = {"start": span[0], "end": span[1]}
+            self._note_place(path, span, best)
         return best.value
 
     def _note_row(self, row: _Member, path: str) -> None:

@@ -49,6 +49,15 @@ class Plan:
     rounds: int = 0
     repairs: int = 0
     """Times that the whole had a gap."""
+    attempt: int = 0
+    """The job's; one that follows it is a person's wish to try again."""
+
+    def for_attempt(self, attempt: int) -> Plan:
+        """The plan as the job's attempt begins with it: what was given up is tried again."""
+        if attempt <= self.attempt:
+            return self
+        parts = tuple(replace(part, lost=None, tries=0) for part in self.parts)
+        return replace(self, parts=parts, rounds=0, repairs=0, attempt=attempt)
 
     @classmethod
     def of(cls, parts: Sequence[Part]) -> Plan:
@@ -238,6 +247,8 @@ def _uncovered(lines: Lines, joined: Joined) -> list[int]:
     shapes: Counter[str] = Counter()
     for line, rows in joined.row_lines.items():
         shapes[lines.shapes[line]] += rows
+    if not joined.rows:  # of a table that nobody says a word of, any line may be a row
+        shapes = Counter(dict.fromkeys(lines.tabular, 2))
     return [
         line
         for line in range(len(lines))

@@ -12,8 +12,10 @@ from db.jobs import Job
 from docmill.errors import Failure, ReplyRejected, ReplyTruncated
 from docmill.parsing import accept_part
 from docmill.parsing.cells import cells_apart
+from docmill.parsing.placing.locating import place_at
 from docmill.parts import Lines, Part, Shown
 from docmill.parts.rounds import Ask, Found, Plan, Round, Whole, next_round
+from docmill.reading.layout.places import Geometry
 from prompts import PromptVersion
 from tasks import remedies
 from tasks.celery.drive import drive
@@ -95,12 +97,25 @@ def _ask(connection: Connection, services: Services, job: Job, found: Ask) -> St
     return Stop("parts", (started,)) if started else Stop("stale")
 
 
+def _places(job: Job, spans: Mapping[str, Mapping[str, int]]) -> dict[str, Any]:
+    """Where each value stands, on its page too."""
+    assert job.document is not None  # noqa: S101 - without it there was nothing to join
+    reading = job.document.reading
+    geometry = Geometry(reading.pages, reading.layout)
+    return {
+        path: place_at(
+            (each["start"], each["end"]), reading.text, geometry, occurrences=each["occurrences"]
+        ).as_json()
+        for path, each in spans.items()
+    }
+
+
 def _end(connection: Connection, services: Services, job: Job, found: Found) -> Step:
     """On to store with the whole; with what a person has to look at, where something is missing or wrong."""
     failure = found.failure
     if failure is not None and found.value is None:
         return fail(connection, job, failure)
-    value = {"answer": found.value, "evidence": dict(found.evidence)}
+    value = {"answer": found.value, "evidence": _places(job, found.evidence)}
     if failure is not None:
         value["doubt"] = {"kind": failure.kind, "message": failure.message}
     context = {**(job.context or {}), "coverage": dict(found.coverage)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from db.jobs import Job
@@ -54,7 +55,7 @@ def in_parts(
         "left_out": [],
         "left_out_chars": 0,
         "found": [],
-        "plan": Plan.of(parts).as_json(),
+        "plan": replace(Plan.of(parts), attempt=job.attempt).as_json(),
     }
 
 

@@ -86,7 +86,7 @@ def is_in_parts(job: Job) -> bool:
 
 def plan_of(job: Job) -> Plan:
     """The parts whose answers make up the job's."""
-    return Plan.read((job.context or {})["plan"])
+    return Plan.read((job.context or {})["plan"]).for_attempt(job.attempt)
 
 
 def excerpt_of_part(text: str, part: Part) -> Excerpt:

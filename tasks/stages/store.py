@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Literal, TypedDict
 
-from db import documents, flights, transitions
+from db import documents, flights, parts, transitions
 from db.jobs import Job
 from docmill.errors import Failure, PromptError
 from docmill.reading.values import reading_warning
 from tasks.pinning import prompt_of
 from tasks.services import Services
+from tasks.stages.parts import is_in_parts, part_key, plan_of
 from tasks.stages.step import Onward, Step, Stop
 
 __all__ = ["store"]
@@ -35,6 +36,7 @@ def store(services: Services, job: Job) -> Step:
             answer = None if flight is None else flights.hand_over(connection, job, flight)
     if answer is not None and not failure and job.flight_key is not None:
         _remember(services, job, bytes(job.flight_key), answer)
+        _remember_parts(services, job)
     return Onward()
 
 
@@ -85,3 +87,21 @@ def _doubt_of_reading(services: Services, job: Job) -> Failure | None:
     return Failure(
         kind="unreadable", message=f"the prompt wants a person to look where there is {'; '.join(found)}"
     )
+
+
+def _remember_parts(services: Services, job: Job) -> None:
+    """Each part by itself: a document of which a page has changed is asked for that page alone."""
+    if not is_in_parts(job):
+        return
+    try:
+        policy = prompt_of(services, job).config.cache
+    except PromptError:
+        return
+    if not policy.enabled:
+        return
+    for reply in services.database.run(parts.replies, job, [part.number for part in plan_of(job).parts]):
+        if reply.state == "answered":
+            cost = None if reply.cost_usd is None else str(reply.cost_usd)
+            key = part_key(job.tenant, bytes(reply.input_hash), bytes(reply.content_hash or b""))
+            kept = {"text": reply.words, "model": reply.model, "cost_usd": cost}
+            services.cache.put(key, kept, kept_s=policy.kept_s)

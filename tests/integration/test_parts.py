@@ -7,7 +7,7 @@ import os
 import shutil
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from db.jobs import Drive
 from db.stages import CHAINS, Stage
 from db.submit import Submission, submit
 from docmill.errors import Failure
+from docmill.llm.cache import Hit
 from docmill.llm.loop import LoopThread
 from docmill.llm.transport import Response
 from docmill.reading import Limits, Reader, Reading
@@ -330,3 +331,48 @@ def test_a_cancel_between_two_waves_keeps_what_is_paid_for(world: Any) -> None:
     assert fleet.end(job_id).state == "cancelled"
     assert len(fleet.provider.bill) == paid
     assert all(call.cost_usd is not None for call in fleet.calls())
+
+
+def test_a_failed_job_that_is_tried_again_asks_for_what_it_has_no_answer_to(world: Any) -> None:
+    fleet = world()
+    known, fleet.provider.known = fleet.provider.known, Answers([Known(path=("x",), anchor="Tea", value=1)])
+    job_id = fleet.submit(bookings()[0])
+    fleet.work()
+    end = fleet.end(job_id)
+    assert end.state == "failed", end
+    fleet.provider.known = known
+    with fleet.plain.begin() as connection:
+        transitions.retry(connection, job_id)
+    fleet.work()
+    assert_whole(fleet, job_id)
+    fleet.assert_nothing_is_paid_twice()
+
+
+class Remembered:
+    """A cache in memory."""
+
+    def __init__(self) -> None:
+        self.kept: dict[bytes, Mapping[str, Any]] = {}
+
+    def get(self, key: bytes, *, kept_s: float = 0) -> Hit | None:
+        del kept_s
+        return Hit(value=self.kept[key], layer="l2") if key in self.kept else None
+
+    def put(self, key: bytes, value: Mapping[str, Any], *, kept_s: float = 0) -> None:
+        del kept_s
+        self.kept[key] = json.loads(json.dumps(value))
+
+
+def test_each_part_is_remembered_by_itself(world: Any) -> None:
+    fleet = world()
+    fleet.services = replace(fleet.services, cache=Remembered())
+    fleet.submit(bookings()[0])
+    fleet.work()
+    paid = len(fleet.provider.bill)
+    document = bookings()[0] + "\nThank you for your custom."
+    job_id = fleet.submit(document)
+    fleet.work()
+    assert_whole(fleet, job_id)
+    assert len(fleet.provider.bill) == paid + 1
+    cached = [call for call in fleet.calls() if call.state == "cached"]
+    assert len(cached) == paid - 1

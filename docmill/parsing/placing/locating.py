@@ -15,7 +15,7 @@ from docmill.reading.layout.geometry import Box, By
 from docmill.reading.layout.places import Geometry
 from docmill.reading.values import Reading
 
-__all__ = ["Place", "locate", "places_of"]
+__all__ = ["Place", "locate", "place_at", "places_of"]
 
 LONGEST_QUOTE = 500
 
@@ -84,7 +84,12 @@ def _spans(shown: Shown, records: Sequence[Record]) -> dict[Path, Span]:
 def _place(shown: Shown, value: object, span: Span | None) -> Place:
     if span is None:
         return Place(found=False)
-    (start, end), geometry = span, shown.geometry
+    return place_at(span, shown.text, shown.geometry, occurrences=len(shown.find(value).spans))
+
+
+def place_at(span: Span, text: str, geometry: Geometry, *, occurrences: int) -> Place:
+    """The place that a span of a document's text is."""
+    start, end = span
     page = geometry.page_of(start)
     return Place(
         found=True,
@@ -92,7 +97,7 @@ def _place(shown: Shown, value: object, span: Span | None) -> Place:
         boxes=tuple(geometry.boxes(start, end)),
         start=start,
         end=end,
-        quote=shown.text[start : min(end, start + LONGEST_QUOTE)],
+        quote=text[start : min(end, start + LONGEST_QUOTE)],
         by=geometry.by(page),
-        occurrences=len(shown.find(value).spans),
+        occurrences=occurrences,
     )

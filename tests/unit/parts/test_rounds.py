@@ -143,7 +143,8 @@ def test_every_row_is_found_once_and_in_order_however_lazy_and_cut_off(
 def test_where_each_value_stands_is_told_and_two_equal_rows_stand_at_two_places() -> None:
     made = table(90, equal=True)
     found, _ = asked(made)
-    places = [tuple(found.evidence[f"rows.{at}.text"].values()) for at in range(90)]
+    seen = [found.evidence[f"rows.{at}.text"] for at in range(90)]
+    places = [(each["start"], each["end"]) for each in seen]
     assert len(set(places)) == 90
     assert places == sorted(places)
     assert {made.text[start:end] for start, end in places} == {"Tea"}
