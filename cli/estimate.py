@@ -30,8 +30,11 @@ __all__ = ["estimate"]
 class Counted:
     """What the first calls for some files come to, in tokens."""
 
-    calls: Sequence[int]
-    """The input of each."""
+    calls: Sequence[tuple[int, int | None]]
+    """The input of each, and the output that is expected of it; None where the prompt's example tells."""
+    documents: int
+    in_parts: int
+    """Documents that are asked in parts."""
     unreadable: int
     repeated: int
     """Files with the text of another one: their answer is known by then."""
@@ -60,17 +63,22 @@ def estimate(
     expected = _output_tokens(wanted, counter)
     likely = limit if expected is None else expected
     found: dict[str, Any] = {
-        "documents": len(counted.calls) + counted.repeated,
+        "documents": counted.documents + counted.repeated,
+        "documents_in_parts": counted.in_parts,
         "calls": len(counted.calls),
         "unreadable": counted.unreadable,
         "model": model.model,
-        "input_tokens": sum(counted.calls),
-        "output_tokens": len(counted.calls) * likely,
+        "input_tokens": sum(inputs for inputs, _ in counted.calls),
+        "output_tokens": sum(likely if outputs is None else outputs for _, outputs in counted.calls),
         "output_tokens_at_most": len(counted.calls) * limit,
     }
     costs = {
-        "cost_usd": _cost(counted.calls, likely, model, settings.models),
-        "cost_usd_at_most": _cost(counted.calls, limit, model, settings.models),
+        "cost_usd": _cost(
+            [(inputs, likely if outputs is None else outputs) for inputs, outputs in counted.calls],
+            model,
+            settings.models,
+        ),
+        "cost_usd_at_most": _cost([(inputs, limit) for inputs, _ in counted.calls], model, settings.models),
     }
     if as_json:
         print_json(found | {name: None if cost is None else f"{cost:f}" for name, cost in costs.items()})
@@ -86,7 +94,8 @@ def _count(
     from docmill.reading import Reader
     from prompts import Excerpt
 
-    unreadable, repeated, calls, seen = 0, 0, [], set()
+    unreadable, repeated, in_parts, seen = 0, 0, 0, set()
+    calls: list[tuple[int, int | None]] = []
     sees = prompt.config.input.see != "text" and bool(model.sees)
     with Reader(replace(limits, leave_scans=sees)) as reader:
         for file in files:
@@ -103,8 +112,34 @@ def _count(
                 repeated += 1
             else:
                 seen.add(known)
-                calls.append(min(_input_tokens(shown, prompt, counter), _input_limit(prompt, model, counter)))
-    return Counted(calls=calls, unreadable=unreadable, repeated=repeated)
+                parts = None if shown.pictures else _in_parts(reading, prompt, model, counter)
+                in_parts += parts is not None
+                whole = min(_input_tokens(shown, prompt, counter), _input_limit(prompt, model, counter))
+                calls += [(whole, None)] if parts is None else parts
+    return Counted(calls=calls, documents=len(seen), in_parts=in_parts, unreadable=unreadable, repeated=repeated)
+
+
+def _in_parts(
+    reading: Reading, prompt: PromptVersion, model: ModelTable, counter: Counter
+) -> list[tuple[int, int | None]] | None:
+    """The calls for a document that is asked in parts; None for another."""
+    from docmill.parts import Lines, fields_of_rows
+    from prompts import Excerpt
+    from tasks.stages.parting import FIELD_TOKENS, parts_of
+    from tasks.stages.window import Room
+
+    frame, limit = _input_tokens(Excerpt(passages=("",)), prompt, counter), prompt.config.limits.max_output_tokens
+    room = Room(counter=counter, frame=frame, tokens=max(0, _input_limit(prompt, model, counter) - frame))
+    parts = parts_of(reading.text, room, prompt, limit=limit, pages=reading.pages)
+    if parts is None:
+        return None
+    lines, row_tokens = Lines(reading.text), FIELD_TOKENS * max(1, fields_of_rows(prompt.schema))
+    found: list[tuple[int, int | None]] = []
+    for part in parts:
+        words = counter.count("\n".join(reading.text[start:end] for start, end in part.shown))
+        rows = sum(lines.rows_in(start, end) for start, end in part.spans)
+        found.append((frame + words, min(limit, words + rows * row_tokens)))
+    return found
 
 
 def _shown(reader: Reader, file: Path, reading: Reading, prompt: PromptVersion, model: ModelTable) -> Excerpt:
@@ -147,7 +182,7 @@ def _output_tokens(prompt: PromptVersion, counter: Counter) -> int | None:
     return counter.count(json.dumps(prompt.example, ensure_ascii=False))
 
 
-def _cost(calls: Sequence[int], output_tokens: int, model: ModelTable, models: Models) -> Decimal | None:
+def _cost(calls: Sequence[tuple[int, int]], model: ModelTable, models: Models) -> Decimal | None:
     """What calls of so many tokens cost, each by itself: some providers have another price for a long prompt."""
     from decimal import Decimal
 
@@ -155,7 +190,7 @@ def _cost(calls: Sequence[int], output_tokens: int, model: ModelTable, models: M
 
     each = [
         models.cost(model, Usage(input_tokens=input_tokens, output_tokens=output_tokens)).usd
-        for input_tokens in calls
+        for input_tokens, output_tokens in calls
     ]
     known = [usd for usd in each if usd is not None]
     return sum(known, Decimal(0)) if len(known) == len(each) else None
