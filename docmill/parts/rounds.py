@@ -322,6 +322,7 @@ class _Problem:
 
 def _complete(whole: Whole, plan: Plan, joined: Joined, numbers: Iterator[int]) -> Round:
     value, problems = _checked(whole, joined)
+    problems += _nothing_found(whole, joined)
     coverage = _coverage(whole, plan, joined)
     if not problems:
         return Found(value=value, evidence=joined.evidence, coverage=coverage)
@@ -337,6 +338,14 @@ def _complete(whole: Whole, plan: Plan, joined: Joined, numbers: Iterator[int]) 
     failure = Failure(kind=kind, message=message[:2000])
     gaps = [each.message for each in problems[:MOST_TOLD]]
     return Found(value=value, evidence=joined.evidence, coverage={**coverage, "gaps": gaps}, failure=failure)
+
+
+def _nothing_found(whole: Whole, joined: Joined) -> list[_Problem]:
+    """An empty list is no answer to a document that is full of rows, as far as their shape tells."""
+    rows = 0 if joined.rows else len(_uncovered(whole.lines, joined))
+    if not rows:
+        return []
+    return [_Problem(kind="wrong", message=f"no row was found, and {rows} lines of the document look like rows")]
 
 
 def _checked(whole: Whole, joined: Joined) -> tuple[Any, list[_Problem]]:

@@ -90,7 +90,7 @@ class Provider:
             self.fails -= 1
             return Response(status=503, headers={}, body={"error": {"message": "overloaded"}})
         self.bill.append(headers["x-client-request-id"])
-        said = json.dumps(self.known.found_in(body["messages"][-1]["content"]))
+        said = json.dumps(self.known.found_in(body["messages"][1]["content"]))
         finish = "length" if len(self.bill) in self.cut_off else "stop"
         message = {"role": "assistant", "content": said}
         choice = {"index": 0, "message": message, "finish_reason": finish}

@@ -234,3 +234,11 @@ def test_totals_and_counts_are_held_against_the_whole() -> None:
     found, _ = asked(short, output=Balanced)
     assert found.failure is not None
     assert "entries: is 91, and rows has 90" in found.failure.message
+
+
+def test_a_list_that_stays_empty_beside_a_table_goes_to_a_person() -> None:
+    found, calls = asked(table(60, left_out=range(60)))
+    assert found.failure is not None
+    assert found.failure.message.startswith("no row was found, and 6")
+    assert found.value["rows"] == []
+    assert len(calls) < 60
