@@ -29,6 +29,7 @@ def test_prompts_are_listed_as_json_lines() -> None:
         "invoice",
         "nda",
         "receipt",
+        "statement",
         "summary",
     ]
 
