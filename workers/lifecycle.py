@@ -82,9 +82,15 @@ def _is_threads(worker: Any) -> bool:
 
 
 def _limit_memory() -> None:
-    """An allocation beyond fails with MemoryError, which is a crash of one job and not of the machine."""
+    """An allocation beyond fails with MemoryError, which is a crash of one job and not of the machine.
+
+    The hard limit stays: a child that reads files has limits of its own, and takes this one off.
+    """
     taken = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    resource.setrlimit(resource.RLIMIT_DATA, (taken + ROOM_FOR_A_STAGE,) * 2)
+    _, most = resource.getrlimit(resource.RLIMIT_DATA)
+    wanted = taken + ROOM_FOR_A_STAGE
+    allowed = wanted if most == resource.RLIM_INFINITY else min(wanted, most)
+    resource.setrlimit(resource.RLIMIT_DATA, (allowed, most))
 
 
 class UpkeepThread(bootsteps.StartStopStep):

@@ -60,6 +60,9 @@ def confine() -> bool:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     resource.setrlimit(resource.RLIMIT_NOFILE, (_OPEN_FILES, _OPEN_FILES))
+    # A worker's limit is for a prompt's checks, and less than OCR takes; each request has a limit of its own.
+    _, most = resource.getrlimit(resource.RLIMIT_DATA)
+    resource.setrlimit(resource.RLIMIT_DATA, (most, most))
     if not _LINUX:
         return True
     if os.geteuid() == 0:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import platform
+import resource
 import subprocess
 import sys
 import textwrap
@@ -63,6 +64,21 @@ def test_it_has_neither_the_keys_nor_the_environment_of_its_parent(
         reader.read_bytes(b"a text")
         found = process_of(reader).environ()
     assert set(found) <= {"PYTHONPATH", "PYTHONUTF8", "LC_ALL", "LC_CTYPE"}
+
+
+@linux
+def test_a_worker_s_limit_for_checks_is_not_its_own() -> None:
+    """It is less than OCR takes."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    resource.setrlimit(resource.RLIMIT_DATA, (8 * 2**30, hard))
+    try:
+        with Reader() as reader:
+            reader.read_bytes(b"a text")
+            limits = Path(f"/proc/{process_of(reader).pid}/limits").read_text().splitlines()
+    finally:
+        resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
+    (allowed,) = [line.split()[3:5] for line in limits if line.startswith("Max data size")]
+    assert allowed[0] == allowed[1]
 
 
 @linux
