@@ -81,7 +81,7 @@ def _figures(call: Call) -> tuple[object, ...]:
     state = f"{call.state}, possibly billed" if call.possibly_billed else call.state
     return (
         call.attempt,
-        call.purpose,
+        f"{call.purpose} {call.part}" if call.part else call.purpose,
         state,
         call.model,
         *counts,

@@ -19,7 +19,7 @@ from sqlalchemy import Connection, select
 
 from db import reports
 from db.reports import JobReport
-from db.stages import CHAINS
+from db.stages import CHAINS, STAGES
 from db.tables import calls, documents, exchanges, jobs, one_of
 
 __all__ = [
@@ -85,6 +85,8 @@ class Call:
     attempt: int
     number: int
     """Which try it is of its attempt, from 1."""
+    part: int
+    """Which part of a long document it asks; 0 asks the whole."""
     state: str
     """intent, answered, surplus, failed, in_doubt or cached."""
     provider: str
@@ -218,11 +220,12 @@ def drives_of(connection: Connection, job_id: int) -> tuple[Drive, ...]:
 
 
 def stages_of(connection: Connection, job: JobReport, driven: Sequence[Drive]) -> tuple[StageSeen, ...]:
-    """The stages of the job's chain, and how far it is."""
+    """The stages of the job's chain, and how far it is; without those that it did not need."""
     chain: Any = connection.execute(select(jobs.c.chain).where(jobs.c.id == job.id)).scalar_one()
-    names = CHAINS.get(chain, ())
-    at = next((number for number, name in enumerate(names) if name == job.stage), 0)
     last = {drive.stage: drive.at for drive in driven}
+    passed = {job.stage, *last}
+    names = [name for name in CHAINS.get(chain, ()) if name in passed or not STAGES[name].on_demand]
+    at = next((number for number, name in enumerate(names) if name == job.stage), 0)
     return tuple(
         StageSeen(stage=name, state=_stage_state(job, number - at), driven_at=last.get(name))
         for number, name in enumerate(names)

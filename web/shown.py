@@ -46,6 +46,8 @@ def listed(job: JobReport) -> ListedJob:
         finished_at=job.finished_at,
         deadline_at=job.deadline_at,
         metadata=_object(job.metadata) or {},
+        warnings=[dict(each) for each in job.warnings if isinstance(each, dict)],
+        progress=job.progress,
         idempotency_key=job.idem_key,
     )
 
