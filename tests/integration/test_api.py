@@ -35,7 +35,7 @@ def receipt() -> str:
 
 def test_a_document_goes_in_and_its_answer_comes_out(docmill: Docmill) -> None:
     job = docmill.submit(receipt(), prompt="receipt", feature="till", user="u1", deadline=600)
-    assert (job.state, job.version, job.feature, job.user) == ("queued", "v2", "till", "u1")
+    assert (job.state, job.version, job.feature, job.user) == ("queued", "v3", "till", "u1")
     done = docmill.wait(job.id, timeout=60)
     assert done.state == "done"
     assert docmill.result(job.id)["total"] == 4.1

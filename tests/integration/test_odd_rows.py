@@ -98,7 +98,7 @@ def test_parameters_that_nobody_could_submit_fail_their_own_job(engine: Engine, 
     with engine.connect() as connection:
         failure = reports.job_report(connection, job).failure
     assert failure is not None
-    assert failure["message"].startswith(("params: ", "prompt receipt/v3 has no parameter 'a'"))
+    assert failure["message"].startswith(("params: ", "prompt receipt/v2 has no parameter 'a'"))
 
 
 def stage(engine: Engine, job: int, name: Any, function: Any, registry: Registry | None = None) -> str:
