@@ -26,7 +26,7 @@ from db import transitions
 from db.database import Database
 from db.engine import make_engine
 from db.jobs import Drive
-from db.stages import CHAINS, Stage
+from db.stages import CHAINS, STAGES, Stage
 from db.submit import Submission, submit
 from docmill.errors import Failure, JobNotFit
 from docmill.llm.loop import LoopThread
@@ -57,6 +57,7 @@ FUNCTIONS = {"validate": validate, "context": context, "complete": complete, "pa
 HANDLERS = {
     stage: Handler(name=stage, function=FUNCTIONS[stage], lease_s=50.0 if stage == "validate" else 20.0)
     for stage in CHAINS["document"]
+    if not STAGES[stage].on_demand
 }
 DOCUMENTS = ("TEA HOUSE\nTOTAL 1.10\n", "TOOL SHOP\nTOTAL 2.20\n", "BOOK FAIR\nTOTAL 3.30\n")
 ROUNDS = 150
@@ -101,6 +102,8 @@ STRUCK = Struck()
 
 class PlainReader(Reader):
     """Every document is a text."""
+
+    limits = Limits()
 
     def read_bytes(
         self,
@@ -423,7 +426,7 @@ class Interleavings(RuleBasedStateMachine):
 
 
 def after(stage: Stage) -> Stage:
-    stages = CHAINS["document"]
+    stages = [each for each in CHAINS["document"] if not STAGES[each].on_demand]
     return stages[stages.index(stage) + 1]
 
 

@@ -19,7 +19,7 @@ from db import transitions
 from db.database import Database
 from db.engine import make_engine
 from db.jobs import Drive
-from db.stages import CHAINS, Stage
+from db.stages import CHAINS, STAGES, Stage
 from db.submit import Submission, submit
 from docmill.errors import Failure
 from docmill.llm.cache import Hit
@@ -174,7 +174,7 @@ class Fleet:
         stage, job_id, epoch = message
         match HANDLERS[stage].run(self.services, job_id, epoch):
             case Onward() if stage != "store":
-                stages = CHAINS["document"]
+                stages = [each for each in CHAINS["document"] if not STAGES[each].on_demand]
                 self.messages.append((stages[stages.index(stage) + 1], job_id, epoch))
             case Stop(_, drives):
                 publish_all(self.services, drives)

@@ -31,12 +31,12 @@ BROKEN_OUTPUT = """
 from pydantic import BaseModel, field_validator
 
 class Output(BaseModel):
-    label: str
+    company: str
 
-    @field_validator("label")
+    @field_validator("company")
     @classmethod
-    def check(cls, label: str) -> str:
-        raise RuntimeError("a check that quotes " + label)
+    def check(cls, company: str) -> str:
+        raise RuntimeError("a check that quotes " + company)
 """
 
 
