@@ -392,7 +392,7 @@ def test_an_estimate_counts_the_pictures_of_a_scan(seeing: Callable[..., Seen], 
     )
     assert (counted.unreadable, len(counted.calls)) == (0, 1)
     row = walk.run(receipt(), "see_auto")
-    assert counted.calls[0] == pytest.approx(walk.calls(row.id)[0].input_tokens, rel=0.02)
+    assert counted.calls[0][0] == pytest.approx(walk.calls(row.id)[0].input_tokens, rel=0.02)
     plain = walk.services.registry.get("see_text")
     assert (
         _count(
