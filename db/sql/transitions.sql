@@ -48,7 +48,7 @@ where {fence} and (:flushed or {unflushed})
 with kept as (
   update documents set text = :words, pages = to_jsonb(:pages::int[]), media_type = :media_type, layout = :layout,
     warnings = :warnings::jsonb, scans = to_jsonb(:scans::int[])
-  where id = :document returning id)
+  where id = :document and exists (select from jobs where {fence}) returning id)
 update jobs set {onward}, version = coalesce(:version, version),
   content_hash = coalesce(content_hash, :content_hash)
 where {fence} and (select count(*) from kept) >= 0 and {unflushed}
@@ -69,12 +69,12 @@ update jobs set {held}, wait = 'rate', held_for = null, missing = :missing::json
 where {fence}
 
 -- name: count_down
-update jobs set wait = 'countdown', state = 'running', owner = null, attempt = attempt + :attempts, redrives = 0,
+update jobs set wait = 'countdown', state = 'running', owner = null, missing = null, attempt = attempt + :attempts, redrives = 0,
   wake_at = least(deadline_at, clock_timestamp() + make_interval(secs => :for_s))
 where {fence}
 
 -- name: hold
-update jobs set {held}, wait = :wait, held_for = :held_for, attempt = attempt + :attempts,
+update jobs set {held}, missing = null, wait = :wait, held_for = :held_for, attempt = attempt + :attempts,
   budget_id = coalesce(:budget, budget_id), need_usd = coalesce(:need_usd, need_usd),
   failure = coalesce(:failure::jsonb, failure)
 where {fence}

@@ -17,8 +17,10 @@ from docmill.errors import Failure, Unreadable
 from docmill.reading import Reading
 from docmill.reading.reader import Reader
 from docmill.reading.values import with_scans
+from tasks.pinning import prompt_of
 from tasks.services import Services
-from tasks.stages.step import Again, Onward, Step, Stop, fail
+from tasks.stages.step import Again, Onward, Step, Stop, fail, go_on
+from tasks.stages.validate import may_see
 
 __all__ = ["SLICE_S", "ocr"]
 
@@ -36,6 +38,8 @@ def ocr(services: Services, job: Job) -> Step:
         return services.database.run(fail, job, Failure(kind="unreadable", message=message), detail="empty")
     if reader is None:
         raise RuntimeError("this worker reads no files: OCR belongs to its own queue")
+    if not document.scans:  # another job has put the text together since
+        return services.database.run(go_on, job, _after(job), message_s=services.message_s)
     until = time.monotonic() + SLICE_S
     while True:
         known = services.database.run(scans.known, document.id)
@@ -75,22 +79,30 @@ def _read_next(services: Services, reader: Reader, document: Document, left: lis
 
 def _onward(services: Services, job: Job, document: Document, known: Known) -> Step:
     reading = _whole(document, known)
-    if reading.empty:
+    if reading.empty and not (reading.pages and _is_seen(services, job)):
         # Whoever tries the job again has these pages tried again.
         services.database.run(scans.forget_failed, document.id)
         told = next(iter(known.failed.values()), None) or reading.warning or "there is no text in it"
         return services.database.run(fail, job, Failure(kind="unreadable", message=told), detail="empty")
-    to: Stage = "chunk" if job.chain == "index" else "context"
     moved = services.database.run(
         transitions.advance_with_text,
         job,
-        to,
+        _after(job),
         message_s=services.message_s,
         version=job.version,
         content_hash=job.content_hash,
         reading=reading,
     )
     return Onward() if moved else Stop("stale")
+
+
+def _after(job: Job) -> Stage:
+    return "chunk" if job.chain == "index" else "context"
+
+
+def _is_seen(services: Services, job: Job) -> bool:
+    """Whether a model is shown the pages, so that what OCR does not find is not all there is."""
+    return job.chain == "document" and may_see(services, prompt_of(services, job))
 
 
 def _whole(document: Document, known: Known) -> Reading:

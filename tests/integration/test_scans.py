@@ -112,6 +112,21 @@ def scanned(*pages: str) -> bytes:
     return file.getvalue() + f"\n% {uuid4()}".encode()
 
 
+def test_two_jobs_of_one_scan_put_its_text_together_once(engine: Engine, reader: Counting) -> None:
+    way = Way(engine, reader)
+    body = scanned("TOTAL 12.50")
+    first, second = way.submit(body), way.submit(body)
+    for job in (first, second):
+        assert way.step(job) == Stop("waits for OCR")
+    late = way.claimed(second)  # with the document as it was
+    assert way.step(first) == Onward()
+    whole = way.document(first).text
+    assert way.step(second) == Onward()
+    assert way.row(second).stage == "context"
+    assert ocr(way.services, late) == Stop("stale")
+    assert way.document(first).text == whole
+
+
 def test_a_scan_is_read_page_by_page_each_once_and_others_have_their_turn(
     engine: Engine, reader: Counting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
