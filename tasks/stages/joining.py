@@ -40,9 +40,14 @@ def join_parts(services: Services, job: Job) -> Step:
     found = _round(services, job, prompt, plan, replies)
     with services.database.work() as connection:
         parts.reject(connection, job, found.rejected)
-        if isinstance(found, Ask):
-            return _ask(connection, services, job, found)
-        return _end(connection, services, job, found)
+        step = (
+            _ask(connection, services, job, found)
+            if isinstance(found, Ask)
+            else _end(connection, services, job, found)
+        )
+        if step == Stop("stale"):
+            connection.rollback()  # whoever has the job now judges the replies
+        return step
 
 
 def _round(

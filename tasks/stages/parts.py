@@ -273,7 +273,8 @@ class _Asking:
         """The first call, as expensive as all together: what one of them does not get, none gets."""
         each = [call.intent.reserved_usd for call in calls]
         known = [usd for usd in each if usd is not None]
-        needed = sum(known, Decimal(0)) if len(known) == len(each) else None
+        allowed = self.services.settings.unpriced == "allow"
+        needed = sum(known, Decimal(0)) if len(known) == len(each) or (allowed and known) else None
         asker = replace(self.job, model=self._model_of(calls[0].about))
         return replace(calls[0], job=asker, intent=replace(calls[0].intent, reserved_usd=needed))
 
@@ -282,7 +283,9 @@ class _Asking:
         if self.job.flight_key is not None:
             return
         digest = hashlib.sha256(b"".join(call.intent.input_hash for call in calls)).digest()
-        key = b"\0".join((b"parts", self.job.tenant.encode(), digest, calls[0].intent.content_hash))
+        # Of what is still to be asked two documents may show the same; the answer is of the whole.
+        document = str(self.job.document_id).encode()
+        key = b"\0".join((b"parts", self.job.tenant.encode(), document, digest, calls[0].intent.content_hash))
         self.job = replace(self.job, flight_key=hashlib.sha256(key).digest())
 
     def _open(self, going: Sequence[PartCall], missing: Sequence[PartCall]) -> list[PartCall] | Step:
@@ -325,12 +328,15 @@ class _Asking:
         ready = board(connection, self.services, whole, budgeted=budgeted, claimed=self.claimed)
         if not isinstance(ready, Call):
             return ready
-        now = self._whole(going).intent.reserved_usd
-        if ready.budgets and now is not None and whole.intent.reserved_usd is not None:
+        now = self._whole(going).intent.reserved_usd or Decimal(0)
+        if ready.budgets and whole.intent.reserved_usd is not None:
             later = whole.intent.reserved_usd - now
             if later > 0:
                 budgets.settle(connection, ready.budgets, reserved_usd=later, cost_usd=Decimal(0))
-        return [replace(call, job=self.job, budgets=ready.budgets) for call in going]
+        return [
+            replace(call, job=self.job, budgets=() if call.intent.reserved_usd is None else ready.budgets)
+            for call in going
+        ]
 
     def _open_one(self, connection: Connection, call: PartCall, *, budgeted: bool, joins: bool) -> ledger.Opening:
         return ledger.open_call(
