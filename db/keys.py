@@ -42,9 +42,9 @@ SCOPES = {
     "submit": "send documents and questions",
     "read": "see jobs, documents, answers and costs",
     "review": "decide about answers that wait for a person",
-    "operate": "retry and cancel jobs, hold and release models",
-    "money": "change budgets",
-    "admin": "all of these",
+    "operate": "retry and cancel jobs",
+    "money": "change the tenant's budgets",
+    "admin": "all of these, hold and release models, and change the budgets of all",
 }
 """What a key may do, by the name of the scope."""
 USUAL = ("submit", "read", "operate")

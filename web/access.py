@@ -19,11 +19,13 @@ from web.proxies import FORWARDED, Address, address_of, authority, is_loopback
 
 __all__ = [
     "BEARER",
+    "OWN_SITE",
     "Asking",
     "Caller",
     "Database",
     "Operating",
     "Reading",
+    "Scope",
     "Tenant",
     "check_own_page",
     "cookie_of",
@@ -129,7 +131,7 @@ Tenant = Annotated[str, Depends(tenant)]
 Reading = Annotated[str, Depends(_may("read"))]
 """The tenant of a caller who may read, whatever the method."""
 Operating = Annotated[str, Depends(_may("operate"))]
-"""The tenant of a caller who may act on jobs and models."""
+"""The tenant of a caller who may act on jobs."""
 
 
 @dataclass(frozen=True, kw_only=True)

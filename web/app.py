@@ -50,6 +50,8 @@ def make_app(services: Services, *, host: str, fleet: Fleet, bounds: Bounds = Bo
     app.state.settings = services.settings
     app.state.database = services.database
     app.state.followers = Followers()
+    sent = "files are being sent: try again in a moment"
+    app.state.downloads = Followers(most=documents.MOST_DOWNLOADS, told=sent)
     app.state.registry = services.registry
     app.state.fleet = fleet
     app.state.watches = Watches.of(services.database, fleet)

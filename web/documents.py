@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Annotated, Any
 from urllib.parse import quote
 
 from cachetools import LRUCache
-from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from fastapi.responses import StreamingResponse
 
 from db import documents
 from db.documents import Original, Shown
@@ -24,6 +25,7 @@ from docmill.reading import Reader
 from docmill.reading.layout.geometry import unpack
 from docmill.reading.values import MOST_DOTS_AN_INCH
 from web.access import Database, Tenant
+from web.following import Followers
 from web.problems import Problem, documented
 from web.schemas import LARGEST_ID, DocumentDetails
 
@@ -40,7 +42,13 @@ HARMLESS = {
     "cross-origin-resource-policy": "same-origin",
     "cache-control": "private, no-cache",
 }
-KEPT = {"cache-control": "private, max-age=3600"}
+ASKED_FOR_EACH_TIME = {"vary": "cookie, authorization"}
+"""A browser shows a page again only where whoever sits there now may see it, and it is not erased."""
+ERASED = "the document's content was erased"
+MOST_DOWNLOADS = 32
+"""At once in one process, which holds a whole file for each."""
+PIECE = 2**16
+"""Bytes."""
 PICTURES_KEPT = 64 * 2**20
 """Bytes of the pictures that one process keeps."""
 MOST_WAITING = 4
@@ -52,24 +60,25 @@ class Pictures:
     """Pages as pictures, drawn one after the other in the confined process, the last ones kept by content."""
 
     reader: Reader
-    _kept: LRUCache[tuple[bytes, int, int], bytes] = field(
+    _kept: LRUCache[tuple[str, int, int], bytes] = field(
         default_factory=lambda: LRUCache(PICTURES_KEPT, getsizeof=len)
     )
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _places: threading.BoundedSemaphore = field(default_factory=lambda: threading.BoundedSemaphore(MOST_WAITING))
 
-    def page(self, document: Original, page: int, dots_an_inch: int) -> bytes:
-        """Returns a page, counted from 1, as a PNG. Raises Problem, Unreadable."""
-        key = (bytes(document.sha256), page, dots_an_inch)
+    def page(self, sha256: str, page: int, dots_an_inch: int, read: Callable[[], Original]) -> bytes:
+        """Returns a page, counted from 1, as a PNG; ``read`` gives its file. Raises Problem, Unreadable."""
+        key = (sha256, page, dots_an_inch)
         with self._lock:
             known: bytes | None = self._kept.get(key)
-        return known or self._drawn(key, document)
+        return known or self._drawn(key, read)
 
-    def _drawn(self, key: tuple[bytes, int, int], document: Original) -> bytes:
+    def _drawn(self, key: tuple[str, int, int], read: Callable[[], Original]) -> bytes:
         _, page, dots_an_inch = key
         if not self._places.acquire(blocking=False):
             raise Problem(503, "other pages are being drawn: try again in a moment", {"retry-after": "1"})
         try:
+            document = read()
             picture = self.reader.render(
                 bytes(document.body or b""),
                 page - 1,
@@ -95,23 +104,32 @@ def show_document(document_id: DocumentId, database: Database, tenant: Tenant) -
     return _as_json(_found(database.run(documents.shown, document_id, tenant)))
 
 
+async def take_download(request: Request) -> AsyncIterator[None]:
+    """A dependency: holds a place until the last byte is sent, or the caller is gone."""
+    downloads: Followers = request.app.state.downloads
+    with downloads.place():
+        yield
+
+
 @router.get(
     "/{document_id}/original",
     response_class=Response,
     summary="The file as it was submitted",
+    dependencies=[Depends(take_download)],
     responses={
         200: {"description": "The bytes, as an attachment", "content": {"*/*": {}}},
-        **documented(404, 410),
+        **documented(404, 410, 503),
     },
 )
 def download_document(document_id: DocumentId, database: Database, tenant: Tenant) -> Response:
+    """In pieces, as fast as they are taken: who takes nothing is cut off, and who is slow is not."""
     found = _with_body(database.run(documents.original, document_id, tenant))
     kind = found.media_type if MEDIA_TYPE.fullmatch(found.media_type) else ANY_MEDIA_TYPE
     name = quote(found.name or f"document-{document_id}", safe="")
     disposition = f"attachment; filename*=UTF-8''{name}"
-    return Response(
-        bytes(found.body or b""), headers={**HARMLESS, "content-type": kind, "content-disposition": disposition}
-    )
+    body = bytes(found.body or b"")
+    headers = {"content-type": kind, "content-disposition": disposition, "content-length": str(len(body))}
+    return StreamingResponse(_pieces(body), headers=HARMLESS | headers)
 
 
 @router.get(
@@ -149,17 +167,26 @@ def show_page(
     dpi: Annotated[int, Query(ge=20, le=MOST_DOTS_AN_INCH, description="Dots an inch")] = 100,
 ) -> Response:
     """Of a PDF, or of a picture: other documents have no pages to be shown, which is a 404 as no such page is."""
-    found = _with_body(database.run(documents.original, document_id, tenant))
-    tag = f'"{bytes(found.sha256).hex()[:32]}-{page}-{dpi}"'
-    headers = {**HARMLESS, **KEPT, "etag": tag}
+    known = _found(database.run(documents.shown, document_id, tenant))
+    if known.bytes is None:
+        raise Problem(410, ERASED)
+    tag = f'"{known.sha256[:32]}-{page}-{dpi}"'
+    headers = {**HARMLESS, **ASKED_FOR_EACH_TIME, "etag": tag}
     if tag in request.headers.get("if-none-match", ""):
         return Response(status_code=304, headers=headers)
     pictures: Pictures = request.app.state.pictures
     try:
-        picture = pictures.page(found, page, dpi)
+        picture = pictures.page(
+            known.sha256, page, dpi, lambda: _with_body(database.run(documents.original, document_id, tenant))
+        )
     except Unreadable as error:
         raise Problem(404, f"page {page} cannot be shown: {error}") from error
     return Response(picture, media_type="image/png", headers=headers)
+
+
+async def _pieces(body: bytes) -> AsyncIterator[bytes]:
+    for at in range(0, len(body), PIECE):
+        yield body[at : at + PIECE]
 
 
 def _found(document: Shown | None) -> Shown:
@@ -172,7 +199,7 @@ def _with_body(document: Original | None) -> Original:
     if document is None:
         raise Problem(404, "there is no such document")
     if document.body is None:
-        raise Problem(410, "the document's content was erased")
+        raise Problem(410, ERASED)
     return document
 
 

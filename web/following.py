@@ -1,4 +1,4 @@
-"""Who follows jobs: so many at once as one process can look for."""
+"""Answers that take long (jobs that are followed, files): so many at once as one process can give."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ class Followers:
     """The connections of one process over which jobs are followed. Each asks the database twice a second."""
 
     most: int = 200
+    told: str = "jobs are followed already: try again in a moment, or ask for the job now and then"
     _now: int = field(default=0, init=False)
 
     @contextmanager
@@ -26,7 +27,7 @@ class Followers:
         if self._now >= self.most:
             raise Problem(
                 503,
-                f"{self.most} jobs are followed already: try again in a moment, or ask for the job now and then",
+                f"{self.most} {self.told}",
                 {"retry-after": "5"},
             )
         self._now += 1

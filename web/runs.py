@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from typing import Annotated, Any, cast
 
-from fastapi import APIRouter, BackgroundTasks, Path, Query, Request, Response
+from fastapi import APIRouter, BackgroundTasks, Depends, Path, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
 from pydantic import ValidationError
@@ -27,6 +27,7 @@ from docmill.errors import FailureKind, SubmitRefused
 from docmill.sheets import MAIN, Sheets
 from prompts import Registry
 from web.access import Database, Operating, Tenant
+from web.following import take_place
 from web.problems import Problem, documented, invalid
 from web.schemas import (
     LARGEST_ID,
@@ -335,9 +336,10 @@ def _lists_as_json(value: Any) -> Any:
     "/{run_id}/events",
     response_class=StreamingResponse,
     summary="How a run goes, as server-sent events",
+    dependencies=[Depends(take_place)],
     responses={
         200: {"description": "Events `run`, each with the run as JSON", "content": {"text/event-stream": {}}},
-        **documented(404),
+        **documented(404, 503),
     },
 )
 async def follow_run(run_id: RunId, database: Database, tenant: Tenant) -> StreamingResponse:

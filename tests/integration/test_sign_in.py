@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from uuid import uuid4
 
 import httpx
@@ -10,7 +11,8 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy import Engine, text
 
-from db import keys
+from db import budget_admin, keys
+from db.budget_admin import Wanted
 from docmill.errors import Misconfigured
 from docmill.settings import Settings
 from tests.integration.test_api_edges import app_of, asked
@@ -21,9 +23,9 @@ OWN = {**BROWSER, "sec-fetch-site": "same-origin", "origin": SITE}
 PROBLEM = "application/problem+json"
 
 
-def made(engine: Engine, **options: object) -> str:
+def made(engine: Engine, *, tenant: str = "", **options: object) -> str:
     with engine.begin() as connection:
-        return keys.add(connection, f"t-{uuid4().hex}", **options)  # type: ignore[arg-type] # what the test gives
+        return keys.add(connection, tenant or f"t-{uuid4().hex}", **options)  # type: ignore[arg-type] # what the test gives
 
 
 @pytest.fixture
@@ -207,6 +209,8 @@ def test_a_key_does_what_its_scopes_say(engine: Engine, app: FastAPI) -> None:
         ("POST", "/v1/jobs/1/cancel", "operate"),
         ("POST", "/v1/jobs/1/retry", "operate"),
         ("DELETE", "/v1/collections/none/documents/1", "operate"),
+        ("POST", "/models/nameless/hold", "admin"),
+        ("POST", "/models/nameless/release", "admin"),
     )
     for scope in keys.SCOPES:
         headers = {"authorization": f"Bearer {made(engine, scopes=[scope])}"}
@@ -220,6 +224,29 @@ def test_a_key_does_what_its_scopes_say(engine: Engine, app: FastAPI) -> None:
             )
             if found.status_code == 403:
                 assert wanted in found.json()["detail"]
+
+
+def test_a_tenant_changes_its_own_budgets_alone(engine: Engine, app: FastAPI) -> None:
+    wanted = Wanted(cap_usd=Decimal(1), scope="tenant", subject=f"t-{uuid4()}", span="month", policy="hold")
+    with engine.begin() as connection:
+        budget = budget_admin.put(connection, wanted, timezone="UTC")
+    scopes = ["read", "money"]
+    stranger, owner = made(engine, scopes=scopes), made(engine, tenant=str(wanted.subject), scopes=scopes)
+    for key, status in ((stranger, 404), (owner, 303)):
+        headers = {"authorization": f"Bearer {key}"}
+        path = f"/budgets/{budget.id}/raise"
+        assert asked(app, "POST", path, headers=headers, data={"cap": "2"}).status_code == status
+        assert (f"/budgets/{budget.id}/raise" in asked(app, "GET", "/budgets", headers=headers).text) == (
+            status == 303
+        )
+    with engine.begin() as connection:
+        budget_admin.remove(connection, budget.id)
+
+
+def test_a_link_of_another_site_takes_no_answer_from_the_desk(engine: Engine) -> None:
+    here = app_of(engine)
+    assert asked(here, "GET", "/review/next", headers={"sec-fetch-site": "cross-site"}).status_code == 403
+    assert asked(here, "GET", "/review/next", headers={"sec-fetch-site": "same-origin"}).status_code < 400
 
 
 def test_keys_of_older_versions_submit_read_and_operate(engine: Engine) -> None:

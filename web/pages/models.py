@@ -19,7 +19,7 @@ from web.pages.rendering import budget_bar, render
 from web.problems import Problem
 from web.schemas import LARGEST_ID
 
-__all__ = ["router"]
+__all__ = ["is_seen", "router"]
 
 router = APIRouter(include_in_schema=False)
 
@@ -75,12 +75,12 @@ def act_on_model(
     database: Database,
     asking: Asking,
 ) -> RedirectResponse:
-    """Holds a model for an hour, for the whole fleet, or ends its hold."""
-    asking.check("operate")
+    """Holds a model for an hour, or ends its hold: for all tenants, so that no tenant's key may."""
+    asking.check("admin")
     services: Services = request.app.state.services
     model = services.settings.models.get(name)
     if action == "hold":
-        database.run(model_state.hold, model, for_s=HELD_S, cause=f"held by {asking.name}")
+        database.run(model_state.hold, model, for_s=HELD_S, cause="held by an operator")
     else:
         try:
             services.limiter.release(model.limit_key)
@@ -95,7 +95,7 @@ def show_budgets(request: Request, database: Database, asking: Asking) -> HTMLRe
     """Every budget in three parts (spent, reserved, left), with who waits for it."""
     asking.check("read")
     found = database.run(budget_admin.listed)
-    bars = [budget_bar(budget) for budget in found if _concerns(budget, asking)]
+    bars = [budget_bar(budget) for budget in found if is_seen(budget, asking)]
     return render(request, "budgets.html", {"bars": bars})
 
 
@@ -103,12 +103,14 @@ def show_budgets(request: Request, database: Database, asking: Asking) -> HTMLRe
 def raise_budget(
     budget_id: Annotated[int, Path(ge=1, le=LARGEST_ID)], cap: Cap, database: Database, asking: Asking
 ) -> RedirectResponse:
-    """Raises a cap, and sets free as many waiting jobs as then fit."""
+    """Raises a cap, and sets free as many waiting jobs as then fit. Raises Problem for somebody else's budget."""
     asking.check("money")
+    if not any(each.id == budget_id and is_seen(each, asking) for each in database.run(budget_admin.listed)):
+        raise Problem(404, f"there is no budget {budget_id}")
     database.run(budget_admin.raise_cap, budget_id, cap)
     return RedirectResponse("/budgets", status_code=303)
 
 
-def _concerns(budget: Budget, asking: Caller) -> bool:
-    """Budgets of all tenants together are for whoever minds the money."""
-    return asking.may("money") or (budget.scope == "tenant" and budget.subject == asking.tenant)
+def is_seen(budget: Budget, asking: Caller) -> bool:
+    """Whether a budget is the caller's: those of all tenants together are for whoever looks after all."""
+    return asking.may("admin") or (budget.scope == "tenant" and budget.subject == asking.tenant)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -10,12 +10,12 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 
 import db.costs
-from db.budget_admin import Budget
 from db.concerns import Concern, concerns
 from db.overview import MOVED, PARTS, Snapshot, snapshot
 from db.stages import CHAINS
 from web import chart
-from web.access import Asking, Caller, Database
+from web.access import Asking, Caller, Database, Scope
+from web.pages.models import is_seen
 from web.pages.rendering import budget_bar, render
 
 __all__ = ["router"]
@@ -23,6 +23,8 @@ __all__ = ["router"]
 router = APIRouter(include_in_schema=False)
 
 STAGES = tuple(dict.fromkeys(stage for chain in CHAINS.values() for stage in chain))
+FOR: Mapping[str, Scope] = {"upkeep": "operate", "budget": "money"}
+"""The scope that a concern is for; others are for whoever reads."""
 
 
 @router.get("/", response_class=HTMLResponse)
@@ -40,20 +42,15 @@ def page(request: Request, database: Database, asking: Asking) -> HTMLResponse:
         "figures": _figures(found),
         "stages": [(stage, found.under_way.get(stage, 0)) for stage in STAGES],
         "spent": spent[0] if spent else None,
-        "budgets": [budget_bar(budget) for budget in found.budgets if _concerns(budget, asking)],
+        "budgets": [budget_bar(budget) for budget in found.budgets if is_seen(budget, asking)],
         "timezone": timezone,
     }
     return render(request, "overview.html", content)
 
 
 def _may_see(concern: Concern, asking: Caller) -> bool:
-    """What the fleet's parts tell is for those who look after it."""
-    return concern.kind != "upkeep" or asking.may("operate")
-
-
-def _concerns(budget: Budget, asking: Caller) -> bool:
-    """Budgets of all tenants together are for whoever minds the money."""
-    return asking.may("money") or (budget.scope == "tenant" and budget.subject == asking.tenant)
+    """What the fleet's parts tell is for those who look after it, and sums of money for those who mind it."""
+    return asking.may(FOR.get(concern.kind, "read"))
 
 
 def _figures(found: Snapshot) -> list[dict[str, object]]:

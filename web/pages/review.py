@@ -19,7 +19,7 @@ from db.reviews import Clerk, Narrowed
 from docmill.errors import JobNotFit
 from prompts.order import in_prompts_order
 from tasks.reviewing import ReviewRefused, Said, with_values
-from web.access import Asking, Caller, Database, cookie_of, seen_address
+from web.access import OWN_SITE, Asking, Caller, Database, cookie_of, seen_address
 from web.pages.answers import WHOLE, Value, doubts_of, values_of
 from web.pages.papers import geometry_of, paper_of
 from web.pages.rendering import render
@@ -56,8 +56,13 @@ def _link(path: str, filter_: Narrowed, **more: object) -> str:
 
 
 def clerk(request: Request, asking: Asking) -> Clerk:
-    """Who sits at this browser. Raises Problem for a key that may not review."""
+    """Who sits at this browser. Raises Problem for a key that may not review, and where another site sends it.
+
+    To look at an answer is to have it for five minutes, so that a link from elsewhere is more than a look.
+    """
     asking.check("review")
+    if request.headers.get("sec-fetch-site", "none") not in OWN_SITE:
+        raise Problem(403, "another web site asks: open the review desk on docmill's own page")
     return Clerk(name=asking.name, desk=f"browser:{_desk(request)}")
 
 
