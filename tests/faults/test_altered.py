@@ -141,7 +141,8 @@ def test_whatever_a_reply_becomes_on_its_way_harms_its_own_job_at_most(
             stack = start(DOCMILL_LLM_URL=address)
             stack.simulator_url = url
             stack.submit(receipts(DOCUMENTS), "receipt")
-            stack.until(lambda: not still_going(stack), within_s=120 + DOCUMENTS)
+            # An altered status may be a rate limit, for which all that is left waits a while.
+            stack.until(lambda: not still_going(stack) and is_mostly_done(stack), within_s=180 + DOCUMENTS)
             assert_all_is_accounted_for(stack, altering)
     finally:
         simulator.terminate()
@@ -151,6 +152,10 @@ def test_whatever_a_reply_becomes_on_its_way_harms_its_own_job_at_most(
 
 def still_going(stack: RunningStack) -> list[Any]:
     return stack.query("select 1 from jobs where wait is not null and state <> 'held' limit 1")
+
+
+def is_mostly_done(stack: RunningStack) -> bool:
+    return stack.states().get("done", 0) > DOCUMENTS // 3
 
 
 def held(stack: RunningStack) -> list[Any]:
@@ -164,7 +169,7 @@ def held(stack: RunningStack) -> list[Any]:
 def assert_all_is_accounted_for(stack: RunningStack, altering: Altering) -> None:
     states = stack.states()
     assert sum(states.values()) == DOCUMENTS
-    assert states.get("done", 0) > DOCUMENTS // 3, (states, held(stack))
+    assert is_mostly_done(stack), (states, held(stack))
     assert not stack.query("select 1 from jobs where state = 'failed' and failure ->> 'message' is null")
     assert not stack.query("select 1 from jobs where state = 'held' and wait is null")
     assert not stack.query("select failure from jobs where failure ->> 'kind' in ('internal', 'poison')")
