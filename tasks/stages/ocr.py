@@ -17,10 +17,8 @@ from docmill.errors import Failure, Unreadable
 from docmill.reading import Reading
 from docmill.reading.reader import Reader
 from docmill.reading.values import with_scans
-from tasks.pinning import prompt_of
 from tasks.services import Services
 from tasks.stages.step import Again, Onward, Step, Stop, fail, go_on
-from tasks.stages.validate import may_see
 
 __all__ = ["SLICE_S", "ocr"]
 
@@ -79,7 +77,7 @@ def _read_next(services: Services, reader: Reader, document: Document, left: lis
 
 def _onward(services: Services, job: Job, document: Document, known: Known) -> Step:
     reading = _whole(document, known)
-    if reading.empty and not (reading.pages and _is_seen(services, job)):
+    if reading.empty:
         # Whoever tries the job again has these pages tried again.
         services.database.run(scans.forget_failed, document.id)
         told = next(iter(known.failed.values()), None) or reading.warning or "there is no text in it"
@@ -98,11 +96,6 @@ def _onward(services: Services, job: Job, document: Document, known: Known) -> S
 
 def _after(job: Job) -> Stage:
     return "chunk" if job.chain == "index" else "context"
-
-
-def _is_seen(services: Services, job: Job) -> bool:
-    """Whether a model is shown the pages, so that what OCR does not find is not all there is."""
-    return job.chain == "document" and may_see(services, prompt_of(services, job))
 
 
 def _whole(document: Document, known: Known) -> Reading:

@@ -24,7 +24,7 @@ from tasks.pinning import prompt_of
 from tasks.services import Services
 from tasks.stages.step import Onward, Step, Stop, fail, go_on
 
-__all__ = ["may_see", "validate"]
+__all__ = ["validate"]
 
 
 def validate(services: Services, job: Job) -> Step:
@@ -42,7 +42,7 @@ def validate(services: Services, job: Job) -> Step:
     if document is None:
         return _failed(services, job, Failure(kind="unreadable", message="the document was deleted"), "empty")
     try:
-        reading = _read(services, job, document, sees=may_see(services, prompt))
+        reading = _read(services, job, document, sees=_sees(services, prompt))
     except GaveWay:
         return _set_apart(services, job)
     except Unreadable as error:
@@ -67,7 +67,7 @@ def _prompt(services: Services, job: Job) -> tuple[PromptVersion | None, list[st
     return prompt, problems(prompt, services.settings.models, with_keys=False)
 
 
-def may_see(services: Services, prompt: PromptVersion | None) -> bool:
+def _sees(services: Services, prompt: PromptVersion | None) -> bool:
     """Whether a prompt may show pages as pictures, so that one without a word is none the less read."""
     if prompt is None:
         return False
