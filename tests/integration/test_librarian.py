@@ -41,7 +41,8 @@ def test_one_process_looks_after_collections(engine: Engine, monkeypatch: pytest
     librarian.work()
     assert seen == [1]
     with engine.connect() as connection:
-        left = connection.execute(text("select count(*) from pg_locks where locktype = 'advisory'")).scalar_one()
+        held = "select count(*) from pg_locks where locktype = 'advisory' and objid = :key"
+        left = connection.execute(text(held), {"key": LOCK}).scalar_one()
     assert left == 0
 
 
