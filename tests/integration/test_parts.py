@@ -34,6 +34,7 @@ from tasks.celery.drive import publish_all
 from tasks.celery.stage import Handler
 from tasks.chain import FUNCTIONS
 from tasks.services import Caller, Services
+from tasks.stages.joining import join_parts
 from tasks.stages.step import Again, Onward, Stop
 from tasks.upkeep.tick import Upkeep
 from tests.hearing import hear
@@ -376,3 +377,19 @@ def test_each_part_is_remembered_by_itself(world: Any) -> None:
     assert len(fleet.provider.bill) == paid + 1
     cached = [call for call in fleet.calls() if call.state == "cached"]
     assert len(cached) == paid - 1
+
+
+def test_a_stage_that_is_too_late_rejects_no_reply(world: Any) -> None:
+    fleet = world()
+    fleet.provider.cut_off = frozenset({1})
+    job_id = fleet.submit(bookings()[0])
+    fleet.upkeep.tick()
+    while fleet.messages[0][0] != "parse":
+        fleet._deliver(fleet.messages.pop(0))
+    epoch = fleet.messages[0][2]
+    with fleet.plain.begin() as connection:
+        late = transitions.claim(connection, job_id, epoch, "parse", owner="w", lease_s=60)
+    assert late is not None
+    fleet.sql("update jobs set epoch = epoch + 1")
+    assert join_parts(fleet.services, late) == Stop("stale")
+    assert not [call for call in fleet.calls() if call.wasted]
