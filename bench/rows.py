@@ -13,9 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import random
-import signal
 import subprocess
 import sys
 import threading
@@ -231,10 +229,9 @@ def _kill(running: MeasuredStack, kills: int) -> None:
     draw = random.Random(kills)
     for _ in range(kills):
         time.sleep(draw.uniform(1.0, 3.0))
-        pids = json.loads(Path(running.addresses["ready_file"]).read_text(encoding="utf-8"))["pids"]
-        name = draw.choice([name for name in pids if name.startswith(("io", "cpu"))])
+        name = draw.choice([name for name in running.pids if name.startswith(("io", "cpu"))])
         print(f"kills {name}", file=sys.stderr, flush=True)
-        os.kill(pids[name], signal.SIGKILL)
+        running.kill(name)
 
 
 def _write_prompt(folder: Path, *, by: str, single: bool) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import psutil
 from sqlalchemy import Engine, text
@@ -30,6 +32,12 @@ class MeasuredStack:
     addresses: Mapping[str, str]
     pids: Mapping[str, int]
     engine: Engine
+    data: Path
+
+    def kill(self, name: str) -> None:
+        """Kills what runs under that name now; the stack starts another in its place."""
+        pids = json.loads((self.data / "ready.json").read_text(encoding="utf-8"))["pids"]
+        os.kill(pids[name], signal.SIGKILL)
 
     def submit(self, bodies: list[bytes], prompt: str) -> None:
         """All in one transaction, as `docmill submit` does it."""
@@ -83,7 +91,7 @@ def stack(*options: str, **env: str) -> Iterator[MeasuredStack]:
                 time.sleep(0.05)
             addresses = json.loads(ready.read_text(encoding="utf-8"))
             engine = make_engine(addresses["database_url"])
-            yield MeasuredStack(addresses=addresses, pids=addresses["pids"], engine=engine)
+            yield MeasuredStack(addresses=addresses, pids=addresses["pids"], engine=engine, data=data / "stack")
             engine.dispose()
         finally:
             up.terminate()
