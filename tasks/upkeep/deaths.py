@@ -6,7 +6,6 @@ one whose id and start are gone from this host does not, and nobody will hear th
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass, field
 
 import structlog
@@ -32,6 +31,8 @@ class Deaths:
     """Those of them that took messages; one that stopped in order gave back what it had, and is none any more."""
     _gone: set[str] = field(default_factory=set, init=False)
     """Found gone at the last look."""
+    _told: set[str] = field(default_factory=set, init=False)
+    """Of those; a job that one of them had may wait for its sweep for a while."""
 
     def look(self) -> None:
         """Finds who is gone, and gives away what those had in hand who were gone at the last look already.
@@ -47,7 +48,7 @@ class Deaths:
         self._workers, holders = self.services.database.run(fleet.at_work)
         return {each for each in self._workers | holders if is_gone(each, self.services.spool)}
 
-    def _give_away(self, gone: Collection[str]) -> None:
+    def _give_away(self, gone: set[str]) -> None:
         named, took = sorted(gone), not self._workers.isdisjoint(gone)
         for chore in (ABANDONED_CALLS, ABANDONED_JOBS):
             self.chores.run(chore.due, chore, gone=named, took=took)
@@ -55,4 +56,6 @@ class Deaths:
                 return  # another one does so just now; what is left is done after the next look
         with self.services.database.work() as connection:
             fleet.forget_gone(connection, named)
-        log.warning("processes_gone", processes=named)
+        if not gone <= self._told:
+            log.warning("processes_gone", processes=named)
+        self._told = set(gone)
