@@ -21,6 +21,7 @@ from web import submission
 from web.access import Database, Operating, Tenant
 from web.filters import Asked, Included
 from web.following import take_place
+from web.inspected import JobInspected
 from web.problems import documented
 from web.schemas import (
     LARGEST_ID,
@@ -29,7 +30,6 @@ from web.schemas import (
     FileWanted,
     IdempotencyKey,
     JobDetails,
-    JobInspected,
     JobPage,
     JobShown,
     JobWanted,
