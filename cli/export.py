@@ -98,13 +98,14 @@ def _reports(database: Database, registry: Registry, wanted: Wanted) -> Iterator
 
 def _write_lines(reports: Iterator[tuple[JobReport, Any]], path: Path) -> int:
     """Each job as an object of JSON."""
-    number = 0
+    written_jobs = 0
     with _Whole(path) as written, written.open("w", encoding="utf-8") as file:
-        for number, (report, value) in enumerate(reports, start=1):  # noqa: B007 - the last one counts
+        for report, value in reports:
             plain = report.as_json()
             told = {name: plain[name] for name in (*FACTS, *FIGURES, "failure", "metadata")}
             file.write(json.dumps({**told, "value": value}, ensure_ascii=False) + "\n")
-    return number
+            written_jobs += 1
+    return written_jobs
 
 
 def _write_sheets(reports: Iterator[tuple[JobReport, Any]], path: Path) -> tuple[int, list[Path], int]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -12,17 +10,11 @@ from uuid import uuid4
 
 import httpx
 import pytest
-import uvicorn
 from playwright.sync_api import Browser, Page, expect
 from sqlalchemy import Connection, Engine, text
 
-from db.database import Database
-from docmill.settings import Settings
-from prompts import Registry
-from tasks.services import Services
+from tests.browser.serving import serving
 from tests.integration.conftest import engine, owner, servers
-from web.app import make_app
-from web.fleet import Fleet
 
 __all__ = ["engine", "owner", "servers"]
 
@@ -45,19 +37,8 @@ def api(engine: Engine, owner: Engine) -> Iterator[str]:
     with engine.begin() as connection:
         for feature, user, days, usd in LEDGER:
             write(connection, feature, user, NOW - timedelta(days=days), usd)
-    services = Services(
-        settings=Settings(), database=Database(engine), registry=Registry(), publish=lambda _: None, owner="api"
-    )
-    app = make_app(services, host="127.0.0.1", fleet=Fleet(start=lambda: None, check=lambda: None))
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning"))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    while not server.started:
-        assert thread.is_alive()
-        time.sleep(0.02)
-    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    server.should_exit = True
-    thread.join()
+    with serving(engine) as address:
+        yield address
 
 
 def write(connection: Connection, feature: str, user: str, at: datetime, usd: Decimal | None) -> None:
