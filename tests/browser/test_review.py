@@ -104,6 +104,9 @@ def test_a_clerk_decides_thirty_answers_by_keyboard_alone(
         expect(current).to_have_attribute("data-path", "total")
         if at == 0:
             page.screenshot(path=tmp_path / "desk.png")
+            page.set_viewport_size({"width": 390, "height": 480})
+            assert page.evaluate("document.documentElement.scrollHeight <= window.innerHeight")
+            page.set_viewport_size({"width": 1280, "height": 900})
         if at % 2:
             page.keyboard.press("1")
             expect(page.locator(".field.doubted")).to_have_count(0)
