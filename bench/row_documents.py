@@ -244,7 +244,7 @@ def statement(seed: int, length: int = 90) -> tuple[Made, list[dict[str, Any]]]:
         amount = draw.choice((-1, 1)) * draw.randrange(100, 90_000)
         balance += amount
         day = date(2026, 1, 1) + timedelta(days=at // 3)
-        text = f"{draw.choice(SHOPS)} {at:03}"
+        text = f"{draw.choice(SHOPS)} {seed}{at:03}"  # no other statement has it
         lines.append([f"{day:%d.%m.%Y}", text, f"{amount / 100:.2f}", f"{balance / 100:.2f}"])
         bookings.append(
             {"booked_on": day.isoformat(), "text": text, "amount": amount / 100, "balance": balance / 100}

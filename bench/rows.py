@@ -187,9 +187,7 @@ def statements(options: argparse.Namespace) -> dict[str, float]:
             _await(running, 0)
             told = _failures(running.engine)
     seen = sum("the balance runs to" in message for message in told)
-    named = sum(
-        f"page {page}" in message or f" {page}" in message for page, message in zip(pages, told, strict=True)
-    )
+    named = sum(f"(page {page})" in message for page, message in zip(pages, told, strict=True))
     return {"statements": float(len(made)), "gaps seen": float(seen), "pages named": float(named)}
 
 
