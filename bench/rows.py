@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import random
+import re
 import subprocess
 import sys
 import threading
@@ -187,7 +188,9 @@ def statements(options: argparse.Namespace) -> dict[str, float]:
             _await(running, 0)
             told = _failures(running.engine)
     seen = sum("the balance runs to" in message for message in told)
-    named = sum(f"(page {page})" in message for page, message in zip(pages, told, strict=True))
+    named = sum(
+        bool(re.search(rf"\(pages? [^)]*\b{page}\b", message)) for page, message in zip(pages, told, strict=True)
+    )
     return {"statements": float(len(made)), "gaps seen": float(seen), "pages named": float(named)}
 
 
