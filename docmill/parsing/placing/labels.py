@@ -8,7 +8,7 @@ from functools import lru_cache
 
 from docmill.parsing.placing.records import Path
 
-__all__ = ["label_cost", "words_of_name"]
+__all__ = ["label_cost", "plain", "words_of_name"]
 
 PARTS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+|[^\W\d_]+")
 ALIKE = {
@@ -25,12 +25,13 @@ EMPTY = frozenset({"the", "of", "a", "an", "and", "value", "text", "is", "name"}
 def words_of_name(path: Path) -> tuple[frozenset[str], frozenset[str]]:
     """Returns the words of a field's own name, and those of the object that it is in."""
     names = [step for step in path if isinstance(step, str)]
-    own = {_plain(word) for word in PARTS.findall(names[-1])} if names else set()
-    around = {_plain(word) for name in names[-2:-1] for word in PARTS.findall(name)}
+    own = {plain(word) for word in PARTS.findall(names[-1])} if names else set()
+    around = {plain(word) for name in names[-2:-1] for word in PARTS.findall(name)}
     return frozenset(own - EMPTY or own), frozenset(around - own - EMPTY)
 
 
-def _plain(word: str) -> str:
+def plain(word: str) -> str:
+    """Returns a word as all its forms are compared: small, singular, and not in short."""
     word = word.lower()
     word = ALIKE.get(word, word)
     return word[:-1] if len(word) > 3 and word.endswith("s") else word
@@ -50,7 +51,7 @@ def label_cost(path: Path, before: Sequence[str], above: Sequence[str]) -> float
 
 def _told(own: Collection[str], around: Collection[str], words: Sequence[str]) -> tuple[float, int]:
     """Which share of a name the words say, and how many others stand behind or among them."""
-    places = {_plain(word): at for at, word in enumerate(words)}
+    places = {plain(word): at for at, word in enumerate(words)}
     told = [places[word] for word in own if word in places]
     if not told:
         return 0.0, 0

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import statistics
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
 
 from docmill.parsing.grounding import Span
-from docmill.parsing.placing.labels import words_of_name
+from docmill.parsing.placing.labels import plain, words_of_name
 from docmill.parsing.placing.records import Path, Record
 from docmill.parsing.placing.text import NOWHERE, WORD, Found, Shown, apart
 
@@ -123,17 +123,31 @@ class _Rows:
                 chosen[name] = min(spans, key=lambda span: abs(self.shown.line(span[0]) - self.lines[at]))
         return chosen
 
-    def _near(self, at: int, name: Path) -> Iterable[tuple[Span, int]]:
+    def _near(self, at: int, name: Path) -> Sequence[tuple[Span, int]]:
         """A field's places on its item's line; else between the items before and behind; else the nearest."""
         found, line = self.found(at, name), self.lines[at]
         low, high = bisect_left(found.lines, line), bisect_right(found.lines, line)
-        if low == high:
-            before, behind = self._between(line)
-            low, high = bisect_right(found.lines, before), bisect_left(found.lines, behind)
+        around = self._between(line)
+        within = bisect_right(found.lines, around[0]), bisect_left(found.lines, around[1])
+        if low == high or (within != (low, high) and self._is_inside(at, found.spans[low:high])):
+            low, high = within
         if low >= high:
             middle = bisect_left(found.lines, line)
             low, high = max(0, middle - 3), middle + 3
         return list(zip(found.spans[low:high], found.lines[low:high], strict=True))[:MOST_CHOICES]
+
+    def _is_inside(self, at: int, spans: Sequence[Span]) -> bool:
+        """Whether each span is but a part of a place of another field of the item: the 2 of `Cable 2 m`."""
+        whole = self._on_its_line(at)
+        return all(any(_is_part(span, other) for other in whole) for span in spans)
+
+    def _on_its_line(self, at: int) -> set[Span]:
+        """The places of all fields of an item on its line."""
+        line, places = self.lines[at], set[Span]()
+        for name in self.items[at].fields:
+            found = self.found(at, name)
+            places.update(found.spans[bisect_left(found.lines, line) : bisect_right(found.lines, line)])
+        return places
 
     def _between(self, line: int) -> tuple[int, int]:
         """The lines of the items before and behind."""
@@ -206,14 +220,17 @@ class _Rows:
         for line in range(first - 1, max(-1, first - 1 - HEADING), -1):
             start, end = self.shown.line_span(line)
             for word in WORD.finditer(self.shown.text, start, end):
-                plain = word[0].lower()
-                if plain in own or plain.rstrip("s") in own:
+                if plain(word[0]) in own:
                     return self.shown.column(word.span())
         return None
 
     @property
     def _list_name(self) -> Path:
         return tuple(step for step in self.items[0].path if isinstance(step, str))[-1:]
+
+
+def _is_part(span: Span, of: Span) -> bool:
+    return span != of and of[0] <= span[0] and span[1] <= of[1]
 
 
 def _middle(seen: Sequence[Column]) -> Column:

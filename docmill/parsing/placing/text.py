@@ -76,8 +76,8 @@ class Shown:
         boxes = self.geometry.boxes(*span)
         if boxes:
             # Pages of a table may lie across; what stays from one to the next are its columns' places in points.
-            scale = self.geometry.width_of(self.geometry.page_of(span[0]) or 1) / ORDINARY_WIDTH
-            left, right = boxes[0][0] * scale, boxes[0][2] * scale
+            along = self.geometry.along(self.geometry.page_of(span[0]) or 1, boxes[0])
+            left, right = (edge / ORDINARY_WIDTH for edge in along)
             return left, (left + right) / 2, right
         start = max(self.line_start(self.line(span[0])), span[0] - 4000)
         cell = len(CELL.findall(self.text, start, span[0])) * 0.1

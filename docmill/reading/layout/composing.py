@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from docmill.reading.cleaning import clean
 from docmill.reading.layout.geometry import Box
-from docmill.reading.layout.lines import Line
-from docmill.reading.layout.words import Word
+from docmill.reading.layout.lines import Line, lines_of
+from docmill.reading.layout.words import Word, turned
 
-__all__ = ["Composed", "Span", "compose"]
+__all__ = ["Composed", "Span", "compose", "compose_page"]
 
 HYPHENS = "-\u2010"
 
@@ -26,6 +27,10 @@ class Span:
     x1: float
     y1: float
 
+    def turned(self, quarters: int) -> Span:
+        """Returns it on the page that is turned, by quarters of a turn with the clock."""
+        return Span(self.start, self.end, *turned((self.x0, self.y0, self.x1, self.y1), quarters))
+
 
 @dataclass(frozen=True, kw_only=True)
 class Composed:
@@ -38,6 +43,21 @@ class Composed:
         """Yields each word's start and end in the text, and its box."""
         for span in self.spans:
             yield span.start, span.end, (span.x0, span.y0, span.x1, span.y1)
+
+
+def compose_page(words: Sequence[Word]) -> Composed:
+    """Writes the words of a page in the order in which a person reads them, who turns it as most letters are."""
+    turns = _usual_turns(words)
+    found = compose(lines_of([word.turned(turns) for word in words] if turns else words))
+    return Composed(text=found.text, spans=[span.turned(-turns) for span in found.spans]) if turns else found
+
+
+def _usual_turns(words: Sequence[Word]) -> int:
+    letters: Counter[int] = Counter()
+    for word in words:
+        if word.turns is not None:
+            letters[word.turns] += len(word.text)
+    return max(letters, key=lambda turns: (letters[turns], -turns), default=0)
 
 
 def compose(lines: Sequence[Line]) -> Composed:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
+from itertools import pairwise
 
 from docmill.reading.layout.geometry import Box, By, PageLayout, Placed
+from docmill.reading.layout.words import turned
 
 __all__ = ["Geometry"]
 
@@ -21,6 +23,7 @@ class Geometry:
         self._starts = starts
         self._layout = layout
         self._words = lru_cache(maxsize=PAGES_UNPACKED)(self._unpacked)
+        self._turns = cache(self._usual_turns)
 
     def page_of(self, at: int) -> int | None:
         """Returns the page, counted from 1, on which a place of the text is; None where there are no pages."""
@@ -33,9 +36,14 @@ class Geometry:
         """Returns who found the words of a page."""
         return self._layout[page - 1].by if page is not None and page <= len(self._layout) else "text"
 
-    def width_of(self, page: int) -> float:
-        """Returns the width of a page in points."""
-        return self._layout[page - 1].width
+    def along(self, page: int, box: Box) -> tuple[float, float]:
+        """Returns where a box begins and ends along its page's lines, in points; the page may be shown turned."""
+        shape, turns = self._layout[page - 1], self._turns(page)
+        edge = turned((0, 0, shape.width, shape.height), turns)[0]
+        x0, y0, x1, y1 = box
+        scaled = (x0 * shape.width, y0 * shape.height, x1 * shape.width, y1 * shape.height)
+        left, _, right, _ = turned(scaled, turns)
+        return left - edge, right - edge
 
     def boxes(self, start: int, end: int) -> list[Box]:
         """Returns the rectangles of a span on the page where it begins, one a line, in the text's order."""
@@ -63,6 +71,17 @@ class Geometry:
             (first + word.start, first + word.end, (word.x0, word.y0, word.x1, word.y1))
             for word in self._words(page - 1)[1]
         ]
+
+    def _usual_turns(self, page: int) -> int:
+        """Quarters of a turn, against the clock, by which a page's lines are turned, as its words tell."""
+        shape, words = self._layout[page - 1], self._words(page - 1)[1]
+        long = [word for word in words if word.end - word.start > 2]
+        upright = sum((each.y1 - each.y0) * shape.height > (each.x1 - each.x0) * shape.width for each in long)
+        if 2 * upright > len(long):
+            down = sum(_sign(word.y0 - last.y0) for last, word in pairwise(words) if _on_one(last, word, 2, 4))
+            return 3 if down > 0 else 1
+        right = sum(_sign(word.x0 - last.x0) for last, word in pairwise(words) if _on_one(last, word, 3, 5))
+        return 2 if right < 0 else 0
 
     def _unpacked(self, page: int) -> tuple[list[int], list[Placed]]:
         words = self._layout[page].words()
@@ -106,6 +125,15 @@ class _Lines:
             return _shared(last[0], last[2], box[0], box[2]) > 0.5 and gap < 2 * (box[2] - box[0]) * self._aspect
         gap = (last[0] - box[2]) * self._aspect  # to the left: where one writes so, or upside down
         return _shared(last[1], last[3], box[1], box[3]) > 0.5 and gap < 2 * (box[3] - box[1])
+
+
+def _sign(value: float) -> int:
+    return (value > 0) - (value < 0)
+
+
+def _on_one(last: Placed, word: Placed, low: int, high: int) -> bool:
+    """Whether two words share a line, by the members that are its edges."""
+    return _shared(last[low], last[high], word[low], word[high]) > 0.5
 
 
 def _shared(low: float, high: float, other_low: float, other_high: float) -> float:

@@ -17,9 +17,8 @@ from PIL import Image
 from docmill.errors import Unreadable
 from docmill.reading.archives import MAX_UNPACKED
 from docmill.reading.cleaning import clean
-from docmill.reading.layout.composing import compose
+from docmill.reading.layout.composing import compose_page
 from docmill.reading.layout.geometry import BLANK, PageLayout, pack_page
-from docmill.reading.layout.lines import lines_of
 from docmill.reading.layout.words import Word
 from docmill.reading.media import PDF
 from docmill.reading.ocr.pictures import DOTS_AN_INCH
@@ -145,7 +144,7 @@ class _Pages:
         if shown.unmapped > GARBLED * max(len(shown.words), 1):
             self.garbled.append(number + 1)
             return ""
-        found = compose(lines_of([*self._seen(page, shown), *signs]))
+        found = compose_page([*self._seen(page, shown), *signs])
         self.layout[-1] = pack_page(found.places(), width=shown.width, height=shown.height, turns=shown.turns)
         return found.text
 

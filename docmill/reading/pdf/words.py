@@ -82,7 +82,7 @@ def page_of(page: Any, text_page: Any) -> Page:
     unmapped = outside = 0
     for found in _words(raw, count):
         unmapped += pdfium.FPDFText_HasUnicodeMapError(raw, found.first) == 1
-        word = place.word(found, found.turns % 2 == 0, _is_doubtful(raw, found))
+        word = place.word(found, _is_doubtful(raw, found))
         if place.shows(word):
             words.append(word)
         else:
@@ -165,15 +165,15 @@ class Placing:
     turns: int
     """Quarters of a turn, clockwise."""
 
-    def word(self, found: _Open, level: bool, doubtful: bool) -> Word:
+    def word(self, found: _Open, doubtful: bool) -> Word:
         """Returns a word as it is shown."""
         left, top, right, bottom = self._shown(found.x0, found.y0, found.x1, found.y1)
-        upright = level if self.turns % 2 == 0 else not level
-        return Word("".join(found.letters), left, top, right, bottom, found.first, upright, doubtful)
+        turns = (found.turns - self.turns) % 4
+        return Word("".join(found.letters), left, top, right, bottom, found.first, turns, doubtful)
 
     def sign(self, text: str, x0: float, y0: float, x1: float, y1: float) -> Word:
         """Returns a sign that stands for something drawn in a box of the page."""
-        return Word(text, *self._shown(x0, y0, x1, y1), order=-1)
+        return Word(text, *self._shown(x0, y0, x1, y1), order=-1, turns=None)
 
     def _shown(self, x0: float, y0: float, x1: float, y1: float) -> tuple[float, float, float, float]:
         x0, x1, y0, y1 = x0 - self.left, x1 - self.left, y0 - self.bottom, y1 - self.bottom

@@ -34,6 +34,13 @@ def test_each_value_of_a_made_up_document_is_found_where_it_was_drawn(seed: int)
     assert found.right >= 0.97 * found.leaves, found.wrong
 
 
+@pytest.mark.parametrize("seed", [139, 146, 167, 176, 190, 200, 316])
+def test_also_on_pages_that_are_shown_turned_and_where_a_name_holds_a_number(seed: int) -> None:
+    found = score(make(seed))
+    assert not found.in_another_row
+    assert found.right == found.leaves, found.wrong
+
+
 def test_equal_rows_are_taken_one_after_the_other_and_never_twice() -> None:
     row = {"name": "Tea", "amount": 2.5}
     text = "Tea 2.50 each\n\nName\tAmount\n" + "Tea\t2.50\n" * 4 + "Total\t10.00\n"

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from docmill.reading.layout.composing import compose
+from docmill.reading.layout.composing import compose, compose_page
 from docmill.reading.layout.lines import lines_of
 from docmill.reading.layout.words import Word
 
@@ -151,6 +151,24 @@ def test_a_word_divided_at_the_end_of_a_line_is_one() -> None:
     assert composed.text == "the Karls-Ruhe works, ref 2026-0077 and the contract - ends"
     for span in composed.spans:
         assert composed.text[span.start : span.end].strip() == composed.text[span.start : span.end]
+
+
+@pytest.mark.parametrize("quarters", [1, 2, 3])
+def test_a_page_that_is_shown_turned_is_read_as_if_it_was_not(quarters: int) -> None:
+    words = placed("Bookings of March", 50, 60)
+    words += table([["Date", "Text", "Amount"], ["01.03.", "Tea", "2.50"], ["01.03.", "Tea", "2.50"]], y=90)
+    words += placed("All of it was paid in cash, on the day on which it was booked", 50, 170)
+    level = compose_page(words)
+    turned = compose_page([word.turned(-quarters) for word in words])
+    assert turned.text == level.text == text_of(words)
+    assert turned.spans == [span.turned(-quarters) for span in level.spans]
+    assert {span.x0 for span in turned.spans} != {span.x0 for span in level.spans}
+
+
+def test_a_word_beside_the_text_turns_no_page() -> None:
+    words = [*placed("Tea 2.50", 50, 80), *placed("Pot 3.00", 50, 95)]
+    beside = Word("DRAFT", 10, 60, 20, 120, 9, turns=1)
+    assert compose_page([beside, *words]).text == "Tea 2.50\nPot 3.00\nDRAFT"
 
 
 @given(
