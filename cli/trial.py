@@ -1,4 +1,4 @@
-"""``docmill try``: a prompt on a few documents, with all that is said. Without a stack, and unstored."""
+"""``docmill try``: a prompt on a few documents, with all that is said. Unstored, but for what it cost."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.text import Text
 
-from cli.console import AsJson, print_json, print_table, usd
+from cli.console import AsJson, Data, print_json, print_table, usd
 from cli.sources import files_in
 from cli.submit import param_of
 from cli.table import made_console
-from docmill.errors import DocmillError, PromptError, Unreadable
+from docmill.errors import DocmillError, Misconfigured, PromptError, ServiceAway, Unreadable
 from docmill.visible import visible, visible_lines
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from docmill.reading import Reader
     from docmill.settings import Settings
     from prompts import PromptVersion, Registry
-    from tasks.services import Caller
+    from tasks.services import Caller, Services
     from tasks.trial import Trial, TriedCall
 
 __all__ = ["try_prompt"]
@@ -55,6 +55,8 @@ class Kit:
     settings: Settings
     registry: Registry
     caller: Caller
+    services: Services | None
+    """Of the stack that runs, if one does: its limits, its budgets, its ledger."""
     reader: Reader
 
 
@@ -67,10 +69,12 @@ def try_prompt(
     param: Annotated[list[str], typer.Option(help="NAME=VALUE, for the prompt's template.")] = [],
     watch: Annotated[bool, typer.Option("--watch", help="Again whenever the prompt or a file changes.")] = False,
     as_json: AsJson = False,
+    data: Data = None,
 ) -> None:
     """Ask a prompt about documents, and show the messages, the replies, the checks, the answer and its cost.
 
-    It needs no stack, and stores nothing. Exits with 1 where one failed, with 3 where a person would have to look.
+    It needs no stack, and stores no text. Where a stack runs, its limits and budgets hold, and its ledger has the
+    calls, as feature `try`. Exits with 1 where one failed, with 3 where a person would have to look.
     """
     versions = [version] if against is None else [version, against]
     asked = Asked(
@@ -81,28 +85,50 @@ def try_prompt(
         params=dict(map(param_of, param)),
         as_json=as_json,
     )
-    with _kit(asked) as kit:
+    with _kit(asked, data) as kit:
         if not watch:
             raise typer.Exit(_code(_tried(kit, asked)))
         _watch(kit, asked)
 
 
 @contextmanager
-def _kit(asked: Asked) -> Iterator[Kit]:
+def _kit(asked: Asked, data: Path | None) -> Iterator[Kit]:
     from docmill.reading import Reader
     from docmill.settings import load_settings
-    from workers.services import open_caller, registry_of
+    from workers.services import asking_services, open_caller, registry_of
 
     with ExitStack() as stack:
-        settings = load_settings()
+        settings = _stack_settings(data)
+        services = None
+        if settings is not None:
+            try:
+                services = stack.enter_context(asking_services(settings, owner="try"))
+            except ServiceAway as error:
+                typer.echo(f"what it costs will stand in no ledger: {visible(str(error))}", err=True)
+        if settings is None or services is None:
+            settings = load_settings()
         registry = registry_of(settings)
-        caller = stack.enter_context(open_caller())
+        caller = services.caller if services is not None else None
+        caller = caller or stack.enter_context(open_caller())
         if _needs_simulator(settings, registry, asked):
             settings = load_settings(llm_url=_simulate(stack, caller))
+            services = None
             if not asked.as_json:
                 typer.echo(SIMULATED, err=True)
         reader = stack.enter_context(Reader(settings.reading_limits))
-        yield Kit(settings=settings, registry=registry, caller=caller, reader=reader)
+        yield Kit(settings=settings, registry=registry, caller=caller, services=services, reader=reader)
+
+
+def _stack_settings(data: Path | None) -> Settings | None:
+    """Those of the stack that runs; None where none does. Raises Misconfigured for a folder that was named."""
+    from workers.stack.addresses import settings_of
+
+    try:
+        return settings_of(data)
+    except Misconfigured:
+        if data is not None:
+            raise
+        return None
 
 
 def _needs_simulator(settings: Settings, registry: Registry, asked: Asked) -> bool:
@@ -194,19 +220,25 @@ def _with_model(prompt: PromptVersion, model: str | None) -> PromptVersion:
 
 
 def _on_file(kit: Kit, asked: Asked, prompts: Sequence[PromptVersion], file: Path) -> list[Trial]:
-    from tasks.trial import try_on, unread
+    from tasks.trial import unread
 
     try:
         document = _read(kit.reader, file)
     except Unreadable as error:
         trials = [unread(prompt, error) for prompt in prompts]
     else:
-        trials = [try_on(kit.settings, kit.caller, prompt, document, asked.params) for prompt in prompts]
+        trials = [_try(kit, prompt, document, asked.params) for prompt in prompts]
     for trial in trials:
         print_json(_as_json(file, trial)) if asked.as_json else _print_trial(file, trial)
     if len(trials) > 1 and not asked.as_json:
         _print_beside(file, trials)
     return trials
+
+
+def _try(kit: Kit, prompt: PromptVersion, document: Document, params: Mapping[str, str]) -> Trial:
+    from tasks.trial import try_on
+
+    return try_on(kit.settings, kit.caller, prompt, document, params, services=kit.services)
 
 
 def _read(reader: Reader, file: Path) -> Document:

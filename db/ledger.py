@@ -40,6 +40,7 @@ __all__ = [
     "note_cached",
     "open_call",
     "open_embedding",
+    "open_jobless",
     "previous_reply",
     "reject",
 ]
@@ -151,22 +152,39 @@ def open_call(
 
 def open_embedding(
     connection: Connection,
-    payer: Payer,
+    job: Job,
     intent: Intent,
     *,
-    job: Job | None,
     lease_s: float,
     budgets: Sequence[int],
 ) -> bool:
     """Writes the intent of a call for vectors, and claims its job's stage, or keeps it claimed.
 
-    False for a stale message. A question's belongs to no job.
+    False for a stale message.
     """
-    values = _opening(intent, payer, lease_s, budgets) | {"purpose": "embed", "attempt": 0, "asked": True}
-    values |= {"joins": job is not None}
-    values |= job.fence if job is not None else {"id": None, "epoch": None, "stage": None}
+    values = _opening(intent, job, lease_s, budgets) | {"purpose": "embed", "attempt": 0, "asked": True}
+    values |= {**job.fence, "joins": True}
     values |= dict.fromkeys(("key", "prompt", "version", "request", "lately_s"))
     return bool(TRANSITIONS["open_call"].one(connection, values).calls)
+
+
+def open_jobless(
+    connection: Connection,
+    payer: Payer,
+    intent: Intent,
+    *,
+    purpose: str,
+    lease_s: float,
+    budgets: Sequence[int],
+    attempt: int = 0,
+    prompt: str | None = None,
+    version: str | None = None,
+) -> None:
+    """Writes the intent of a call that belongs to no job: a question's, or a trial's. Its texts are not kept."""
+    values = _opening(intent, payer, lease_s, budgets) | {"purpose": purpose, "attempt": attempt, "asked": True}
+    values |= {"prompt": prompt, "version": version, "joins": False}
+    values |= dict.fromkeys(("id", "epoch", "stage", "key", "request", "lately_s"))
+    TRANSITIONS["open_call"].one(connection, values)
 
 
 def _opening(intent: Intent, payer: Payer, lease_s: float, budgets: Sequence[int]) -> dict[str, object]:

@@ -246,7 +246,7 @@ def _open(services: Services, call: QuestionCall) -> bool:
         if not claimed:
             return False
         covering = _reserved(connection, services, call)
-        ledger.open_embedding(connection, call.job, call.intent, job=None, lease_s=lease_s, budgets=covering)
+        ledger.open_jobless(connection, call.job, call.intent, purpose="embed", lease_s=lease_s, budgets=covering)
         embeddings.mark_question(connection, call.intent.id)
     return True
 

@@ -1,4 +1,4 @@
-"""A prompt tried on a document: what stages do, one after another, with nothing stored and nothing published.
+"""A prompt tried on a document: what stages do, one after another, with no text stored and nothing published.
 
 The functions are those of the stages; what a stage keeps in the job's row is kept in a :class:`Job` that has none.
 """
@@ -18,13 +18,14 @@ from docmill.llm.client import Outcome
 from docmill.llm.types import Request
 from docmill.llm.wire import learn
 from docmill.parsing import correction_problems
-from docmill.settings import Settings
+from docmill.settings import Model, Settings
 from prompts import Excerpt, PromptVersion
 from tasks.calls.asking import ask_model
 from tasks.calls.request import as_json, compose
 from tasks.calls.settlement import settlement_of
+from tasks.calls.trying import TrialCall, ask_on_record
 from tasks.remedies import Setback
-from tasks.services import Caller
+from tasks.services import Caller, Services
 from tasks.stages.context import choose
 from tasks.stages.parse import checked, kept
 from tasks.stages.window import ladder_model, room_for
@@ -86,6 +87,8 @@ class Bench:
 
     settings: Settings
     caller: Caller
+    services: Services | None
+    """Of a stack, where there is one: its limits and budgets hold, and its ledger has the calls."""
     prompt: PromptVersion
     text: str
     job: Job
@@ -115,16 +118,17 @@ class Bench:
         name = ladder_model(self.job, self.prompt)
         model = self.settings.models.get(name)
         request = compose(self.job, self.prompt, model, self.excerpt, self.previous)
-        outcome = ask_model(
-            self.caller,
-            model,
-            request,
-            learned=self.learned.get(name, {}),
-            call_id=uuid4(),
-            deadline_s=self.settings.call_deadline_s,
-        )
-        kept = settlement_of(uuid4(), model, outcome, None)
-        return outcome, _told(self.job, name, request, outcome, kept.cost_usd)
+        outcome, cost_usd = self._ask(model, request, self.learned.get(name, {}))
+        return outcome, _told(self.job, name, request, outcome, cost_usd)
+
+    def _ask(self, model: Model, request: Request, learned: Mapping[str, Any]) -> tuple[Outcome, Decimal | None]:
+        """What came of it, and what it cost as far as that is known; on record where a stack is there."""
+        if self.services is not None:
+            call = TrialCall.of(self.job, self.prompt, model, request)
+            return ask_on_record(self.services, call, learned=learned)
+        deadline_s = self.settings.call_deadline_s
+        outcome = ask_model(self.caller, model, request, learned=learned, call_id=uuid4(), deadline_s=deadline_s)
+        return outcome, settlement_of(uuid4(), model, outcome, None).cost_usd
 
     def setback(self, failure: Failure, *, answered: bool, problems: tuple[str, ...] = ()) -> Setback:
         """The failure with its remedy, which the job's history has from here on."""
@@ -148,10 +152,17 @@ class Bench:
 
 
 def try_on(
-    settings: Settings, caller: Caller, prompt: PromptVersion, document: Document, params: Mapping[str, Any]
+    settings: Settings,
+    caller: Caller,
+    prompt: PromptVersion,
+    document: Document,
+    params: Mapping[str, Any],
+    *,
+    services: Services | None = None,
 ) -> Trial:
     """Asks the prompt's models about the document until it has ended, as a job's stages do.
 
+    With a stack's ``services`` its limits and budgets hold, and its ledger has each call, as feature ``try``.
     Raises PromptError, Misconfigured.
     """
     if prompt.config.retrieval.collection is not None:
@@ -161,7 +172,15 @@ def try_on(
             f"prompt {prompt} shows pages as pictures, which only a stack draws: submit the document"
         )
     job = _job(prompt, document, params)
-    bench = Bench(settings=settings, caller=caller, prompt=prompt, text=document.text or "", job=job, learned={})
+    bench = Bench(
+        settings=settings,
+        caller=caller,
+        services=services,
+        prompt=prompt,
+        text=document.text or "",
+        job=job,
+        learned={},
+    )
     calls: list[TriedCall] = []
     ended = bench.choose()
     while ended is None and len(calls) < MOST_CALLS:

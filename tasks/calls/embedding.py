@@ -130,7 +130,7 @@ def _open(services: Services, call: EmbeddingCall) -> EmbeddingCall | Step:
             embeddings.release(connection, call.intent.id)
             return reserved
         job, intent = call.job, call.intent
-        if not ledger.open_embedding(connection, job, intent, job=job, lease_s=lease_s, budgets=reserved.budgets):
+        if not ledger.open_embedding(connection, job, intent, lease_s=lease_s, budgets=reserved.budgets):
             connection.rollback()
             return Stop("stale")
     return replace(call, texts={each: text for each, text in call.texts.items() if each in mine})

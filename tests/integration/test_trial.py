@@ -10,15 +10,19 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import IO
 from uuid import uuid4
 
 import pytest
+from sqlalchemy import text
 
+from db import budget_admin
 from db.jobs import Document
 from prompts.registry import BUILT_IN
-from tasks.trial import try_on
+from tasks.trial import Trial, try_on
 from tests.command import Command
 from tests.walk import RECEIPT, Walk
 
@@ -56,6 +60,53 @@ def test_the_calls_and_their_end_are_those_of_a_job(walk: Callable[..., Walk], f
         assert trial.value == walked.result(job).value
         assert trial.evidence == walked.result(job).evidence
     assert trial.cost_usd == sum(call.cost_usd or 0 for call in calls)
+
+
+def test_where_a_stack_is_there_its_ledger_has_the_calls_and_no_text_and_its_budgets_hold(
+    walk: Callable[..., Walk],
+) -> None:
+    services = walk(faults={"schema": 1.0}, seed=7).services
+    document = Document(id=0, name="a.txt", media_type="text/plain", body=None, text=f"{RECEIPT}\n{uuid4().hex}")
+
+    def tried() -> Trial:
+        prompt = services.registry.get("receipt")
+        assert services.caller is not None
+        return try_on(services.settings, services.caller, prompt, document, {}, services=services)
+
+    begun = datetime.now(UTC)
+    trial = tried()
+    with services.database.work() as connection:
+        made = connection.execute(OF_TRIALS, {"begun": begun}).all()
+    assert [(call.purpose, call.attempt) for call in made] == [
+        (call.purpose, attempt) for attempt, call in enumerate(trial.calls)
+    ]
+    assert len(made) > 1
+    assert sum(call.cost_usd for call in made) == trial.cost_usd
+    assert {(call.prompt, call.state, call.lease_until, call.texts) for call in made} == {
+        ("receipt", "answered", None, 0)
+    }
+    with services.database.work() as connection:
+        allowed = budget_admin.put(connection, LITTLE, timezone="UTC")
+    try:
+        refused = tried()
+    finally:
+        with services.database.work() as connection:
+            budget_admin.remove(connection, allowed.id)
+    assert refused.state == "failed"
+    assert refused.failure is not None
+    assert refused.failure.kind == "budget"
+    assert {call.answered for call in refused.calls} == {False}
+    with services.database.work() as connection:
+        assert len(connection.execute(OF_TRIALS, {"begun": begun}).all()) == len(made)
+
+
+LITTLE = budget_admin.Wanted(
+    scope="feature", subject="try", span="total", cap_usd=Decimal("0.000001"), policy="hold"
+)
+OF_TRIALS = text(
+    "select *, (select count(*) from exchanges where call_id = calls.id) as texts from calls "
+    "where feature = 'try' and job_id is null and started_at >= :begun order by started_at"
+)
 
 
 def kinds(history: list[dict[str, str]], calls: int) -> list[str]:
