@@ -154,7 +154,7 @@ def _close(services: Services, call: TrialCall, outcome: Outcome) -> Decimal | N
     def settle() -> None:
         close(services.database, closure, message_s=services.message_s)
 
-    # Where neither database nor disk takes it, which is logged, its lease runs out, and the ledger says "in doubt".
+    # Where neither database nor disk takes it, its lease runs out, and the ledger says "in doubt".
     with suppress(OSError):
         settle_or_spool(services, settle, lambda: closure, held_s=0)
     return settlement.cost_usd
