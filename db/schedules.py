@@ -21,6 +21,7 @@ __all__ = [
     "CatchUp",
     "Ran",
     "Schedule",
+    "Slot",
     "Submit",
     "Submitted",
     "add",
@@ -29,6 +30,7 @@ __all__ = [
     "pause",
     "remove",
     "run_now",
+    "slots_of",
     "tick",
 ]
 
@@ -36,6 +38,8 @@ SQL = statements_of("schedules")
 
 CatchUp: TypeAlias = Literal["all", "last", "none"]
 
+MOST_RUNS = 1_000
+"""Among which those of slots are looked for."""
 LATE = timedelta(minutes=1)
 """A slot that is later than that was missed, and is run or not as its schedule says."""
 
@@ -69,6 +73,17 @@ class Ran:
     slot: datetime
     jobs: int
     failure: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Slot:
+    """A slot that was run, with the run that its jobs are."""
+
+    slot: datetime
+    at: datetime
+    jobs: int
+    failure: str | None
+    run_id: int | None
 
 
 Submit: TypeAlias = Callable[[Connection, Schedule, datetime], Submitted]
@@ -111,6 +126,11 @@ def listed(connection: Connection) -> list[tuple[Schedule, Ran | None]]:
     )
     rows = connection.execute(select(schedules, last).outerjoin(last, true()).order_by(schedules.c.name))
     return [(_schedule(row), None if row.slot is None else _ran(row)) for row in rows]
+
+
+def slots_of(connection: Connection, name: str, *, limit: int) -> list[Slot]:
+    """The latest slots of a schedule, the newest first."""
+    return SQL["slots_of"].rows(connection, {"name": name, "limit": limit, "most": MOST_RUNS}, of=Slot)
 
 
 def _schedule(row: Any) -> Schedule:

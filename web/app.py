@@ -21,10 +21,7 @@ from web.fleet import Fleet
 from web.following import Followers
 from web.health import Watches
 from web.limits import BodyLimit, Bounds
-from web.pages import costs as costs_page
-from web.pages import jobs as jobs_page
-from web.pages import models, overview, review, sign_in
-from web.pages import runs as runs_page
+from web.pages.all import PAGES
 from web.problems import ProblemDetails
 from web.queries import refuse_unknown
 from web.schemas import FileToIndex, FileWanted, JobWanted, LineWanted, TextToIndex
@@ -65,13 +62,8 @@ def make_app(services: Services, *, host: str, fleet: Fleet, bounds: Bounds = Bo
     app.include_router(collections.router, dependencies=[Depends(BEARER)])
     app.include_router(costs.router, dependencies=[Depends(BEARER)])
     app.include_router(reviews.router, dependencies=[Depends(BEARER)])
-    app.include_router(costs_page.router)
-    app.include_router(overview.router)
-    app.include_router(jobs_page.router)
-    app.include_router(review.router)
-    app.include_router(models.router)
-    app.include_router(runs_page.router)
-    app.include_router(sign_in.router)
+    for page in PAGES:
+        app.include_router(page)
     app.include_router(health.router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     app.openapi = _described(app, services.registry)  # type: ignore[method-assign] # the documented way to extend it

@@ -23,3 +23,12 @@ insert into slots (name, slot) values (:name, :slot) on conflict do nothing
 
 -- name: note_slot
 update slots set jobs = :jobs, failure = :failure where name = :name and slot = :slot
+
+-- name: slots_of
+-- The latest slots, each with the run that its jobs are: the first that was begun after it.
+select s.slot, s.at, s.jobs, s.failure, r.id as run_id
+from (select * from slots where name = :name order by at desc limit :limit) s
+left join lateral (
+  select id from (select id, name, cause, created_at from runs where tenant = 'default' order by id desc limit :most) r
+  where s.jobs > 0 and r.name = :name and r.cause = 'schedule' and r.created_at >= s.at order by id limit 1) r on true
+order by s.at desc

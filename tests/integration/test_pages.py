@@ -12,13 +12,14 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy import Connection, Engine, text
 
-from db import budget_admin, runs
+from db import budget_admin, collections, runs, schedules
 from db.budget_admin import Wanted
 from db.database import Database
 from db.submit import Submission, submit
 from docmill.settings import Settings
 from prompts import Registry
 from tasks.services import Services
+from tasks.upkeep.schedules import submit_slot
 from tests.integration.test_api_edges import app_of, asked
 
 BROWSER = {"accept": "text/html"}
@@ -32,6 +33,7 @@ HOSTILE = (
     "&lt;b&gt; &amp; \u202e<b>",
     "x" * 190,
 )
+COLLECTION = "odd"
 TAGS = {"script": {"/static/live.js", "/static/desk.js"}, "img": {"/static/icon.svg", "/v1/documents/"}}
 
 
@@ -84,6 +86,8 @@ def jobs(engine: Engine) -> Iterator[list[int]]:
         connection.execute(
             text("delete from jobs where id = any(:ids) and wait is not null"), {"ids": yield_these}
         )
+        connection.execute(text("delete from schedules"))
+        connection.execute(text("delete from collections where tenant = 'default'"))
 
 
 def _job(connection: Connection, name: str) -> int:
@@ -114,14 +118,45 @@ def _job(connection: Connection, name: str) -> int:
         " insert into exchanges (call_id, request, reply) select id, jsonb_build_object('messages',"
         " jsonb_build_array(jsonb_build_object('role', cast(:name as text), 'content', cast(:name as text)))),"
         " jsonb_build_object('text', cast(:name as text), 'finish_reason', 'stop') from call"),
+        ("insert into reviews (job_id, tenant, claimed_by, desk, claimed_until, decision, author, decided_at, note, overruled,"
+        " changed) values (:id, 'default', :name, 'd', clock_timestamp(), 'correct', :name, clock_timestamp(), :name,"
+        " jsonb_build_array(cast(:name as text)), jsonb_build_array(cast(:name as text)))"),
     ):  # fmt: skip
         connection.execute(text(statement), values)
+    _schedule(connection, name)
     return job
+
+
+def _schedule(connection: Connection, name: str) -> None:
+    """One of that name, with a slot that says it too; and a collection that holds the document."""
+    said = {"prompt": name, "feature": name, "paths": [name]}
+    schedules.add(connection, name=name, cron="0 4 * * *", time_zone="UTC", submit=said, catch_up="last")
+    connection.execute(
+        text("insert into slots (name, slot, jobs, failure) values (:name, now(), 1, :name)"), {"name": name}
+    )
+    collection = collections.ensure(connection, "default", COLLECTION, "offline")
+    connection.execute(
+        text(
+            "insert into collection_documents (collection_id, document_id, language, meta, models)"
+            " select :collection, id, 'simple', jsonb_build_object(cast(:name as text), cast(:name as text)), '{}'"
+            " from documents where name = :name and tenant = 'default'"
+        ),
+        {"collection": collection.id, "name": name},
+    )
 
 
 def test_no_name_becomes_markup(app: FastAPI, jobs: list[int]) -> None:
     pages = ["/", "/costs", "/jobs", "/jobs?state=needs_review", "/review", "/models", "/budgets", "/runs"]
+    pages += [
+        "/prompts",
+        "/prompts/receipt",
+        "/documents",
+        "/collections",
+        f"/collections/{COLLECTION}",
+        "/schedules",
+    ]
     pages += [f"/{page}/{job}" for page in ("jobs", "review") for job in jobs]
+    pages += [f"/documents/{document}" for document in _documents_of(app, jobs)]
     for path in pages:
         found = asked(app, "GET", path, headers=BROWSER)
         assert (found.status_code, path) == (200, path)
@@ -134,6 +169,10 @@ def test_no_name_becomes_markup(app: FastAPI, jobs: list[int]) -> None:
             found = asked(app, "GET", "/jobs", params={field: name}, headers=BROWSER)
             checked(found.text)
             assert field == "name" or f"/jobs/{job}" in found.text
+
+
+def _documents_of(app: FastAPI, jobs: list[int]) -> list[int]:
+    return [asked(app, "GET", f"/v1/jobs/{job}").json()["document_id"] for job in jobs]
 
 
 ODD = (
@@ -206,6 +245,121 @@ def test_a_job_is_cancelled_by_its_page(app: FastAPI, engine: Engine) -> None:
     again = asked(app, "POST", f"/jobs/{job}/cancel", headers=BROWSER)
     assert again.status_code == 409
     assert "cancelled already" in checked(again.text)
+
+
+def failed(connection: Connection, feature: str, kind: str, tenant: str = "default") -> int:
+    job = submit(connection, Submission(prompt="receipt", body=b"x", feature=feature, tenant=tenant))
+    connection.execute(
+        text(
+            "update jobs set state = 'failed', wait = null, finished_at = clock_timestamp(), stage = 'validate',"
+            " failure = jsonb_build_object('kind', cast(:kind as text)) where id = :job"
+        ),
+        {"job": job, "kind": kind},
+    )
+    return job
+
+
+def states_of(engine: Engine, ids: list[int]) -> list[str]:
+    with engine.connect() as connection:
+        rows = connection.execute(text("select state from jobs where id = any(:ids) order by id"), {"ids": ids})
+        return [row.state for row in rows]
+
+
+def the_form(page: str) -> str:
+    """Where the page's own form goes that does it."""
+    read = Markup()
+    read.feed(page)
+    (found,) = [
+        each["action"] for tag, each in read.tags if tag == "form" and "/jobs/act" in str(each.get("action"))
+    ]
+    return str(found)
+
+
+def test_all_of_one_cause_are_retried_once_the_price_was_said(app: FastAPI, engine: Engine) -> None:
+    feature = uuid4().hex
+    with engine.begin() as connection:
+        poison = [failed(connection, feature, "poison") for _ in range(3)]
+        others = [
+            failed(connection, feature, "unreadable"),
+            failed(connection, feature, "poison", tenant=uuid4().hex),
+        ]
+    address = f"/jobs/act?action=retry&feature={feature}&cause=poison"
+    shown = asked(app, "GET", address, headers=BROWSER)
+    told = checked(shown.text)
+    assert "3 jobs: 3 cost nobody knows how much." in told
+    with engine.begin() as connection:
+        later = failed(connection, feature, "poison")
+    done = asked(app, "POST", the_form(shown.text), headers=BROWSER)
+    assert "3 jobs on the way again" in checked(done.text)
+    assert states_of(engine, poison) == ["queued"] * 3
+    assert states_of(engine, [*others, later]) == ["failed"] * 3, "no others, and none that came since"
+    nothing = asked(app, "GET", f"/jobs/act?action=retry&feature={feature}&state=done", headers=BROWSER)
+    assert "There is no job that this is for." in checked(nothing.text)
+
+
+def test_chosen_jobs_are_cancelled_and_another_tenants_are_not(app: FastAPI, engine: Engine) -> None:
+    with engine.begin() as connection:
+        mine = [submit(connection, Submission(prompt="receipt", body=b"x")) for _ in range(2)]
+        theirs = submit(connection, Submission(prompt="receipt", body=b"x", tenant=uuid4().hex))
+    chosen = "".join(f"&id={each}" for each in (mine[0], theirs))
+    shown = asked(app, "GET", f"/jobs/act?action=cancel{chosen}", headers=BROWSER)
+    assert "It costs nothing." in checked(shown.text)
+    assert "1 job cancelled" in checked(asked(app, "POST", the_form(shown.text), headers=BROWSER).text)
+    assert states_of(engine, [*mine, theirs]) == ["cancelled", "queued", "queued"]
+    assert asked(app, "POST", "/jobs/act?action=stop", headers=BROWSER).status_code == 422
+    for address in ("/jobs/act", "/jobs/act?action=cancel&id=0", "/jobs/act?action=retry&colour=red"):
+        assert asked(app, "GET", address, headers=BROWSER).status_code == 422, address
+
+
+def test_a_document_is_shown_with_its_jobs_found_by_its_content_and_forgotten(
+    app: FastAPI, engine: Engine
+) -> None:
+    with engine.begin() as connection:
+        name, body = f"{uuid4().hex}.txt", uuid4().bytes
+        jobs = [submit(connection, Submission(prompt="receipt", body=body, name=name)) for _ in range(2)]
+        connection.execute(
+            text("update jobs set state = 'done', wait = null, finished_at = now() where id = :id"),
+            {"id": jobs[0]},
+        )
+        document = connection.execute(
+            text("select document_id, encode(sha256, 'hex') as sha256 from jobs join documents d on d.id = document_id"
+                 " where jobs.id = :id"), {"id": jobs[0]}
+        ).one()  # fmt: skip
+    listed = asked(app, "GET", "/documents", params={"q": name[:20].upper()}, headers=BROWSER)
+    assert f'href="/documents/{document.document_id}"' in listed.text
+    found = asked(app, "GET", "/documents", params={"q": document.sha256}, headers=BROWSER)
+    assert found.headers["location"] == f"/documents/{document.document_id}"
+    shown = asked(app, "GET", f"/documents/{document.document_id}", headers=BROWSER).text
+    assert all(f'href="/jobs/{job}"' in shown for job in jobs)
+    gone = asked(app, "POST", f"/documents/{document.document_id}/forget", headers=BROWSER)
+    assert gone.status_code == 303
+    assert asked(app, "GET", f"/documents/{document.document_id}", headers=BROWSER).status_code == 404
+    assert "The document was deleted." in asked(app, "GET", f"/jobs/{jobs[0]}", headers=BROWSER).text
+
+
+def test_a_schedule_is_paused_and_resumed_and_shows_its_slots(app: FastAPI, engine: Engine) -> None:
+    name = uuid4().hex
+    said = {"prompt": "receipt", "document": "TEA 4.10", "feature": "nightly"}
+    with engine.begin() as connection:
+        schedules.add(connection, name=name, cron="0 4 * * *", time_zone="UTC", submit=said, catch_up="last")
+        ran = schedules.run_now(connection, name, submit_slot)
+    assert ran.jobs == 1
+    page = asked(app, "GET", "/schedules", headers=BROWSER).text
+    told = checked(page)
+    assert name in told
+    assert "feature nightly" in told
+    with engine.connect() as connection:
+        run = connection.execute(text("select id from runs where name = :name"), {"name": name}).scalar_one()
+    assert f'href="/runs/{run}"' in page
+    for action, told in (("pause", "‖ paused"), ("resume", "▸ next")):
+        done = asked(app, "POST", "/schedules", data={"name": name, "action": action}, headers=BROWSER)
+        assert done.status_code == 303
+        section = asked(app, "GET", "/schedules", headers=BROWSER).text.partition(name)[2][:900]
+        assert told in section
+    unknown = {"name": "none", "action": "pause"}
+    assert asked(app, "POST", "/schedules", data=unknown, headers=BROWSER).status_code == 404
+    with engine.begin() as connection:
+        schedules.remove(connection, name)
 
 
 def test_a_model_is_held_and_released_and_a_budget_raised(app: FastAPI, engine: Engine) -> None:

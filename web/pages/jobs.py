@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
-from fastapi import APIRouter, BackgroundTasks, Path, Query, Request
+from fastapi import APIRouter, BackgroundTasks, Depends, Path, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse
 
 from db import inspection, reports, transitions
@@ -23,7 +23,7 @@ from web.pages.papers import paper_of
 from web.pages.rendering import render
 from web.schemas import LARGEST_ID, JobState, Moment, PathText, Storable
 
-__all__ = ["router"]
+__all__ = ["Asked", "Cursor", "Filters", "router"]
 
 router = APIRouter(include_in_schema=False)
 
@@ -52,6 +52,26 @@ class Filters:
         """The list with something changed; None takes it away. The address has the first page."""
         return f"/jobs?{query}" if (query := replace(self, **changes).query) else "/jobs"
 
+    def wanted(self, tenant: str, *, before: int | None = None, after: int | None = None) -> reports.Wanted:
+        """The jobs of the tenant that fit."""
+        return reports.Wanted(
+            states=self.state,
+            tenant=tenant,
+            feature=self.feature,
+            user=self.user,
+            prompt=self.prompt,
+            name=self.name,
+            run=self.run,
+            cause=self.cause,
+            since=self.since,
+            before=before,
+            after=after,
+        )
+
+    def act(self, action: str) -> str:
+        """Where all of them are acted on, once the price was said."""
+        return f"/jobs/act?action={action}{'&' if self.query else ''}{self.query}"
+
     @property
     def query(self) -> str:
         found = {each.name: getattr(self, each.name) for each in fields(self)}
@@ -74,11 +94,7 @@ class Filters:
         return chips
 
 
-@router.get("/jobs", response_class=HTMLResponse)
-def show_list(
-    request: Request,
-    database: Database,
-    asking: Asking,
+def filters_of(
     state: Annotated[list[JobState] | None, Query()] = None,
     cause: FailureKind | None = None,
     prompt: Storable | None = None,
@@ -87,12 +103,9 @@ def show_list(
     name: PathText | None = None,
     run: Cursor = None,
     since: Moment | None = None,
-    before: Cursor = None,
-    after: Cursor = None,
-) -> HTMLResponse:
-    """The jobs that fit, the newest first, with how many are in each state."""
-    asking.check("read")
-    filters = Filters(
+) -> Filters:
+    """As the address has them."""
+    return Filters(
         state=state or (),
         cause=cause,
         prompt=prompt,
@@ -102,19 +115,23 @@ def show_list(
         run=run,
         since=since if since is None or since.tzinfo else since.replace(tzinfo=UTC),
     )
-    wanted = reports.Wanted(
-        states=filters.state,
-        tenant=asking.tenant,
-        feature=feature,
-        user=user,
-        prompt=prompt,
-        name=filters.name,
-        run=run,
-        cause=cause,
-        since=filters.since,
-        before=before,
-        after=after,
-    )
+
+
+Asked = Annotated[Filters, Depends(filters_of)]
+
+
+@router.get("/jobs", response_class=HTMLResponse)
+def show_list(
+    request: Request,
+    database: Database,
+    asking: Asking,
+    filters: Asked,
+    before: Cursor = None,
+    after: Cursor = None,
+) -> HTMLResponse:
+    """The jobs that fit, the newest first, with how many are in each state."""
+    asking.check("read")
+    wanted = filters.wanted(asking.tenant, before=before, after=after)
     with database.work() as connection:
         found = reports.recent(connection, wanted, limit=JOBS + 1, values=False)
         counted = facets(connection, asking.tenant, most=MOST_COUNTED)

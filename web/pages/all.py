@@ -1,0 +1,29 @@
+"""Every page's routes, in the order in which they are looked up."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from web.pages import (
+    bulk,
+    collections,
+    costs,
+    documents,
+    jobs,
+    models,
+    overview,
+    prompts,
+    review,
+    runs,
+    schedules,
+    sign_in,
+)
+
+__all__ = ["PAGES"]
+
+PAGES: tuple[APIRouter, ...] = tuple(
+    page.router
+    for page in (
+        overview, bulk, jobs, review, runs, prompts, documents, collections, schedules, costs, models, sign_in,
+    )
+)  # fmt: skip
