@@ -49,7 +49,7 @@ def _ends(reader: Reader, folder: Path, cases: Sequence[Mapping[str, Any]]) -> d
     """Tells how the files end; those that are read, by their kind."""
     readable: dict[str, list[bytes]] = {}
     expected, slowest, ends = 0, 0.0, Counter[str]()
-    with _peak_memory() as peak:
+    with peak_memory() as peak:
         for case in cases:
             body = (folder / case["file"]).read_bytes()
             started = time.monotonic()
@@ -97,7 +97,7 @@ def _plain(text: str) -> str:
 
 
 @contextmanager
-def _peak_memory() -> Iterator[Callable[[], int]]:
+def peak_memory() -> Iterator[Callable[[], int]]:
     """The most that any child of this process has held in memory, in bytes, looked at every few milliseconds."""
     most, over = 0, threading.Event()
 

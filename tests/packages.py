@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import io
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-__all__ = ["docx", "odt", "package", "pptx", "xlsx"]
+__all__ = ["PdfFile", "docx", "odt", "package", "pptx", "relationships", "xlsx"]
 
 RELATIONSHIPS = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
 NAMESPACES = (
@@ -19,6 +19,8 @@ NAMESPACES = (
     ' xmlns:p="http://schemas.openxmlformats.org/presentationml/2006/main"'
     f' xmlns:r="{RELATIONSHIPS}"'
 )
+DRAWING = "http://schemas.openxmlformats.org/drawingml/2006/main"
+CHART = 'xmlns:c="http://schemas.openxmlformats.org/drawingml/2006/chart"'
 OPEN_DOCUMENT = " ".join(
     f'xmlns:{name}="urn:oasis:names:tc:opendocument:xmlns:{name}:1.0"'
     for name in ("office", "text", "table", "style", "draw")
@@ -34,14 +36,16 @@ def package(parts: Mapping[str, str]) -> bytes:
     return file.getvalue()
 
 
-def docx(body: str, *, parts: Mapping[str, str] | None = None) -> bytes:
-    """A Word document with that body; ``parts`` are further ones by kind (``footnotes``, ``header1``), related to it."""
-    return _office(
-        "word/document.xml", f"<w:document {NAMESPACES}><w:body>{body}</w:body></w:document>", parts or {}
-    )
+def docx(body: str, *, parts: Mapping[str, str] | None = None, members: Mapping[str, str] | None = None) -> bytes:
+    """A Word document with that body; ``parts`` are further ones by kind (``footnotes``, ``header1``), related to it.
+
+    ``members`` are such as lie in the package by their own names.
+    """
+    main = f"<w:document {NAMESPACES}><w:body>{body}</w:body></w:document>"
+    return _office("word/document.xml", main, parts or {}, members or {})
 
 
-def pptx(*slides: str, parts: Mapping[str, str] | None = None) -> bytes:
+def pptx(*slides: str, parts: Mapping[str, str] | None = None, members: Mapping[str, str] | None = None) -> bytes:
     """A presentation with those shape trees."""
     listed = "".join(f'<p:sldId id="{256 + n}" r:id="slide{n}"/>' for n in range(len(slides)))
     main = f"<p:presentation {NAMESPACES}><p:sldIdLst>{listed}</p:sldIdLst></p:presentation>"
@@ -49,19 +53,34 @@ def pptx(*slides: str, parts: Mapping[str, str] | None = None) -> bytes:
         f"slide{n}": f"<p:sld {NAMESPACES}><p:cSld><p:spTree>{tree}</p:spTree></p:cSld></p:sld>"
         for n, tree in enumerate(slides)
     }
-    return _office("ppt/presentation.xml", main, {**shows, **(parts or {})})
+    return _office("ppt/presentation.xml", main, {**shows, **(parts or {})}, members or {})
 
 
-def xlsx(rows: str, *, workbook: str = "", before: str = "", state: str = "visible", **parts: str) -> bytes:
-    """A workbook of one sheet with those rows; ``parts`` are further ones by kind, related to the workbook."""
-    listed = f'<sheets><sheet name="Sheet" state="{state}" r:id="worksheet1"/></sheets>'
-    sheet = f"<worksheet>{before}<sheetData>{rows}</sheetData></worksheet>"
-    main = f"<workbook {NAMESPACES}>{listed}{workbook}</workbook>"
-    return _office("xl/workbook.xml", main, {"worksheet1": sheet, **parts})
+def xlsx(
+    rows: str,
+    *,
+    workbook: str = "",
+    before: str = "",
+    after: str = "",
+    state: str = "visible",
+    hidden: str = "",
+    members: Mapping[str, str] | None = None,
+    **parts: str,
+) -> bytes:
+    """A workbook of one sheet with those rows; ``parts`` are further ones by kind, related to the workbook.
+
+    ``hidden`` is a second sheet, which is not shown.
+    """
+    listed = f'<sheet name="Sheet" state="{state}" r:id="worksheet1"/>'
+    listed += '<sheet name="Second" state="hidden" r:id="worksheet2"/>' if hidden else ""
+    sheet = f"<worksheet>{before}<sheetData>{rows}</sheetData>{after}</worksheet>"
+    main = f"<workbook {NAMESPACES}><sheets>{listed}</sheets>{workbook}</workbook>"
+    sheets = {"worksheet1": sheet, **({"worksheet2": hidden} if hidden else {})}
+    return _office("xl/workbook.xml", main, {**sheets, **parts}, members or {})
 
 
-def odt(body: str, *, styles: str = "") -> bytes:
-    """An OpenDocument text with that body; ``styles`` is what stands in its master styles."""
+def odt(body: str, *, styles: str = "", members: Mapping[str, str] | None = None) -> bytes:
+    """An OpenDocument text with that body; ``styles`` is what stands in its styles."""
     content = (
         f"<office:document-content {OPEN_DOCUMENT}><office:body><office:text>{body}</office:text></office:body>"
     )
@@ -69,24 +88,83 @@ def odt(body: str, *, styles: str = "") -> bytes:
         {
             "content.xml": f"{content}</office:document-content>",
             "styles.xml": f"<office:document-styles {OPEN_DOCUMENT}>{styles}</office:document-styles>",
+            **(members or {}),
         }
     )
 
 
-def _office(main: str, content: str, parts: Mapping[str, str]) -> bytes:
-    folder, _, file = main.partition("/")
-    related = "".join(
-        f'<Relationship Id="{name}" Type="{RELATIONSHIPS}/{name.rstrip("0123456789")}" Target="{name}.xml"/>'
-        for name in parts
+def relationships(*names: str) -> str:
+    """A part's relationships: to ``chart1.xml`` beside it as a ``chart``, by the id ``chart1``."""
+    return _relationships(
+        "".join(
+            f'<Relationship Id="{name}" Type="{RELATIONSHIPS}/{name.rstrip("0123456789")}" Target="{name}.xml"/>'
+            for name in names
+        )
     )
+
+
+class PdfFile:
+    """A PDF that is put together by its pages; readers rebuild the table of contents that it lacks."""
+
+    def __init__(self) -> None:
+        self._objects = {3: "<</Type /Font /Subtype /Type1 /BaseFont /Helvetica>>"}
+        self._pages: list[int] = []
+        self._fields: list[int] = []
+
+    def add_page(self, content: str, *, annotations: Sequence[str] = (), form: str = "") -> None:
+        """Adds a page; ``form`` is a text that it draws out of a form of its own."""
+        inner = self._add(
+            _stream(f"BT /F1 12 Tf 50 60 Td ({form}) Tj ET", f"/Subtype /Form /BBox [0 0 600 800] {FONTS}")
+        )
+        notes = [self._add(annotation) for annotation in annotations]
+        self._fields += [note for note, made in zip(notes, annotations, strict=True) if "/Widget" in made]
+        drawn = self._add(_stream(f"{content}\n/X1 Do"))
+        used = f"/Resources <</Font <</F1 3 0 R>> /XObject <</X1 {inner} 0 R>>>> /Annots [{_references(notes)}]"
+        self._pages.append(
+            self._add(f"<</Type /Page /Parent 2 0 R /MediaBox [0 0 600 800] /Contents {drawn} 0 R {used}>>")
+        )
+
+    def bytes(self) -> bytes:
+        """The file."""
+        form = (
+            f"/AcroForm <</Fields [{_references(self._fields)}] /DR <</Font <</F1 3 0 R>>>>>>"
+            if self._fields
+            else ""
+        )
+        self._objects[1] = f"<</Type /Catalog /Pages 2 0 R {form}>>"
+        self._objects[2] = f"<</Type /Pages /Count {len(self._pages)} /Kids [{_references(self._pages)}]>>"
+        parts = [f"{number} 0 obj {content} endobj" for number, content in sorted(self._objects.items())]
+        return "\n".join(["%PDF-1.7", *parts, "trailer <</Root 1 0 R>>", "%%EOF"]).encode("latin-1")
+
+    def _add(self, content: str) -> int:
+        number = max(self._objects) + 1
+        self._objects[number] = content
+        return number
+
+
+FONTS = "/Resources <</Font <</F1 3 0 R>>>>"
+
+
+def _stream(content: str, more: str = "") -> str:
+    return f"<</Length {len(content)} {more}>> stream\n{content}\nendstream"
+
+
+def _references(numbers: Sequence[int]) -> str:
+    return " ".join(f"{number} 0 R" for number in numbers)
+
+
+def _office(main: str, content: str, parts: Mapping[str, str], members: Mapping[str, str]) -> bytes:
+    folder, _, file = main.partition("/")
+    own = {f"{folder}/{name}.xml": part for name, part in parts.items()}
     return package(
         {
             "_rels/.rels": _relationships(
                 f'<Relationship Id="main" Type="{RELATIONSHIPS}/officeDocument" Target="{main}"/>'
             ),
             main: content,
-            f"{folder}/_rels/{file}.rels": _relationships(related),
-            **{f"{folder}/{name}.xml": part for name, part in parts.items()},
+            f"{folder}/_rels/{file}.rels": relationships(*parts),
+            **own,
+            **members,
         }
     )
 

@@ -13,6 +13,7 @@ from zipfile import BadZipFile
 from docmill.errors import Unreadable
 from docmill.reading.cleaning import clean
 from docmill.reading.drawing import drawn_lines
+from docmill.reading.formats import read_document
 from docmill.reading.media import DOCX
 from docmill.reading.package import Element, Package, Part, attribute, children, first, local, switched_on
 from docmill.reading.values import Limits, Reading, WarningKind, reading_of, require_length, warnings_of
@@ -49,7 +50,7 @@ def read_body(body: bytes, *, charset: str | None, limits: Limits) -> Reading:  
     """
     package = Package(body)
     try:
-        document = _Document(package)
+        document = _Document(package, limits)
         text = clean("\n".join(document.lines()))
     except (BadZipFile, ValueError, RecursionError) as error:
         raise Unreadable(
@@ -62,8 +63,9 @@ def read_body(body: bytes, *, charset: str | None, limits: Limits) -> Reading:  
 class _Document:
     """One document while it is read: its parts, and what was met in them."""
 
-    def __init__(self, package: Package) -> None:
+    def __init__(self, package: Package, limits: Limits) -> None:
         self._package = package
+        self._limits = limits
         self._main = package.main
         self._part = self._main
         self._hidden_styles = _hidden_styles(next(package.related(self._main, "styles"), None))
@@ -72,6 +74,8 @@ class _Document:
         """Kind of the part, id within it, and label, in the order in which the text refers to them."""
         self._boxes: list[str] = []
         """Lines of text boxes of the paragraph that is being read."""
+        self._fields: list[str] = []
+        """Of each open field of it whether its code or its result is being read."""
         self.unread: Counter[WarningKind] = Counter()
 
     def lines(self) -> Iterator[str]:
@@ -93,13 +97,27 @@ class _Document:
             elif name == "tbl":
                 yield from self._rows(block)
             elif name == "altChunk":
-                self.unread["embedded"] += 1
+                yield from self._inserted(block)
             elif name not in SILENT:
                 yield from self._blocks(block)
 
+    def _inserted(self, element: Element) -> Iterator[str]:
+        """What stands in a file that the document shows as its own text, as a page of HTML."""
+        _, name = self._part.targets.get(attribute(element, "id") or "", ("", ""))
+        body = self._package.bytes_of(name) if name else None
+        try:
+            reading = read_document(body or b"", name=name, limits=self._limits)
+        except Unreadable:
+            self.unread["embedded"] += 1
+            return
+        self.unread.update({warning.kind: warning.count for warning in reading.warnings})
+        yield reading.text
+
     def _paragraph(self, paragraph: Element) -> Iterator[str]:
         outside, self._boxes = self._boxes, []
+        fields, self._fields = self._fields, []
         line = self._inline(paragraph)
+        self._fields = fields
         boxes, self._boxes = self._boxes, outside
         label = self._labels.label_of(paragraph) if line.strip() else ""
         yield f"{label} {line}" if label else line
@@ -135,7 +153,7 @@ class _Document:
     def _said(self, element: Element) -> str:
         name = local(element)
         if name == "t":
-            return element.text or ""
+            return "" if self._is_looked_at(element.text or "") else element.text or ""
         if name in LITERAL:
             return LITERAL[name]
         if name in SILENT:
@@ -157,6 +175,24 @@ class _Document:
         if number in PRIVATE:
             self.unread["symbol"] += 1
         return chr(number) if number < 0x110000 else ""
+
+    def _is_looked_at(self, text: str) -> bool:
+        """Whether words are a field's result that another field only looks at, as a condition compares it."""
+        inner = self._fields[self._fields.index("code") :] if "code" in self._fields else []
+        looked_at = "result" in inner
+        self.unread["hidden"] += looked_at and bool(text.strip())
+        return looked_at
+
+    def _said_fldChar(self, element: Element) -> str:  # noqa: N802 - called by the element's name
+        """A field's code stands before what it shows; fields stand within one another."""
+        kind = attribute(element, "fldCharType")
+        if kind == "begin":
+            self._fields.append("code")
+        elif self._fields and kind == "separate":
+            self._fields[-1] = "result"
+        elif self._fields and kind == "end":
+            self._fields.pop()
+        return self._inline(element)
 
     def _said_footnoteReference(self, element: Element) -> str:  # noqa: N802 - called by the element's name
         return self._note("footnotes", element)

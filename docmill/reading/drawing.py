@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from docmill.reading.package import Element, Package, Part, attribute, children, first, local
+from docmill.reading.values import WarningKind
 
 __all__ = ["chart_lines", "diagram_lines", "drawn_lines", "paragraph_text", "shape_lines", "table_lines"]
 
@@ -14,21 +16,57 @@ def drawn_lines(package: Package, part: Part, drawing: Element) -> Iterator[str]
     for element in drawing.iter():
         if local(element) == "chart":
             chart = package.referred(part, attribute(element, "id"))
-            yield from () if chart is None else chart_lines(chart.root)
+            yield from () if chart is None else chart_lines(package, chart)
         elif local(element) == "relIds":
             diagram = package.referred(part, attribute(element, "dm"))
             yield from () if diagram is None else diagram_lines(diagram.root)
 
 
-def chart_lines(root: Element) -> Iterator[str]:
-    """Yields a chart's titles, then its values as a table: a line a category, a column a series."""
-    for title in (element for element in root.iter() if local(element) in ("title", "userShapes")):
-        words = " ".join(_words(title))
-        if words:
-            yield words
-    series = [element for element in root.iter() if local(element) == "ser"]
+def chart_lines(package: Package, chart: Part) -> Iterator[str]:
+    """Yields a chart's titles, its values as a table (a line a category, a column a series), then its labels."""
+    yield from _said_in(chart.root, "title")
+    series = [element for element in chart.root.iter() if local(element) == "ser"]
     if series:
         yield from _chart_table(series)
+    yield from _newer_chart_lines(chart.root)
+    yield from _said_in(chart.root, "dLbl")
+    for shapes in package.related(chart, "chartUserShapes"):
+        for body in (element for element in shapes.root.iter() if local(element) == "txBody"):
+            yield from (line for line in shape_lines(body) if line.strip())
+
+
+def _said_in(root: Element, name: str) -> Iterator[str]:
+    """What somebody wrote into each of the chart's titles or labels."""
+    for element in root.iter():
+        if local(element) == name:
+            words = " ".join(_words(element))
+            if words:
+                yield words
+
+
+def _newer_chart_lines(root: Element) -> Iterator[str]:
+    """The values of a chart of the kinds that came later (``cx``), as waterfalls are: a line a point."""
+    names = [_rich_words(each) for each in root.iter() if local(each) == "series"]
+    if any(names):
+        yield "\t".join(["", *names])
+    for data in (each for each in root.iter() if local(each) == "data"):
+        columns = [_newer_points(level) for level in data.iter() if local(level) == "lvl"]
+        for place in sorted({place for column in columns for place in column}):
+            yield "\t".join(column.get(place, "") for column in columns)
+
+
+def _rich_words(series: Element) -> str:
+    title = first(series, "tx")
+    return "" if title is None else " ".join(_words(title))
+
+
+def _newer_points(level: Element) -> dict[int, str]:
+    return {_index(point): point.text for point in children(level, "pt") if point.text}
+
+
+def _index(point: Element) -> int:
+    index = attribute(point, "idx") or ""
+    return int(index) if index.isascii() and index.isdigit() and len(index) < 10 else 0
 
 
 def _chart_table(series: Sequence[Element]) -> Iterator[str]:
@@ -54,7 +92,7 @@ def _values(element: Element | None) -> dict[int, str]:
         return found
     for point in element.iter():
         if local(point) == "pt":
-            place = int(attribute(point, "idx") or 0) if (attribute(point, "idx") or "").isdigit() else 0
+            place = _index(point)
             value = first(point, "v")
             if value is not None and value.text:
                 found[place] = f"{found[place]} {value.text}" if place in found else value.text
@@ -80,15 +118,19 @@ def shape_lines(body: Element) -> Iterator[str]:
         yield paragraph_text(paragraph)
 
 
-def table_lines(table: Element) -> Iterator[str]:
-    """Yields a table of a slide: a line a row, cells parted by tabs; merged cells leave their gap."""
+def table_lines(table: Element, unread: Counter[WarningKind]) -> Iterator[str]:
+    """Yields a table of a slide: a line a row, cells parted by tabs.
+
+    A cell that another one covers leaves its gap; what stands in it is counted as hidden.
+    """
     for row in children(table, "tr"):
         cells = []
         for cell in children(row, "tc"):
             body = first(cell, "txBody")
-            merged = attribute(cell, "hMerge") in ("1", "true") or attribute(cell, "vMerge") in ("1", "true")
-            words = "" if body is None or merged else " ".join(" ".join(shape_lines(body)).split())
-            cells.append(words)
+            words = "" if body is None else " ".join(" ".join(shape_lines(body)).split())
+            covered = any(attribute(cell, name) in ("1", "true") for name in ("hMerge", "vMerge"))
+            unread["hidden"] += covered and bool(words)
+            cells.append("" if covered else words)
         yield "\t".join(cells)
 
 

@@ -23,7 +23,11 @@ from docmill.reading.html import text_of
 from docmill.reading.media import EMAIL
 from docmill.reading.values import Limits, Reading, WarningKind, reading_of, require_length, warned, warnings_of
 
-_SHOWN = ("From", "To", "Cc", "Date", "Subject")
+_SHOWN = ("From", "To", "Cc", "Bcc", "Date", "Subject")
+_MESSAGES = frozenset({"message/rfc822", "message/global", "message/news"})
+_MARKUP = frozenset({"text/html", "text/x-amp-html"})
+_WORDINGS = _MARKUP | {"text/plain"}
+"""Kinds of parts that are the mail's own text."""
 _ENCRYPTED = frozenset({"multipart/encrypted", "application/pgp-encrypted"})
 _PKCS7 = frozenset({"application/pkcs7-mime", "application/x-pkcs7-mime"})
 _SIGNATURES = frozenset(
@@ -88,11 +92,13 @@ class _MailReader:
             raise Unreadable("encrypted", "the message is encrypted")
         if kind in _PKCS7:
             letter.bodies.append(self.render(_signed(part), charset, depth - 1))
-        elif kind == "message/rfc822":
+        elif kind in _MESSAGES and part.is_multipart():
             for message in _attached_messages(part):
                 letter.bodies.append("Attached message:\n" + self.render(message, charset, depth - 1))
-        elif kind == "multipart/alternative":
+        elif kind == "multipart/alternative" and part.is_multipart():
             self._collect_wordings(_children(part), letter, charset, depth)
+        elif kind.startswith("message/"):
+            letter.bodies.append(_report(part))
         elif part.is_multipart():
             for child in _children(part):
                 self._collect(child, letter, charset, depth - 1)
@@ -115,7 +121,8 @@ class _MailReader:
         name = _file_name(part)
         if kind in _SIGNATURES:
             return
-        if kind == "text/calendar" or (name is None and kind in ("text/plain", "text/html")):
+        # Parts that their mail does not part: its boundary is missing.
+        if kind == "text/calendar" or kind.startswith("multipart/") or (name is None and kind in _WORDINGS):
             decoded = decode(_payload(part), _charset(part) or charset)
             letter.bodies.append(self._words(decoded.text, kind))
             return
@@ -123,7 +130,7 @@ class _MailReader:
         letter.attachments.append(attached(name, kind, _payload(part), self.limits, self.unread))
 
     def _words(self, text: str, kind: str) -> str:
-        if kind == "text/html":
+        if kind in _MARKUP:
             return text_of(text, self.limits, self.unread)
         # Lines of a calendar are folded: what begins with a space goes on (RFC 5545, section 3.1).
         return _FOLD.sub("", text) if kind == "text/calendar" else text
@@ -194,6 +201,14 @@ def _attached_messages(part: EmailMessage) -> list[EmailMessage]:
     except ValueError:
         return messages
     return [_parsed(decoded)] if decoded.strip() else messages
+
+
+def _report(part: EmailMessage) -> str:
+    """What a server or a program says of a mail, in lines like headers: that it came back, or was read."""
+    groups = _children(part) or [part]
+    said = [*("\n".join(f"{name}: {shown(str(value))}" for name, value in group.raw_items()) for group in groups)]
+    said += [str(group.get_payload()) for group in groups if not group.is_multipart()]
+    return "\n\n".join(filter(None, (words.strip() for words in said)))
 
 
 def _children(part: EmailMessage) -> list[EmailMessage]:

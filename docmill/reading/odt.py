@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from docmill.errors import Unreadable
 from docmill.reading.cleaning import clean
@@ -14,7 +14,7 @@ from docmill.reading.values import Limits, Reading, WarningKind, reading_of, req
 SILENT = frozenset(
     {
         *("tracked-changes", "sequence-decls", "variable-decls", "user-field-decls", "forms", "soft-page-break"),
-        "object-ole",
+        *("object-ole", "title", "desc", "event-listeners"),
     }
 )
 """Elements that say nothing on paper: declarations, and what was struck out."""
@@ -55,7 +55,14 @@ class _Document:
         self._content = content.root
         styles = package.part("styles.xml")
         self._styles = None if styles is None else styles.root
-        self._hidden = frozenset(_hidden_styles(self._content, self._styles))
+        self._package = package
+        self._hidden = _hidden_styles(self._content, self._styles)
+        self._controls = {
+            attribute(each, "id"): each
+            for form in self._content.iter()
+            if local(form) == "forms"
+            for each in form.iter()
+        }
         self._notes: list[str] = []
         self._comments: list[str] = []
         self._boxes: list[str] = []
@@ -75,19 +82,22 @@ class _Document:
         """Headers or footers, each line once however many pages' styles have it."""
         lines: dict[str, None] = {}
         for part in () if self._styles is None else self._styles.iter():
-            if local(part) in kinds and attribute(part, "display") != "false":
-                lines |= dict.fromkeys(line for line in self._blocks(part) if line.strip())
+            if local(part) in kinds:
+                found = [line for line in self._blocks(part) if line.strip()]
+                shown = attribute(part, "display") != "false"
+                self.unread["hidden"] += bool(found) and not shown
+                lines |= dict.fromkeys(found if shown else ())
         yield from lines
 
     def _blocks(self, container: Element) -> Iterator[str]:
         for block in container:
             name = local(block)
+            if self._is_hidden(block):
+                continue
             if name in ("p", "h"):
                 yield from self._paragraph(block)
             elif name == "table":
                 yield from self._rows(block)
-            elif name == "section" and attribute(block, "display") == "none":
-                self.unread["hidden"] += 1
             elif name and name not in SILENT:
                 yield from self._blocks(block)
 
@@ -126,7 +136,42 @@ class _Document:
         if not name or name in SILENT or self._is_hidden(element):
             return ""
         self.unread["picture"] += name == "image"
-        return self._inline(element)
+        special = getattr(self, f"_said_{name.replace('-', '_')}", None)
+        return special(element) if special is not None else self._inline(element)
+
+    def _said_object(self, element: Element) -> str:
+        """A chart or a formula, which is a document within this one."""
+        href = (attribute(element, "href") or "").removeprefix("./")
+        part = self._package.part(f"{href}/content.xml") if href else None
+        if part is None:
+            self.unread["embedded"] += len(element) == 0
+            return self._inline(element)
+        if local(part.root) == "math":
+            return _formula(part.root)
+        self._boxes += self._object_lines(part.root)
+        return ""
+
+    def _object_lines(self, root: Element) -> Iterator[str]:
+        for chart in (each for each in root.iter() if local(each) == "chart"):
+            for title in (each for each in chart.iter() if local(each) in ("title", "subtitle", "footer")):
+                yield from self._blocks(title)
+        body = first(root, "body")
+        yield from self._blocks(root if body is None else body)
+
+    def _said_control(self, element: Element) -> str:
+        """A field of a form: its label, what was filled in, or whether it was ticked."""
+        control = self._controls.get(attribute(element, "control"))
+        if control is None:
+            return ""
+        ticked = {"checked": "☒", "unchecked": "☐"}.get(attribute(control, "current-state") or "", "")
+        said = [attribute(control, name) for name in ("label", "current-value")]
+        paragraphs = (" ".join("".join(each.itertext()).split()) for each in children(control, "p"))
+        chosen = (attribute(each, "label") for each in control if attribute(each, "current-selected") == "true")
+        return " ".join(filter(None, (ticked, *said, *paragraphs, *chosen)))
+
+    def _said_ruby_text(self, element: Element) -> str:
+        """How a word is pronounced, above it."""
+        return f"({self._inline(element)})"
 
     def _beside(self, element: Element) -> Iterator[str]:
         """A text box, or a table or paragraph within one: lines of their own, after the paragraph."""
@@ -155,10 +200,15 @@ class _Document:
                 yield from self._paragraph(block) if name == "p" else self._blocks(block)
 
     def _is_hidden(self, element: Element) -> bool:
-        hidden = local(element) in ("hidden-text", "hidden-paragraph") or (
-            local(element) == "span" and attribute(element, "style-name") in self._hidden
+        """Whether nobody sees it; where it says something, that is counted."""
+        name = local(element)
+        hidden = (
+            name in ("hidden-text", "hidden-paragraph")
+            or (name in ("span", "p", "h") and attribute(element, "style-name") in self._hidden)
+            or (name == "section" and attribute(element, "display") == "none")
         )
-        self.unread["hidden"] += hidden
+        said = attribute(element, "string-value") or "".join(element.itertext()).strip()
+        self.unread["hidden"] += hidden and bool(said)
         return hidden
 
 
@@ -166,12 +216,29 @@ def _nearest_table(row: Element) -> Element | None:
     return next((parent for parent in row.iterancestors() if local(parent) == "table"), None)
 
 
-def _hidden_styles(*trees: Element | None) -> Iterator[str]:
-    for tree in trees:
-        for style in () if tree is None else (each for each in tree.iter() if local(each) == "style"):
-            properties = first(style, "text-properties")
-            if properties is not None and attribute(properties, "display") == "none":
-                yield attribute(style, "name") or ""
+def _formula(root: Element) -> str:
+    """A formula's signs in their order, without the program's own way to write it."""
+    said = (each.text for each in root.iter() if local(each) != "annotation" and each.text)
+    return " ".join(" ".join(said).split())
+
+
+def _hidden_styles(*trees: Element | None) -> frozenset[str]:
+    """The names of styles whose text is hidden, by themselves or by the style that they are based on."""
+    shown: dict[str, str | None] = {}
+    parents: dict[str, str] = {}
+    for style in (each for tree in trees if tree is not None for each in tree.iter() if local(each) == "style"):
+        name, properties = attribute(style, "name") or "", first(style, "text-properties")
+        shown[name] = None if properties is None else attribute(properties, "display")
+        parents[name] = attribute(style, "parent-style-name") or ""
+    return frozenset(name for name in shown if _displayed(name, shown, parents) == "none")
+
+
+def _displayed(name: str, shown: Mapping[str, str | None], parents: Mapping[str, str]) -> str | None:
+    for _ in range(len(shown)):
+        if shown.get(name) is not None or name not in parents:
+            break
+        name = parents[name]
+    return shown.get(name)
 
 
 def _repeated(element: Element, name: str, most: int = MOST_REPEATED) -> int:

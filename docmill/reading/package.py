@@ -142,11 +142,19 @@ class Package:
         body = self.bytes_of(name)
         if body is None:
             return None
-        parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, remove_comments=True)
+        parser = etree.XMLParser(
+            resolve_entities=False,
+            no_network=True,
+            load_dtd=False,
+            remove_comments=True,
+            recover=name.lower().endswith(".vml"),  # programs wrote it like HTML, with open line breaks
+        )
         try:
             root = etree.fromstring(body, parser)
         except etree.LxmlError as error:
             raise _broken(name, error) from error
+        if root is None:
+            return None
         _choose_alternates(root)
         return root
 
@@ -166,7 +174,8 @@ class Package:
 def _choose_alternates(root: Element) -> None:
     """Puts in the place of each alternate content (``mc:AlternateContent``) the one branch that is shown.
 
-    That is the first choice that says something, or else the fallback: both say the same in two forms.
+    That is the first choice that says something, itself or by a chart, or else the fallback: both say the same in
+    two forms, or the fallback asks for a newer program.
     """
     for alternate in [element for element in root.iter() if local(element) == "AlternateContent"]:
         parent = alternate.getparent()
@@ -180,7 +189,9 @@ def _choose_alternates(root: Element) -> None:
 
 def _says_something(branch: Element) -> bool:
     return any(
-        local(element) in ("t", "textpath") and (element.text or element.attrib) for element in branch.iter()
+        (local(element) in ("t", "textpath") and (element.text or element.attrib))
+        or (local(element) in ("chart", "relIds") and len(element.attrib) > 0)
+        for element in branch.iter()
     )
 
 

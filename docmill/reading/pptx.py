@@ -19,8 +19,11 @@ def read_body(body: bytes, *, charset: str | None, limits: Limits) -> Reading:  
     """The presentation's text, a page a slide. Raises Unreadable: encrypted, corrupt, too_large."""
     package = Package(body)
     unread: Counter[WarningKind] = Counter()
+    told: set[str] = set()
     try:
-        slides = [clean("\n".join(_slide_lines(package, slide, unread))) for slide in _slides(package, unread)]
+        slides = [
+            clean("\n".join(_slide_lines(package, slide, unread, told))) for slide in _slides(package, unread)
+        ]
     except (ValueError, RecursionError) as error:
         raise Unreadable(
             "corrupt", f"it is no whole presentation ({type(error).__name__}): save it again"
@@ -51,8 +54,9 @@ def _relationship(reference: Element) -> str | None:
     return next((str(value) for key, value in reference.attrib.items() if key.endswith("}id")), None)
 
 
-def _slide_lines(package: Package, slide: Part, unread: Counter[WarningKind]) -> Iterator[str]:
+def _slide_lines(package: Package, slide: Part, unread: Counter[WarningKind], told: set[str]) -> Iterator[str]:
     yield from _shapes(package, slide, slide.root, unread)
+    yield from _furniture(package, slide, unread, told)
     for notes in package.related(slide, "notesSlide"):
         yield from _notes(notes)
     for kind in ("comments", "comment"):
@@ -64,15 +68,36 @@ def _slide_lines(package: Package, slide: Part, unread: Counter[WarningKind]) ->
                 yield f"Comment: {words}"
 
 
+def _furniture(package: Package, slide: Part, unread: Counter[WarningKind], told: set[str]) -> Iterator[str]:
+    """What a slide shows of its layout and master, with the first slide that shows it: names, notices, logos."""
+    behind = slide
+    for kind in ("slideLayout", "slideMaster"):
+        part = next(package.related(behind, kind), None)
+        if part is None or attribute(behind.root, "showMasterSp") in ("0", "false"):
+            return
+        if part.name not in told:
+            told.add(part.name)
+            yield from _shapes(package, part, part.root, unread)
+        behind = part
+
+
+def _is_prompt(element: Element) -> bool:
+    """Whether it is the place of a layout's for what slides bring themselves."""
+    layout = local(element.getroottree().getroot()) in ("sldLayout", "sldMaster")
+    return layout and local(element) == "sp" and first(element, "nvSpPr", "nvPr", "ph") is not None
+
+
 def _shapes(package: Package, slide: Part, container: Element, unread: Counter[WarningKind]) -> Iterator[str]:
     for element in container:
         name = local(element)
+        if _is_prompt(element):
+            continue
         if _is_hidden(element):
             unread["hidden"] += any(local(each) == "t" for each in element.iter())
         elif name == "txBody":
             yield from shape_lines(element)
         elif name == "tbl":
-            yield from table_lines(element)
+            yield from table_lines(element, unread)
         elif name == "graphicData":
             yield from drawn_lines(package, slide, element)
             yield from _shapes(package, slide, element, unread)

@@ -165,17 +165,39 @@ class _Workbook:
                 elif local(element) == "graphicFrame":
                     yield from drawn_lines(self._package, drawing, element)
                 self._unread["picture"] += local(element) == "blip"
+        yield from self._controls(part)
         yield from self._comments(part)
+        self._unread["embedded"] += len(part.named("oleObject")) + len(part.named("package"))
+
+    def _controls(self, part: Part) -> Iterator[str]:
+        """The words upon buttons and beside boxes to tick, and whether these are ticked."""
+        for drawing in self._package.related(part, "vmlDrawing"):
+            for shape in (each for each in drawing.root.iter() if local(each) == "shape"):
+                data = first(shape, "ClientData")
+                kind = None if data is None else attribute(data, "ObjectType")
+                box = first(shape, "textbox")
+                words = "" if box is None or kind == "Note" else _one_line("".join(box.itertext()))
+                if words and kind in ("Checkbox", "Radio"):
+                    ticked = first(data, "Checked")
+                    words = f"{'☐' if ticked is None or ticked.text == '0' else '☒'} {words}"
+                if words:
+                    yield words
 
     def _comments(self, part: Part) -> Iterator[str]:
-        threads = list(self._package.related(part, "threadedComment"))
+        threads = [
+            each for found in self._package.related(part, "threadedComment") for each in _comments_in(found)
+        ]
         # Beside a thread, the older kind of comment only says that there is one.
-        for found in threads or self._package.related(part, "comments"):
-            for comment in found.root.iter():
-                if local(comment) in ("comment", "threadedComment"):
-                    words = _one_line(_rich_text(comment))
-                    if words:
-                        yield f"Comment on {attribute(comment, 'ref')}: {words}"
+        taken = {attribute(thread, "ref") for thread in threads}
+        older = (each for found in self._package.related(part, "comments") for each in _comments_in(found))
+        for comment in [*(each for each in older if attribute(each, "ref") not in taken), *threads]:
+            words = _one_line(_rich_text(comment))
+            if words:
+                yield f"Comment on {attribute(comment, 'ref')}: {words}"
+
+
+def _comments_in(part: Part) -> Iterator[Element]:
+    return (each for each in part.root.iter() if local(each) in ("comment", "threadedComment"))
 
 
 def _shared_strings(package: Package) -> Iterator[str]:
@@ -216,6 +238,10 @@ def _hidden_columns(columns: Element) -> Iterator[tuple[int, int]]:
 
 
 def _printed(element: Element) -> str:
-    """What stands above and below the printed sheet."""
-    parts = (child.text for child in element if local(child) in ("oddHeader", "oddFooter") and child.text)
+    """What stands above and below the printed sheet, on its first and even pages as well where they differ."""
+    kinds = ["odd"]
+    kinds += ["even"] if attribute(element, "differentOddEven") in ("1", "true") else []
+    kinds += ["first"] if attribute(element, "differentFirst") in ("1", "true") else []
+    names = {f"{kind}{where}" for kind in kinds for where in ("Header", "Footer")}
+    parts = (child.text for child in element if local(child) in names and child.text)
     return _one_line(" ".join(_PRINTED.sub(" ", part) for part in parts))

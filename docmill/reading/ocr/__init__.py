@@ -12,6 +12,7 @@ from PIL import Image
 from docmill.reading.layout.composing import compose_page
 from docmill.reading.layout.geometry import pack_page
 from docmill.reading.ocr import tesseract
+from docmill.reading.ocr.parting import parted
 from docmill.reading.ocr.pictures import DOTS_AN_INCH
 from docmill.reading.values import OcrEngine, Scan
 
@@ -29,7 +30,7 @@ def scan_of(picture: Image.Image, engine: OcrEngine, *, within_s: float) -> Scan
         from docmill.reading.ocr import rapid
 
         words = rapid.words_in(picture, within_s=within_s)
-    found = compose_page(words)
+    found = compose_page([part for word in words for part in parted(word)])
     width, height = picture.size
     layout = pack_page(found.places(), width=width, height=height, by="ocr")
     points = 72 / DOTS_AN_INCH

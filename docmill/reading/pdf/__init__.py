@@ -22,7 +22,7 @@ from docmill.reading.layout.geometry import BLANK, PageLayout, pack_page
 from docmill.reading.layout.words import Word
 from docmill.reading.media import PDF
 from docmill.reading.ocr.pictures import DOTS_AN_INCH
-from docmill.reading.pdf.beside import annotation_lines, attached_files, choices, form_data
+from docmill.reading.pdf.beside import attached_files, choices, form_data, notes_of
 from docmill.reading.pdf.unseen import unseen
 from docmill.reading.pdf.words import Page, page_of
 from docmill.reading.values import (
@@ -115,14 +115,16 @@ class _Pages:
         self.layout.append(BLANK)
         try:
             page = self.document[number]
-            notes = list(annotation_lines(page, self.limits, self.unread))
+            notes = list(notes_of(page, self.limits, self.unread))
             ticked = choices(page)
             with _printed(self.document, page, number) as printed:
                 text = self._text(printed, number, ticked.signs)
         except pypdfium2.PdfiumError:
             self.broken.append(number + 1)
             return ""
-        text = "\n".join(filter(None, (text, *map(clean, (*ticked.lines, *notes)))))
+        # What an annotation's picture shows has been read with the page.
+        beside = [note.line for note in notes if not (note.drawn and _squeezed(note.line) in _squeezed(text))]
+        text = "\n".join(filter(None, (text, *map(clean, (*ticked.lines, *beside)))))
         self._chars += len(text)
         require_length(self._chars, self.limits)
         return text
@@ -156,6 +158,10 @@ class _Pages:
         hidden = unseen(page, shown, doubtful)
         self.unread["hidden"] += len(hidden)
         return [word for word in shown.words if word not in hidden]
+
+
+def _squeezed(text: str) -> str:
+    return "".join(text.split())
 
 
 @contextmanager

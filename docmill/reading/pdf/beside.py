@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from docmill.reading.pdf.words import placing_of
 from docmill.reading.values import MEGABYTE, Limits, WarningKind
 from docmill.reading.xml import data_lines
 
-__all__ = ["annotation_lines", "attached_files", "choices", "form_data"]
+__all__ = ["Note", "attached_files", "choices", "form_data", "notes_of"]
 
 MOST_ANNOTATIONS = 5000
 """Of a page."""
@@ -36,26 +37,40 @@ NOTES = {
     pdfium.FPDF_ANNOT_POLYGON: "Note",
     pdfium.FPDF_ANNOT_POLYLINE: "Note",
     pdfium.FPDF_ANNOT_INK: "Note",
+    pdfium.FPDF_ANNOT_FILEATTACHMENT: "Note on a file",
 }
 """Marks that somebody may have written something to, and how it is told."""
 TYPED = frozenset({pdfium.FPDF_ANNOT_FREETEXT, pdfium.FPDF_ANNOT_STAMP})
+READ = frozenset({*NOTES, *TYPED})
 TICKED = (pdfium.FPDF_FORMFIELD_CHECKBOX, pdfium.FPDF_FORMFIELD_RADIOBUTTON)
+_MARKS = re.compile(r"<[^<>]*>")
 HIDDEN = pdfium.FPDF_ANNOT_FLAG_HIDDEN | pdfium.FPDF_ANNOT_FLAG_NOVIEW
 NORMAL = pdfium.FPDF_ANNOT_APPEARANCEMODE_NORMAL
 
 
-def annotation_lines(page: Any, limits: Limits, unread: Counter[WarningKind]) -> Iterator[str]:
-    """Yields what is written on a page as annotations and not drawn: notes, typed words, attached files."""
+@dataclass(frozen=True, kw_only=True)
+class Note:
+    """A line for what is written on a page as an annotation."""
+
+    line: str
+    drawn: bool = False
+    """Whether the annotation's own picture may show the same words, which is printed onto the page."""
+
+
+def notes_of(page: Any, limits: Limits, unread: Counter[WarningKind]) -> Iterator[Note]:
+    """Yields what is written on a page as annotations: notes, typed words, attached files."""
     for annotation in _annotations(page):
         kind = pdfium.FPDFAnnot_GetSubtype(annotation)
         if pdfium.FPDFAnnot_GetFlags(annotation) & HIDDEN:
+            unread["hidden"] += kind in READ and bool(_written(annotation))
             continue
         if kind == pdfium.FPDF_ANNOT_FILEATTACHMENT:
-            yield from _file(pdfium.FPDFAnnot_GetFileAttachment(annotation), limits, unread)
-        elif kind in NOTES or (kind in TYPED and not _is_drawn(annotation)):
-            words = " ".join(_string(annotation, b"Contents").split())
-            if words:
-                yield f"{NOTES[kind]}: {words}" if kind in NOTES else words
+            file = pdfium.FPDFAnnot_GetFileAttachment(annotation)
+            yield from (Note(line=line) for line in _file(file, limits, unread))
+        words = _written(annotation) if kind in READ else ""
+        if words:
+            name = NOTES.get(kind)
+            yield Note(line=f"{name}: {words}" if name else words, drawn=name is None and _is_drawn(annotation))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,6 +166,12 @@ def _annotations(page: Any) -> Iterator[Any]:
 def _is_drawn(annotation: Any) -> bool:
     """Whether the annotation brings its own picture, which is printed onto the page."""
     return int(pdfium.FPDFAnnot_GetAP(annotation, NORMAL, None, 0)) > 2
+
+
+def _written(annotation: Any) -> str:
+    """What somebody wrote into an annotation; where it is only there as rich text, that without its marks."""
+    words = " ".join(_string(annotation, b"Contents").split())
+    return words or " ".join(_MARKS.sub(" ", _string(annotation, b"RC")).split())
 
 
 def _string(annotation: Any, key: bytes) -> str:

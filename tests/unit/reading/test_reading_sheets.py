@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -20,7 +21,7 @@ STYLES = (
 )
 
 
-def read(rows: str, **options: str) -> Reading:
+def read(rows: str, **options: Any) -> Reading:
     return read_body(xlsx(rows, **options), charset=None, limits=DEFAULT_LIMITS)
 
 
