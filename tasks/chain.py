@@ -18,49 +18,32 @@ from celery import Signature, chain, current_app
 from kombu.exceptions import BatchPublishError, OperationalError
 from redis.exceptions import RedisError
 
-from db.jobs import Drive, Job
+from db.jobs import Drive
 from db.stages import CHAINS, STAGES, Stage
 from tasks.celery.drive import PublishFailed
 from tasks.celery.stage import StageFunction, stage
 from tasks.queues import queues_of
-from tasks.services import Services
 from tasks.stages.chunk import chunk
 from tasks.stages.complete import complete
 from tasks.stages.context import context
 from tasks.stages.embed import embed
-from tasks.stages.index import store_chunks
-from tasks.stages.joining import join_parts
 from tasks.stages.ocr import ocr
 from tasks.stages.parse import parse
-from tasks.stages.parts import ask_parts, is_in_parts
-from tasks.stages.step import Step
 from tasks.stages.store import store
 from tasks.stages.validate import validate
 
 __all__ = ["TASKS", "chain_of", "publish"]
 
 
-def _store(services: Services, job: Job) -> Step:
-    return store_chunks(services, job) if job.chain == "index" else store(services, job)
-
-
-def _complete(services: Services, job: Job) -> Step:
-    return ask_parts(services, job) if is_in_parts(job) else complete(services, job)
-
-
-def _parse(services: Services, job: Job) -> Step:
-    return join_parts(services, job) if is_in_parts(job) else parse(services, job)
-
-
 FUNCTIONS: Mapping[Stage, StageFunction] = {
     "validate": validate,
     "ocr": ocr,
     "context": context,
-    "complete": _complete,
-    "parse": _parse,
+    "complete": complete,
+    "parse": parse,
     "chunk": chunk,
     "embed": embed,
-    "store": _store,
+    "store": store,
 }
 TASKS = {name: stage(name, FUNCTIONS[name]) for name in STAGES}
 

@@ -26,8 +26,8 @@ from tasks.calls.settlement import settlement_of
 from tasks.calls.trying import TrialCall, ask_on_record
 from tasks.remedies import Setback
 from tasks.services import Caller, Services
+from tasks.stages.checking import checked, kept
 from tasks.stages.context import choose
-from tasks.stages.parse import checked, kept
 from tasks.stages.window import ladder_model, room_for
 
 __all__ = ["Trial", "TriedCall", "try_on", "unread"]

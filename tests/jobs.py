@@ -11,7 +11,7 @@ from db.ledger import Intent
 from docmill.llm.types import Message, Request
 from docmill.settings import Model
 from prompts import PromptVersion, Registry
-from tasks.stages.complete import Call
+from tasks.calls.call import Call
 
 __all__ = ["call_for", "job_with", "model", "prompt"]
 

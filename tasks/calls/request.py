@@ -5,20 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from hashlib import sha256
+from dataclasses import dataclass
 from typing import Any
 
 from db.jobs import Job
-from docmill.llm.types import Picture, Request
+from docmill.llm.types import Request
 from docmill.parts import Part
 from docmill.settings import Model
 from prompts import Excerpt, PromptVersion
-from tasks.services import Services
-from tasks.stages.seeing import fetched
 from tasks.stages.window import output_limit
 
-__all__ = ["PartShown", "as_json", "compose", "compose_part", "input_hash", "with_pictures"]
+__all__ = ["PartShown", "as_json", "compose", "compose_part", "input_hash"]
 
 
 def compose(job: Job, prompt: PromptVersion, model: Model, excerpt: Excerpt, previous: str | None) -> Request:
@@ -36,26 +33,6 @@ def compose(job: Job, prompt: PromptVersion, model: Model, excerpt: Excerpt, pre
         json_mode=model.structured == "json" or job.purpose == "json_mode",
         cache_key=f"docmill-{prompt.name}-{prompt.version}",
     )
-
-
-def with_pictures(services: Services, job: Job, request: Request) -> Request | None:
-    """The request with its pictures' bytes; None where a page is drawn otherwise than when it was chosen.
-
-    Raises Unreadable, Busy.
-    """
-    if not request.pictures:
-        return request
-    messages = [
-        replace(message, pictures=tuple(_fetched(services, job, each) for each in message.pictures))
-        for message in request.messages
-    ]
-    shown = replace(request, messages=tuple(messages))
-    return shown if all(sha256(each.content).hexdigest() == each.sha256 for each in shown.pictures) else None
-
-
-def _fetched(services: Services, job: Job, picture: Picture) -> Picture:
-    drawn = fetched(services, picture.document_id, job.tenant, picture.page, picture.dots_an_inch)
-    return replace(picture, content=drawn.content)
 
 
 @dataclass(frozen=True, kw_only=True)

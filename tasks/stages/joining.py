@@ -21,7 +21,7 @@ from tasks import remedies
 from tasks.celery.drive import drive
 from tasks.pinning import prompt_of
 from tasks.services import Services
-from tasks.stages.parts import plan_of
+from tasks.stages.parting import plan_of
 from tasks.stages.step import Onward, Step, Stop, fail
 from tasks.stages.window import output_limit
 

@@ -14,7 +14,7 @@ from docmill.parts.rounds import Plan
 from prompts import PromptVersion
 from tasks.stages.window import Room, output_limit
 
-__all__ = ["in_parts", "parts_of"]
+__all__ = ["in_parts", "is_in_parts", "parts_of", "plan_of"]
 
 PART_TOKENS = 6000
 """Of a document, at most: in more a model overlooks rows."""
@@ -27,6 +27,16 @@ FIELD_TOKENS = 6
 """Of an answer for each member of a row, beside its words."""
 ANSWER_SHARE = 0.7
 """Of the output limit, for the rows that are expected: some have longer words than others."""
+
+
+def is_in_parts(job: Job) -> bool:
+    """Whether the job's document was cut into parts."""
+    return bool((job.context or {}).get("plan"))
+
+
+def plan_of(job: Job) -> Plan:
+    """The parts whose answers make up the job's."""
+    return Plan.read((job.context or {})["plan"]).for_attempt(job.attempt)
 
 
 def in_parts(

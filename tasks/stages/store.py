@@ -10,7 +10,9 @@ from docmill.errors import Failure, PromptError
 from docmill.reading.values import reading_warning
 from tasks.pinning import prompt_of
 from tasks.services import Services
-from tasks.stages.parts import is_in_parts, part_key, plan_of
+from tasks.stages.index import store_chunks
+from tasks.stages.part_calls import part_key
+from tasks.stages.parting import is_in_parts, plan_of
 from tasks.stages.step import Onward, Step, Stop
 
 __all__ = ["store"]
@@ -21,6 +23,8 @@ def store(services: Services, job: Job) -> Step:
 
     The loser of a duplicate changes nothing.
     """
+    if job.chain == "index":
+        return store_chunks(services, job)
     doubt = (job.value or {}).get("doubt")
     failure = Failure(kind=doubt["kind"], message=doubt["message"]) if doubt else _doubt_of_reading(services, job)
     end: End = {"state": "needs_review" if failure else "done", "failure": failure}

@@ -30,8 +30,9 @@ from docmill.settings import load_settings
 from docmill.simulator.server import Simulator
 from prompts import Registry
 from prompts.registry import BUILT_IN
+from tasks.calls import opening
+from tasks.calls.asking import ask_in_time
 from tasks.services import Caller, Services
-from tasks.stages import complete as stage
 from tasks.stages.complete import complete
 from tasks.stages.parse import parse
 from tasks.stages.step import Onward, Stop
@@ -259,7 +260,7 @@ def test_who_waits_for_a_job_that_need_not_call_has_the_answer_too(
     assert complete(services, first) == Onward()
     with services.database.engine.begin() as connection:
         connection.execute(text("delete from flights"))
-    open_in = stage._open_in
+    open_in = opening._open_each
 
     def landing(connection: Connection, *arguments: Any, **named: Any) -> ledger.Opening:
         assert complete(services, third) == Stop("held: flight")
@@ -269,7 +270,7 @@ def test_who_waits_for_a_job_that_need_not_call_has_the_answer_too(
         )
         return open_in(connection, *arguments, **named)
 
-    monkeypatch.setattr(stage, "_open_in", landing)
+    monkeypatch.setattr(opening, "_open_each", landing)
     step = complete(services, second)
     assert isinstance(step, Stop)
     assert step.word == "cached"
@@ -292,14 +293,14 @@ def test_a_budget_set_while_a_call_is_open_is_settled(
     services: Services, make_job: Callable[..., Job], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert complete(services, make_job()) == Onward()
-    job, ask = make_job(), stage._ask
+    job, ask = make_job(), ask_in_time
     reserved = []
 
     def asking(*arguments: Any) -> Outcome:
         reserved.append(cap(services, Decimal(1)).reserved_usd)
         return ask(*arguments)
 
-    monkeypatch.setattr(stage, "_ask", asking)
+    monkeypatch.setattr("tasks.stages.complete.ask_in_time", asking)
     before = spent_today(services)
     assert complete(services, job) == Onward()
     with services.database.engine.connect() as connection:

@@ -12,8 +12,8 @@ import pytest
 from docmill.errors import Failure
 from docmill.llm.loop import LoopThread
 from docmill.llm.transport import NOT_SENT, Response
+from tasks.calls.asking import ask_in_time
 from tasks.services import Services
-from tasks.stages import complete
 from tests.jobs import call_for, job_with
 
 DEADLINE_S = 100.0
@@ -49,12 +49,12 @@ def services(line: Line) -> Iterator[Services]:
 
 
 def test_the_deadline_counts_from_the_intent(services: Services, line: Line) -> None:
-    complete._ask(services, call_for(job_with()), time.monotonic() - 70)
+    ask_in_time(services, call_for(job_with()), time.monotonic() - 70)
     assert line.given_s == [pytest.approx(30, abs=5)]
 
 
 def test_a_call_whose_deadline_passed_before_it_began_is_not_sent(services: Services, line: Line) -> None:
-    outcome = complete._ask(services, call_for(job_with()), time.monotonic() - DEADLINE_S - 1)
+    outcome = ask_in_time(services, call_for(job_with()), time.monotonic() - DEADLINE_S - 1)
     assert line.given_s == []
     assert outcome.failure is not None
     assert (outcome.failure.kind, outcome.failure.code, outcome.possibly_billed) == ("connection", NOT_SENT, False)

@@ -12,13 +12,13 @@ import pytest
 from docmill.parts import Part
 from docmill.parts.rounds import Plan
 from tasks.services import Services
-from tasks.stages.parts import PartCall, _Asking
+from tasks.stages.part_calls import Asking, PartCall
 from tests.jobs import call_for, job_with, prompt
 
 
-def asking(*, unpriced: str = "refuse", **job: Any) -> _Asking:
+def asking(*, unpriced: str = "refuse", **job: Any) -> Asking:
     services = cast("Services", SimpleNamespace(settings=SimpleNamespace(unpriced=unpriced)))
-    return _Asking(services=services, job=job_with(**job), prompt=prompt(), text="", plan=cast("Plan", None))
+    return Asking(services=services, job=job_with(**job), prompt=prompt(), text="", plan=cast("Plan", None))
 
 
 def part_call(usd: Decimal | None = None, *, input_hash: bytes = b"i") -> PartCall:
@@ -29,8 +29,7 @@ def part_call(usd: Decimal | None = None, *, input_hash: bytes = b"i") -> PartCa
 
 def key_of(document: int, *inputs: bytes, **job: Any) -> bytes | None:
     found = asking(document_id=document, **job)
-    found._name_work([part_call(input_hash=each) for each in inputs])
-    return found.job.flight_key
+    return found.of_work([part_call(input_hash=each) for each in inputs]).job.flight_key
 
 
 def test_the_work_is_of_the_whole_document_also_where_one_part_is_left() -> None:
@@ -54,5 +53,5 @@ def test_the_work_is_of_the_whole_document_also_where_one_part_is_left() -> None
 def test_all_parts_are_reserved_together(
     unpriced: str, prices: tuple[Decimal | None, ...], needed: Decimal | None
 ) -> None:
-    whole = asking(unpriced=unpriced, model="small")._whole([part_call(usd) for usd in prices])
+    whole = asking(unpriced=unpriced, model="small").whole([part_call(usd) for usd in prices])
     assert whole.intent.reserved_usd == needed
