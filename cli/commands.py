@@ -29,6 +29,7 @@ from cli.stack import down, status
 from cli.submit import submit
 from cli.trial import try_prompt
 from cli.up import up
+from cli.webhooks import webhooks
 from docmill import __version__
 
 __all__ = ["app"]
@@ -62,6 +63,7 @@ GROUPS = {
     "reviews": reviews,
     "schedules": schedules,
     "keys": keys,
+    "webhooks": webhooks,
     "models": models,
     "cache": cache,
 }

@@ -42,7 +42,7 @@ SCOPES = {
     "submit": "send documents and questions",
     "read": "see jobs, documents, answers and costs",
     "review": "decide about answers that wait for a person",
-    "operate": "retry and cancel jobs",
+    "operate": "retry and cancel jobs, and make webhooks",
     "money": "change the tenant's budgets",
     "admin": "all of these, hold and release models, and change the budgets of all",
 }

@@ -113,6 +113,24 @@ reviews = _table(
     undone_at timestamptz null
     """,
 )
+# Who is told of events, and each delivery, which a trigger writes where its event happens.
+webhooks = _table(
+    "webhooks",
+    """
+    id bigint, tenant text, name text, url text, events text[], secret bytea, of_operator boolean,
+    created_at timestamptz
+    """,
+)
+webhook_deliveries = _table(
+    "webhook_deliveries",
+    """
+    id bigint, webhook_id bigint, message uuid, event text, payload jsonb, state text, tries int,
+    due_at timestamptz null, give_up_at timestamptz, created_at timestamptz, delivered_at timestamptz null,
+    http_status int null, failure text null
+    """,
+)
+# Runs in which something ended, for who wants to know when all has.
+webhook_runs = _table("webhook_runs", "run_id bigint")
 # Publications of a job's chain, one an epoch.
 drives = _table(
     "drives", "job_id bigint, epoch int, stage text, cause text, at timestamptz, due_at timestamptz null"

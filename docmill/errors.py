@@ -16,6 +16,7 @@
     ├── CollectionUnknown        no collection of the tenant has that name
     ├── JobUnknown               no job has that id
     ├── RunUnknown               no run has that id
+    ├── WebhookUnknown           no webhook, or no delivery of it, has that id
     ├── JobNotFit                the job's state does not allow what was asked of it
     └── ReplyRejected            a model's reply that is not an answer
         ├── ReplyTruncated       it was cut off
@@ -63,6 +64,7 @@ __all__ = [
     "Unreadable",
     "UnreadableKind",
     "VariableMissing",
+    "WebhookUnknown",
 ]
 
 FailureKind: TypeAlias = Literal[
@@ -233,6 +235,18 @@ class RunUnknown(DocmillError):
     def __init__(self, run_id: int) -> None:
         super().__init__(f"there is no run {run_id}: `docmill runs` lists them")
         self.run_id = run_id
+
+
+class WebhookUnknown(DocmillError):
+    """No webhook has that id, or none of its deliveries."""
+
+    def __init__(self, webhook_id: int, delivery_id: int | None = None) -> None:
+        super().__init__(
+            f"there is no webhook {webhook_id}: `docmill webhooks` lists them"
+            if delivery_id is None
+            else f"webhook {webhook_id} has no delivery {delivery_id}: they are kept for 30 days"
+        )
+        self.webhook_id = webhook_id
 
 
 class JobNotFit(DocmillError):

@@ -13,6 +13,7 @@ from docmill.llm.cache import Cache, NoCache
 from docmill.llm.limiter import Limiter, NoLimiter
 from docmill.llm.loop import LoopThread
 from docmill.llm.transport import Transport
+from docmill.net.webhook import Teller
 from docmill.reading import Reader
 from docmill.reading.drawn import DrawnPages
 from docmill.settings import Settings
@@ -20,7 +21,7 @@ from prompts import Registry
 from tasks.calls.room import Room
 from tasks.turns import Turns
 
-__all__ = ["BudgetsSeen", "Caller", "Configured", "Publisher", "Services"]
+__all__ = ["BudgetsSeen", "Caller", "Configured", "Publisher", "Services", "Telling"]
 
 
 class Publisher(Protocol):
@@ -44,6 +45,16 @@ class Caller:
 
     loop: LoopThread
     transport: Transport
+
+
+@dataclass(frozen=True, kw_only=True)
+class Telling:
+    """How other services are told of what happened: on a loop apart from that of paid calls, as strangers' name
+    servers and receivers may keep it waiting.
+    """
+
+    loop: LoopThread
+    teller: Teller
 
 
 @dataclass(kw_only=True)
@@ -82,6 +93,8 @@ class Services:
     budgets: BudgetsSeen = field(default_factory=BudgetsSeen)
     caller: Caller | None = None
     """Where models are called (io)."""
+    telling: Telling | None = None
+    """Where webhooks are told (io)."""
 
     @property
     def message_s(self) -> float:

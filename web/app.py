@@ -15,7 +15,7 @@ from pydantic.json_schema import models_json_schema
 from docmill.reading import Reader
 from prompts import Registry
 from tasks.services import Services
-from web import collections, costs, documents, health, jobs, problems, reviews, runs
+from web import collections, costs, documents, health, jobs, problems, reviews, runs, webhooks
 from web.access import BEARER, is_loopback
 from web.fleet import Fleet
 from web.following import Followers
@@ -62,6 +62,7 @@ def make_app(services: Services, *, host: str, fleet: Fleet, bounds: Bounds = Bo
     app.include_router(collections.router, dependencies=[Depends(BEARER)])
     app.include_router(costs.router, dependencies=[Depends(BEARER)])
     app.include_router(reviews.router, dependencies=[Depends(BEARER)])
+    app.include_router(webhooks.router, dependencies=[Depends(BEARER)])
     for page in PAGES:
         app.include_router(page)
     app.include_router(health.router)

@@ -27,6 +27,7 @@ from docmill.errors import (
     RunUnknown,
     ServiceAway,
     SubmitRefused,
+    WebhookUnknown,
 )
 from docmill.logs import where
 from web.pages.rendering import render, wants_page
@@ -37,6 +38,7 @@ PROBLEM = "application/problem+json"
 STATUS: tuple[tuple[type[DocmillError], int], ...] = (
     (JobUnknown, 404),
     (RunUnknown, 404),
+    (WebhookUnknown, 404),
     (CollectionUnknown, 404),
     (JobNotFit, 409),
     (IdempotencyConflict, 409),

@@ -42,6 +42,7 @@ CALLERS: tuple[Part, ...] = ("io", "api")
 SECRETS: dict[str, tuple[Part, ...]] = {
     "DOCMILL_LLM_API_KEY": CALLERS,
     "DOCMILL_BUDGET_WEBHOOK": ("io",),
+    "DOCMILL_WEBHOOK_KEY": ("io", "api"),
     "DOCMILL_DATABASE_OWNER_PASSWORD": ("io",),
     "DOCMILL_DATABASE_OWNER_URL": ("io",),  # upkeep builds indexes
     "DOCMILL_FLOWER_PASSWORD": ("flower",),

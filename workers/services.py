@@ -18,6 +18,7 @@ from docmill.llm.limiter import RedisLimiter
 from docmill.llm.loop import LoopThread
 from docmill.llm.tokens import counter_for
 from docmill.llm.transport import HttpTransport
+from docmill.net.webhook import Teller
 from docmill.reading import Reader
 from docmill.reading.drawn import DrawnPages
 from docmill.settings import Settings
@@ -26,7 +27,7 @@ from prompts.registry import BUILT_IN
 from tasks.calls.room import Room
 from tasks.celery import broker
 from tasks.chain import publish
-from tasks.services import Caller, Services
+from tasks.services import Caller, Services, Telling
 
 __all__ = [
     "api_services",
@@ -69,6 +70,7 @@ def io_services(settings: Settings, *, owner: str, celery: Celery) -> Iterator[S
             limiter=stack.enter_context(open_limiter(settings)),
             cache=stack.enter_context(open_cache(settings)),
             caller=_caller(stack),
+            telling=_telling(stack, settings),
             pages=_pages(stack, settings),
             room=Room(settings.picture_bytes),
         )
@@ -166,6 +168,14 @@ def _caller(stack: ExitStack) -> Caller:
     transport = HttpTransport()
     stack.callback(lambda: loop.run(transport.close()))
     return Caller(loop=loop, transport=transport)
+
+
+def _telling(stack: ExitStack, settings: Settings) -> Telling:
+    """On asyncio's own loop, which looks names up in threads of its own: uvloop's share one pool in a process."""
+    loop = stack.enter_context(LoopThread())
+    teller = Teller(private_hosts=settings.private_webhook_hosts)
+    stack.callback(lambda: loop.run(teller.close()))
+    return Telling(loop=loop, teller=teller)
 
 
 def registry_of(settings: Settings) -> Registry:

@@ -44,6 +44,9 @@ TABLES = (
     "slots",
     "terms",
     "vectors",
+    "webhook_deliveries",
+    "webhook_runs",
+    "webhooks",
     "workers",
 )
 """What docmill has in its schema: other applications may have tables beside, and those are not granted."""

@@ -231,6 +231,68 @@ create or replace trigger jobs_ended after update of state on jobs for each row
         and (old.state in ('done', 'failed', 'cancelled') or new.state in ('done', 'failed', 'cancelled')))
   execute function docmill_note_end();
 
+-- Webhooks (docs/decisions/0150).
+-- What a webhook is sent: what happened, when, and ids and states alone.
+create or replace function docmill_payload(event text, data jsonb) returns jsonb stable language sql as $$
+  select jsonb_build_object('type', event, 'data', data,
+    'timestamp', to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'))
+$$;
+
+-- A job ends, waits for a person or was decided about: its deliveries are committed with that, whoever does it.
+create or replace function docmill_tell_of_job() returns trigger language plpgsql as $$
+declare
+  told text[];
+begin
+  if not exists (select from webhooks where tenant = new.tenant) then
+    return null;
+  end if;
+  told := case
+    when old.state = 'needs_review' then array['job.reviewed']
+    when old.state in ('done', 'failed', 'cancelled') then array['job.needs_review']
+    when new.state = 'needs_review' then array['job.ended', 'job.needs_review']
+    else array['job.ended'] end;
+  insert into webhook_deliveries (webhook_id, event, payload)
+  select w.id, e.event, docmill_payload(e.event,
+    jsonb_build_object('job_id', new.id, 'run_id', new.run_id, 'state', new.state))
+  from webhooks w join unnest(told) as e (event) on e.event = any(w.events) where w.tenant = new.tenant;
+  if new.run_id is not null and exists (
+      select from webhooks where tenant = new.tenant and 'run.ended' = any(events)) then
+    insert into webhook_runs (run_id) values (new.run_id);
+  end if;
+  return null;
+end $$;
+
+create or replace trigger jobs_told after update of state on jobs for each row
+  when (old.state is distinct from new.state and new.state in ('done', 'needs_review', 'failed', 'cancelled'))
+  execute function docmill_tell_of_job();
+
+-- A run takes no more: all of it may have ended before.
+create or replace function docmill_tell_of_run() returns trigger language plpgsql as $$
+begin
+  insert into webhook_runs (run_id)
+  select new.id where exists (select from webhooks where tenant = new.tenant and 'run.ended' = any(events));
+  return null;
+end $$;
+
+create or replace trigger runs_told after update of closed_at, expected on runs for each row
+  when (new.closed_at is distinct from old.closed_at or new.expected is distinct from old.expected)
+  execute function docmill_tell_of_run();
+
+-- A budget reaches a threshold. Budgets of more than one tenant are the operator's business.
+create or replace function docmill_tell_of_budget() returns trigger language plpgsql as $$
+begin
+  insert into webhook_deliveries (webhook_id, event, payload)
+  select id, 'budget.reached', docmill_payload('budget.reached', jsonb_build_object(
+    'budget_id', coalesce(new.series, new.id), 'state', case when new.warned >= 100 then 'spent' else 'nearly_spent' end,
+    'percent', new.warned, 'since', new.window_start))
+  from webhooks
+  where 'budget.reached' = any(events) and (of_operator or (new.scope = 'tenant' and new.subject = tenant));
+  return null;
+end $$;
+
+create or replace trigger budgets_told after update of warned on budgets for each row
+  when (new.warned > old.warned) execute function docmill_tell_of_budget();
+
 -- Search.
 -- The words of a text as one collection knows them, and how often each occurs.
 create or replace function docmill_terms(collection int, language text, content text)

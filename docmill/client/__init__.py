@@ -17,5 +17,16 @@ from docmill.client.http import AsyncDocmill, Docmill, JobFailed
 from docmill.client.job import Job
 from docmill.client.run import LineAnswer, Run
 from docmill.client.transaction import submit_in
+from docmill.client.webhook import Delivery, Webhook
 
-__all__ = ["AsyncDocmill", "Docmill", "Job", "JobFailed", "LineAnswer", "Run", "submit_in"]
+__all__ = [
+    "AsyncDocmill",
+    "Delivery",
+    "Docmill",
+    "Job",
+    "JobFailed",
+    "LineAnswer",
+    "Run",
+    "Webhook",
+    "submit_in",
+]

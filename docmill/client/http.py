@@ -30,6 +30,7 @@ from docmill.client.request import (
     request_of,
 )
 from docmill.client.run import LineAnswer, Run, lines_of, query_of
+from docmill.client.webhook import Delivery, Webhook
 from docmill.errors import DocmillError, JobNotFit
 
 __all__ = ["AsyncDocmill", "Docmill", "Job", "JobFailed"]
@@ -237,6 +238,34 @@ class Docmill:
     def cancel(self, job_id: int) -> Job:
         return _job(self._ask("POST", f"/v1/jobs/{job_id}/cancel", once=True))
 
+    def add_webhook(self, url: str, events: Sequence[str], *, name: str = "") -> Webhook:
+        """An address that is told of events from now on, with the secret that its messages are signed with."""
+        body = {"url": url, "events": list(events), "name": name}
+        return Webhook.model_validate(self._ask("POST", "/v1/webhooks", once=True, json=body))
+
+    def webhooks(self) -> list[Webhook]:
+        """Those of the tenant, the oldest first."""
+        return [Webhook.model_validate(each) for each in self._ask("GET", "/v1/webhooks")["webhooks"]]
+
+    def remove_webhook(self, webhook_id: int) -> None:
+        """Ends it. Raises WebhookUnknown."""
+        self._ask("DELETE", f"/v1/webhooks/{webhook_id}", once=True)
+
+    def deliveries(self, webhook_id: int, *, state: str | None = None) -> Iterator[Delivery]:
+        """What a webhook was told, and is still to be told, the newest first, page by page."""
+        query: dict[str, Any] = {} if state is None else {"state": state}
+        while True:
+            page = self._ask("GET", f"/v1/webhooks/{webhook_id}/deliveries", params=query)
+            yield from (Delivery.model_validate(each) for each in page["deliveries"])
+            if page["next"] is None:
+                return
+            query["cursor"] = page["next"]
+
+    def resend(self, webhook_id: int, delivery_id: int | None = None) -> int:
+        """Tells a webhook a delivery again, or all that it did not take; how many."""
+        which = "" if delivery_id is None else f"/deliveries/{delivery_id}"
+        return int(self._ask("POST", f"/v1/webhooks/{webhook_id}{which}/resend")["resent"])
+
     def _events(self, job_id: int) -> Iterator[Job]:
         with self._http.stream("GET", f"/v1/jobs/{job_id}/events", timeout=SILENT_S) as answer:
             if not answer.is_success:
@@ -441,6 +470,37 @@ class AsyncDocmill:
 
     async def cancel(self, job_id: int) -> Job:
         return _job(await self._ask("POST", f"/v1/jobs/{job_id}/cancel", once=True))
+
+    async def add_webhook(self, url: str, events: Sequence[str], *, name: str = "") -> Webhook:
+        """As :meth:`Docmill.add_webhook`."""
+        body = {"url": url, "events": list(events), "name": name}
+        return Webhook.model_validate(await self._ask("POST", "/v1/webhooks", once=True, json=body))
+
+    async def webhooks(self) -> list[Webhook]:
+        """As :meth:`Docmill.webhooks`."""
+        found = await self._ask("GET", "/v1/webhooks")
+        return [Webhook.model_validate(each) for each in found["webhooks"]]
+
+    async def remove_webhook(self, webhook_id: int) -> None:
+        """As :meth:`Docmill.remove_webhook`."""
+        await self._ask("DELETE", f"/v1/webhooks/{webhook_id}", once=True)
+
+    async def deliveries(self, webhook_id: int, *, state: str | None = None) -> AsyncIterator[Delivery]:
+        """As :meth:`Docmill.deliveries`."""
+        query: dict[str, Any] = {} if state is None else {"state": state}
+        while True:
+            page = await self._ask("GET", f"/v1/webhooks/{webhook_id}/deliveries", params=query)
+            for each in page["deliveries"]:
+                yield Delivery.model_validate(each)
+            if page["next"] is None:
+                return
+            query["cursor"] = page["next"]
+
+    async def resend(self, webhook_id: int, delivery_id: int | None = None) -> int:
+        """As :meth:`Docmill.resend`."""
+        which = "" if delivery_id is None else f"/deliveries/{delivery_id}"
+        found = await self._ask("POST", f"/v1/webhooks/{webhook_id}{which}/resend")
+        return int(found["resent"])
 
     async def _events(self, job_id: int) -> AsyncIterator[Job]:
         async with self._http.stream("GET", f"/v1/jobs/{job_id}/events", timeout=SILENT_S) as answer:

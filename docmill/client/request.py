@@ -24,6 +24,7 @@ from docmill.errors import (
     RunUnknown,
     ServiceAway,
     SubmitRefused,
+    WebhookUnknown,
 )
 from docmill.storable import is_storable
 
@@ -151,6 +152,8 @@ def answer_of(outcome: Outcome) -> dict[str, Any]:
     """The answer's JSON. Raises what went wrong, in the server's words."""
     if isinstance(outcome, httpx.TransportError):
         raise away(outcome) from outcome
+    if outcome.status_code == httpx.codes.NO_CONTENT:
+        return {}
     try:
         found = outcome.json()
     except (ValueError, RecursionError):
@@ -170,13 +173,13 @@ def lines_answered(outcome: Outcome) -> list[Any]:
 
 
 def _error(status: int, detail: str, path: str) -> DocmillError:
-    submitting = path.endswith("/jobs")
+    submitting = path.endswith(("/jobs", "/webhooks"))
     job = next((int(part) for part in path.split("/") if part.isdigit()), None)
     match status:
         case 401:
             return Misconfigured(detail)
         case 404 if job is not None:
-            return RunUnknown(job) if "/runs/" in path else JobUnknown(job)
+            return _unknown(path, job)
         case 409:
             return IdempotencyConflict(detail) if submitting else JobNotFit(detail)
         case 400 | 413 | 415 | 422 if submitting:
@@ -185,6 +188,13 @@ def _error(status: int, detail: str, path: str) -> DocmillError:
             return ServiceAway(detail)
         case _:
             return DocmillError(detail)
+
+
+def _unknown(path: str, number: int) -> DocmillError:
+    """By the first number of its path."""
+    if "/webhooks/" in path:
+        return WebhookUnknown(number)
+    return RunUnknown(number) if "/runs/" in path else JobUnknown(number)
 
 
 def away(error: httpx.TransportError) -> ServiceAway:

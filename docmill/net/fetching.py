@@ -11,12 +11,12 @@ import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from urllib.parse import SplitResult, unquote, urljoin, urlsplit
+from urllib.parse import SplitResult, unquote, urljoin
 
 import httpx
 
 from docmill.errors import NotFetched
-from docmill.net.internet import NotPublic, pinned
+from docmill.net.internet import NotPublic, parts_of, pinned
 from docmill.reading.headers import parsed, shown
 from docmill.reading.values import DEFAULT_LIMITS
 
@@ -124,11 +124,8 @@ def _name(answer: httpx.Response, parts: SplitResult) -> str:
 
 def _parts(url: str) -> SplitResult:
     try:
-        parts = urlsplit(url)
-        port = "" if parts.port is None else f":{parts.port}"
-        host = (parts.hostname or "").encode("idna").decode("ascii")
-    except ValueError as error:  # a UnicodeError is one, too
-        raise NotFetched("a document's address is one as in https://example.com/invoice.pdf") from error
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username is not None:
-        raise NotFetched("a document's address is one as in https://example.com/invoice.pdf, without a password")
-    return parts._replace(netloc=(f"[{host}]" if ":" in host else host) + port)
+        return parts_of(url)
+    except ValueError as error:
+        raise NotFetched(
+            "a document's address is one as in https://example.com/invoice.pdf, without a password"
+        ) from error

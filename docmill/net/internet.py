@@ -12,11 +12,11 @@ import ipaddress
 import socket
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import SplitResult
+from urllib.parse import SplitResult, urlsplit
 
 from docmill.errors import DocmillError
 
-__all__ = ["NotPublic", "Pinned", "is_public", "pinned"]
+__all__ = ["NotPublic", "Pinned", "is_public", "parts_of", "pinned"]
 
 GLOBAL_UNICAST = ipaddress.ip_network("2000::/3")
 """All of IPv6 that is given to anybody on the internet. Whatever else there is, is for networks of their own, or
@@ -47,6 +47,19 @@ class Pinned:
     url: str
     headers: dict[str, str]
     extensions: dict[str, Any]
+
+
+def parts_of(url: str) -> SplitResult:
+    """Takes an address of http or https apart, its host as name services know it.
+
+    Raises ValueError for what is no such address, or has a password: that would be told to everybody who sees it.
+    """
+    parts = urlsplit(url)
+    port = "" if parts.port is None else f":{parts.port}"
+    host = (parts.hostname or "").encode("idna").decode("ascii")  # a UnicodeError is a ValueError, too
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username is not None:
+        raise ValueError("no address of http or https without a password")
+    return parts._replace(netloc=(f"[{host}]" if ":" in host else host) + port)
 
 
 def is_public(address: str) -> bool:

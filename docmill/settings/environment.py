@@ -14,6 +14,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator, model_v
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from docmill.errors import Misconfigured
+from docmill.net.sealing import Seal
 from docmill.net.webhook import check_address
 from docmill.reading.values import Limits as ReadingLimits
 from docmill.reading.values import OcrEngine
@@ -77,6 +78,9 @@ class Settings(BaseSettings):
     its cap, so the call is refused; or it is allowed, outside of all budgets."""
     budget_webhook: SecretStr | None = None
     """An address that is told when a budget is nearly spent, and when it is spent."""
+    webhook_key: SecretStr | None = None
+    """Encrypts what webhooks' messages are signed with; `docmill webhooks key` makes one. Several are parted by
+    commas, the new one first. `docmill up` makes one, in the data folder."""
     webhook_hosts: str = ""
     """Hosts, parted by commas, that a webhook may be at although they are not public."""
     picture_bytes: int = Field(default=48 * 2**20, ge=2**20)
@@ -157,6 +161,22 @@ class Settings(BaseSettings):
             except Misconfigured as error:
                 raise ValueError(str(error)) from error
         return self
+
+    @model_validator(mode="after")
+    def webhook_key_is_one(self) -> Self:
+        if self.webhook_key is not None:
+            try:
+                _ = self.webhook_seal
+            except Misconfigured as error:
+                raise ValueError(str(error)) from error
+        return self
+
+    @property
+    def webhook_seal(self) -> Seal:
+        """What opens the secrets of webhooks. Raises Misconfigured where there is no key."""
+        if self.webhook_key is None:
+            raise Misconfigured("DOCMILL_WEBHOOK_KEY is not set: `docmill webhooks key` makes one")
+        return Seal(self.webhook_key.get_secret_value())
 
     @property
     def reading_limits(self) -> ReadingLimits:

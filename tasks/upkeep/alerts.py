@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,7 +12,6 @@ import structlog
 from db.budget_admin import Warned, note_told, take_untold
 from db.budgets import SPENT
 from docmill.errors import DocmillError
-from docmill.net.webhook import tell
 from tasks.services import Services
 
 __all__ = ["Alarm"]
@@ -29,14 +29,13 @@ class Alarm:
     def look(self) -> None:
         """Tells what is to be told, and notes what was. Never waits for the other side."""
         url = self.services.settings.budget_webhook
-        if url is None or self.services.caller is None or not self.services.budgets.exist:
+        telling = self.services.telling
+        if url is None or telling is None or not self.services.budgets.exist:
             return
         self._note()
         for each in self.services.database.run(take_untold):
-            work = tell(
-                url.get_secret_value(), _event(each), private_hosts=self.services.settings.private_webhook_hosts
-            )
-            self._begun[each] = self.services.caller.loop.start(work)
+            work = telling.teller.tell(url.get_secret_value(), json.dumps(_event(each)).encode())
+            self._begun[each] = telling.loop.start(work)
 
     def _note(self) -> None:
         for warned, future in [(each, future) for each, future in self._begun.items() if future.done()]:

@@ -25,6 +25,7 @@ from tasks.upkeep.alerts import Alarm
 from tasks.upkeep.chores import Chores, leading
 from tasks.upkeep.collections import Librarian
 from tasks.upkeep.deaths import Deaths
+from tasks.upkeep.deliveries import Courier
 from tasks.upkeep.troubles import Troubles
 
 __all__ = ["Upkeep", "start_waiting"]
@@ -68,6 +69,8 @@ class Upkeep:
     """The database, at the last tick; None before the first one."""
     _published: bool = field(default=True, init=False)
     """Whether the broker took everything in this tick."""
+    _delivers: bool = field(default=False, init=False)
+    """Whether webhooks had more to be told at the last look."""
     _meet_at: float = field(init=False)
     _sweep_at: float = field(init=False)
 
@@ -80,6 +83,7 @@ class Upkeep:
         self._deaths = Deaths(services=self.services, chores=self._chores)
         self._spool = Drain(services=self.services)
         self._alarm = Alarm(services=self.services)
+        self._courier = Courier(services=self.services, troubles=self._troubles)
         self._librarian = Librarian(services=self.services, troubles=self._troubles)
 
     def tick(self) -> float:
@@ -98,7 +102,7 @@ class Upkeep:
         return BUSY_S if waiting else IDLE_S
 
     def _do_what_is_due(self) -> bool:
-        """Whether jobs wait for room. After a broker that takes nothing, nothing more is to be published."""
+        """Whether there is more to do. After a broker that takes nothing, nothing more is to be published."""
         self._drain()
         meets = self.clock() >= self._meet_at
         if meets:
@@ -112,10 +116,12 @@ class Upkeep:
         if sweeps and self._published:
             self._sweep()
         waiting = self._dispatch() if self._published else False
+        if meets or self._delivers:
+            self._deliver()
         if sweeps and self._published:
             self._keep_accounts()
             self._librarian.look_after_collections()
-        return waiting
+        return waiting or self._delivers
 
     def _drain(self) -> None:
         """What follows from each spooled reply is told as soon as it is committed."""
@@ -181,6 +187,12 @@ class Upkeep:
         with self._troubles.part("dispatch"):
             self._publish(self._chores.do("dispatch", find, dispatch.start))
         return wanted
+
+    def _deliver(self) -> None:
+        """Tells webhooks; what the broker does has nothing to do with it."""
+        self._delivers = False
+        with self._troubles.part("webhooks"):
+            self._delivers = self._courier.look()
 
     def _meet_fleet(self) -> None:
         """Shows this worker and counts the others, once a second."""

@@ -27,6 +27,7 @@ from docmill.errors import (
     RunUnknown,
     ServiceAway,
     SubmitRefused,
+    WebhookUnknown,
 )
 
 CUT = b""
@@ -69,7 +70,7 @@ def server() -> Iterator[Scripted]:
             self.wfile.write(scripted.script.pop(0))
             self.close_connection = True
 
-        do_POST = do_GET  # noqa: N815 - the library's name
+        do_POST = do_DELETE = do_GET  # noqa: N815 - the library's name
 
         def log_message(self, *_: object) -> None:
             pass
@@ -249,6 +250,29 @@ def test_a_run_is_begun_filled_and_looked_at(server: Scripted, call: Call) -> No
         call("run", 3)
     with pytest.raises(SubmitRefused):
         call("submit_to_run", 3, {"a": "\ud800"})
+
+
+def test_webhooks_are_made_looked_at_and_ended(server: Scripted, call: Callable[..., Any]) -> None:
+    made: Any = {"id": 3, "url": "https://example.com/", "events": ["job.ended"], "name": ""}
+    server.script = [answer(201, {**made, "secret": "whsec_x"})]
+    assert call("add_webhook", "https://example.com/", ["job.ended"]).secret == "whsec_x"
+    server.script = [answer(200, {"webhooks": [made]})]
+    assert [each.secret for each in call("webhooks")] == [None]
+    told: Any = {"id": 8, "message": "m", "event": "job.ended", "payload": {}, "state": "failed", "tries": 14}
+    server.script = [answer(200, {"deliveries": [told], "next": 8}), answer(200, {"deliveries": [], "next": None})]
+    with Docmill(server.url) as docmill:
+        assert [each.id for each in docmill.deliveries(3, state="failed")] == [8]
+    assert server.asked[-1][0] == "/v1/webhooks/3/deliveries?state=failed&cursor=8"
+    server.script = [answer(202, {"resent": 1}), answer(202, {"resent": 2})]
+    assert (call("resend", 3, 8), call("resend", 3)) == (1, 2)
+    server.script = [answer(204, b"")]
+    assert call("remove_webhook", 3) is None
+    server.script = [answer(404, {"detail": "there is no webhook 3"})]
+    with pytest.raises(WebhookUnknown):
+        call("remove_webhook", 3)
+    server.script = [answer(422, {"detail": "events: there is none"})]
+    with pytest.raises(SubmitRefused):
+        call("add_webhook", "https://example.com/", [])
 
 
 def test_many_documents_are_submitted_in_order(server: Scripted, call: Call) -> None:

@@ -29,6 +29,11 @@ checks.positive_data_acceptance.enabled = false
 [[operations]]
 include-name = "POST /v1/runs/{run_id}/jobs"
 enabled = false
+
+# What it made up would be called by the workers.
+[[operations]]
+include-name = "POST /v1/webhooks"
+enabled = false
 """
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from docmill.errors import Misconfigured
 from docmill.settings import Settings, load_settings
 from workers.stack.account import HOME
+from workers.stack.kept import WEBHOOK_KEY, find_secret
 
 __all__ = ["READY", "URLS", "Addresses", "addresses_on", "default_data", "environment_of", "settings_of"]
 
@@ -90,4 +91,5 @@ def settings_of(data: Path | None) -> Settings:
     folder = data or settings.data or default_data()
     found = addresses_on(folder)
     urls = {name: getattr(settings, name) or getattr(found, name) for name in URLS}
-    return load_settings(**urls, spool=settings.spool or folder / "spool")
+    key = settings.webhook_key or find_secret(folder, WEBHOOK_KEY)
+    return load_settings(**urls, spool=settings.spool or folder / "spool", webhook_key=key)

@@ -12,6 +12,7 @@ __all__ = ["belongings", "remove", "unused"]
 
 FILES = (
     "flower-password",
+    "webhook-key",
     "lock",
     "ports.json",
     "ready.json",

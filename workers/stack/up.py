@@ -29,10 +29,12 @@ from db.fleet import seen
 from db.migrations import upgrade
 from db.stages import RoleName
 from docmill.errors import ServiceAway
+from docmill.net.sealing import new_key
 from docmill.settings import Settings
 from tasks.celery import broker
 from workers.roles import ROLES, Part, environment_for, worker_command
 from workers.stack.addresses import READY, URLS, Addresses, environment_of
+from workers.stack.kept import FLOWER_PASSWORD, WEBHOOK_KEY, keep_secret
 from workers.stack.lock import locked
 from workers.stack.places import make_folder
 from workers.stack.ports import Ports
@@ -41,8 +43,6 @@ from workers.stack.servers import EmbeddedServers, ServerName
 
 __all__ = ["Stack", "check_cache"]
 
-FLOWER_PASSWORD = "flower-password"  # noqa: S105 - the name of a file
-"""A file of the data folder."""
 WATCH_EVERY_S = 0.2
 SHORT_LIFE_S = 10.0
 MOST_SHORT_LIVES = 5
@@ -272,11 +272,12 @@ class Stack:
         given = self._settings.flower_password
         if given is not None:
             return given.get_secret_value()
-        path = self.data / FLOWER_PASSWORD
-        if not path.exists():
-            with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-                file.write(secrets.token_urlsafe(12))
-        return path.read_text(encoding="utf-8")
+        return keep_secret(self.data, FLOWER_PASSWORD, lambda: secrets.token_urlsafe(12))
+
+    def _webhook_key(self) -> str:
+        """As above."""
+        given = self._settings.webhook_key
+        return keep_secret(self.data, WEBHOOK_KEY, new_key) if given is None else given.get_secret_value()
 
     def _add(self, process: Process) -> Process:
         self._programs.append(process)
@@ -285,7 +286,8 @@ class Stack:
 
     def _env(self, part: Part) -> dict[str, str]:
         found = self._settings.model_copy(update={name: getattr(self.addresses, name) for name in URLS})
-        return environment_for(part, self._settings, environment_of(found, self.data))
+        environ = {**environment_of(found, self.data), "DOCMILL_WEBHOOK_KEY": self._webhook_key()}
+        return environment_for(part, self._settings, environ)
 
     def _check_worker(self, name: str) -> None:
         """A worker is ready once the fleet has seen it since its start."""

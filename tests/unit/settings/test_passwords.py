@@ -52,6 +52,7 @@ def test_each_program_is_given_the_secrets_that_it_needs(tmp_path: Path) -> None
         "MY_KEY": "k",
         "DOCMILL_LLM_API_KEY": "k",
         "DOCMILL_BUDGET_WEBHOOK": "https://hooks.example.com/secret",
+        "DOCMILL_WEBHOOK_KEY": "w",
         "DOCMILL_DATABASE_OWNER_URL": "postgresql://owner@/d",
         "DOCMILL_FLOWER_PASSWORD": "f",
         "DOCMILL_DATABASE_URL": "postgresql://docmill@/d",
@@ -62,8 +63,11 @@ def test_each_program_is_given_the_secrets_that_it_needs(tmp_path: Path) -> None
         for part in ("io", "cpu", "quarantine", "api", "beat", "flower", "simulator")
     }
     assert given == {
-        "io": {"MY_KEY", "DOCMILL_LLM_API_KEY", "DOCMILL_BUDGET_WEBHOOK", "DOCMILL_DATABASE_OWNER_URL"},
-        "api": {"MY_KEY", "DOCMILL_LLM_API_KEY"},
+        "io": {
+            *("MY_KEY", "DOCMILL_LLM_API_KEY", "DOCMILL_BUDGET_WEBHOOK", "DOCMILL_WEBHOOK_KEY"),
+            "DOCMILL_DATABASE_OWNER_URL",
+        },
+        "api": {"MY_KEY", "DOCMILL_LLM_API_KEY", "DOCMILL_WEBHOOK_KEY"},
         "flower": {"DOCMILL_FLOWER_PASSWORD"},
         "cpu": set(),
         "quarantine": set(),
