@@ -35,8 +35,8 @@ __all__ = [
     "to_be_seen",
 ]
 
-LEAST_DOTS, LEAST_DOTS_OF_OCR = 18, 30
-"""Of a word's height, so that a model reads it surely; OCR draws wide boxes, and photographs are unsharp."""
+LEAST_DOTS, LEAST_DOTS_OF_OCR = 18, 24
+"""Of a word's height, so that a model reads it surely; photographs are unsharp."""
 SMALLEST_SHARE = 10
 """A page is drawn for the tenth of its words with the lowest letters: marks and dashes are lower still."""
 FEWEST, USUAL, MOST = 100, 150, 300

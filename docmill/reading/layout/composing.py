@@ -27,6 +27,11 @@ class Span:
     x1: float
     y1: float
 
+    def lowered(self, share: float) -> Span:
+        """Returns it with a share of its height less, half above and half below."""
+        less = (self.y1 - self.y0) * share / 2
+        return Span(self.start, self.end, self.x0, self.y0 + less, self.x1, self.y1 - less)
+
     def turned(self, quarters: int) -> Span:
         """Returns it on the page that is turned, by quarters of a turn with the clock."""
         return Span(self.start, self.end, *turned((self.x0, self.y0, self.x1, self.y1), quarters))
@@ -45,11 +50,17 @@ class Composed:
             yield span.start, span.end, (span.x0, span.y0, span.x1, span.y1)
 
 
-def compose_page(words: Sequence[Word]) -> Composed:
-    """Writes the words of a page in the order in which a person reads them, who turns it as most letters are."""
+def compose_page(words: Sequence[Word], *, excess: float = 0.0) -> Composed:
+    """Writes the words of a page in the order in which a person reads them, who turns it as most letters are.
+
+    ``excess`` is the share of its height by which each box is told too high, above and below its line.
+    """
     turns = _usual_turns(words)
     found = compose(lines_of([word.turned(turns) for word in words] if turns else words))
-    return Composed(text=found.text, spans=[span.turned(-turns) for span in found.spans]) if turns else found
+    if turns or excess:
+        spans = [span.lowered(excess).turned(-turns) for span in found.spans]
+        return Composed(text=found.text, spans=spans)
+    return found
 
 
 def _usual_turns(words: Sequence[Word]) -> int:

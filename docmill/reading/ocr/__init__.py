@@ -25,12 +25,12 @@ def scan_of(picture: Image.Image, engine: OcrEngine, *, within_s: float) -> Scan
     Raises Unreadable (unsupported where the engine is not installed, timeout), and ImportError.
     """
     if engine == "tesseract":
-        words = tesseract.words_in(picture, within_s=within_s)
+        words, excess = tesseract.words_in(picture, within_s=within_s), tesseract.EXCESS
     else:
         from docmill.reading.ocr import rapid
 
-        words = rapid.words_in(picture, within_s=within_s)
-    found = compose_page([part for word in words for part in parted(word)])
+        words, excess = rapid.words_in(picture, within_s=within_s), rapid.EXCESS
+    found = compose_page([part for word in words for part in parted(word)], excess=excess)
     width, height = picture.size
     layout = pack_page(found.places(), width=width, height=height, by="ocr")
     points = 72 / DOTS_AN_INCH

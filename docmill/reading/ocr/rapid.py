@@ -17,6 +17,8 @@ __all__ = ["load", "words_in"]
 THREADS = 1
 """A page takes one core, so that who reads beside it has the others."""
 LEAST_SCORE = 0.5
+EXCESS = 0.2
+"""Of a box's height: so much higher the engine draws it than the line, half above and half below."""
 
 
 @cache

@@ -22,6 +22,8 @@ __all__ = ["MISSING", "found", "words_in"]
 MISSING = "tesseract is not installed: as on Debian, `apt-get install tesseract-ocr`, or set DOCMILL_OCR=on"
 TOO_LONG = "OCR of it takes too long: split it, or give it with its text"
 
+EXCESS = 0.0
+"""Its boxes are as high as the letters."""
 PLACES = f"{os.defpath}:/usr/local/bin:/opt/homebrew/bin"
 """A child that reads has no environment of its own."""
 NO_LANGUAGES = frozenset({"osd", "equ", "snum"})

@@ -165,6 +165,13 @@ def test_a_page_that_is_shown_turned_is_read_as_if_it_was_not(quarters: int) -> 
     assert {span.x0 for span in turned.spans} != {span.x0 for span in level.spans}
 
 
+@pytest.mark.parametrize("quarters", range(4))
+def test_boxes_that_are_told_too_high_are_lowered_across_their_line(quarters: int) -> None:
+    (span,) = compose_page([Word("2.50", 10, 20, 30, 40, 0).turned(-quarters)], excess=0.2).spans
+    back = span.turned(quarters)
+    assert (back.x0, back.y0, back.x1, back.y1) == (10, 22, 30, 38)
+
+
 def test_a_word_beside_the_text_turns_no_page() -> None:
     words = [*placed("Tea 2.50", 50, 80), *placed("Pot 3.00", 50, 95)]
     beside = Word("DRAFT", 10, 60, 20, 120, 9, turns=1)

@@ -20,7 +20,7 @@ def test_a_page_is_drawn_for_its_smallest_words_and_within_bounds() -> None:
     assert dots_an_inch(layout(5)) == pytest.approx(260, abs=6)
     assert dots_an_inch(layout(30)) == 100
     assert dots_an_inch(layout(1)) == 300
-    assert dots_an_inch(layout(12, "ocr")) == pytest.approx(180, abs=4)
+    assert dots_an_inch(layout(9.6, "ocr")) == pytest.approx(180, abs=4)
     assert dots_an_inch(BLANK) == 150
     assert dots_an_inch(PageLayout(width=1, height=1, packed=b"damaged")) == 150
 
