@@ -8,13 +8,15 @@ from typing import Any
 
 __all__ = ["lines", "named"]
 
-AMOUNT = re.compile(r"(?<![\d.,/-])(-?(?:\d{1,3}(?:[.,'’ \u00a0]\d{3}){1,6}|\d+)[.,]\d{2})(?![\d/-]|[.,]\d)")
+AMOUNT = re.compile(
+    r"(?<![\d.,/-])(-?(?:(?:\d{1,3}(?:[.,'’ \u00a0]\d{3}){1,6}|\d+)[.,]|(?<![\w)])\.)\d{2})(?![\d/-]|[.,]\d)"
+)
 NUMBER = re.compile(r"(?<![\w.,])(\d{1,6}(?:[.,]\d{1,4})?)(?![\w.,]*\d)")
 COUNT = re.compile(r"\d{1,6}")
 PRICE = re.compile(r"[-+]?[$€£]?\d[\d.,'’]*[.,]\d\d|[$€£]|EUR|USD|GBP|CHF|RM")
 NOT_THE_TOTAL = re.compile(
     r"sub\s?-?total|total\s+(?:qty|quantity|item|gst|tax|disc|saving|no|paid)|qty|items?\b|excl|before|change|tender"
-    r"|points|summary|zwischen",
+    r"|points|summary|zwischen|(?:gst|tax|vat)\s+total",
     re.IGNORECASE,
 )
 # The first that has an amount wins: from what can only be the sum to pay down to any total.
@@ -30,6 +32,11 @@ TOTALS = tuple(
         r"zahlbetrag|rechnungsbetrag|\bsub\s?-?total\b|\bcash\b|\bvisa\b|\bmaster|\bamount\b",
     )
 )
+TENDER = re.compile(
+    r"\b(?:cash|visa|master\w*|credit|debit|card|pay|paid|payment|tender(?:ed)?|received|gegeben|bar)\b",
+    re.IGNORECASE,
+)
+CHANGE = re.compile(r"\bchange\b|\bbaki\b|rückgeld|wechselgeld|\bzurück\b", re.IGNORECASE)
 ROUNDING = re.compile(r"\bround\w*|\br\w{2,3}d\s?ing\b", re.IGNORECASE)
 """Coins are rounded after a first total: the one below is what was paid."""
 NETS = (
@@ -53,13 +60,28 @@ def named(name: str, document: str) -> float | None:
     if "net" in name or "basis" in name:
         return _labelled(document, NETS, last=True)
     if "total" in name or "amount" in name or name == "sum":
-        found = _rounded(document)
+        found = _paid(document)
+        if found is None:
+            found = _rounded(document)
         if found is None:
             found = _labelled(document, TOTALS, skip=NOT_THE_TOTAL)
         if found is None:
             found = _labelled(document, TOTALS[-1:])
         return found if found is not None else max((amount for amount, _ in _amounts(document)), default=None)
     return _labelled(document, (re.compile(rf"\b{re.escape(name)}\b".replace("_", r"[\s_]"), re.IGNORECASE),))
+
+
+def _paid(document: str) -> float | None:
+    """What was given less what was given back, where the document has this amount, too."""
+    rows = document.splitlines()
+    for at, row in enumerate(rows):
+        given = [amount for amount, _ in _amounts(row)] if TENDER.search(row) and not CHANGE.search(row) else []
+        for below in rows[at + 1 : at + 4] if given else ():
+            back = [amount for amount, _ in _amounts(below)] if CHANGE.search(below) else []
+            paid = round(given[-1] - back[-1], 2) if back else 0.0
+            if paid > 0 and any(amount == paid for above in rows[:at] for amount, _ in _amounts(above)):
+                return paid
+    return None
 
 
 def _rounded(document: str) -> float | None:

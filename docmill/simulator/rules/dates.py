@@ -36,7 +36,7 @@ SHAPES = tuple(
     re.compile(shape, re.IGNORECASE)
     for shape in (
         r"(?<!\d)(?P<year>\d{4})[-/.](?P<number>\d{1,2})[-/.](?P<day>\d{1,2})(?!\d)",
-        r"(?<![\d.,])(?P<one>\d{1,2})\s?[-/.]\s?(?P<two>\d{1,2})\s?[-/.]\s?(?P<year>\d{4}|\d{2})(?![\d])",
+        r"(?<![\d.,])(?P<one>\d{1,2})\s?(?P<mark>[-/.])\s?(?P<two>\d{1,2})\s?(?P=mark)\s?(?P<year>\d{4}|\d{2})(?![\d])",
         rf"(?<!\d)(?P<day>\d{{1,2}}){NTH}\.?[\s-]{{0,3}}(?:(?:day\s+)?of\s+|de\s+)?{MONTH}[\s,-]{{0,4}}{YEAR}(?!\d)",
         rf"\b{MONTH}\s{{1,3}}(?P<day>\d{{1,2}}){NTH}\s?,?\s{{1,3}}(?P<year>\d{{4}})(?!\d)",
     )

@@ -9,7 +9,7 @@ import pytest
 
 from docmill.llm.wire.schemas import closed
 from docmill.parsing import parse
-from docmill.simulator.rules import NothingFound, amounts, answer
+from docmill.simulator.rules import NothingFound, amounts, answer, dates
 from prompts.writing import schema_of_example
 
 ORDER = """PURCHASE ORDER
@@ -116,6 +116,24 @@ def test_where_no_rule_finds_what_is_demanded_it_says_so(properties: dict[str, A
 def test_a_line_is_called_by_its_words_and_not_by_its_figures(line: str, name: str, total: float) -> None:
     [found] = amounts.lines(line)
     assert (found["name"], found["line_total"]) == (name, total)
+
+
+@pytest.mark.parametrize(
+    ("receipt", "total"),
+    [
+        ("TEA 28.70\nSUBTOTAL 28.70\nRM CASH 100.00\nCHANGE 71.30\n", 28.70),
+        ("SALES 45.34\nRounding RM .01\nRounded RM 45.35\nCREDIT RM 45.35\nCHANGE RM .00\n", 45.35),
+        ("Qty 8 25.15\nPay 25.15\nChange 0.00\n(Total Included GST @ 6% 1.42)\n", 25.15),
+        ("TEA 9.00\nTOTAL 9.00\nCASH 10.00\nCHANGE 2.00\n", 9.00),  # misread: 8.00 stands nowhere
+        ("SUB-TOTAL 6.60\nTAX TOTAL: 0.40\n", 6.60),
+    ],
+)
+def test_what_was_paid_is_what_was_given_less_the_change_where_it_stands_there(receipt: str, total: float) -> None:
+    assert amounts.named("total", receipt) == total
+
+
+def test_a_date_has_one_mark_between_its_numbers() -> None:
+    assert dates.named("date", "ORD 69 -REG 1- 25/05/2018 18:12") == "2018-05-25"
 
 
 def test_a_schema_that_refers_to_itself_ends() -> None:
