@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, time
 from decimal import Decimal
 from enum import Enum
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, GetCoreSchemaHandler, ValidationInfo
@@ -52,6 +52,7 @@ class Document:
     def __init__(self, text: str) -> None:
         self.text = text
         self._plain = Plain(text)
+        self._signed = cache(self._signs_of)
 
     def holds(self, value: object) -> bool:
         """Whether the value occurs, each part of it where it has some. What says nothing holds."""
@@ -132,7 +133,7 @@ class Document:
             return []
         return [found.span() for found in re.finditer(re.escape(value), self._plain.text)]
 
-    def _signed(self, code: str) -> Sequence[Span]:
+    def _signs_of(self, code: str) -> Sequence[Span]:
         """The signs of a currency; the dollar's alone, which many have, is that of the United States."""
         signs = names().symbols.get(code, set()) - (set() if code == "USD" else {"$"})
         patterns = [rf"(?<![^\W\d]){re.escape(sign)}(?![^\W\d])" for sign in signs]

@@ -19,6 +19,8 @@ NAMES: tuple[By, ...] = ("text", "ocr")
 
 GRID = 8192
 """Steps across a page, in which boxes are kept: less than a tenth of a point of an ordinary one."""
+SHARES = tuple(round(step / GRID, 5) for step in range(GRID + 1))
+"""What each step is of the page."""
 LARGEST = 32_767
 MOST_WORDS = 300_000
 """Of one page; the places of those behind are not kept."""
@@ -122,7 +124,7 @@ def _columns(packed: bytes) -> list[list[float]]:
 
 
 def _share(step: int) -> float:
-    return round(max(0, min(GRID, step)) / GRID, 5)
+    return SHARES[max(0, min(GRID, step))]
 
 
 def _unpressed(packed: bytes) -> bytes:

@@ -12,7 +12,7 @@ from docmill.reading.layout.words import turned
 
 __all__ = ["Geometry"]
 
-PAGES_UNPACKED = 8
+PAGES_UNPACKED = 32
 """Pages whose words are held at once: a document may have thousands."""
 
 

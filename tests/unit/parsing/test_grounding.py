@@ -346,6 +346,14 @@ def test_no_text_takes_more_than_its_share_of_time(piece: str) -> None:
     assert clock.process_time() - begun < 5
 
 
+def test_a_currency_that_stands_at_every_amount_is_looked_for_once() -> None:
+    document = Document("Paper 2.50 kr and ink 3.00 a piece\n" * 6000)
+    begun = clock.process_time()
+    assert not any(document.holds("EUR") for _ in range(2000))
+    assert all(document.places("SEK") for _ in range(5))
+    assert clock.process_time() - begun < 10
+
+
 @settings(max_examples=200)
 @given(
     text=st.text(max_size=80), value=st.text(min_size=1, max_size=10) | st.integers() | st.floats() | st.dates()
