@@ -15,13 +15,12 @@ import argparse
 import json
 import random
 import re
-import subprocess
 import sys
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +28,7 @@ from sqlalchemy import Engine, text
 
 from bench.harness import tell
 from bench.row_documents import Made, make_all, statement
+from bench.simulator import simulated
 from bench.stack import MeasuredStack, stack
 from db.submit import Submission, submit_many
 from prompts.registry import BUILT_IN
@@ -249,21 +249,9 @@ def _write_answers(file: Path, lines: Sequence[Mapping[str, Any]]) -> None:
     file.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines), encoding="utf-8")
 
 
-@contextmanager
-def _simulated(folder: Path, *options: str) -> Iterator[str]:
-    ready = folder / "simulate.json"
-    command = [sys.executable, "-m", "docmill", "simulate", "--ready-file", str(ready)]
-    answers = ["--answers", str(folder / "answers.jsonl"), "--context-window", "1000000"]
-    simulator = subprocess.Popen([*command, *answers, *options], stdout=subprocess.DEVNULL)
-    try:
-        while not ready.exists():
-            if simulator.poll() is not None:
-                sys.exit("the simulator did not start")
-            time.sleep(0.05)
-        yield json.loads(ready.read_text(encoding="utf-8"))["url"]
-    finally:
-        simulator.terminate()
-        simulator.wait()
+def _simulated(folder: Path, *options: str) -> AbstractContextManager[str]:
+    answers = ("--answers", str(folder / "answers.jsonl"), "--context-window", "1000000")
+    return simulated(folder, *answers, *options)
 
 
 @contextmanager

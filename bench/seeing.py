@@ -2,8 +2,10 @@
 
 Usage: ``python -m bench.seeing [FOLDER] [--fault KIND=SHARE] [--ocr off] [--json]``; the folder holds
 ``gold.jsonl`` and the pictures that it names, and is ../shared/data/6_pages/receipt_images/dev by default. The
-whole chain, on a stack of its own: with ``--fault misread=0.3`` a digit is changed in three of ten answers, with
-``--fault blind=0.3`` the picture is not looked at. ``--ocr off`` leaves nothing to hold an answer against.
+whole chain, on a stack of its own. A place is right where its box has its middle within one of gold's lines, and
+its height is the line's to within half of it. With ``--fault misread=0.3`` a digit is changed in three of ten
+answers, with ``--fault blind=0.3`` the picture is not looked at. ``--ocr off`` leaves nothing to hold an answer
+against.
 """
 
 from __future__ import annotations
@@ -11,11 +13,8 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
-import subprocess
-import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -23,9 +22,11 @@ from typing import Any
 import httpx
 from sqlalchemy import text
 
+from bench.simulator import simulated
 from bench.stack import MeasuredStack, stack
 from db.submit import Submission, submit_many
 from docmill.parsing import holds
+from docmill.reading.layout.geometry import Box
 from prompts.registry import BUILT_IN
 from workers.stack.places import scratch
 
@@ -51,7 +52,7 @@ def main() -> None:
     options.add_argument("--json", action="store_true")
     asked = options.parse_args()
     gold = [json.loads(line) for line in (asked.folder / "gold.jsonl").read_text().splitlines()]
-    with scratch("seeing") as data, simulated(data, asked.fault) as url:
+    with scratch("seeing") as data, simulated(data, *faults_of(asked.fault)) as url:
         env = {"DOCMILL_LLM_URL": url, "DOCMILL_OCR": asked.ocr, "DOCMILL_PROMPTS": str(prompt_in(data))}
         env |= {"DOCMILL_CALL_DEADLINE_S": "600"}  # the simulator reads one picture after another, by OCR
         with stack(**env) as running:
@@ -63,22 +64,8 @@ def main() -> None:
     print(json.dumps(found) if asked.json else "\n".join(f"{name:<28}{value}" for name, value in found.items()))
 
 
-@contextmanager
-def simulated(data: Path, faults: Sequence[str]) -> Iterator[str]:
-    """A provider with these faults."""
-    ready = data / "simulator.json"
-    given = [option for fault in faults for option in ("--fault", fault)]
-    command = [sys.executable, "-m", "docmill", "simulate", "--ready-file", str(ready), "--port", "0", *given]
-    running = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    try:
-        while not ready.exists():
-            if running.poll() is not None:
-                sys.exit("the simulator did not come up")
-            time.sleep(0.05)
-        yield str(json.loads(ready.read_text())["url"])
-    finally:
-        running.terminate()
-        running.wait()
+def faults_of(asked: Sequence[str]) -> list[str]:
+    return [option for fault in asked for option in ("--fault", fault)]
 
 
 def prompt_in(data: Path) -> Path:
@@ -114,6 +101,7 @@ def figures(running: MeasuredStack, gold: Sequence[Mapping[str, Any]], url: str)
             f"{name}_share": round(right[name] / sum(row[wanted] is not None for row in gold), 3)
             for name, wanted in FIELDS.items()
         },
+        **of_places(rows, answers, gold),
         "done_wrong": wrong_and_done(rows, answers, gold),
         **of_faults(rows, url),
         "not_done": {name: row["failure"] for name, row in rows.items() if row["state"] != "done"},
@@ -150,6 +138,36 @@ def is_right(found: object, gold: object) -> bool:
     if isinstance(gold, int | float):
         return isinstance(found, int | float) and abs(found - gold) < 0.005
     return str(found) == str(gold)
+
+
+def of_places(
+    rows: Mapping[str, Any], answers: Mapping[str, Any], gold: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
+    """Of the values that are right, and whose places gold knows, those whose evidence points there."""
+    judged = {
+        f"{row['file']} {name}": stands_there(rows[row["file"]]["evidence"], name, row["places"])
+        for row in gold
+        for name, wanted in FIELDS.items()
+        if name in row["places"] and is_right(answers[row["file"]].get(name), row[wanted])
+    }
+    missed = [name for name, is_there in judged.items() if not is_there]
+    share = round(1 - len(missed) / len(judged), 3) if judged else None
+    return {"places": len(judged), "places_share": share, "places_missed": missed}
+
+
+def stands_there(
+    evidence: Mapping[str, Any] | None, name: str, places: Mapping[str, Sequence[Sequence[Box]]]
+) -> bool:
+    """Whether the first box of a value's evidence is one of the lines in which gold has the value."""
+    boxes = (evidence or {}).get(name, {}).get("boxes") or []
+    return bool(boxes) and any(is_on(boxes[0], line) for run in places[name] for line in run)
+
+
+def is_on(box: Box, line: Box) -> bool:
+    """Whether a box lies on a line: its middle within it, and as high to within half."""
+    x, y = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
+    high, wanted = box[3] - box[1], line[3] - line[1]
+    return line[0] <= x <= line[2] and line[1] <= y <= line[3] and abs(high - wanted) <= wanted / 2
 
 
 def of_faults(rows: Mapping[str, Any], url: str) -> dict[str, Any]:

@@ -1,0 +1,30 @@
+"""The simulated provider by itself, for a benchmark that scripts it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+__all__ = ["simulated"]
+
+
+@contextmanager
+def simulated(folder: Path, *options: str) -> Iterator[str]:
+    """Serves at any free port; yields the address. ``options`` are those of ``docmill simulate``."""
+    ready = folder / "simulator.json"
+    command = [sys.executable, "-m", "docmill", "simulate", "--ready-file", str(ready), "--port", "0", *options]
+    running = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    try:
+        while not ready.exists():
+            if running.poll() is not None:
+                sys.exit("the simulator did not come up")
+            time.sleep(0.05)
+        yield str(json.loads(ready.read_text(encoding="utf-8"))["url"])
+    finally:
+        running.terminate()
+        running.wait()
