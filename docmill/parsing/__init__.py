@@ -144,7 +144,7 @@ def accept(
     text: str,
     output: type[BaseModel],
     *,
-    document: str,
+    document: str | Document,
     passages: Sequence[str] | None = None,
     unread: bool = False,
     finish_reason: str = "stop",
@@ -158,7 +158,7 @@ def accept(
     _must_be_whole(finish_reason)
     shape = _shape(output)
     sources = {
-        "document": PartlyRead(document) if unread else Document(document),
+        "document": PartlyRead(_text_of(document)) if unread else _looked_up(document),
         "passages": None if passages is None else [Document(passage) for passage in passages],
     }
     return choose(
@@ -184,7 +184,9 @@ def _accepted(value: Any, output: type[BaseModel], shape: Checker, sources: Mapp
 
 
 @_bounded
-def accept_part(text: str, part: type[BaseModel], *, document: str, finish_reason: str = "stop") -> dict[str, Any]:
+def accept_part(
+    text: str, part: type[BaseModel], *, document: str | Document, finish_reason: str = "stop"
+) -> dict[str, Any]:
     """The reply about a part of a document, as JSON that fits ``part``: the prompt's model with nothing demanded
     outside of rows (:mod:`docmill.parsing.relaxing`). What it leaves out there is left out.
 
@@ -192,7 +194,7 @@ def accept_part(text: str, part: type[BaseModel], *, document: str, finish_reaso
     """
     _must_be_whole(finish_reason)
     shape = _shape(part)
-    sources = {"document": Document(document), "passages": None}
+    sources = {"document": _looked_up(document), "passages": None}
 
     def accepted(value: Any) -> dict[str, Any]:
         value = _fitted(value, shape)
@@ -206,6 +208,14 @@ def accept_part(text: str, part: type[BaseModel], *, document: str, finish_reaso
         return _plain(model.model_dump(exclude_unset=True, by_alias=True))
 
     return choose(scan(text), accepted, lambda value: concerns(value, shape.root))
+
+
+def _looked_up(document: str | Document) -> Document:
+    return Document(document) if isinstance(document, str) else document
+
+
+def _text_of(document: str | Document) -> str:
+    return document if isinstance(document, str) else document.text
 
 
 FOREIGN = "has none of the known fields"

@@ -10,7 +10,7 @@ from typing import Annotated, Any, TypeAlias, Union, get_args, get_origin
 
 from pydantic import BaseModel, TypeAdapter
 
-from docmill.parsing.grounding import Grounded
+from docmill.parsing.grounding import Document, Grounded
 from docmill.parsing.placing.locating import places_of
 from docmill.parsing.placing.records import Path
 from docmill.reading.values import Reading
@@ -23,19 +23,24 @@ Evidence: TypeAlias = dict[str, dict[str, Any]]
 
 
 def evidence(
-    value: object, output: type[BaseModel], reading: Reading, passages: Sequence[tuple[int, int]]
+    value: object,
+    output: type[BaseModel],
+    reading: Reading,
+    passages: Sequence[tuple[int, int]],
+    *,
+    known: Document | None = None,
 ) -> Evidence | None:
     """Where each value stands that ``output`` demands to be grounded; None where it demands none.
 
     ``passages`` are the parts of the text that the model was shown, as offsets: only there is looked. What a
-    rejected answer made up is not ``found``.
+    rejected answer made up is not ``found``. ``known`` is what the answer was held against, if that was a passage.
     """
     # What was rejected may have any shape.
     found = ((place, each) for place, each in _grounded(value, output, ()) if not isinstance(each, dict | list))
     grounded = {place: each for place, each in found if each is not None}
     if not grounded and not _demands(output):
         return None
-    return {place: found.as_json() for place, found in places_of(grounded, reading, passages).items()}
+    return {place: found.as_json() for place, found in places_of(grounded, reading, passages, known=known).items()}
 
 
 def _grounded(

@@ -53,13 +53,17 @@ class Document:
         self.text = text
         self._plain = Plain(text)
         self._signed = cache(self._signs_of)
+        self._known: dict[tuple[type, object], list[Span]] = {}
 
     def holds(self, value: object) -> bool:
         """Whether the value occurs, each part of it where it has some. What says nothing holds."""
         parts = _parts(value)
         if parts is not None:
             return all(map(self.holds, parts))
-        return _says_nothing(value) or any(self._kinds(value))
+        if _says_nothing(value):
+            return True
+        # A date that stands there in figures needs no names of months, which are half a second's reading.
+        return any(self._kinds(value)) if _is_moment(value) else bool(self.places(value))
 
     def find(self, value: object) -> Span | None:
         """Where the value first occurs; None where it does not, or says nothing."""
@@ -68,9 +72,16 @@ class Document:
         return next((self._source(min(places)) for places in self._kinds(value) if places), None)
 
     def places(self, value: object) -> list[Span]:
-        """Everywhere the value occurs, in order."""
+        """Everywhere the value occurs, in order. It is looked up once: rows by the thousand say the same."""
         if _says_nothing(value):
             return []
+        key = (type(value), repr(value) if isinstance(value, float) else value)
+        known = self._known.get(key)
+        if known is None:
+            known = self._known[key] = self._everywhere(value)
+        return known
+
+    def _everywhere(self, value: object) -> list[Span]:
         return [self._source(span) for span in sorted({span for places in self._kinds(value) for span in places})]
 
     def _source(self, span: Span) -> Span:
@@ -208,6 +219,12 @@ def _check(value: Any, info: ValidationInfo) -> Any:
 
 def _says_nothing(value: object) -> bool:
     return value is None or isinstance(value, bool) or (isinstance(value, str) and not value.strip())
+
+
+def _is_moment(value: object) -> bool:
+    return isinstance(value, date | time) or (
+        isinstance(value, str) and ISO_DATE.fullmatch(value.strip()) is not None
+    )
 
 
 def _parts(value: object) -> Iterable[object] | None:

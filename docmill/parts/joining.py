@@ -31,6 +31,8 @@ class Answered:
 
     part: Part
     value: Any
+    shown: Shown | None = None
+    """What it was held against, where that is known: its values were looked up there."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +90,7 @@ def join(lines: Lines, schema: Schema, answers: Sequence[Answered]) -> Joined:
     """Joins the answers of parts, each an object by the schema of a part."""
     joiner = _Joiner(lines, schema)
     told = [
-        _Member(part=each.part, shown=Shown(lines, each.part.shown), value=each.value)
+        _Member(part=each.part, shown=each.shown or Shown(lines, each.part.shown), value=each.value)
         for each in sorted(answers, key=lambda each: each.part.number)
     ]
     joiner.joined.value = joiner.object(schema, told, "")

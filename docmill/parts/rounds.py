@@ -21,6 +21,7 @@ from docmill.parsing import check_whole
 from docmill.parts.cutting import ROWS_A_PART, Part, beside, halves, joined_spans
 from docmill.parts.joining import Answered, Joined, join
 from docmill.parts.lines import Lines
+from docmill.parts.places import Shown
 
 __all__ = ["Ask", "Found", "Plan", "Whole", "next_round"]
 
@@ -101,6 +102,8 @@ class Whole:
     output_limit: int
     most_output: int | None = None
     """The most that a model can write, where that is known."""
+    seen: Mapping[int, Shown] = field(default_factory=dict)
+    """What the answers of parts were held against, by the parts' numbers: it was read once."""
 
     def page(self, offset: int) -> int:
         """The page of a character, from 1."""
@@ -145,7 +148,11 @@ def next_round(
     if again:
         return _ask(plan, [*kept, *again], tuple(rejected))
     plan = replace(plan, parts=tuple(kept))
-    answers = [Answered(part=part, value=accepted[part.number]) for part in kept if part.lost is None]
+    answers = [
+        Answered(part=part, value=accepted[part.number], shown=whole.seen.get(part.number))
+        for part in kept
+        if part.lost is None
+    ]
     joined = join(whole.lines, whole.schema, answers)
     missing = [] if ended else list(_missing(whole, plan, joined, numbers, accepted))
     if missing:

@@ -24,24 +24,30 @@ def checked(job: Job, prompt: PromptVersion, excerpt: Excerpt, answer: Answer) -
     """The answer that a reply holds, with its places. Raises ReplyRejected."""
     text = (job.document.text if job.document else None) or ""
     media_type = job.document.media_type if job.document else ""
+    document = Document(cells_apart(Excerpt.GAP.join([*excerpt.passages, *_seen(job, text)]), media_type))
     value = accept(
         answer.text,
         prompt.output_model,
-        document=cells_apart(Excerpt.GAP.join([*excerpt.passages, *_seen(job, text)]), media_type),
+        document=document,
         passages=excerpt.found,
         unread=bool((job.context or {}).get("unread")),
         finish_reason=answer.finish_reason,
     )
-    return _held_against_text(job, prompt, kept(job, prompt, excerpt, value))
+    return _held_against_text(job, prompt, kept(job, prompt, excerpt, value, known=document))
 
 
-def kept(job: Job, prompt: PromptVersion, excerpt: Excerpt, value: object) -> dict[str, Any]:
-    """The answer with its places. Also one that was rejected is kept: a person may have to look at it."""
+def kept(
+    job: Job, prompt: PromptVersion, excerpt: Excerpt, value: object, *, known: Document | None = None
+) -> dict[str, Any]:
+    """The answer with its places. Also one that was rejected is kept: a person may have to look at it.
+
+    ``known`` is what the answer was held against.
+    """
     assert job.document is not None  # noqa: S101 - without it there was nothing to parse
     reading = job.document.reading
     chosen = job.context or {"passages": [(0, len(reading.text))]}
     shown = sorted([*chosen["passages"], *spans_seen(chosen)])
-    places = evidence(value, prompt.output_model, reading, shown)
+    places = evidence(value, prompt.output_model, reading, shown, known=known)
     if excerpt.found:
         places = (places or {}) | _citations(job, excerpt, value)
     return {"answer": value, "evidence": places}

@@ -13,7 +13,7 @@ from docmill.errors import Failure, ReplyRejected, ReplyTruncated
 from docmill.parsing import accept_part
 from docmill.parsing.cells import cells_apart
 from docmill.parsing.placing.locating import place_at
-from docmill.parts import Lines, Part, Shown
+from docmill.parts import Lines, Shown
 from docmill.parts.rounds import Ask, Found, Plan, Round, Whole, next_round
 from docmill.reading.layout.places import Geometry
 from prompts import PromptVersion
@@ -59,13 +59,14 @@ def _round(
     too_large = set((job.context or {}).get("overflowed", ()))
     accepted: dict[int, Any] = {}
     rejected: dict[int, ReplyRejected] = {}
+    seen = {part.number: Shown(lines, part.shown) for part in plan.parts if not part.lost}
     for part in plan.parts:
         if part.lost:
             continue
         try:
             if part.number in too_large:
                 raise ReplyTruncated("it is larger than the model takes")
-            accepted[part.number] = _accepted(prompt, lines, part, told.get(part.number))
+            accepted[part.number] = _accepted(prompt, seen[part.number], told.get(part.number))
         except ReplyRejected as error:
             rejected[part.number] = error
     policy = remedies.policy_of(services, prompt, job, jitter=0.0)
@@ -77,18 +78,19 @@ def _round(
         ladder=len(prompt.config.ladder),
         output_limit=output_limit(job, prompt),
         most_output=policy.model_max_output_tokens,
+        seen=seen,
     )
     return next_round(whole, plan, accepted, rejected)
 
 
-def _accepted(prompt: PromptVersion, lines: Lines, part: Part, reply: parts.Reply | None) -> Mapping[str, Any]:
+def _accepted(prompt: PromptVersion, seen: Shown, reply: parts.Reply | None) -> Mapping[str, Any]:
     """A part's answer. Raises ReplyRejected, also for one that was erased."""
     if reply is None:
         raise ReplyRejected("the reply is gone")
     return accept_part(
         reply.words,
         prompt.part_model,
-        document=Shown(lines, part.shown).text,
+        document=seen.document,
         finish_reason=reply.finish_reason,
     )
 

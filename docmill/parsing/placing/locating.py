@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from docmill.parsing.grounding import Span
+from docmill.parsing.grounding import Document, Span
 from docmill.parsing.placing.objects import place_object
 from docmill.parsing.placing.records import Path, Record, leaves, records_of
 from docmill.parsing.placing.rows import place_rows
@@ -56,10 +56,15 @@ def locate(value: object, reading: Reading) -> dict[str, Place]:
     return places_of(dict(leaves(value)), reading, [(0, len(reading.text))])
 
 
-def places_of(found: Mapping[Path, object], reading: Reading, passages: Sequence[Span]) -> dict[str, Place]:
-    """Finds the place of each leaf within the passages alone, which are offsets in the text."""
+def places_of(
+    found: Mapping[Path, object], reading: Reading, passages: Sequence[Span], *, known: Document | None = None
+) -> dict[str, Place]:
+    """Finds the place of each leaf within the passages alone, which are offsets in the text.
+
+    ``known`` is a passage's text that values were looked up in already.
+    """
     geometry = Geometry(reading.pages, reading.layout)
-    shown = Shown(reading.text, passages, geometry)
+    shown = Shown(reading.text, passages, geometry, known=known)
     spans = _spans(shown, records_of(found))
     return {".".join(map(str, path)): _place(shown, value, spans.get(path)) for path, value in found.items()}
 

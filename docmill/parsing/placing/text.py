@@ -35,10 +35,12 @@ NOWHERE = Found((), ())
 class Shown:
     """The parts of a document's text that a model was shown. Only there is looked."""
 
-    def __init__(self, text: str, passages: Sequence[Span], geometry: Geometry) -> None:
+    def __init__(
+        self, text: str, passages: Sequence[Span], geometry: Geometry, *, known: Document | None = None
+    ) -> None:
         self.text = text
         self.geometry = geometry
-        self._parts = [(start, Document(text[start:end])) for start, end in passages]
+        self._parts = [(start, _document(text[start:end], known)) for start, end in passages]
         self._ends = sorted(
             end
             for start, after in passages
@@ -90,6 +92,11 @@ class Shown:
         before = WORD.findall(self.text[max(start, span[0] - LABEL) : span[0]].lower())
         above = self.line_span(line - 1) if line else (0, 0)
         return before, WORD.findall(self.text[above[0] : above[0] + LABEL].lower())
+
+
+def _document(text: str, known: Document | None) -> Document:
+    """What was looked up in already, where it is that text."""
+    return known if known is not None and known.text == text else Document(text)
 
 
 def apart(one: tuple[float, float, float], other: tuple[float, float, float]) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import subprocess
 import sys
 import time as clock
@@ -16,6 +17,7 @@ from pydantic import BaseModel
 
 from docmill.parsing import holds
 from docmill.parsing.grounding import Document
+from docmill.parsing.renderings.words import Words
 
 
 @pytest.mark.parametrize(
@@ -352,6 +354,41 @@ def test_a_currency_that_stands_at_every_amount_is_looked_for_once() -> None:
     assert not any(document.holds("EUR") for _ in range(2000))
     assert all(document.places("SEK") for _ in range(5))
     assert clock.process_time() - begun < 10
+
+
+def test_each_row_of_a_long_list_whose_words_are_few_is_looked_up_at_once() -> None:
+    """A tenth of the bound; looking at each place of a row's rarest word took twice as much as it allows."""
+    draw = random.Random(7)
+    rows = [" ".join(draw.choices(("tea", "cake", "card", "shop", "cup"), k=9)) for _ in range(6000)]
+    begun = clock.process_time()
+    document = Document("\n".join(rows))
+    assert all(map(document.holds, rows))
+    assert clock.process_time() - begun < 5
+
+
+@settings(max_examples=10)
+@given(
+    words=st.lists(st.sampled_from(["tea", "Cake", "b", "é", "7"]), min_size=1100, max_size=1300),
+    first=st.integers(0, 1000),
+    length=st.integers(1, 7),
+)
+def test_words_that_stand_often_are_found_wherever_they_follow_one_another(
+    words: list[str], first: int, length: int
+) -> None:
+    found = Words(" ".join(words))
+    wanted = found.words[first : first + length]
+    everywhere = [at for at in range(len(words)) if found.words[at : at + length] == wanted]
+    assert list(found.runs(wanted)) == [(at, at + length) for at in everywhere]
+
+
+@given(text=st.text(alphabet="aZ09_ -.\n", max_size=60))
+def test_words_of_plain_letters_are_those_of_any_others(text: str) -> None:
+    """What stands behind makes another reading of the same words."""
+    plain, other = Words(text), Words(f"{text} é")
+    assert plain.words == other.words[:-1]
+    assert (list(plain.starts), list(plain.ends)) == (list(other.starts)[:-1], list(other.ends)[:-1])
+    runs = [(list(each.runs([word])), word) for each in (plain, other) for word in plain.words]
+    assert runs[: len(runs) // 2] == runs[len(runs) // 2 :]
 
 
 @settings(max_examples=200)
