@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from db.reports import JobReport
     from prompts import Registry
 
-__all__ = ["submit"]
+__all__ = ["submit", "summary_of"]
 
 MOST_ROWS = 100
 """A table of more jobs than that shows those alone that did not go well."""
@@ -135,15 +135,23 @@ def _ordered(registry: Registry, report: JobReport) -> JobReport:
 
 
 def _print_ends(submitted: Submitted, reports: Sequence[JobReport]) -> None:
-    """Each job; of many, those that need somebody."""
-    shown = reports if len(reports) <= MOST_ROWS else [each for each in reports if each.state != "done"]
-    print_reports("Jobs", [(submitted.jobs[report.id], report) for report in shown[:MOST_ROWS]])
-    if len(shown) < len(reports) or len(shown) > MOST_ROWS:
-        done = sum(report.state == "done" for report in reports)
-        typer.echo(f"{len(reports):,} jobs, of which {done:,} are done, and at most {MOST_ROWS} others shown here")
+    """Each job, or of many those that are not done; what was left out; and where all of them are."""
+    many = len(reports) > MOST_ROWS
+    shown = [report for report in reports if report.state != "done"] if many else reports
+    if shown:
+        print_reports("Jobs", [(submitted.jobs[report.id], report) for report in shown[:MOST_ROWS]])
+    if many:
+        typer.echo(summary_of(len(reports), others=len(shown)))
     _tell_warnings(reports)
     if submitted.run_id is not None:
         typer.echo(f"all of them: `docmill export --run {submitted.run_id} -o results.xlsx`", err=True)
+
+
+def summary_of(jobs: int, *, others: int) -> str:
+    """How many of the jobs are done, and how many of the ``others`` are shown."""
+    rest = f", {others:,} are not" if others else ""
+    cut = f", of which {MOST_ROWS} are shown" if others > MOST_ROWS else ""
+    return f"{jobs:,} jobs: {jobs - others:,} are done{rest}{cut}"
 
 
 def _tell_warnings(reports: Sequence[JobReport]) -> None:
