@@ -38,6 +38,26 @@ def _is_sound(headers: object) -> bool:
     )
 
 
+def _is_sound_body(body: object) -> bool:
+    """Whether it holds arguments and what follows as chains of stages do; callbacks and chords are none of ours.
+
+    Celery looks at what follows when a task has returned, and nobody catches anything there either.
+    """
+    shape = (list, dict, dict)
+    if not isinstance(body, list) or len(body) != len(shape) or not all(map(isinstance, body, shape)):
+        return False
+    _, _, embed = body
+    if any(embed.get(name) for name in ("callbacks", "errbacks", "chord")):
+        return False
+    chain = embed.get("chain") or []
+    return isinstance(chain, list) and all(map(_is_signature, chain))
+
+
+def _is_signature(found: object) -> bool:
+    kinds = {"task": str, "args": list | None, "kwargs": dict | None, "options": dict | None}
+    return isinstance(found, dict) and all(isinstance(found.get(name), kind) for name, kind in kinds.items())
+
+
 class Slots(bootsteps.StartStopStep):
     """Tells the transport how many slots are free, where Celery tells it whether one is.
 
@@ -65,6 +85,9 @@ class Consumer(CelerysConsumer):
                 self._drop(message, "headers that Celery cannot use")
                 return None
             try:
+                if not _is_sound_body(message.payload):
+                    self._drop(message, "a body that is none of a stage's")
+                    return None
                 return handle(message)
             except self.connection_errors:
                 raise  # the broker's trouble, and not the message's

@@ -19,7 +19,7 @@ from celery import Celery
 from docmill.settings import load_settings
 from tasks.celery import broker, redis_transport
 from tasks.celery.redis_transport import MOST_AT_ONCE
-from tests.integration.test_garbage_messages import GARBAGE, message
+from tests.fuzz.test_messages import GARBAGE, message
 from workers.stack.servers import EmbeddedServers
 
 FIRST, SECOND = "first-of-two", "second-of-two"
