@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 from sqlalchemy import text
 
 from bench.simulator import simulated
@@ -50,8 +51,8 @@ from docmill.parsing import Grounded
 
 Leaf = Annotated[Any, Grounded()]
 """
-ANCHOR = 60
-"""Characters of a document by which its answer is known."""
+ANCHOR = 8
+"""Words of a document, and of no other, by which its answer is known."""
 SPENT = """
 select j.name, j.id, j.state, j.failure, r.evidence,
   extract(epoch from j.finished_at - c.finished_at)::float as behind_call_s
@@ -69,7 +70,8 @@ def main() -> None:
     }
     with scratch("filings") as data:
         write_prompt(data / "prompts" / PROMPT / "v1", list(gold.values()))
-        known = [json.dumps(line) for file, answer in gold.items() for line in lines(file, answer)]
+        anchors = anchors_of(list(gold))
+        known = [json.dumps(line) for file, answer in gold.items() for line in lines(anchors[file], answer)]
         (data / "answers.jsonl").write_text("\n".join(known), encoding="utf-8")
         answering = ("--answers", str(data / "answers.jsonl"), "--context-window", "1000000")
         with (
@@ -80,19 +82,29 @@ def main() -> None:
     print(json.dumps(told) if asked.json else "\n".join(f"{name:<28}{found}" for name, found in told.items()))
 
 
-def lines(file: Path, answer: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """What the simulator is told of a document, known by how it begins."""
-    begins = " ".join(read(file, limits=Limits(ocr=False)).text.split())[:ANCHOR].rpartition(" ")[0]
+def anchors_of(files: Sequence[Path]) -> dict[Path, str]:
+    """The first words of each document that stand in no other."""
+    texts = {file: " ".join(read(file, limits=Limits(ocr=False)).text.split()) for file in files}
+    anchors = {}
+    for file, own in texts.items():
+        others = [each for other, each in texts.items() if other != file]
+        words = own.split()
+        runs = (" ".join(words[at : at + ANCHOR]) for at in range(len(words)))
+        anchors[file] = next(run for run in runs if not any(run in other for other in others))
+    return anchors
+
+
+def lines(anchor: str, answer: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """What the simulator is told of a document."""
     for name, value in answer.items():
-        yield {"path": f"/{name}", "anchor": begins, "value": value}
+        yield {"path": f"/{name}", "anchor": anchor, "value": value}
 
 
 def measured(running: MeasuredStack, files: Sequence[Path]) -> dict[str, Any]:
-    with running.engine.begin() as connection:
-        submit_many(
-            connection, (Submission(prompt=PROMPT, body=file.read_bytes(), name=file.stem) for file in files)
-        )
-    running.await_ends()
+    for file in files:  # one after the other: what one takes by itself
+        with running.engine.begin() as connection:
+            submit_many(connection, [Submission(prompt=PROMPT, body=file.read_bytes(), name=file.stem)])
+        running.await_ends()
     with running.engine.connect() as connection:
         rows = connection.execute(text(SPENT)).all()
     told = {row.name: {**spent(row), **fetched(f"{running.addresses['api']}/v1/jobs/{row.id}")} for row in rows}
@@ -119,9 +131,11 @@ def fetched(url: str) -> dict[str, Any]:
 
 
 def most_mb(pid: int) -> float:
-    """Megabytes that a process had in memory at most."""
-    found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text(encoding="ascii"))
-    return round(int(found[1]) / 1024, 1) if found else 0.0
+    """Megabytes that a process, or the largest of its children, had in memory at most."""
+    parent = psutil.Process(pid)
+    pids = [pid, *(child.pid for child in parent.children(recursive=True))]
+    found = [re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{each}/status").read_text()) for each in pids]
+    return round(max(int(each[1]) for each in found if each) / 1024, 1)
 
 
 def write_prompt(version: Path, answers: Sequence[Mapping[str, Any]]) -> None:

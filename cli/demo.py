@@ -8,19 +8,22 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from cli.console import console
+from cli.console import console, print_table
 from cli.costs import print_costs
 from cli.sources import Source, files_in
 from cli.submitting import Submitted, Wanted, submit_files
 from cli.waiting import print_reports, wait_for
 from docmill.errors import ServiceAway
 
-__all__ = ["demo"]
+if TYPE_CHECKING:
+    from db.reports import JobReport
+
+__all__ = ["demo", "print_places"]
 
 EXAMPLES = Path(__file__).parents[1] / "examples" / "documents"
 FEATURES = {"invoice": "bookkeeping", "receipt": "bookkeeping", "nda": "contracts"}
@@ -53,6 +56,7 @@ def demo(
         reports = wait_for(database, jobs, quiet=False)
         named = sorted(((jobs[report.id], report) for report in reports), key=lambda pair: pair[1].id)
         print_reports("Documents", named)
+        print_places(named)
         with database.work() as connection:
             print_costs("Cost by feature", ["feature"], costs(connection, ["feature"], timezone="UTC"))
     console.print("torn.pdf, empty.txt and picture.png are broken on purpose.")
@@ -65,6 +69,24 @@ def _wanted(prompt: str) -> Wanted:
 
     version = Registry().get(prompt).version
     return Wanted(prompt=prompt, version=version, feature=FEATURES.get(prompt, "inbox"), params={})
+
+
+def print_places(named: Sequence[tuple[Source, JobReport]]) -> None:
+    """Where values stand that OCR read: page and place of each; ``docmill result ID --overlay`` draws them."""
+    rows = [
+        (source.name, path, place["quote"], place["page"], _place(place["boxes"][0]))
+        for source, report in named
+        for path, place in (report.evidence or {}).items()
+        if place.get("by") == "ocr" and place.get("boxes")
+    ]
+    if rows:
+        heading = ("document", "field", "as it stands there", "page", "place")
+        print_table("Where values stand on scans", heading, rows)
+
+
+def _place(box: Sequence[float]) -> str:
+    across, down = (100 * (box[at] + box[at + 2]) / 2 for at in (0, 1))
+    return f"{across:.0f} % from the left, {down:.0f} % from the top"
 
 
 @contextmanager

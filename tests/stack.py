@@ -44,10 +44,11 @@ class RunningStack:
     def kill(self, name: str) -> None:
         os.kill(self.pids[name], signal.SIGKILL)
 
-    def submit(self, texts: Sequence[str], prompt: str, **options: Any) -> None:
+    def submit(self, texts: Sequence[str | bytes], prompt: str, *, name: str = "a.txt", **options: Any) -> None:
         with self.engine.begin() as connection:
             for body in texts:
-                submission = Submission(prompt=prompt, body=body.encode(), name="a.txt", **options)
+                encoded = body.encode() if isinstance(body, str) else body
+                submission = Submission(prompt=prompt, body=encoded, name=name, **options)
                 self.jobs.append(submit(connection, submission))
 
     def query(self, statement: str, **values: Any) -> list[Any]:

@@ -311,14 +311,22 @@ class Trial:
     """From a server's repair to a new job's end."""
     _began: float = field(default_factory=time.monotonic)
 
-    def submit(self, texts: Sequence[str] | None = None, prompt: str = "receipt", **options: Any) -> list[int]:
-        """The ids; without texts, as many receipts as a trial has."""
+    def submit(
+        self,
+        texts: Sequence[str | bytes] | None = None,
+        prompt: str = "receipt",
+        *,
+        name: str = "a.txt",
+        **options: Any,
+    ) -> list[int]:
+        """The ids; without documents, as many receipts as a trial has."""
         if texts is None:
             texts = receipts(JOBS, of=f"{self.fault}/{len(self.jobs)}/{os.getpid()}")
         made = []
         with self.lab.engine.begin() as connection:
             for body in texts:
-                submission = Submission(prompt=prompt, body=body.encode(), name="a.txt", **options)
+                encoded = body.encode() if isinstance(body, str) else body
+                submission = Submission(prompt=prompt, body=encoded, name=name, **options)
                 made.append(submit(connection, submission))
         self.jobs += made
         return made

@@ -17,7 +17,7 @@ from typing import Any
 
 __all__ = ["Row", "keep", "quantile", "render"]
 
-FAULTS = (*map(str, range(1, 23)), "2b", "10b", "10c", "18b", "R1", "R2", "R5", "R9", "R18")
+FAULTS = (*map(str, range(1, 23)), "2b", "2s", "10b", "10c", "11s", "18b", "18s", "R1", "R2", "R5", "R9", "R18")
 """All rows that there should be."""
 DOCS = Path(__file__).parents[2] / "docs"
 ROWS = DOCS / "faults.json"
@@ -122,12 +122,12 @@ HEAD = """# What was broken, and what came of it
 `make faults` breaks a running fleet in each of these ways and writes this page. Every row is a run of real
 processes: `docmill up` with two `io` workers and one `cpu` worker, PostgreSQL and Valkey behind a TCP proxy, and the
 provider simulator. `make faults ONLY=broker` runs those again whose test has that word in its name. Rows R… have
-RabbitMQ (3.10, quorum queues) for a broker, 10b and 10c PgBouncer (1.18, transaction mode) before Postgres. Machine: {machine}; Python {python}; other work ran on it at the same time.
+RabbitMQ (3.10, quorum queues) for a broker, 10b and 10c PgBouncer (1.18, transaction mode) before Postgres, 2s, 11s and 18s scans for documents. Machine: {machine}; Python {python}; other work ran on it at the same time.
 
 In every row these held, or the run would have failed: each accepted job ended; each job that is done has one
 result, and none was ever changed (a trigger in the database watches); the provider's bill and the ledger agree line
 by line, and a billed call that is neither answered nor surplus is marked `possibly_billed`; the queues ended empty.
-Only the faults that can end an open call (2, 2b, 3, 4, 12, 14, 16, 18b, 19, 20, 22, R2) may leave one that is possibly billed.
+Only the faults that can end an open call (2, 2b, 2s, 3, 4, 12, 14, 16, 18b, 18s, 19, 20, 22, R2) may leave one that is possibly billed.
 Calls that were refused (429, 500, 503) are started, and neither answered nor billed.
 
 {summary}

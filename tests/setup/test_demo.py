@@ -121,6 +121,7 @@ def assert_it_works(run: Callable[[], subprocess.CompletedProcess[str]], place: 
         took_s = time.monotonic() - began
         assert found.returncode == 0, found.stdout[-3000:]
         assert "Cost by feature" in found.stdout
+        assert "% from the top" in found.stdout  # of what stands on scans
         sys.stderr.write(f"\n{os.environ['PYTEST_CURRENT_TEST'].split('::')[-1]}: {took_s:.0f} s")
         assert took_s < most_s * patience
     assert [folder.stat().st_mode for folder in place.parents] == modes
