@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import asdict, replace
 from datetime import datetime
-from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 from zoneinfo import ZoneInfo
@@ -17,7 +16,6 @@ from docmill.errors import Misconfigured
 if TYPE_CHECKING:
     from db.forecasts import Measured
     from docmill.money import Forecast, Load
-    from docmill.settings import Settings
 
 __all__ = ["forecast"]
 
@@ -72,6 +70,7 @@ def _from_ledger(
     data: Path | None, given: dict[str, Any], *, scale: float, days: int, seed: int, as_json: bool
 ) -> None:
     from db import forecasts
+    from tasks.loads import load_of
 
     with open_stack(data) as (settings, database), database.work() as connection:
         today = datetime.now(ZoneInfo(settings.timezone)).date()
@@ -80,46 +79,10 @@ def _from_ledger(
             raise Misconfigured(
                 "the ledger has no answered call yet: give --requests-per-day and the other numbers"
             )
-        values = {**_load_of(settings, found), **given, "scale": scale}
+        values = {**load_of(settings, found), **given, "scale": scale}
         told, load = _forecast(values, seed)
         kept = forecasts.keep(connection, told, {**values, "input_tokens": None, "output_tokens": None})
     _print(told, load, as_json=as_json, measured=found, kept=kept)
-
-
-def _load_of(settings: Settings, found: Measured) -> dict[str, Any]:
-    prices = _prices(settings, found.model)
-    stronger = _prices(settings, found.stronger) if found.stronger else prices
-    return {
-        "requests_per_day": list(found.requests_per_day),
-        "input_tokens": [asked for asked, _ in found.tokens],
-        "output_tokens": [answered for _, answered in found.tokens],
-        "input_price": prices[0],
-        "output_price": prices[1],
-        "cache_hit_rate": found.cache_hit_rate,
-        "retry_rate": found.retry_rate,
-        "escalation_rate": found.escalation_rate,
-        "escalation_input_price": stronger[0],
-        "escalation_output_price": stronger[1],
-    }
-
-
-def _prices(settings: Settings, model: str) -> tuple[Decimal, Decimal]:
-    """USD a million tokens, in and out, of a model by the provider's name. Raises Misconfigured."""
-    from docmill.llm.types import Usage
-    from docmill.settings import ModelTable
-
-    tables = (settings.models.find(name) for name in settings.models.names())
-    known = next((table for table in tables if table.model == model), ModelTable(model=model))
-    # Of a call as they are made: a prompt of a million tokens has a price of its own with some providers.
-    asked, answered = (
-        settings.models.cost(known, Usage(input_tokens=tokens, output_tokens=1000 - tokens)).usd
-        for tokens in (1000, 0)
-    )
-    if asked is None or answered is None:
-        raise Misconfigured(
-            f"model {model} has no known price: give it one in docmill.toml, or --input-price and others"
-        )
-    return asked * 1000, answered * 1000
 
 
 def _forecast(values: dict[str, Any], seed: int) -> tuple[Forecast, Load]:

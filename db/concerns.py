@@ -97,10 +97,9 @@ def _failures(found: Snapshot) -> Iterator[Concern]:
     for failed in found.failures:
         kinds[failed.kind] += failed.jobs
     for kind, jobs in kinds.items():
-        link = "/jobs?" + urlencode({"state": "failed", "cause": kind})
-        yield Concern(
-            kind="failed", jobs=jobs, sentence=f"{_jobs(jobs)} failed in the last hour: {kind}", link=link
-        )
+        link = "/jobs?" + urlencode({"state": "failed", **({"cause": kind} if kind else {})})
+        told = f"{_jobs(jobs)} failed in the last hour: {kind or 'nobody noted of what'}"
+        yield Concern(kind="failed", jobs=jobs, sentence=told, link=link)
 
 
 def _reviews(found: Snapshot) -> Iterator[Concern]:

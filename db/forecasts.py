@@ -56,12 +56,18 @@ class Score:
     formula: str
 
 
-def measured(connection: Connection, *, timezone: str, today: date, days: int) -> Measured | None:
-    """The load of the last ``days`` days before today; of today, if nothing was asked before. None without any."""
+def measured(
+    connection: Connection, *, timezone: str, today: date, days: int, tenant: str | None = None
+) -> Measured | None:
+    """The load of the last ``days`` days before today; of today, if nothing was asked before. None without any.
+
+    Of all tenants, unless one is named.
+    """
     for since, until in ((today - timedelta(days=days), today - timedelta(days=1)), (today, today)):
-        rows = costs(connection, ["day", "model", "remedy"], timezone=timezone, since=since, until=until)
+        by = ["day", "model", "remedy"]
+        rows = costs(connection, by, timezone=timezone, since=since, until=until, tenant=tenant)
         if any(_asked(row) for row in rows):
-            return _measured(rows, _sample(connection), until)
+            return _measured(rows, _sample(connection, tenant), until)
     return None
 
 
@@ -94,8 +100,9 @@ def _asked(row: CostRow) -> int:
     return row.calls if not row.group["remedy"] else 0
 
 
-def _sample(connection: Connection) -> list[tuple[int, int]]:
-    newest = select(jobs.c.id).order_by(jobs.c.id.desc()).limit(SAMPLED_JOBS).subquery("newest")
+def _sample(connection: Connection, tenant: str | None) -> list[tuple[int, int]]:
+    latest = select(jobs.c.id).order_by(jobs.c.id.desc()).limit(SAMPLED_JOBS)
+    newest = (latest if tenant is None else latest.where(jobs.c.tenant == tenant)).subquery("newest")
     asked = calls.c.input_tokens, calls.c.output_tokens
     rows = connection.execute(
         select(*asked)

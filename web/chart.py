@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-__all__ = ["Chart", "Column", "Line", "Part", "draw", "spark"]
+__all__ = ["Chart", "Column", "Line", "Month", "Part", "draw", "draw_month", "spark"]
 
 MOST_SERIES = 6
 OTHERS = "others"
@@ -146,4 +146,44 @@ def spark(values: Sequence[float], *, width: float = 100, height: float = 24) ->
     step = width / max(1, len(values) - 1)
     return " ".join(
         f"{at * step:.1f},{height - 1 - (height - 2) * value / highest:.1f}" for at, value in enumerate(values)
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Month:
+    """What a month has cost so far, and the band in which it will end: points in a square of 100 by 100."""
+
+    lines: tuple[Line, ...]
+    spent: str
+    """A line."""
+    band: str
+    """A polygon, from half of the times to 95 times in a hundred; empty without a forecast."""
+    middle: str
+    cap_y: float | None
+
+
+def draw_month(
+    spent: Sequence[float], band: Sequence[tuple[float, float]], *, days: int, today: float, cap: float | None
+) -> Month:
+    """A month of so many ``days``, of which ``today`` have passed, the last one in part.
+
+    ``spent`` are the sums at the end of each day so far, ``band`` those of the days from today on: P50 and P95.
+    """
+    highest = max([*spent, cap or 0.0, *(high for _, high in band)], default=0.0)
+    lines = _lines(highest)
+    top = lines[-1].usd
+
+    def point(day: float, usd: float) -> str:
+        return f"{100 * day / days:.2f},{100 - 100 * usd / top:.2f}"
+
+    ends = [(today, spent[-1], spent[-1]), *((len(spent) + at, *each) for at, each in enumerate(band))]
+    past = [point(0, 0.0), *(point(at, usd) for at, usd in enumerate(spent[:-1], 1)), point(today, spent[-1])]
+    upper = [point(day, high) for day, _, high in ends]
+    lower = [point(day, low) for day, low, _ in ends]
+    return Month(
+        lines=lines,
+        spent=" ".join(past),
+        band=" ".join([*upper, *reversed(lower)]) if band else "",
+        middle=" ".join(lower) if band else "",
+        cap_y=None if cap is None else 100 - 100 * cap / top,
     )

@@ -55,7 +55,7 @@ where created_at > began.at group by 1
 
 -- name: failures
 -- Of the last hour, by what they failed of; numbers in messages are no difference.
-select failure ->> 'kind' as kind, prompt, max(id) as last, count(*) as jobs, max(finished_at) as at,
+select coalesce(failure ->> 'kind', '') as kind, prompt, max(id) as last, count(*) as jobs, max(finished_at) as at,
   left(regexp_replace(failure ->> 'message', '[0-9]+', '…', 'g'), 200) as message
 from unnest(:tenants::text[]) t(tenant)
 cross join lateral (select id, failure, coalesce(prompt, '') as prompt, finished_at from jobs

@@ -5,6 +5,7 @@ Unknown is None, never zero. Where prices come from stands in :mod:`docmill.mone
 
 from __future__ import annotations
 
+import itertools
 import math
 import random
 import re
@@ -26,6 +27,7 @@ __all__ = [
     "Forecast",
     "Load",
     "Spread",
+    "ahead",
     "amount",
     "cost",
     "forecast",
@@ -273,6 +275,29 @@ def forecast(load: Load, *, seed: int = 0) -> Forecast:
     else:
         day, month = _drawn(request, days, seed)
     return Forecast(day=day, month=month, formula=_formula(load, _mean(days) * request.mean))
+
+
+def ahead(load: Load, days: int, *, seed: int = 0) -> list[Spread]:
+    """What a load will have cost at the end of each of the coming days, summed from the first of them on.
+
+    Raises ValueError as :func:`forecast` does.
+    """
+    _check(load)
+    request = _request(load)
+    seen = [_decimal(day) * _decimal(load.scale) for day in _samples(load.requests_per_day)]
+    if len(set(seen)) == 1:
+        return [_spread(request, seen[0] * count) for count in range(1, days + 1)]
+    chance = random.Random(seed)  # noqa: S311 - figures that can be repeated, no secrets
+    drawn = coming_days([float(day) for day in seen], days=days, draws=DRAWS, chance=chance)
+    sums = [_summed(request, month, chance) for month in drawn]
+    return [_quantiles(day) for day in zip(*sums, strict=True)]
+
+
+def _summed(request: _Request, days: Sequence[float], chance: random.Random) -> list[float]:
+    """What some days' requests will have cost after each of them."""
+    cost_of_one = max(0.0, float(request.mean) * (1 + chance.gauss(0, request.uncertainty)))
+    costs = (max(day * cost_of_one + chance.gauss(0, math.sqrt(day * request.variance)), 0.0) for day in days)
+    return list(itertools.accumulate(costs))
 
 
 @dataclass(frozen=True, kw_only=True)

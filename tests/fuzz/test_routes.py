@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import resource
+from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote_from_bytes
 
 import httpx
 import pytest
 from fastapi import FastAPI
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute, iter_route_contexts
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import Engine
@@ -55,17 +59,35 @@ def written() -> st.SearchStrategy[str]:
 
 
 def described(app: FastAPI) -> list[Route]:
-    """Each operation with the names of its parameters and of its body's fields."""
+    """Each operation with the names of its parameters and of its body's fields, and each page."""
     found = app.openapi()
     schemas = found["components"]["schemas"]
     fields = tuple(sorted({name for schema in schemas.values() for name in schema.get("properties", {})}))
-    routes: list[Route] = [("get", "/costs", ("days", "feature", "user", "day", "before"), fields)]
+    routes: list[Route] = []
     for path, methods in found["paths"].items():
         if not path.endswith("/events"):
             for method, operation in methods.items():
                 names = tuple(each["name"] for each in operation.get("parameters", ()) if each["in"] == "query")
                 routes.append((method, path, names, fields))
-    return routes
+    return routes + pages(app, fields)
+
+
+def pages(app: FastAPI, fields: tuple[str, ...]) -> list[Route]:
+    made: list[Route] = []
+    for route in iter_route_contexts(app.routes):
+        if isinstance(route.route, APIRoute) and not route.route.include_in_schema:
+            names = tuple(taken_by(route.route.dependant))
+            own = ("id", "decision", "value:total", "json", "by-json", "action", "name", "cap", "key", "next")
+            path = route.route.path.replace(":path", "")
+            made += [(method.lower(), path, names, own + fields) for method in route.route.methods or ()]
+    return made
+
+
+def taken_by(dependant: Dependant) -> Iterator[str]:
+    """The parameters of a route, and of what it depends on."""
+    yield from (field.alias for field in dependant.query_params)
+    for below in dependant.dependencies:
+        yield from taken_by(below)
 
 
 def ask(app: FastAPI, method: str, address: str, body: bytes, headers: dict[bytes, bytes]) -> httpx.Response:
@@ -95,7 +117,7 @@ def _plain(value: Any) -> bytes:
 @st.composite
 def requests(draw: st.DrawFn, routes: list[Route]) -> Any:
     method, path, names, fields = draw(st.sampled_from(routes))
-    for name in ("job_id", "run_id", "collection", "document_id"):
+    for name in re.findall(r"{(\w+)}", path):
         path = path.replace(f"{{{name}}}", draw(st.one_of(written(), st.just("1"))))
     query = draw(
         st.lists(st.tuples(st.one_of(st.sampled_from(names or ("x",)), written()), written()), max_size=3)

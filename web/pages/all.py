@@ -9,6 +9,7 @@ from web.pages import (
     collections,
     costs,
     documents,
+    forecast,
     jobs,
     models,
     overview,
@@ -24,6 +25,7 @@ __all__ = ["PAGES"]
 PAGES: tuple[APIRouter, ...] = tuple(
     page.router
     for page in (
-        overview, bulk, jobs, review, runs, prompts, documents, collections, schedules, costs, models, sign_in,
+        overview, bulk, jobs, review, runs, prompts, documents, collections, schedules,
+        costs, forecast, models, sign_in,
     )
 )  # fmt: skip

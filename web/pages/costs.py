@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from operator import attrgetter
 from typing import Annotated
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
@@ -26,7 +27,7 @@ __all__ = ["router"]
 
 router = APIRouter(include_in_schema=False)
 
-TABLES = ("feature", "user", "prompt", "model", "day")
+TABLES = ("feature", "user", "prompt", "version", "model", "remedy", "day")
 FILTERS = TABLES[:-1]
 """What the ledger is narrowed by, beside days."""
 PERIODS = (None, 90, 30, 7)
@@ -41,7 +42,9 @@ class View:
     feature: str | None = None
     user: str | None = None
     prompt: str | None = None
+    version: str | None = None
     model: str | None = None
+    remedy: str | None = None
     day: date | None = None
     before: int | None = None
 
@@ -71,7 +74,7 @@ class View:
     @property
     def jobs(self) -> str:
         """The list of jobs that are narrowed the same way, as far as it can be."""
-        found = {name: value for name, value in self.only.items() if name != "model"}
+        found = {name: value for name, value in self.only.items() if name not in ("model", "version", "remedy")}
         return f"/jobs?{urlencode(found)}" if found else "/jobs"
 
     def shows(self, table: str, row: CostRow) -> bool:
@@ -91,14 +94,27 @@ def page(
     feature: Storable | None = None,
     user: Storable | None = None,
     prompt: Storable | None = None,
+    version: Storable | None = None,
     model: Storable | None = None,
+    remedy: Storable | None = None,
     day: Day | None = None,
     before: Annotated[int | None, Query(ge=1, le=LARGEST_ID)] = None,
 ) -> HTMLResponse:
     """Costs by feature, user, prompt, model and day: one filter narrows figures, chart, tables and jobs."""
     timezone: str = request.app.state.settings.timezone
-    view = View(days=days, feature=feature, user=user, prompt=prompt, model=model, day=day, before=before)
-    since = view.since(datetime.now(ZoneInfo(timezone)).date())
+    view = View(
+        days=days,
+        feature=feature,
+        user=user,
+        prompt=prompt,
+        version=version,
+        model=model,
+        remedy=remedy,
+        day=day,
+        before=before,
+    )
+    today = datetime.now(ZoneInfo(timezone)).date()
+    since = view.since(today)
 
     def costs(connection: Connection, *by: str) -> list[CostRow]:
         first, last = (day, day) if day else (since, None)
@@ -117,6 +133,7 @@ def page(
                 feature=feature,
                 user=user,
                 prompt=prompt,
+                version=version,
                 model=model,
                 before=before,
                 called=reports.Days(since=day or since, until=day, timezone=timezone),
@@ -135,6 +152,11 @@ def page(
         "timezone": timezone,
         "now": datetime.now(ZoneInfo(timezone)),
         "periods": PERIODS,
+        "today": today,
+        "yesterday": today - timedelta(days=1),
+        "waste": sorted(
+            (row for row in tables["prompt"] if row.wasted_usd), key=attrgetter("wasted_usd"), reverse=True
+        ),
         "simulated": sorted(model for model in models if model.startswith("sim-")),
     }
     return render(request, "costs.html", content)

@@ -206,15 +206,20 @@ def undo(database: Database, asking: Asking, at: AtDesk, filter_: Filter) -> Res
 
 
 @router.post("/review/{job_id}/release", status_code=204)
-def release(job_id: JobId, database: Database, at: AtDesk) -> None:
+def release(job_id: JobId, database: Database, asking: Asking, at: AtDesk) -> None:
     """Gives an answer back that somebody leaves."""
-    database.run(reviews.release, job_id, at)
+    with database.work() as connection:
+        reports.job_report(connection, job_id, tenant=asking.tenant)
+        reviews.release(connection, job_id, at)
 
 
 @router.post("/review/{job_id}/claim", status_code=204)
 def claim_longer(job_id: JobId, database: Database, asking: Asking, at: AtDesk) -> None:
     """Keeps an answer that somebody still looks at. Raises Problem where another desk has it."""
-    if not database.run(reviews.claim, asking.tenant, job_id, at):
+    with database.work() as connection:
+        reports.job_report(connection, job_id, tenant=asking.tenant)
+        is_mine = reviews.claim(connection, asking.tenant, job_id, at)
+    if not is_mine:
         raise Problem(409, f"job {job_id} is somebody else's by now")
 
 

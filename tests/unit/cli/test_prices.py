@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from cli.estimate import estimate
-from cli.forecast import _prices
 from docmill.llm.types import Usage
 from docmill.settings import load_settings
+from tasks.loads import prices_of
 
 OWN = """
 [models.small]
@@ -33,18 +33,18 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_forecast_knows_a_price_that_stands_in_a_table_of_its_own(config: Path) -> None:
-    assert _prices(load_settings(), "m") == (Decimal(2), Decimal(8))
+    assert prices_of(load_settings(), "m") == (Decimal(2), Decimal(8))
 
 
 def test_a_forecast_knows_the_price_of_a_model_that_is_configured_no_more(config: Path) -> None:
     config.write_text('[prices.gone]\ninput = "1"\noutput = "3"\n', encoding="utf-8")
-    assert _prices(load_settings(), "gone") == (Decimal(1), Decimal(3))
+    assert prices_of(load_settings(), "gone") == (Decimal(1), Decimal(3))
 
 
 def test_a_forecast_takes_the_price_of_calls_as_they_are_made(config: Path) -> None:
     """A prompt of more than 200,000 tokens costs twice as much there."""
     config.write_text('[models.small]\nprovider = "gemini"\nmodel = "gemini-2.5-pro"\n', encoding="utf-8")
-    assert _prices(load_settings(), "gemini-2.5-pro") == (Decimal("1.25"), Decimal(10))
+    assert prices_of(load_settings(), "gemini-2.5-pro") == (Decimal("1.25"), Decimal(10))
 
 
 def test_an_estimate_knows_a_price_that_stands_in_a_table_of_its_own(
