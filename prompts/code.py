@@ -11,12 +11,13 @@ from typing import Any, cast, get_args
 
 from pydantic import BaseModel, TypeAdapter
 from pydantic.errors import PydanticUserError
+from pydantic.json_schema import GenerateJsonSchema
 
 from docmill.errors import Misconfigured
 from docmill.parsing.checking import Checker
 from prompts.mistakes import Broken, Mistake, meant, of_code
 
-__all__ = ["line_of_field", "load_output", "models_below", "schema_of"]
+__all__ = ["kept_schema_of", "line_of_field", "load_output", "models_below", "schema_of"]
 
 UNTELLABLE = (PydanticUserError, TypeError, ValueError, KeyError, NameError, RecursionError)
 NO_WORDS = (
@@ -64,6 +65,24 @@ def schema_of(file: Path, code: str, output: type[BaseModel]) -> dict[str, Any]:
     except UNTELLABLE as error:
         raise Broken(_untold(file, code, output) or [of_code(file, code, error)]) from error
     return schema
+
+
+class _Kept(GenerateJsonSchema):
+    """As answers are kept: their decimals are numbers."""
+
+    def decimal_schema(self, schema: Any) -> dict[str, Any]:  # noqa: ARG002 - Pydantic's shape
+        return {"type": "number"}
+
+
+def kept_schema_of(output: type[BaseModel]) -> dict[str, Any]:
+    """The JSON Schema of an answer as it is kept, which may be another than what a model is asked for.
+
+    Where a part of it has none, it is that what is asked.
+    """
+    try:
+        return output.model_json_schema(mode="serialization", schema_generator=_Kept)
+    except UNTELLABLE:
+        return output.model_json_schema()
 
 
 def _untold(file: Path, code: str, output: type[BaseModel]) -> list[Mistake]:

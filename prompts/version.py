@@ -24,7 +24,7 @@ from docmill.llm.types import Message, Picture
 from docmill.llm.wire.schemas import closed
 from docmill.parsing.relaxing import relaxed
 from docmill.reading.values import WarningKind
-from prompts.code import load_output, schema_of
+from prompts.code import kept_schema_of, load_output, schema_of
 from prompts.mistakes import Broken, Mistake, of_settings, of_template, of_toml
 from prompts.templates import TEMPLATES, mistakes_in
 
@@ -207,6 +207,11 @@ class PromptVersion:
         """The JSON Schema of the answer, in the form that strict providers take."""
         schema: dict[str, Any] = closed(self._told_schema)
         return schema
+
+    @cached_property
+    def kept_schema(self) -> dict[str, Any]:
+        """The JSON Schema of the answer, as it is kept."""
+        return kept_schema_of(self.output_model)
 
     @cached_property
     def part_model(self) -> type[BaseModel]:

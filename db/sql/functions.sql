@@ -293,6 +293,29 @@ end $$;
 create or replace trigger budgets_told after update of warned on budgets for each row
   when (new.warned > old.warned) execute function docmill_tell_of_budget();
 
+-- Views of answers (docs/decisions/0151): a value as its column's type, or null where it is of another.
+create or replace function docmill_number(value jsonb) returns numeric immutable language sql as $$
+  select case when jsonb_typeof(value) = 'number' then value::numeric end
+$$;
+
+create or replace function docmill_truth(value jsonb) returns boolean immutable language sql as $$
+  select case when jsonb_typeof(value) = 'boolean' then value::boolean end
+$$;
+
+create or replace function docmill_date(value text) returns date immutable language plpgsql as $$
+begin
+  return case when value ~ '^\d{4}-\d\d-\d\d$' then make_date(left(value, 4)::int, substr(value, 6, 2)::int, right(value, 2)::int) end;
+exception when others then
+  return null;
+end $$;
+
+create or replace function docmill_moment(value text) returns timestamptz stable language plpgsql as $$
+begin
+  return case when value ~ '^\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d' then value::timestamptz end;
+exception when others then
+  return null;
+end $$;
+
 -- Search.
 -- The words of a text as one collection knows them, and how often each occurs.
 create or replace function docmill_terms(collection int, language text, content text)

@@ -1,5 +1,5 @@
 """What keeps collections quick to search: words are counted, models take over, indexes are built, and vectors of
-questions go after a while.
+questions go after a while. And views of answers, which the owner of the tables makes too.
 
 Beside upkeep, in a thread of its own: an index over a million vectors takes minutes, and jobs go on meanwhile.
 Of the whole fleet one does it at a time, under a lock that goes with its transaction.
@@ -20,6 +20,7 @@ from db import embeddings, statistics
 from db.engine import without_lock_timeout
 from tasks.services import Services
 from tasks.upkeep.troubles import Troubles
+from tasks.upkeep.views import AnswerViews
 
 __all__ = ["Librarian"]
 
@@ -36,6 +37,10 @@ class Librarian:
     services: Services
     troubles: Troubles = field(default_factory=Troubles)
     _thread: threading.Thread | None = field(default=None, init=False)
+    _views: AnswerViews = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._views = AnswerViews(services=self.services, troubles=self.troubles)
 
     def look_after_collections(self) -> None:
         """Begins to, unless this process does so already. Returns at once."""
@@ -65,6 +70,8 @@ class Librarian:
         with self._part("models") as connection:
             for name in statistics.take_over(connection):
                 log.info("model_took_over", collection=name)
+        with self.troubles.part("views"):
+            self._views.look_after()
         with self._part("indexes") as connection:
             if statistics.unindexed(connection) or statistics.outdated(connection):
                 self._renew_indexes()
