@@ -45,10 +45,12 @@ update jobs set {onward}, version = coalesce(:version, version),
 where {fence} and (:flushed or {unflushed})
 
 -- name: advance_with_text
+-- What leaves pages to OCR does not take the place of a text that has them: another job may have been faster.
 with kept as (
   update documents set text = :words, pages = to_jsonb(:pages::int[]), media_type = :media_type, layout = :layout,
     warnings = :warnings::jsonb, scans = to_jsonb(:scans::int[])
-  where id = :document and exists (select from jobs where {fence}) returning id)
+  where id = :document and exists (select from jobs where {fence})
+    and (text is null or scans is distinct from '[]' or cardinality(:scans::int[]) = 0) returning id)
 update jobs set {onward}, version = coalesce(:version, version),
   content_hash = coalesce(content_hash, :content_hash)
 where {fence} and (select count(*) from kept) >= 0 and {unflushed}

@@ -127,6 +127,22 @@ def test_two_jobs_of_one_scan_put_its_text_together_once(engine: Engine, reader:
     assert way.document(first).text == whole
 
 
+def test_a_reading_that_came_late_does_not_undo_what_ocr_found(engine: Engine, reader: Counting) -> None:
+    way = Way(engine, reader)
+    body = scanned("TOTAL 12.50")
+    first, second = way.submit(body), way.submit(body)
+    late = way.claimed(second)  # before anything is known of the document
+    assert way.step(first) == Stop("waits for OCR")
+    assert way.step(first) == Onward()
+    whole = way.document(first).text
+    assert validate(way.services, late) == Stop("waits for OCR")
+    found = way.document(first)
+    assert (found.text, found.scans, [each["kind"] for each in found.warnings]) == (whole, [], ["ocr_guessed"])
+    assert way.step(second) == Onward()
+    assert way.row(second).stage == "context"
+    assert reader.asked == [0]
+
+
 def test_a_scan_is_read_page_by_page_each_once_and_others_have_their_turn(
     engine: Engine, reader: Counting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
