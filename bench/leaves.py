@@ -1,13 +1,13 @@
-"""Of the values that stand in long documents how many are found in the text that is read of them, by kind of document.
+"""Of the values that stand in long documents how many are found in the text that is read, by kind of document.
 
 Usage: ``python -m bench.leaves [FOLDER] [--kind NAME] [--show]``; the folder holds a folder a kind, with
 ``NAME.gold.json`` beside each ``NAME.pdf``, and is ../shared/data/6_pages/extract_bench/dev by default.
 
-Gold has constants and derived values that no page holds. Whether a value stands in a document is therefore asked of
-readers that share nothing with this one: ``pdftotext`` of poppler, with and without its layout, and tesseract for
-pages that have no text. A value stands there where its letters and digits, or one of the usual ways to write it as a
-number or a date, occur between the borders of words. Of these values those count as found that ``holds`` finds in our
-text; beside them, what it finds in the text that PDFium alone gives.
+Gold has constants and derived values that no page holds. Whether a value stands in a document is therefore asked
+of readers that share nothing with this one: ``pdftotext`` of poppler, with and without its layout, and tesseract
+for pages that have no text. A value stands there where its letters and digits, or one of the usual ways to write
+it as a number or a date, occur between the borders of words. Of these values those count as found that ``holds``
+finds in our text; beside them, what it finds in the text that PDFium alone gives.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import Decimal
@@ -58,7 +58,9 @@ def main() -> None:
     for program in ("pdftotext", "pdftoppm", "tesseract"):
         if shutil.which(program) is None:
             raise SystemExit(f"{program} is missing: as on Debian, `apt-get install poppler-utils tesseract-ocr`")
-    print(f"{'':<20}" + "".join(f"{name:>12}" for name in ("files", "leaves", "standing", "PDFium alone", "found")))
+    print(
+        f"{'':<20}" + "".join(f"{name:>12}" for name in ("files", "leaves", "standing", "PDFium alone", "found"))
+    )
     for folder in sorted(each for each in given.folder.iterdir() if each.is_dir()):
         if given.kind in (None, folder.name):
             _tell(folder.name, _score(folder), show=given.show)
@@ -100,10 +102,14 @@ def _leaves(gold: Any) -> Iterator[Any]:
     if isinstance(gold, dict | list):
         for member in gold.values() if isinstance(gold, dict) else gold:
             yield from _leaves(member)
-    elif isinstance(gold, str) and gold.strip() and len(gold) <= LONGEST:
+    elif _can_stand(gold):
         yield gold
-    elif isinstance(gold, int | float) and not isinstance(gold, bool):
-        yield gold
+
+
+def _can_stand(value: Any) -> bool:
+    if isinstance(value, str):
+        return bool(value.strip()) and len(value) <= LONGEST
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 # --- the other readers ---

@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeAlias
 
 from docmill.errors import Unreadable
 from docmill.reading.layout.geometry import BLANK, PageLayout
+from docmill.reading.layout.merging import BREAK, found_beside
 from docmill.storable import storable_text
 
 MEGABYTE = 2**20
@@ -185,13 +186,17 @@ class Scan:
 
 def with_scans(reading: Reading, scans: Mapping[int, Scan]) -> Reading:
     """Returns the reading with what OCR found on its scanned pages; those that are missing were not read."""
-    texts = {page: scan.text for page, scan in scans.items()}
+    layout = [*reading.layout] or [BLANK] * max(len(reading.pages), 1)
+    texts: dict[int, str] = {}
+    for page, scan in scans.items():
+        texts[page], layout[page] = _found(scan, layout[page])
     edges = [*reading.pages, len(reading.text)]
     parts = [reading.text[: edges[0]]]
     starts, length = [], len(parts[0])
     for page, (start, end) in enumerate(pairwise(edges)):
         starts.append(length)
-        # An empty page is the break behind it, or nothing; what follows the last page stays behind it.
+        # An empty page is the break behind it, or nothing; what follows the last page stays behind it, and the
+        # page's own words behind those that OCR found beside them.
         parts.append(texts.get(page, "") + reading.text[start:end])
         length += len(parts[-1])
     kept = [warning for warning in reading.warnings if warning.kind not in ("ocr_off", "no_text", "garbled")]
@@ -201,11 +206,16 @@ def with_scans(reading: Reading, scans: Mapping[int, Scan]) -> Reading:
         ("ocr_unfinished", [page for page in reading.scans if page not in texts]),
     ]
     warnings = [*kept, *(warned(kind, [f"page {page + 1}" for page in pages]) for kind, pages in found if pages)]
-    layout = [*reading.layout] or [BLANK] * len(starts)
-    for page, scan in scans.items():
-        layout[page] = scan.layout
     text = "".join(parts)
     return reading_of(text, reading.media_type, pages=tuple(starts), warnings=warnings, layout=layout)
+
+
+def _found(scan: Scan, own: PageLayout) -> tuple[str, PageLayout]:
+    """The text that OCR found, and the page's layout; of a page with words of its own what stands beside them."""
+    if not own.packed:
+        return scan.text, scan.layout
+    text, layout = found_beside(scan.text, scan.layout, own)
+    return (text + BREAK if text else ""), layout
 
 
 def require_length(chars: int, limits: Limits) -> None:

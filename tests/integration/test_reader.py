@@ -222,6 +222,16 @@ def test_pictures_of_every_kind_are_read(ocr_reader: Reader, body: bytes) -> Non
     assert ocr_reader.read_bytes(body).text == "TOTAL 12.50"
 
 
+@pytest.mark.parametrize("degrees", [90, 180])
+def test_a_page_that_lies_on_its_side_or_head_is_read(ocr_reader: Reader, degrees: int) -> None:
+    """As it is scanned: nothing in the file says how it was held."""
+    page = picture("TOTAL 12.50").convert("L").rotate(degrees, expand=True)
+    found = ocr_reader.read_bytes(saved(page, "PNG"))
+    assert found.text == "TOTAL 12.50"
+    first, second = found.layout[0].words()
+    assert (first.y0 > second.y0) if degrees == 90 else (first.x0 > second.x0)
+
+
 def test_each_picture_of_a_file_is_a_page(ocr_reader: Reader) -> None:
     body = saved(picture("FIRST 1"), "TIFF", save_all=True, append_images=[picture("SECOND 2"), picture("")])
     found = ocr_reader.read_bytes(body)

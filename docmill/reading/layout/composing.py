@@ -11,7 +11,7 @@ from docmill.reading.layout.geometry import Box
 from docmill.reading.layout.lines import Line, lines_of
 from docmill.reading.layout.words import Word, turned
 
-__all__ = ["Composed", "Span", "compose", "compose_page"]
+__all__ = ["Composed", "Span", "compose", "compose_page", "usual_turns"]
 
 HYPHENS = "-\u2010"
 
@@ -55,7 +55,7 @@ def compose_page(words: Sequence[Word], *, excess: float = 0.0) -> Composed:
 
     ``excess`` is the share of its height by which each box is told too high, above and below its line.
     """
-    turns = _usual_turns(words)
+    turns = usual_turns(words)
     found = compose(lines_of([word.turned(turns) for word in words] if turns else words))
     if turns or excess:
         spans = [span.lowered(excess).turned(-turns) for span in found.spans]
@@ -63,7 +63,8 @@ def compose_page(words: Sequence[Word], *, excess: float = 0.0) -> Composed:
     return found
 
 
-def _usual_turns(words: Sequence[Word]) -> int:
+def usual_turns(words: Sequence[Word]) -> int:
+    """Returns by how many quarters of a turn, against the clock, most letters of a page are turned."""
     letters: Counter[int] = Counter()
     for word in words:
         if word.turns is not None:

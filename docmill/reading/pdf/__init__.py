@@ -23,6 +23,7 @@ from docmill.reading.layout.words import Word
 from docmill.reading.media import PDF
 from docmill.reading.ocr.pictures import DOTS_AN_INCH
 from docmill.reading.pdf.beside import attached_files, choices, form_data, notes_of
+from docmill.reading.pdf.undrawn import shows_more
 from docmill.reading.pdf.unseen import unseen
 from docmill.reading.pdf.words import Page, page_of
 from docmill.reading.values import (
@@ -83,16 +84,9 @@ def _read_pages(document: Any, count: int, body: bytes, limits: Limits) -> Readi
     require_length(len(text), limits)
     if not text.strip():
         _require_no_bomb(body)
-    scans = [number for number in range(count) if _is_scan(document, texts[number], number, pages)]
+    scans = sorted({*pages.scans, *(number - 1 for number in pages.garbled)})
     warnings = [*_warnings(texts, pages, scans), *warnings_of(pages.unread)]
     return reading_of(text, PDF, pages=starts[:count], warnings=warnings, scans=scans, layout=pages.layout)
-
-
-def _is_scan(document: Any, text: str, number: int, pages: _Pages) -> bool:
-    """Whether a page shows something that its text does not say: a picture alone, or letters of unknown fonts."""
-    if text.strip() or number + 1 in pages.broken:
-        return False
-    return number + 1 in pages.garbled or _has_image(document, number)
 
 
 @dataclass(kw_only=True)
@@ -104,6 +98,8 @@ class _Pages:
     broken: list[int] = field(default_factory=list)
     garbled: list[int] = field(default_factory=list)
     """Pages whose fonts do not say which characters they draw."""
+    scans: list[int] = field(default_factory=list)
+    """Pages, counted from 0, that show words which their text does not have."""
     unread: Counter[WarningKind] = field(default_factory=Counter)
     layout: list[PageLayout] = field(default_factory=list)
     """Of each page so far."""
@@ -146,7 +142,10 @@ class _Pages:
         if shown.unmapped > GARBLED * max(len(shown.words), 1):
             self.garbled.append(number + 1)
             return ""
-        found = compose_page([*self._seen(page, shown), *signs])
+        seen = self._seen(page, shown)
+        if shows_more(page, seen, width=shown.width, height=shown.height):
+            self.scans.append(number)
+        found = compose_page([*seen, *signs])
         self.layout[-1] = pack_page(found.places(), width=shown.width, height=shown.height, turns=shown.turns)
         return found.text
 
@@ -241,16 +240,3 @@ def _warnings(texts: list[str], pages: _Pages, scans: list[int]) -> Iterator[Rea
 
 def _named(pages: list[int]) -> list[str]:
     return [f"page {number}" for number in pages]
-
-
-def _has_image(document: Any, number: int) -> bool:
-    page = document[number]
-    try:
-        return next(_images(page), None) is not None
-    finally:
-        page.close()
-
-
-def _images(page: Any) -> Iterator[Any]:
-    objects: Iterator[Any] = page.get_objects(filter=[pdfium.FPDF_PAGEOBJ_IMAGE], max_depth=3)
-    return objects
