@@ -9,6 +9,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 from sqlalchemy import Connection, Engine
 
 from db.engine import make_engine
+from db.lane import Lane
 
 __all__ = ["Database", "one_statement", "open_database"]
 
@@ -24,11 +25,14 @@ def one_statement(operation: Operation) -> Operation:
 
 
 class Database:
-    """An engine, and the units of work that go through it."""
+    """An engine, and the units of work that go through it.
 
-    def __init__(self, engine: Engine) -> None:
+    ``keeps`` says that it may keep connections for statements that stand alone, until it is closed.
+    """
+
+    def __init__(self, engine: Engine, *, keeps: bool = False) -> None:
         self.engine = engine
-        self._autocommit = engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._lane = Lane(engine, keeps=keeps)
 
     @contextmanager
     def work(self, *, atomic: bool = True) -> Iterator[Connection]:
@@ -37,7 +41,11 @@ class Database:
         Without ``atomic`` each statement is committed by itself, in the round trip that it takes anyway: for where
         what stands after the first of them is as good as what stands after all.
         """
-        with self.engine.begin() if atomic else self._autocommit.connect() as connection:
+        if not atomic:
+            with self._lane.connection() as connection:
+                yield connection
+            return
+        with self._lane.from_pool(self.engine) as connection, connection.begin():
             yield connection
 
     def run(
@@ -50,12 +58,17 @@ class Database:
         with self.work(atomic=not getattr(operation, "one_statement", False)) as connection:
             return operation(connection, *args, **options)
 
+    def close(self) -> None:
+        """Closes all of its connections that nobody uses."""
+        self._lane.close()
+        self.engine.dispose()
+
 
 @contextmanager
 def open_database(url: str, **options: Any) -> Iterator[Database]:
     """A database with an engine of its own (:func:`db.engine.make_engine`), which is closed at the end."""
-    engine = make_engine(url, **options)
+    database = Database(make_engine(url, **options), keeps=True)
     try:
-        yield Database(engine)
+        yield database
     finally:
-        engine.dispose()
+        database.close()

@@ -27,7 +27,16 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from db import stored
 from docmill.errors import Misconfigured, ServiceAway
 
-__all__ = ["ALIVE", "is_away", "is_passing", "make_engine", "without_lock_timeout"]
+__all__ = [
+    "ALIVE",
+    "LOOKED_AT_S",
+    "TRUSTED_S",
+    "is_away",
+    "is_passing",
+    "is_readable",
+    "make_engine",
+    "without_lock_timeout",
+]
 
 GONE = ("08", "57P01", "57P02", "57P03", "57P05", "53300", "25P03", "25P04")
 """SQLSTATEs, or their classes, of a connection that broke, and of a server that ends, starts or has no more."""
@@ -184,11 +193,12 @@ class _Guard:
         """Raises InvalidatePoolError, upon which it is replaced, and all others too."""
         now = time.monotonic()
         trusted = now - record.info.get("rests_since", 0.0) < TRUSTED_S and now - self._lost_at > LOOKED_AT_S
-        if connection.closed or (not trusted and _readable(connection.fileno())):
+        if connection.closed or (not trusted and is_readable(connection.fileno())):
             raise InvalidatePoolError("the server closed the connection")
 
 
-def _readable(file: int) -> bool:
+def is_readable(file: int) -> bool:
+    """Whether something came that nobody asked for: of a connection that rests, that the server closed it."""
     poll = select.poll()
     poll.register(file, select.POLLIN)
     return bool(poll.poll(0))

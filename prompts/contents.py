@@ -19,7 +19,7 @@ import structlog
 from docmill.errors import PromptError
 from prompts.version import FILES, PromptVersion
 
-__all__ = ["Look", "keep", "kept", "look_at"]
+__all__ = ["SETTLED_S", "Look", "age_s", "keep", "kept", "look_at", "signature_of_file"]
 
 log = structlog.get_logger()
 
@@ -36,10 +36,11 @@ Signature = tuple[tuple[int, int, int] | None, ...]
 
 def signature_of(folder: Path) -> Signature:
     """Tells an edit of a version's files from none, without reading them."""
-    return tuple(_signature(folder / name) for name in FILES)
+    return tuple(signature_of_file(folder / name) for name in FILES)
 
 
-def _signature(file: Path) -> tuple[int, int, int] | None:
+def signature_of_file(file: Path) -> tuple[int, int, int] | None:
+    """When a file was written, how large it is and which; None where it is not there."""
     try:
         found = file.stat()
     except OSError:
@@ -73,7 +74,7 @@ def look_at(name: str, version: str, folder: Path, *, patiently: bool) -> Look:
     while True:
         before = signature_of(folder)
         found = _read(name, version, folder)
-        settled = _age_s(before) >= SETTLED_S and signature_of(folder) == before
+        settled = age_s(before) >= SETTLED_S and signature_of(folder) == before
         if settled or time.monotonic() >= give_up_at:
             return Look(found=found, signature=before, settled=settled)
         time.sleep(LOOK_EVERY_S)
@@ -86,7 +87,8 @@ def _read(name: str, version: str, folder: Path) -> PromptVersion | PromptError:
         return error
 
 
-def _age_s(signature: Signature) -> float:
+def age_s(signature: Signature) -> float:
+    """Seconds since the youngest of the files was written."""
     written = max((each[0] for each in signature if each is not None), default=0)
     return (time.time_ns() - written) / 1e9
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from threading import Lock
 
 from docmill.errors import ContentMissing, PromptBroken, PromptError, PromptUnknown
-from prompts.contents import Look, keep, kept, look_at
+from prompts.contents import SETTLED_S, Look, age_s, keep, kept, look_at, signature_of_file
 from prompts.mistakes import Broken, Mistake, line_of_key, of_toml
 from prompts.version import FILES, PromptVersion
 
@@ -41,6 +41,7 @@ class Registry:
         self.folders = tuple(folders)
         self.home = home
         self._looks: dict[tuple[str, str], Look] = {}
+        self._releases_seen: dict[Path, tuple[object, Mapping[str, str]]] = {}
         self._contents: OrderedDict[tuple[str, str, bytes], PromptVersion] = OrderedDict()
         self._lock = Lock()
         for folder in self.folders:
@@ -189,11 +190,22 @@ class Registry:
             return self._contents[key]
 
     def _releases(self, folder: Path) -> Mapping[str, str]:
-        """The hashes beside the prompts; none where the file cannot be read, which is told elsewhere."""
+        """The hashes beside the prompts; none where the file cannot be read, which is told elsewhere.
+
+        Every job that is not pinned asks for them: a file that has not changed is not read again.
+        """
+        file = folder / RELEASED
+        signature = signature_of_file(file)
+        seen = self._releases_seen.get(folder)
+        if seen is not None and seen[0] == signature:
+            return seen[1]
         try:
-            return _released(folder / RELEASED)[1]
+            hashes = _released(file)[1]
         except Broken:
             return {}
+        if age_s((signature,)) >= SETTLED_S and signature_of_file(file) == signature:
+            self._releases_seen[folder] = (signature, hashes)
+        return hashes
 
     def _of_released(self, folder: Path) -> Iterator[Mistake]:
         file = folder / RELEASED

@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import Any
 
 from db import documents, model_state
-from db.jobs import Job
+from db.jobs import Document, Job
 from docmill.errors import Failure, Unreadable
 from docmill.llm.sight import Sight, sees, sight_of
 from docmill.llm.types import Picture
@@ -108,7 +108,7 @@ class TooMuch(Exception):
 
 def _pages(services: Services, job: Job, prompt: PromptVersion) -> list[Page]:
     """The pages of a document that can be drawn, where the prompt wants to show some."""
-    if prompt.config.input.see == "text" or job.document is None:
+    if prompt.config.input.see == "text" or job.document is None or not is_drawn(job.document):
         return []
     reading = services.database.run(documents.reading_of, job.document.id, job.tenant)
     return pages_of(reading) if reading is not None and is_drawn(reading) else []
@@ -232,7 +232,7 @@ def _picture(document_id: int, page: Page, dots: int, drawn: Drawn, sight: Sight
     )
 
 
-def is_drawn(reading: Reading) -> bool:
+def is_drawn(reading: Reading | Document) -> bool:
     """Whether a document has pages that can be drawn."""
     return reading.media_type == media.PDF or reading.media_type in media.PICTURES
 

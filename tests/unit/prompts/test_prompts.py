@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -149,6 +150,19 @@ def test_a_changed_release_is_found(own: Path) -> None:
     write(own, "user.j2", "{{ document }} changed")
     told = "ticket/v1 is released, and its files have changed: restore them, and make a new version"
     assert Registry([own]).check() == [f"{own / 'released.toml'}:1: {told}"]
+
+
+def test_the_hashes_of_releases_are_read_again_once_they_have_changed(own: Path) -> None:
+    registry = Registry([own])
+    hashes = own / "released.toml"
+    hashes.write_text(f'"ticket/v1" = "{registry.get("ticket").content_hash.hex()}"\n', encoding="utf-8")
+    os.utime(hashes, (1, 1))  # left alone for long
+    assert registry.get("ticket") is registry.get("ticket")
+    hashes.write_text(f'"ticket/v1" = "{"0" * 64}"\n', encoding="utf-8")
+    with pytest.raises(PromptBroken, match="is released"):
+        registry.get("ticket")
+    hashes.unlink()
+    assert registry.get("ticket")
 
 
 def test_an_unknown_prompt_is_answered_with_the_nearest() -> None:
