@@ -16,11 +16,12 @@ from docmill.errors import Unreadable
 from docmill.reading import frames
 from docmill.reading.confinement import confine, die_with, memory_limit, resident_bytes
 from docmill.reading.formats import preload, read_document
+from docmill.reading.ink import shows_ink
 from docmill.reading.layout.geometry import pack
-from docmill.reading.messages import Answer, Greeting, Request, decode, encode
+from docmill.reading.messages import INK, NO_INK, Answer, Greeting, Request, decode, encode
 from docmill.reading.rendering import render_page
+from docmill.reading.scans import picture_of, read_scan
 from docmill.reading.scans import preload as preload_ocr
-from docmill.reading.scans import read_scan
 from docmill.reading.values import Reading, reading_of
 
 # The frame's length was checked by the parent against its own limit; this is only a bound.
@@ -92,6 +93,9 @@ def _read(request: Request, document: bytes) -> tuple[Answer, bytes]:
             media_type=kind,
             compact=request.compact,
         )
+    if request.ink:
+        shown = shows_ink(picture_of(document, request.page, name=name, media_type=kind))
+        return Answer(), INK if shown else NO_INK
     scan = read_scan(document, request.page, name=name, media_type=kind, limits=limits)
     return _told(reading_of(scan.text, "", pages=(0,), layout=[scan.layout]))
 

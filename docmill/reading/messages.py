@@ -17,7 +17,7 @@ from docmill.reading.layout.geometry import PageLayout, check_page, unpack
 from docmill.reading.values import Limits, Reading, ReadingWarning, reading_of, warned
 from docmill.storable import is_storable, storable_text
 
-__all__ = ["Answer", "Garbled", "Greeting", "Request", "decode", "encode"]
+__all__ = ["INK", "NO_INK", "Answer", "Garbled", "Greeting", "Request", "decode", "encode"]
 
 _Word = Annotated[str, Field(max_length=200)]
 _Count = Annotated[int, Field(ge=0)]
@@ -26,6 +26,9 @@ MAX_BYTES_A_CHAR = 4
 MOST_LAYOUT = 64 * 2**20
 MOST_PICTURE = 64 * 2**20
 """Bytes of a page that is drawn."""
+
+INK, NO_INK = b"ink", b"no ink"
+"""What is answered where only that is asked."""
 
 _Message = TypeVar("_Message")
 
@@ -57,6 +60,8 @@ class Request:
     """With which the page is to be drawn, and not read."""
     compact: bool = False
     """Whether a page of many colours is drawn as a JPEG, which is far smaller."""
+    ink: bool = False
+    """Whether it is only asked if anything is drawn on the page."""
 
     @property
     def is_scan(self) -> bool:

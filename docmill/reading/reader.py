@@ -14,7 +14,7 @@ from typing import Self
 
 from docmill.errors import Misconfigured, Unreadable
 from docmill.reading.layout.geometry import BLANK
-from docmill.reading.messages import Answer, Garbled, Greeting, Request
+from docmill.reading.messages import INK, NO_INK, Answer, Garbled, Greeting, Request
 from docmill.reading.process import GaveWay, ProcessEnded, ReadingProcess, Work
 from docmill.reading.values import DEFAULT_LIMITS, Limits, Reading, Scan, with_scans
 from docmill.storable import storable_text
@@ -96,6 +96,17 @@ class Reader:
             answer, text = self._ocr.ask(request, body)
             found = _believed(self._ocr, answer, text)
         return Scan(text=found.text, layout=found.layout[0] if found.layout else BLANK)
+
+    def shows_ink(self, body: bytes, page: int, name: str | None = None, media_type: str | None = None) -> bool:
+        """Whether anything is drawn on a page, counted from 0, of ``Reading.scans``. Raises as ``read`` does."""
+        request = replace(_request(name, media_type, self.limits), page=page, ink=True)
+        with self._turn:
+            answer, told = self._ocr.ask(request, body)
+            _require_read(answer)
+            if told not in (INK, NO_INK):
+                self._ocr.replace()
+                raise Unreadable("corrupt", "the parser broke on it: it does not tell what is drawn there")
+        return told == INK
 
     def render(
         self,

@@ -17,13 +17,17 @@ from docmill.errors import Failure, Unreadable
 from docmill.reading import Reading
 from docmill.reading.reader import Reader
 from docmill.reading.values import with_scans
+from tasks.pinning import prompt_of
 from tasks.services import Services
+from tasks.stages.seeing import may_see
 from tasks.stages.step import Again, Onward, Step, Stop, fail, go_on
 
 __all__ = ["SLICE_S", "ocr"]
 
 SLICE_S = 10.0
 """After which a document gives way to others, once the page that it is at is read."""
+MOST_LOOKED_AT = 20
+"""Pages without a word that are looked at for ink."""
 ANOTHERS_S = 2.0
 """So long a document waits that another job is reading, too."""
 
@@ -43,7 +47,7 @@ def ocr(services: Services, job: Job) -> Step:
         known = services.database.run(scans.known, document.id)
         left = [page for page in document.scans if page not in known]
         if not left or _is_out_of_time(services, document):
-            return _onward(services, job, document, known)
+            return _onward(services, reader, job, document, known)
         if not _read_next(services, reader, document, left):
             waits = services.database.run(transitions.count_down, job, countdown_s=ANOTHERS_S)
             return Again("another job reads it", ANOTHERS_S) if waits else Stop("stale")
@@ -75,9 +79,9 @@ def _read_next(services: Services, reader: Reader, document: Document, left: lis
     return True
 
 
-def _onward(services: Services, job: Job, document: Document, known: Known) -> Step:
+def _onward(services: Services, reader: Reader, job: Job, document: Document, known: Known) -> Step:
     reading = _whole(document, known)
-    if reading.empty:
+    if reading.empty and not _is_for_eyes(services, reader, job, document):
         # Whoever tries the job again has these pages tried again.
         services.database.run(scans.forget_failed, document.id)
         told = next(iter(known.failed.values()), None) or reading.warning or "there is no text in it"
@@ -92,6 +96,20 @@ def _onward(services: Services, job: Job, document: Document, known: Known) -> S
         reading=reading,
     )
     return Onward() if moved else Stop("stale")
+
+
+def _is_for_eyes(services: Services, reader: Reader, job: Job, document: Document) -> bool:
+    """Whether a model is shown the pages, and something is drawn on one: what OCR cannot read, a model may."""
+    if job.chain != "document" or not may_see(services, prompt_of(services, job)):
+        return False
+    return any(_shows_ink(reader, document, page) for page in document.scans[:MOST_LOOKED_AT])
+
+
+def _shows_ink(reader: Reader, document: Document, page: int) -> bool:
+    try:
+        return reader.shows_ink(bytes(document.body or b""), page, document.name)
+    except Unreadable:
+        return False  # what cannot be drawn, no model can be shown
 
 
 def _after(job: Job) -> Stage:

@@ -28,6 +28,7 @@ __all__ = [
     "fetched",
     "is_drawn",
     "look",
+    "may_see",
     "pages_of",
     "picture_of",
     "pictures_in",
@@ -100,6 +101,12 @@ def look(services: Services, job: Job, prompt: PromptVersion) -> Look | Failure:
         unseen = replace(plain, record={"unseen": told})
         return unseen if can_do_without else Failure(kind="context_overflow", message=told)
     return _alone(seen, pages) if see == "pages" else seen
+
+
+def may_see(services: Services, prompt: PromptVersion) -> bool:
+    """Whether a prompt may show pages as pictures, so that one without a word is none the less read."""
+    config, models = prompt.config, services.settings.models
+    return config.input.see != "text" and any(models.find(name).sees for name in config.ladder)
 
 
 class TooMuch(Exception):

@@ -22,6 +22,7 @@ from prompts import Excerpt, PromptVersion
 from prompts.readiness import problems
 from tasks.pinning import prompt_of
 from tasks.services import Services
+from tasks.stages.seeing import may_see
 from tasks.stages.step import Onward, Step, Stop, fail, go_on
 
 __all__ = ["validate"]
@@ -42,7 +43,7 @@ def validate(services: Services, job: Job) -> Step:
     if document is None:
         return _failed(services, job, Failure(kind="unreadable", message="the document was deleted"), "empty")
     try:
-        reading = _read(services, job, document, sees=_sees(services, prompt))
+        reading = _read(services, job, document, sees=prompt is not None and may_see(services, prompt))
     except GaveWay:
         return _set_apart(services, job)
     except Unreadable as error:
@@ -65,14 +66,6 @@ def _prompt(services: Services, job: Job) -> tuple[PromptVersion | None, list[st
     prompt.render(Excerpt(passages=("",)), job.params)
     # Keys are looked for where calls are made: this process may be given none.
     return prompt, problems(prompt, services.settings.models, with_keys=False)
-
-
-def _sees(services: Services, prompt: PromptVersion | None) -> bool:
-    """Whether a prompt may show pages as pictures, so that one without a word is none the less read."""
-    if prompt is None:
-        return False
-    config, models = prompt.config, services.settings.models
-    return config.input.see != "text" and any(models.find(name).sees for name in config.ladder)
 
 
 def _read(services: Services, job: Job, document: Document, *, sees: bool) -> Reading | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -72,8 +73,8 @@ class Way:
         )
         reader.asked.clear()
 
-    def submit(self, body: bytes) -> int:
-        wanted = Submission(prompt="invoice", version="v1", body=body, name="a.pdf", tenant=self.tenant)
+    def submit(self, body: bytes, prompt: str = "invoice", version: str = "v1") -> int:
+        wanted = Submission(prompt=prompt, version=version, body=body, name="a.pdf", tenant=self.tenant)
         with self.engine.begin() as connection:
             return submit(connection, wanted)
 
@@ -202,6 +203,32 @@ def test_a_scan_without_a_word_fails_and_a_retry_reads_it_again(engine: Engine, 
     way.step(job)
     assert way.step(job) == Stop("failed: unreadable")
     assert "OCR finds no text" in way.row(job).failure["message"]
+
+
+def scribbled() -> bytes:
+    """Handwriting that no engine reads."""
+    picture = Image.new("RGB", (1200, 1000), "white")
+    loops = [(300 + at + 40 * math.sin(at / 9), 500 + 90 * math.sin(at / 13)) for at in range(0, 600, 3)]
+    ImageDraw.Draw(picture).line(loops, fill="black", width=5)
+    file = io.BytesIO()
+    picture.save(file, "PDF")
+    return file.getvalue() + f"\n% {uuid4()}".encode()
+
+
+def test_what_only_a_model_may_read_goes_to_one_that_sees_and_a_blank_page_to_none(
+    engine: Engine, reader: Counting
+) -> None:
+    way = Way(engine, reader)
+    handwriting = scribbled()
+    seen, blank = way.submit(handwriting, "receipt", "v3"), way.submit(scanned(""), "receipt", "v3")
+    unseen = way.submit(handwriting)
+    for job in (seen, blank, unseen):
+        assert way.step(job) == Stop("waits for OCR")
+    assert way.step(blank) == Stop("failed: unreadable")
+    assert way.row(blank).failure["detail"] == "empty"
+    assert way.step(unseen) == Stop("failed: unreadable")
+    assert way.step(seen) == Onward()
+    assert (way.row(seen).stage, way.document(seen).text.strip()) == ("context", "")
 
 
 def test_a_page_that_another_job_reads_just_now_is_waited_for(engine: Engine, reader: Counting) -> None:
