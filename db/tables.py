@@ -131,6 +131,10 @@ webhook_deliveries = _table(
 )
 # Runs in which something ended, for who wants to know when all has.
 webhook_runs = _table("webhook_runs", "run_id bigint")
+# Figures for Prometheus: of each minute lately, of all before, and until when they are known.
+metric_minutes = _table("metric_minutes", "minute timestamptz, metric text, labels text[], value float")
+metric_totals = _table("metric_totals", "metric text, labels text[], value float")
+metric_until = _table("metric_until", "one boolean, until timestamptz")
 # Publications of a job's chain, one an epoch.
 drives = _table(
     "drives", "job_id bigint, epoch int, stage text, cause text, at timestamptz, due_at timestamptz null"

@@ -19,6 +19,7 @@ from docmill.reading.drawn import DrawnPages
 from docmill.settings import Settings
 from prompts import Registry
 from tasks.calls.room import Room
+from tasks.times import StageTimes
 from tasks.turns import Turns
 
 __all__ = ["BudgetsSeen", "Caller", "Configured", "Publisher", "Services", "Telling"]
@@ -88,6 +89,8 @@ class Services:
     """For the bytes of pictures that are under way to models (io)."""
     turns: Turns = field(default_factory=Turns)
     """Whose turn it is (cpu)."""
+    times: StageTimes = field(default_factory=StageTimes)
+    """How long stages take (io, cpu)."""
     cache: Cache = field(default_factory=NoCache)
     limiter: Limiter = field(default_factory=NoLimiter)
     budgets: BudgetsSeen = field(default_factory=BudgetsSeen)

@@ -6,11 +6,13 @@ Nothing here waits in line with other requests: neither for a thread nor for a c
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import secrets
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import BaseModel
 from sqlalchemy import Engine, NullPool, create_engine
@@ -20,7 +22,8 @@ from db.database import Database
 from db.engine import ALIVE
 from db.fleet import Trouble, troubles
 from docmill.errors import ServiceAway
-from web.access import Asking
+from docmill.settings import Settings
+from web.access import caller
 from web.figures import figures
 from web.fleet import Fleet
 from web.problems import Problem, documented
@@ -118,7 +121,22 @@ def _ask_database(engine: Engine) -> list[Trouble]:
         return troubles(connection)
 
 
-METRICS: dict[int | str, dict[str, Any]] = {200: {"content": {"text/plain": {}}, "description": "Gauges"}}
+async def may_scrape(request: Request) -> None:
+    """Raises Problem for who may not see the fleet's figures."""
+    settings: Settings = request.app.state.settings
+    kind, _, shown = request.headers.get("authorization", "").partition(" ")
+    wanted = settings.metrics_key
+    if wanted is not None and kind.lower() == "bearer":
+        known = hashlib.sha256(wanted.get_secret_value().encode()).digest()
+        if secrets.compare_digest(hashlib.sha256(shown.strip().encode()).digest(), known):
+            return
+    asking = await caller(request, request.app.state.database)
+    asking.check("operate")
+
+
+METRICS: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"text/plain": {}}, "description": "Gauges, counters and histograms"}
+}
 
 
 @router.get(
@@ -127,8 +145,10 @@ METRICS: dict[int | str, dict[str, Any]] = {200: {"content": {"text/plain": {}},
     summary="For Prometheus",
     responses={**METRICS, **documented(401, 422, 503)},
 )
-async def metrics(request: Request, _: Asking) -> Response:
-    """Beyond loopback any key will do. Figures are some seconds old."""
+async def metrics(request: Request, _: Annotated[None, Depends(may_scrape)]) -> Response:
+    """Beyond loopback with the key of `DOCMILL_METRICS_KEY`, or one with the scope `operate`. Figures are of all
+    tenants, and some seconds old.
+    """
     watches: Watches = request.app.state.watches
     try:
         return Response(await watches.figures.seen(), media_type=CONTENT_TYPE_LATEST)

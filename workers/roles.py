@@ -43,6 +43,7 @@ SECRETS: dict[str, tuple[Part, ...]] = {
     "DOCMILL_LLM_API_KEY": CALLERS,
     "DOCMILL_BUDGET_WEBHOOK": ("io",),
     "DOCMILL_WEBHOOK_KEY": ("io", "api"),
+    "DOCMILL_METRICS_KEY": ("api",),
     "DOCMILL_DATABASE_OWNER_PASSWORD": ("io",),
     "DOCMILL_DATABASE_OWNER_URL": ("io",),  # upkeep builds indexes
     "DOCMILL_FLOWER_PASSWORD": ("flower",),

@@ -28,6 +28,7 @@ from tasks.calls.room import Room
 from tasks.celery import broker
 from tasks.chain import publish
 from tasks.services import Caller, Services, Telling
+from tasks.times import StageTimes
 
 __all__ = [
     "api_services",
@@ -59,9 +60,11 @@ def io_services(settings: Settings, *, owner: str, celery: Celery) -> Iterator[S
     with ExitStack() as stack:
         registry = registry_of(settings)
         _warm_up(registry)
+        database = stack.enter_context(_worker_database(settings, IO_CONNECTIONS))
         yield Services(
             settings=settings,
-            database=stack.enter_context(_worker_database(settings, IO_CONNECTIONS)),
+            database=database,
+            times=_times(stack, database),
             owner_database=stack.enter_context(open_database(settings.owner_url, pool_size=1, probe=False)),
             registry=registry,
             publish=publish,
@@ -79,10 +82,13 @@ def io_services(settings: Settings, *, owner: str, celery: Celery) -> Iterator[S
 @contextmanager
 def cpu_services(settings: Settings, *, owner: str) -> Iterator[Services]:
     """Makes what validate and parse need: a database, and a reader of files. One task at a time."""
-    with _worker_database(settings, 2) as database, Reader(settings.reading_limits) as reader:
+    with ExitStack() as stack:
+        database = stack.enter_context(_worker_database(settings, 2))
+        reader = stack.enter_context(Reader(settings.reading_limits))
         yield Services(
             settings=settings,
             database=database,
+            times=_times(stack, database),
             registry=registry_of(settings),
             publish=publish,
             owner=owner,
@@ -168,6 +174,12 @@ def _caller(stack: ExitStack) -> Caller:
     transport = HttpTransport()
     stack.callback(lambda: loop.run(transport.close()))
     return Caller(loop=loop, transport=transport)
+
+
+def _times(stack: ExitStack, database: Database) -> StageTimes:
+    times = StageTimes(database=database)
+    stack.callback(times.tell)
+    return times
 
 
 def _telling(stack: ExitStack, settings: Settings) -> Telling:

@@ -97,6 +97,8 @@ class Settings(BaseSettings):
     """Whether workers tell Flower what they do."""
     api_host: str = "127.0.0.1"
     """Beyond loopback, callers need keys."""
+    metrics_key: SecretStr | None = None
+    """Opens `/metrics` to who shows it as a bearer. None: keys with the scope `operate` do, beyond loopback."""
     api_port: int | None = None
     """None takes a free one."""
     trusted_proxies: str = ""

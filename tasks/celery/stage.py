@@ -101,6 +101,7 @@ class Handler:
             # Its files are gone or broken, and no try changes that. A retry uses what is paid for.
             return services.database.run(fail, job, Failure(kind="internal", message=str(error)))
         finally:
+            services.times.note(self.name, services.turns.clock() - began)
             if STAGES[self.name].claimed:
                 services.turns.note(job.tenant, began)
 

@@ -14,7 +14,7 @@ import structlog
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
-from db import budgets, costs, dispatch, fleet, model_state
+from db import budgets, costs, dispatch, figures, fleet, model_state
 from db.dispatch import FREE_FOR_ROOM, SEND_AGAIN, SWEEP, RowId
 from db.engine import is_away
 from db.jobs import Drive
@@ -36,6 +36,7 @@ IDLE_S = 1.0
 BUSY_S = 0.1
 AFTER_FAILURE_S = 5.0
 FOLDING_S = 0.3
+COUNT_EVERY_S = 15.0
 SPARED_S = 60.0
 """After the database was away no lease runs out for so long: replies in spools come first."""
 
@@ -73,6 +74,7 @@ class Upkeep:
     """Whether webhooks had more to be told at the last look."""
     _meet_at: float = field(init=False)
     _sweep_at: float = field(init=False)
+    _count_at: float = field(default=0.0, init=False)
 
     def __post_init__(self) -> None:
         self._meet_at = self.clock()
@@ -222,6 +224,11 @@ class Upkeep:
             self._alarm.look()
         with self._troubles.part("costs"):
             self._fold(timezone)
+        if self.clock() >= self._count_at:
+            self._count_at = self.clock() + COUNT_EVERY_S
+            with self._troubles.part("figures"), leading(self.services) as connection:
+                if connection is not None:
+                    figures.count(connection)
 
     def _fold(self, timezone: str) -> None:
         """A backlog, as a bulk load leaves it, is folded over several ticks."""

@@ -1,0 +1,163 @@
+"""Rules of Prometheus, in the few forms that the example rules have, held against what /metrics told.
+
+``a and b``, ``a > b``, ``a / b``, ``a * b``, ``sum [by (l)] (…)``, ``increase(name{…}[15m])``, ``name{l="v"}`` and numbers.
+"""
+
+from __future__ import annotations
+
+import operator
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from prometheus_client.parser import text_string_to_metric_families
+
+__all__ = ["Scrape", "evaluate", "names_in", "scrape"]
+
+Labels = frozenset[tuple[str, str]]
+Vector = dict[Labels, float]
+TOKEN = re.compile(r'\s*([A-Za-z_:][\w:]*|\d+(?:\.\d+)?|"[^"]*"|\[\w+\]|>=|<=|==|[{}(),=<>/*])')
+COMPARE = {">": operator.gt, "<": operator.lt, ">=": operator.ge, "<=": operator.le, "==": operator.eq}
+SECONDS = {"m": 60.0, "h": 3600.0, "s": 1.0}
+WORDS = {"sum", "by", "increase", "and"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scrape:
+    """What was told at a time, in seconds."""
+
+    at: float
+    samples: Mapping[str, Vector]
+
+
+def scrape(written: str, at: float) -> Scrape:
+    samples: dict[str, Vector] = {}
+    for family in text_string_to_metric_families(written):
+        for sample in family.samples:
+            samples.setdefault(sample.name, {})[frozenset(sample.labels.items())] = sample.value
+    return Scrape(at=at, samples=samples)
+
+
+def names_in(expression: str) -> set[str]:
+    """The metrics that an expression asks for."""
+    outside = re.sub(r"\{[^}]*\}|by \([^)]*\)", "", expression)
+    return {word for word in re.findall(r"[a-z_]+", re.sub(r"\[\w+\]", "", outside)) if word not in WORDS}
+
+
+def evaluate(expression: str, scrapes: list[Scrape]) -> Vector:
+    """What the expression finds now, at the last scrape; nothing where it does not hold."""
+    reader = Reader(tokens=list(tokens_of(expression)), scrapes=scrapes)
+    found = reader.both()
+    assert not reader.tokens, f"left: {reader.tokens}"
+    assert isinstance(found, dict)
+    return found
+
+
+def tokens_of(expression: str) -> Iterator[str]:
+    at = 0
+    while at < len(expression.rstrip()):
+        match = TOKEN.match(expression, at)
+        assert match, expression[at:]
+        yield match[1]
+        at = match.end()
+
+
+@dataclass(kw_only=True)
+class Reader:
+    tokens: list[str]
+    scrapes: list[Scrape] = field(default_factory=list)
+
+    def next(self, *wanted: str) -> str | None:
+        return self.tokens.pop(0) if self.tokens and self.tokens[0] in wanted else None
+
+    def must(self, wanted: str) -> None:
+        assert self.next(wanted), (wanted, self.tokens)
+
+    def both(self) -> Any:
+        found = self.compared()
+        while self.next("and"):
+            other = self.compared()
+            found = {labels: value for labels, value in found.items() if labels in other or frozenset() in other}
+        return found
+
+    def compared(self) -> Any:
+        left = self.product()
+        sign = self.next(*COMPARE)
+        if sign is None:
+            return left
+        pairs = matched(left, self.product())
+        return {labels: first for labels, (first, second) in pairs.items() if COMPARE[sign](first, second)}
+
+    def product(self) -> Any:
+        found = self.single()
+        while sign := self.next("/", "*"):
+            does: Callable[[float, float], float] = operator.mul if sign == "*" else divided
+            pairs = matched(found, self.single())
+            found = {labels: does(first, second) for labels, (first, second) in pairs.items()}
+        return found
+
+    def single(self) -> Any:
+        if self.next("sum"):
+            return self.summed()
+        if self.next("increase"):
+            self.must("(")
+            name, wanted, span = self.tokens.pop(0), self.labels(), self.tokens.pop(0)
+            self.must(")")
+            return self.increase(name, wanted, int(span[1:-2]) * SECONDS[span[-2]])
+        token = self.tokens.pop(0)
+        if token[0].isdigit():
+            return float(token)
+        return chosen(self.scrapes[-1], token, self.labels())
+
+    def summed(self) -> Vector:
+        by: list[str] = []
+        if self.next("by"):
+            self.must("(")
+            while not self.next(")"):
+                by.append(self.tokens.pop(0))
+                self.next(",")
+        self.must("(")
+        inner = self.both()
+        self.must(")")
+        found: Vector = {}
+        for labels, value in inner.items():
+            kept = frozenset(each for each in labels if each[0] in by)
+            found[kept] = found.get(kept, 0.0) + value
+        return found
+
+    def labels(self) -> dict[str, str]:
+        found: dict[str, str] = {}
+        if self.next("{"):
+            while not self.next("}"):
+                name = self.tokens.pop(0)
+                self.must("=")
+                found[name] = self.tokens.pop(0).strip('"')
+                self.next(",")
+        return found
+
+    def increase(self, name: str, wanted: Mapping[str, str], span_s: float) -> Vector:
+        """Prometheus also stretches it to the whole span; and knows nothing of what one scrape alone has."""
+        within = [each for each in self.scrapes if each.at >= self.scrapes[-1].at - span_s]
+        first, last = chosen(within[0], name, wanted), chosen(within[-1], name, wanted)
+        return {labels: value - first.get(labels, 0.0) for labels, value in last.items()}
+
+
+def chosen(told: Scrape, name: str, wanted: Mapping[str, str]) -> Vector:
+    return {
+        labels: value
+        for labels, value in told.samples.get(name, {}).items()
+        if all(dict(labels).get(label, "") == each for label, each in wanted.items())
+    }
+
+
+def matched(left: Any, right: Any) -> dict[Labels, tuple[float, float]]:
+    if isinstance(left, float):
+        return {labels: (left, value) for labels, value in right.items()}
+    if isinstance(right, float):
+        return {labels: (value, right) for labels, value in left.items()}
+    return {labels: (value, right[labels]) for labels, value in left.items() if labels in right}
+
+
+def divided(left: float, right: float) -> float:
+    return left / right if right else float("nan")
