@@ -48,8 +48,10 @@ UNITS = {"": "seconds", "s": "seconds", "m": "minutes", "h": "hours", "d": "days
 def open_stack(data: Path | None) -> Iterator[tuple[Settings, Database]]:
     """The settings and the database of a running stack. Raises Misconfigured, ServiceAway."""
     from db.database import open_database
+    from docmill.logs import configure_commands_logs
     from workers.stack.addresses import settings_of
 
+    configure_commands_logs()
     settings = settings_of(data)
     with open_database(settings.need("database_url"), pool_size=2) as database:
         yield settings, database

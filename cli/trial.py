@@ -7,7 +7,7 @@ import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -93,10 +93,12 @@ def try_prompt(
 
 @contextmanager
 def _kit(asked: Asked, data: Path | None) -> Iterator[Kit]:
+    from docmill.logs import configure_commands_logs
     from docmill.reading import Reader
     from docmill.settings import load_settings
     from workers.services import asking_services, open_caller, registry_of
 
+    configure_commands_logs()
     with ExitStack() as stack:
         settings = _stack_settings(data)
         services = None
@@ -223,7 +225,7 @@ def _on_file(kit: Kit, asked: Asked, prompts: Sequence[PromptVersion], file: Pat
     from tasks.trial import unread
 
     try:
-        document = _read(kit.reader, file)
+        document = _read(kit, prompts, file)
     except Unreadable as error:
         trials = [unread(prompt, error) for prompt in prompts]
     else:
@@ -236,18 +238,37 @@ def _on_file(kit: Kit, asked: Asked, prompts: Sequence[PromptVersion], file: Pat
 
 
 def _try(kit: Kit, prompt: PromptVersion, document: Document, params: Mapping[str, str]) -> Trial:
-    from tasks.trial import try_on
+    from docmill.reading.drawn import DrawnPages
+    from tasks.trial import try_on, unread
 
-    return try_on(kit.settings, kit.caller, prompt, document, params, services=kit.services)
+    drawn = DrawnPages(kit.reader)
+    try:
+        return try_on(kit.settings, kit.caller, prompt, document, params, drawn=drawn, services=kit.services)
+    except Unreadable as error:
+        return unread(prompt, error)
 
 
-def _read(reader: Reader, file: Path) -> Document:
+def _read(kit: Kit, prompts: Sequence[PromptVersion], file: Path) -> Document:
+    """The document as stages read it, its scans by OCR, where that is on. Raises Unreadable."""
     from db.jobs import Document
+    from docmill.reading.layout.geometry import pack
+    from prompts.readiness import may_show
 
-    reading = reader.read(file)
-    if reading.empty:
+    may_be_seen = any(may_show(prompt, kit.settings.models) for prompt in prompts)
+    scanned = kit.settings.ocr != "off"
+    limits = replace(kit.settings.reading_limits, ocr=scanned, leave_scans=scanned or may_be_seen)
+    reading = kit.reader.read(file, limits=limits)
+    if reading.empty and not (may_be_seen and reading.pages):
         raise Unreadable("empty", reading.warning or "there is no text in it")
-    return Document(id=0, name=file.name, media_type=reading.media_type, body=None, text=reading.text)
+    return Document(
+        id=0,
+        name=file.name,
+        media_type=reading.media_type,
+        body=file.read_bytes(),
+        text=reading.text,
+        pages=reading.pages,
+        layout=pack(reading.layout) if reading.layout else None,
+    )
 
 
 def _code(trials: Sequence[Trial]) -> int:

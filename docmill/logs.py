@@ -18,7 +18,7 @@ from docmill.redaction import redacted
 from docmill.settings import Settings
 from docmill.visible import visible
 
-__all__ = ["configure_logs", "where"]
+__all__ = ["configure_commands_logs", "configure_logs", "where"]
 
 ExcInfo: TypeAlias = tuple[type[BaseException], BaseException, TracebackType | None]
 
@@ -71,6 +71,21 @@ def configure_logs(settings: Settings) -> None:
     root.setLevel(level)
     for name in CHATTY:
         logging.getLogger(name).setLevel(max(level, logging.WARNING))
+
+
+def configure_commands_logs() -> None:
+    """What happens while a command works is told on stderr, in nobody's way who reads its output."""
+    structlog.configure(
+        processors=[
+            structlog.stdlib.add_log_level,
+            places_only,
+            harmless,
+            structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
+        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
+        cache_logger_on_first_use=False,  # who calls a command in its own process may have another stderr later
+    )
 
 
 def places_only(_logger: object, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:

@@ -16,7 +16,7 @@ from docmill.settings import Models, ModelTable
 from prompts.registry import Registry
 from prompts.version import Excerpt, PromptVersion
 
-__all__ = ["Unready", "problems", "unready"]
+__all__ = ["Unready", "may_show", "problems", "unready"]
 
 MOST_TOLD = 1000
 LEAST_ROOM = 64
@@ -71,6 +71,12 @@ def problems(prompt: PromptVersion, models: Models, *, with_keys: bool = True) -
     """
     of_models = (_of_model(prompt, name, models, with_keys=with_keys) for name in prompt.config.ladder)
     return [*(told for found in of_models for told in found), *_of_sight(prompt, models)]
+
+
+def may_show(prompt: PromptVersion, models: Models) -> bool:
+    """Whether a prompt may show pages as pictures, so that one without a word is none the less read."""
+    config = prompt.config
+    return config.input.see != "text" and any(models.find(name).sees for name in config.ladder)
 
 
 def _of_sight(prompt: PromptVersion, models: Models) -> Iterator[str]:

@@ -15,12 +15,15 @@ from uuid import uuid4
 from db.jobs import Answer, Document, Job
 from docmill.errors import Failure, FailureKind, PromptError, ReplyRejected, Unreadable
 from docmill.llm.client import Outcome
+from docmill.llm.sight import sees
 from docmill.llm.types import Request
 from docmill.llm.wire import learn
 from docmill.parsing import correction_problems
+from docmill.reading.drawn import Drawn, DrawnPages
 from docmill.settings import Model, Settings
 from prompts import Excerpt, PromptVersion
 from tasks.calls.asking import ask_model
+from tasks.calls.pictures import drawn_in
 from tasks.calls.request import as_json, compose
 from tasks.calls.settlement import settlement_of
 from tasks.calls.trying import TrialCall, ask_on_record
@@ -28,6 +31,8 @@ from tasks.remedies import Setback
 from tasks.services import Caller, Services
 from tasks.stages.checking import checked, kept
 from tasks.stages.context import choose
+from tasks.stages.parting import in_parts
+from tasks.stages.seeing import Look, is_drawn, look_at, pages_of, pictures_in
 from tasks.stages.window import ladder_model, room_for
 
 __all__ = ["Trial", "TriedCall", "try_on", "unread"]
@@ -36,6 +41,8 @@ MOST_CALLS = 20
 """The remedies end sooner."""
 LONGEST_WAIT_S = 30.0
 """For a limit or an outage; a job would be held for longer ones."""
+PATIENCE_S = 60.0
+"""For a page to be drawn."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +88,25 @@ class Trial:
         return None if None in costs else sum((cost for cost in costs if cost is not None), Decimal(0))
 
 
+@dataclass(frozen=True, kw_only=True)
+class OwnEyes:
+    """A trial's: pages of a file in hand, and what the settings say of models."""
+
+    settings: Settings
+    body: bytes
+    name: str | None
+    drawn: DrawnPages
+
+    def sees(self, name: str) -> bool:
+        model = self.settings.models.find(name)
+        return sees(model.model, told=model.images, met=None) is True
+
+    def draw(self, page: int, dots: int) -> Drawn:
+        return self.drawn.page(
+            self.body, page, dots_an_inch=dots, fetch=lambda: (self.body, self.name, None), patience_s=PATIENCE_S
+        )
+
+
 @dataclass(kw_only=True)
 class Bench:
     """A job that stands nowhere, on its way."""
@@ -89,29 +115,51 @@ class Bench:
     caller: Caller
     services: Services | None
     """Of a stack, where there is one: its limits and budgets hold, and its ledger has the calls."""
+    eyes: OwnEyes
     prompt: PromptVersion
-    text: str
+    document: Document
     job: Job
     learned: dict[str, Mapping[str, Any]]
     """By the model's name in the ladder: what a provider taught on the way."""
     previous: str | None = None
 
+    @property
+    def text(self) -> str:
+        return self.document.text or ""
+
     def choose(self) -> Failure | None:
-        """What the model is shown; a failure where not even the prompt fits."""
+        """What the model is shown; a failure where not even the prompt fits. Raises PromptError, Unreadable."""
+        reading, look = self.document.reading, Look(model=ladder_model(self.job, self.prompt))
+        if is_drawn(reading):
+            found = look_at(pages_of(reading), self.eyes, self.job, self.prompt)
+            if isinstance(found, Failure):
+                return found
+            look = found
+        if look.pictures:
+            self.job = replace(self.job, model=look.model)
         name = ladder_model(self.job, self.prompt)
-        room = room_for(self.job, self.prompt, self.settings.models.find(name), self.learned.get(name, {}))
+        model, learned = self.settings.models.find(name), self.learned.get(name, {})
+        room = room_for(self.job, self.prompt, model, learned, look.pictures)
         if room.tokens == 0:
             message = (
                 "the prompt alone fills the model's window: use a shorter prompt, or a ladder with a larger one"
             )
             return Failure(kind="context_overflow", message=message)
-        self.job = replace(self.job, context=choose(self.text, room, self.prompt.asked(self.job.params)))
+        text = self.text if look.shows_text else ""
+        if not look.pictures and in_parts(text, room, self.prompt, self.job, pages=reading.pages) is not None:
+            raise PromptError(
+                f"prompt {self.prompt} asks so long a document in parts, which a stack alone does: submit it"
+            )
+        self.job = replace(
+            self.job, context=choose(text, room, self.prompt.asked(self.job.params)) | dict(look.record)
+        )
         return None
 
     @property
     def excerpt(self) -> Excerpt:
-        passages = (self.job.context or {})["passages"]
-        return Excerpt(passages=tuple(self.text[start:end] for start, end in passages))
+        chosen = self.job.context or {}
+        passages = tuple(self.text[start:end] for start, end in chosen["passages"])
+        return Excerpt(passages=passages, pictures=pictures_in(chosen))
 
     def call(self) -> tuple[Outcome, TriedCall]:
         """One call to the attempt's model. Raises Misconfigured."""
@@ -123,11 +171,12 @@ class Bench:
 
     def _ask(self, model: Model, request: Request, learned: Mapping[str, Any]) -> tuple[Outcome, Decimal | None]:
         """What came of it, and what it cost as far as that is known; on record where a stack is there."""
+        shown = drawn_in(request, lambda each: self.eyes.draw(each.page, each.dots_an_inch))
         if self.services is not None:
-            call = TrialCall.of(self.job, self.prompt, model, request)
+            call = TrialCall.of(self.job, self.prompt, model, shown)
             return ask_on_record(self.services, call, learned=learned)
         deadline_s = self.settings.call_deadline_s
-        outcome = ask_model(self.caller, model, request, learned=learned, call_id=uuid4(), deadline_s=deadline_s)
+        outcome = ask_model(self.caller, model, shown, learned=learned, call_id=uuid4(), deadline_s=deadline_s)
         return outcome, settlement_of(uuid4(), model, outcome, None).cost_usd
 
     def setback(self, failure: Failure, *, answered: bool, problems: tuple[str, ...] = ()) -> Setback:
@@ -158,26 +207,26 @@ def try_on(
     document: Document,
     params: Mapping[str, Any],
     *,
+    drawn: DrawnPages,
     services: Services | None = None,
 ) -> Trial:
     """Asks the prompt's models about the document until it has ended, as a job's stages do.
 
+    ``drawn`` draws the document's pages where the prompt shows some.
+
     With a stack's ``services`` its limits and budgets hold, and its ledger has each call, as feature ``try``.
-    Raises PromptError, Misconfigured.
+    Raises PromptError, Misconfigured, Unreadable.
     """
     if prompt.config.retrieval.collection is not None:
         raise PromptError(f"prompt {prompt} looks into a collection, which only a stack has: submit the document")
-    if prompt.config.input.see in ("pages", "both"):
-        raise PromptError(
-            f"prompt {prompt} shows pages as pictures, which only a stack draws: submit the document"
-        )
     job = _job(prompt, document, params)
     bench = Bench(
         settings=settings,
         caller=caller,
         services=services,
+        eyes=OwnEyes(settings=settings, body=document.body or b"", name=document.name, drawn=drawn),
         prompt=prompt,
-        text=document.text or "",
+        document=document,
         job=job,
         learned={},
     )
@@ -188,7 +237,8 @@ def try_on(
         setback, value = _looked_at(bench, outcome)
         if setback is None:
             calls.append(call)
-            return _trial(bench, calls, "done", value, None)
+            doubt = (value or {}).get("doubt")
+            return _trial(bench, calls, "needs_review" if doubt else "done", value, doubt and Failure(**doubt))
         calls.append(_with_setback(call, setback))
         if value is not None:
             bench.job = replace(bench.job, value=value)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from hashlib import sha256
 
 from db.jobs import Job
 from docmill.errors import Failure, Unreadable
 from docmill.llm.types import Picture, Request
-from docmill.reading.drawn import Busy
+from docmill.reading.drawn import Busy, Drawn
 from tasks import remedies
 from tasks.calls.call import Call
 from tasks.celery.drive import drive
@@ -16,7 +17,7 @@ from tasks.services import Services
 from tasks.stages.seeing import fetched
 from tasks.stages.step import Step, Stop, fail
 
-__all__ = ["with_pictures"]
+__all__ = ["drawn_in", "with_pictures"]
 
 BUSY_S = 3.0
 """After so long a job comes again whose pages could not be drawn, because others' were."""
@@ -35,19 +36,23 @@ def with_pictures(services: Services, call: Call) -> Call | Step:
 
 def _drawn(services: Services, job: Job, request: Request) -> Request | None:
     """None where a page is drawn otherwise than when it was chosen. Raises Unreadable, Busy."""
-    if not request.pictures:
-        return request
-    messages = [
-        replace(message, pictures=tuple(_fetched(services, job, each) for each in message.pictures))
-        for message in request.messages
-    ]
-    shown = replace(request, messages=tuple(messages))
+
+    def draw(picture: Picture) -> Drawn:
+        return fetched(services, picture.document_id, job.tenant, picture.page, picture.dots_an_inch)
+
+    shown = drawn_in(request, draw)
     return shown if all(sha256(each.content).hexdigest() == each.sha256 for each in shown.pictures) else None
 
 
-def _fetched(services: Services, job: Job, picture: Picture) -> Picture:
-    drawn = fetched(services, picture.document_id, job.tenant, picture.page, picture.dots_an_inch)
-    return replace(picture, content=drawn.content)
+def drawn_in(request: Request, draw: Callable[[Picture], Drawn]) -> Request:
+    """The request with the bytes of its pictures."""
+    if not request.pictures:
+        return request
+    messages = [
+        replace(message, pictures=tuple(replace(each, content=draw(each).content) for each in message.pictures))
+        for message in request.messages
+    ]
+    return replace(request, messages=tuple(messages))
 
 
 def _chosen_anew(services: Services, call: Call) -> Step:

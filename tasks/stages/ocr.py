@@ -17,9 +17,9 @@ from docmill.errors import Failure, Unreadable
 from docmill.reading import Reading
 from docmill.reading.reader import Reader
 from docmill.reading.values import with_scans
+from prompts.readiness import may_show
 from tasks.pinning import prompt_of
 from tasks.services import Services
-from tasks.stages.seeing import may_see
 from tasks.stages.step import Again, Onward, Step, Stop, fail, go_on
 
 __all__ = ["SLICE_S", "ocr"]
@@ -100,7 +100,7 @@ def _onward(services: Services, reader: Reader, job: Job, document: Document, kn
 
 def _is_for_eyes(services: Services, reader: Reader, job: Job, document: Document) -> bool:
     """Whether a model is shown the pages, and something is drawn on one: what OCR cannot read, a model may."""
-    if job.chain != "document" or not may_see(services, prompt_of(services, job)):
+    if job.chain != "document" or not may_show(prompt_of(services, job), services.settings.models):
         return False
     return any(_shows_ink(reader, document, page) for page in document.scans[:MOST_LOOKED_AT])
 

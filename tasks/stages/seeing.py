@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
-from typing import Any
+from typing import Any, Protocol
 
 from db import documents, model_state
 from db.jobs import Document, Job
@@ -17,18 +17,20 @@ from docmill.llm.wire.repairs import takes_images
 from docmill.reading import Reading, media
 from docmill.reading.drawn import Drawn
 from docmill.reading.layout.geometry import BLANK, PageLayout
+from docmill.settings import Settings
 from prompts import PromptVersion
 from tasks.services import Services
 from tasks.stages.window import ladder_model
 
 __all__ = [
+    "Eyes",
     "Look",
     "Page",
     "dots_an_inch",
     "fetched",
     "is_drawn",
     "look",
-    "may_see",
+    "look_at",
     "pages_of",
     "picture_of",
     "pictures_in",
@@ -81,32 +83,65 @@ class Look:
     """What the job's context keeps of it."""
 
 
+class Eyes(Protocol):
+    """What pages are looked at with: a worker's processes and what the fleet learned, or a command's own."""
+
+    @property
+    def settings(self) -> Settings:
+        """Which models there are."""
+
+    def sees(self, name: str) -> bool:
+        """Whether the model takes pictures, as far as that is known."""
+
+    def draw(self, page: int, dots: int) -> Drawn:
+        """The page, counted from 1, with so many dots an inch. Raises Unreadable, Busy."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkersEyes:
+    """A worker's, on a job's document."""
+
+    services: Services
+    job: Job
+
+    @property
+    def settings(self) -> Settings:
+        return self.services.settings
+
+    def sees(self, name: str) -> bool:
+        table = self.services.settings.models.find(name)
+        learned = self.services.database.run(model_state.state_of, table).learned
+        return sees(table.model, told=table.images, met=takes_images(learned)) is True
+
+    def draw(self, page: int, dots: int) -> Drawn:
+        return fetched(self.services, self.job.document_id or 0, self.job.tenant, page, dots)
+
+
 def look(services: Services, job: Job, prompt: PromptVersion) -> Look | Failure:
     """Draws the pages that the prompt's model is to see; a failure where none can, or too many are wanted.
 
     Raises Unreadable, and Busy where others' pages are drawn for too long.
     """
-    pages, see = _pages(services, job, prompt), prompt.config.input.see
+    return look_at(_pages(services, job, prompt), WorkersEyes(services=services, job=job), job, prompt)
+
+
+def look_at(pages: Sequence[Page], eyes: Eyes, job: Job, prompt: PromptVersion) -> Look | Failure:
+    """As :func:`look`, at the pages of the job's document, which are none where it cannot be drawn."""
+    see = prompt.config.input.see
     wanted, plain = to_be_seen(see, pages), Look(model=ladder_model(job, prompt))
     if not wanted:
         return plain
     can_do_without = see == "auto" and all(page.is_read for page in wanted)
-    model = _model_with_eyes(services, job, prompt)
+    model = _model_with_eyes(eyes, job, prompt)
     if model is None:
         return plain if can_do_without else _no_eyes(prompt)
     try:
-        seen = _seen(services, job, wanted, model)
+        seen = _seen(eyes, job.document_id or 0, wanted, model)
     except TooMuch as beyond:
         told = f"the document cannot be shown as pictures: {beyond}"
         unseen = replace(plain, record={"unseen": told})
         return unseen if can_do_without else Failure(kind="context_overflow", message=told)
     return _alone(seen, pages) if see == "pages" else seen
-
-
-def may_see(services: Services, prompt: PromptVersion) -> bool:
-    """Whether a prompt may show pages as pictures, so that one without a word is none the less read."""
-    config, models = prompt.config, services.settings.models
-    return config.input.see != "text" and any(models.find(name).sees for name in config.ladder)
 
 
 class TooMuch(Exception):
@@ -121,18 +156,13 @@ def _pages(services: Services, job: Job, prompt: PromptVersion) -> list[Page]:
     return pages_of(reading) if reading is not None and is_drawn(reading) else []
 
 
-def _seen(services: Services, job: Job, wanted: Sequence[Page], model: str) -> Look:
+def _seen(eyes: Eyes, document: int, wanted: Sequence[Page], model: str) -> Look:
     """The pages drawn for the model, with what is kept of them. Raises TooMuch, Unreadable, Busy."""
-    table = services.settings.models.find(model)
+    table = eyes.settings.models.find(model)
     sight = sight_of(table.provider, table.model)
-    document = job.document_id or 0
-
-    def draw(page: int, dots: int) -> Drawn:
-        return fetched(services, document, job.tenant, page, dots)
-
     if len(wanted) > sight.most_pictures:
         raise TooMuch(sight.refusal([(1, 1)] * len(wanted), [1] * len(wanted)))
-    pictures = [picture_of(document, page, sight, draw, beside=len(wanted) - 1) for page in wanted]
+    pictures = [picture_of(document, page, sight, eyes.draw, beside=len(wanted) - 1) for page in wanted]
     sizes = [(each.width, each.height) for each in pictures]
     beyond = sight.refusal(sizes, [each.size for each in pictures])
     if beyond is not None:
@@ -244,18 +274,12 @@ def is_drawn(reading: Reading | Document) -> bool:
     return reading.media_type == media.PDF or reading.media_type in media.PICTURES
 
 
-def _model_with_eyes(services: Services, job: Job, prompt: PromptVersion) -> str | None:
+def _model_with_eyes(eyes: Eyes, job: Job, prompt: PromptVersion) -> str | None:
     """The job's model, or the next of its ladder that takes pictures; else the first that does."""
     ladder = prompt.config.ladder
     present = ladder_model(job, prompt)
     above = ladder[ladder.index(present) :] if present in ladder else ()
-    return next((name for name in (*above, *ladder) if _sees(services, name)), None)
-
-
-def _sees(services: Services, name: str) -> bool:
-    table = services.settings.models.find(name)
-    learned = services.database.run(model_state.state_of, table).learned
-    return sees(table.model, told=table.images, met=takes_images(learned)) is True
+    return next((name for name in (*above, *ladder) if eyes.sees(name)), None)
 
 
 def _no_eyes(prompt: PromptVersion) -> Failure:

@@ -19,10 +19,9 @@ from docmill.bounds import params_as_json
 from docmill.errors import ContentMissing, Failure, Misconfigured, PromptError, SubmitRefused, Unreadable
 from docmill.reading import GaveWay, Reading
 from prompts import Excerpt, PromptVersion
-from prompts.readiness import problems
+from prompts.readiness import may_show, problems
 from tasks.pinning import prompt_of
 from tasks.services import Services
-from tasks.stages.seeing import may_see
 from tasks.stages.step import Onward, Step, Stop, fail, go_on
 
 __all__ = ["validate"]
@@ -43,7 +42,8 @@ def validate(services: Services, job: Job) -> Step:
     if document is None:
         return _failed(services, job, Failure(kind="unreadable", message="the document was deleted"), "empty")
     try:
-        reading = _read(services, job, document, sees=prompt is not None and may_see(services, prompt))
+        sees = prompt is not None and may_show(prompt, services.settings.models)
+        reading = _read(services, job, document, sees=sees)
     except GaveWay:
         return _set_apart(services, job)
     except Unreadable as error:

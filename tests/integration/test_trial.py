@@ -21,9 +21,13 @@ from sqlalchemy import text
 
 from db import budget_admin
 from db.jobs import Document
+from docmill.reading import Reader
+from docmill.reading.drawn import DrawnPages
+from docmill.reading.engines import installed
 from prompts.registry import BUILT_IN
 from tasks.trial import Trial, try_on
 from tests.command import Command
+from tests.integration.test_simulated_eyes import receipt
 from tests.walk import RECEIPT, Walk
 
 FAULTS = ("malformed", "schema", "wrong", "truncated", "refused", "overflow")
@@ -50,7 +54,7 @@ def test_the_calls_and_their_end_are_those_of_a_job(walk: Callable[..., Walk], f
     assert caller is not None
     document = Document(id=0, name="a.txt", media_type="text/plain", body=None, text=body)
     prompt = walked.services.registry.get("receipt")
-    trial = try_on(another.services.settings, caller, prompt, document, {})
+    trial = try_on(another.services.settings, caller, prompt, document, {}, drawn=DrawnPages(Reader()))
     assert trial.state == ended.state
     calls = walked.calls(job)
     assert [(call.purpose, call.failure or "") for call in trial.calls] == [
@@ -65,13 +69,14 @@ def test_the_calls_and_their_end_are_those_of_a_job(walk: Callable[..., Walk], f
 def test_where_a_stack_is_there_its_ledger_has_the_calls_and_no_text_and_its_budgets_hold(
     walk: Callable[..., Walk],
 ) -> None:
-    services = walk(faults={"schema": 1.0}, seed=7).services
+    services = walk(faults={"refused": 1.0}, seed=7).services
     document = Document(id=0, name="a.txt", media_type="text/plain", body=None, text=f"{RECEIPT}\n{uuid4().hex}")
 
     def tried() -> Trial:
         prompt = services.registry.get("receipt")
         assert services.caller is not None
-        return try_on(services.settings, services.caller, prompt, document, {}, services=services)
+        drawn = DrawnPages(Reader())
+        return try_on(services.settings, services.caller, prompt, document, {}, drawn=drawn, services=services)
 
     begun = datetime.now(UTC)
     trial = tried()
@@ -123,6 +128,23 @@ def test_it_runs_without_a_stack_and_shows_messages_reply_answer_and_cost(own: P
     assert (found["state"], found["prompt"], found["value"]["total"]) == ("done", "ticket/v1", 12.5)
     assert found["calls"][0]["request"]["messages"][0]["role"] == "system"
     assert found["evidence"]["company"]["start"] == 0
+
+
+@pytest.mark.skipif(not installed(), reason="scans are read by RapidOCR: docmill[app]")
+def test_a_scan_is_read_by_ocr_or_shown_as_the_prompt_says_as_it_is_for_a_job(own: Path, docmill: Command) -> None:
+    (own / "scan.png").write_bytes(receipt())
+    found = json.loads(docmill("try", "ticket", str(own / "scan.png"), "--json").stdout)
+    assert (found["state"], found["value"]["total"]) == ("done", 12.5)
+    settings = own / "mine" / "ticket" / "v1" / "prompt.toml"
+    settings.write_text(settings.read_text() + '\n[input]\nsee = "pages"\n')
+    found = json.loads(docmill("try", "ticket", str(own / "scan.png"), "--json").stdout)
+    assert (found["state"], found["value"]["total"]) == ("done", 12.5)
+    assert found["evidence"]["total"]["page"] == 1
+    (shown,) = [
+        each for message in found["calls"][0]["request"]["messages"] for each in message.get("pictures", ())
+    ]
+    assert (shown["page"], shown["document_id"]) == (1, 0)
+    assert "content" not in shown
 
 
 def test_two_versions_stand_side_by_side_and_the_newest_is_tried_though_it_is_a_draft(

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 import pytest
 import structlog
 
-from docmill.logs import CHATTY, configure_logs, where
+from docmill.logs import CHATTY, configure_commands_logs, configure_logs, where
 from docmill.settings import Settings
 
 Lines: TypeAlias = Callable[[], list[dict[str, Any]]]
@@ -90,3 +90,20 @@ def test_an_event_is_one_line_without_secrets_whoever_logs_it(lines: Lines, as_j
     assert "sesame" not in told
     assert "\x1b[2J" not in told
     assert "me:***@db" in told
+
+
+def test_a_commands_events_go_to_stderr_without_what_an_error_quotes(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_commands_logs()
+    text_of_a_document = "secret words"
+    try:
+        raise ValueError(text_of_a_document)
+    except ValueError:
+        structlog.get_logger().exception("broke")
+    structlog.get_logger().info("of no use to a person")
+    structlog.reset_defaults()
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert "broke" in told.err
+    assert "ValueError at test_logs.py" in told.err
+    assert text_of_a_document not in told.err
+    assert "of no use" not in told.err
