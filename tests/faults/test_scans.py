@@ -31,8 +31,8 @@ CALL_DEADLINE_S = "90"
 CAP = Decimal(1)
 DEAR = '[models.small]\nprovider = "simulator"\nmodel = "sim-large"\n'
 SHEET = (1400, 2000)
-"""Dots of a scan that costs half a cent to be seen."""
-SHEETS, ASKED = 6, 50
+"""Dots of a scan that costs a quarter of a cent to be seen."""
+SHEETS, ASKED = 6, 75
 """Scans under a cap, and how often each is asked about, each time in other words."""
 
 

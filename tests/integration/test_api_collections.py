@@ -12,6 +12,8 @@ from uuid import uuid4
 import httpx
 import pytest
 
+from tests.documents import pdf
+
 BODY = "The harbour gate closes when the tide is above four metres."
 QUESTION = "When does the harbour gate close?"
 
@@ -77,6 +79,21 @@ def test_documents_are_found_asked_and_gone_everywhere_once_deleted(api: httpx.C
     assert api.delete(document).status_code == 404
     again = ended(api, api.post(f"/v1/collections/{other}/ask", json={"question": QUESTION}))
     assert again["value"]["answered"] is False
+
+
+def test_a_citation_has_its_page_and_place(api: httpx.Client, collection: str) -> None:
+    documents = f"/v1/collections/{collection}/documents"
+    body = pdf("A page about bread.", BODY.replace("(", "").replace(")", ""))
+    file = {"file": ("harbour.pdf", body)}
+    assert ended(api, api.post(documents, files=file))["state"] == "done"
+    job = ended(api, api.post(f"/v1/collections/{collection}/ask", json={"question": QUESTION}))
+    place = job["evidence"]["citations.0.quote"]
+    text = api.get(f"/v1/documents/{place['document_id']}/text").text
+    assert place["quote"] == text[place["start"] : place["end"]]
+    assert (place["found"], place["page"], place["by"]) == (True, 2, "text")
+    (box,) = place["boxes"]
+    assert 0 < box[0] < box[2] <= 1
+    assert box[1] < 1 - 700 / 800 < box[3], "around the line on which it was drawn"
 
 
 def test_a_question_is_one_job_however_often_it_is_sent(api: httpx.Client, collection: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
@@ -13,6 +14,7 @@ from sqlalchemy import Engine, text
 from db import dispatch, model_state
 from db.dispatch import SWEEP
 from docmill.llm.limiter import RedisLimiter
+from docmill.settings import load_settings
 from tests.command import Command
 from tests.integration.test_hostile_replies import ANSWER, before, error, reply, response
 from tests.walk import RECEIPT, Walk
@@ -201,3 +203,19 @@ def test_release_ends_whatever_holds(
     sweep(walk)
     assert waits(walk, [first, *others]) == ["unsent"] * 3
     assert "rate_limited" not in docmill("models").stdout
+
+
+def test_what_a_model_rejected_is_forgotten_and_how_it_counts_is_kept(
+    engine: Engine, servers: EmbeddedServers, docmill: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = engine.url.render_as_string(hide_password=False)
+    for name, value in (("DATABASE", url), ("BROKER", servers.broker_url), ("CACHE", servers.cache_url)):
+        monkeypatch.setenv(f"DOCMILL_{name}_URL", value)
+    monkeypatch.setenv("DOCMILL_LLM_URL", "http://127.0.0.1:9")
+    model = load_settings().models.get("sim-small")
+    met = {"images": False, "drop": ["temperature"], "token_ratio": 1.25}
+    with engine.begin() as connection:
+        model_state.learn(connection, model, lambda _: met)
+    assert json.loads(docmill("models", "forget", "sim-small", "--json").stdout)["forgotten"] is True
+    with engine.connect() as connection:
+        assert model_state.state_of(connection, model).learned == {"token_ratio": 1.25}

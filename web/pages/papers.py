@@ -64,6 +64,8 @@ def paper_of(
     if found is None:
         return None
     text = documents.text_of(connection, found.id, tenant) or ""
+    # What is cited stands in documents of a collection.
+    here = [value for value in values if value.place is not None and value.place.document_id == found.id]
     is_drawn = found.media_type in DRAWN and found.bytes is not None
     pages = max(1, len(_starts(found))) if is_drawn else 0
     geometry = geometry_of(found)
@@ -71,7 +73,7 @@ def paper_of(
         Sheet(
             number=page,
             picture=f"/v1/documents/{found.id}/pages/{page}.png?dpi=110",
-            boxes=boxes_on(page, values, geometry),
+            boxes=boxes_on(page, here, geometry),
         )
         for page in range(1, min(pages, MOST_SHEETS) + 1)
     ]
@@ -82,7 +84,7 @@ def paper_of(
         erased=found.bytes is None,
         sheets=sheets,
         more_sheets=pages - len(sheets),
-        parts=_marked(text[:MOST_CHARS], [value for value in values if value.place is not None]),
+        parts=_marked(text[:MOST_CHARS], here),
         more_chars=max(0, len(text) - MOST_CHARS),
     )
 
