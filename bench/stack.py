@@ -36,8 +36,12 @@ class MeasuredStack:
 
     def kill(self, name: str) -> None:
         """Kills what runs under that name now; the stack starts another in its place."""
-        pids = json.loads((self.data / "ready.json").read_text(encoding="utf-8"))["pids"]
-        os.kill(pids[name], signal.SIGKILL)
+        os.kill(self.pids_now()[name], signal.SIGKILL)
+
+    def pids_now(self) -> dict[str, int]:
+        """What runs by now; the stack starts another in the place of what ended."""
+        found: dict[str, int] = json.loads((self.data / "ready.json").read_text(encoding="utf-8"))["pids"]
+        return found
 
     def submit(self, bodies: list[bytes], prompt: str) -> None:
         """All in one transaction, as `docmill submit` does it."""

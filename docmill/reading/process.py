@@ -48,6 +48,8 @@ class ProcessEnded(Exception):
         self.exit_code = exit_code
         self.expired = expired
         self.out_of_memory = exit_code in _OUT_OF_MEMORY
+        self.by_others = exit_code == -signal.SIGKILL and not expired
+        """Whether somebody else ended it: the kernel, which looks for memory where it can, or a person."""
 
 
 class GaveWay(Exception):

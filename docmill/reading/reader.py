@@ -180,6 +180,13 @@ class Reader:
         self._ocr.abandon()
 
 
+class ReaderKilled(Unreadable):
+    """Two processes that had the document were killed from outside: by the kernel for want of memory, most likely.
+
+    That may be the document's fault, or that of whatever else runs beside it.
+    """
+
+
 @dataclass(kw_only=True)
 class _Child:
     """A child process of a reader's, and its successors."""
@@ -206,8 +213,9 @@ class _Child:
             answer, text = process.ask(request, document, give_way)
         except ProcessEnded as end:
             self.replace(with_spare=end.took_it)
-            if again and not end.took_it:
-                return self.ask(request, document, give_way, again=False)  # it ended between two documents
+            # It ended between two documents, or for what the document need not have to do with.
+            if again and (not end.took_it or end.by_others):
+                return self.ask(request, document, give_way, again=False)
             raise _explained(end, request) from end
         except GaveWay:
             self.replace(with_spare=True)
@@ -316,6 +324,7 @@ def _explained(end: ProcessEnded, request: Request) -> Unreadable:
         return Unreadable("timeout", f"reading it took longer than {request.timeout_s:g} s")
     if end.out_of_memory:
         allowed = request.memory_bytes // _MEGABYTE
-        return Unreadable("too_large", f"reading it takes more than {allowed} MB of memory")
+        how = f"reading it takes more than {allowed} MB of memory"
+        return ReaderKilled("too_large", how) if end.by_others else Unreadable("too_large", how)
     how = "gave no answer" if end.exit_code is None else f"ended with exit code {end.exit_code}"
     return Unreadable("corrupt", f"the parser crashed on it, and {how}: save it again")

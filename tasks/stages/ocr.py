@@ -13,9 +13,10 @@ from db import scans, transitions
 from db.jobs import Document, Job
 from db.scans import Known
 from db.stages import Stage
+from db.transitions import QUARANTINED_AT
 from docmill.errors import Failure, Unreadable
 from docmill.reading import Reading
-from docmill.reading.reader import Reader
+from docmill.reading.reader import Reader, ReaderKilled
 from docmill.reading.values import with_scans
 from prompts.readiness import may_show
 from tasks.pinning import prompt_of
@@ -48,7 +49,7 @@ def ocr(services: Services, job: Job) -> Step:
         left = [page for page in document.scans if page not in known]
         if not left or _is_out_of_time(services, document):
             return _onward(services, reader, job, document, known)
-        if not _read_next(services, reader, document, left):
+        if not _read_next(services, reader, job, document, left):
             waits = services.database.run(transitions.count_down, job, countdown_s=ANOTHERS_S)
             return Again("another job reads it", ANOTHERS_S) if waits else Stop("stale")
         if len(left) > 1 and time.monotonic() >= until:
@@ -60,8 +61,8 @@ def _is_out_of_time(services: Services, document: Document) -> bool:
     return services.database.run(scans.spent_s, document.id) > services.settings.ocr_within_s
 
 
-def _read_next(services: Services, reader: Reader, document: Document, left: list[int]) -> bool:
-    """Reads a page that nobody else reads; False where there is none."""
+def _read_next(services: Services, reader: Reader, job: Job, document: Document, left: list[int]) -> bool:
+    """Reads a page that nobody else reads; False where there is none. Raises ReaderKilled, which is a crash."""
     limits = reader.limits
     page = services.database.run(scans.take, document.id, left, lease_s=limits.ocr_timeout_s + 10)
     if page is None:
@@ -70,6 +71,9 @@ def _read_next(services: Services, reader: Reader, document: Document, left: lis
     try:
         scan = reader.read_scan(bytes(document.body or b""), page, document.name)
     except Unreadable as error:
+        if isinstance(error, ReaderKilled) and job.crashes < QUARANTINED_AT:
+            services.database.run(scans.let_go, document.id, page)
+            raise
         services.database.run(scans.fail, document.id, page, str(error), took_s=time.monotonic() - begun)
     except BaseException:
         services.database.run(scans.let_go, document.id, page)

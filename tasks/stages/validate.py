@@ -18,6 +18,7 @@ from db.turns import must_give_way
 from docmill.bounds import params_as_json
 from docmill.errors import ContentMissing, Failure, Misconfigured, PromptError, SubmitRefused, Unreadable
 from docmill.reading import GaveWay, Reading
+from docmill.reading.reader import ReaderKilled
 from prompts import Excerpt, PromptVersion
 from prompts.readiness import may_show, problems
 from tasks.pinning import prompt_of
@@ -47,6 +48,8 @@ def validate(services: Services, job: Job) -> Step:
     except GaveWay:
         return _set_apart(services, job)
     except Unreadable as error:
+        if isinstance(error, ReaderKilled) and job.crashes < QUARANTINED_AT:
+            raise  # a crash, which may have another's cause: it is tried again, and in the end apart from others
         return _failed(services, job, Failure(kind="unreadable", message=str(error)), error.kind)
     return _onward(services, job, prompt, reading)
 

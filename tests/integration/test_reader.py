@@ -11,6 +11,7 @@ import unicodedata
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -19,6 +20,7 @@ from PIL import Image, ImageDraw, ImageFont
 from docmill.errors import Unreadable
 from docmill.reading import Limits, Reader, read
 from docmill.reading.ocr import tesseract
+from docmill.reading.process import ReadingProcess
 from docmill.reading.values import OcrEngine, Scan, reading_of, with_scans
 from tests.documents import pdf
 
@@ -109,11 +111,34 @@ def test_one_child_reads_many_files_and_a_killed_one_is_replaced(reader: Reader)
     assert child_pid() != first
 
 
-def test_a_child_that_dies_at_work_makes_the_file_unreadable(reader: Reader) -> None:
-    reader.read_bytes(pdf("a"))
-    child = psutil.Process(child_pid())
-    child.suspend()
-    threading.Timer(0.2, child.kill).start()
+def killed_at_work(monkeypatch: pytest.MonkeyPatch, times: int) -> None:
+    """So many children are killed while they have a document."""
+    left = [None] * times
+    ask = ReadingProcess.ask
+
+    def asked(process: ReadingProcess, *arguments: Any) -> Any:
+        process.greet()
+        if left:
+            left.pop()
+            child = psutil.Process(process.pid)
+            child.suspend()
+            threading.Timer(0.1, child.kill).start()
+        return ask(process, *arguments)
+
+    monkeypatch.setattr(ReadingProcess, "ask", asked)
+
+
+def test_a_document_whose_reader_somebody_kills_is_read_by_the_next_one(
+    reader: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed_at_work(monkeypatch, 1)
+    assert reader.read_bytes(pdf("a")).text == "a"
+
+
+def test_a_document_of_which_two_readers_die_is_unreadable(
+    reader: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed_at_work(monkeypatch, 2)
     with pytest.raises(Unreadable, match="more than 512 MB of memory"):
         reader.read_bytes(pdf("b"))
     assert reader.read_bytes(pdf("c")).text == "c"

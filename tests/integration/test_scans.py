@@ -24,6 +24,7 @@ from db.jobs import Job
 from db.submit import Submission, submit
 from docmill.errors import JobNotFit
 from docmill.reading import Reader
+from docmill.reading.reader import ReaderKilled
 from docmill.reading.values import Scan
 from docmill.settings import load_settings
 from prompts import Registry
@@ -180,6 +181,31 @@ def test_a_scan_is_read_page_by_page_each_once_and_others_have_their_turn(
 
 def killed(*_: object, **__: object) -> Scan:
     raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(("crashes", "end"), [(0, None), (2, "it is a scan")])
+def test_a_reader_that_somebody_kills_is_a_crash_until_the_job_is_apart(
+    engine: Engine, reader: Counting, monkeypatch: pytest.MonkeyPatch, crashes: int, end: str | None
+) -> None:
+    def kill(*_: object, **__: object) -> Scan:
+        raise ReaderKilled("too_large", "it is a scan")
+
+    way = Way(engine, reader)
+    job = way.submit(scanned("TOTAL 12.50"))
+    way.step(job)
+    with engine.begin() as connection:
+        connection.execute(
+            text("update jobs set crashes = :crashes where id = :id"), {"id": job, "crashes": crashes}
+        )
+    monkeypatch.setattr(reader, "read_scan", kill)
+    if end is not None:
+        assert way.step(job) == Stop("failed: unreadable")
+        assert end in way.row(job).failure["message"]
+        return
+    with pytest.raises(ReaderKilled):
+        way.step(job)
+    monkeypatch.undo()
+    assert way.step(job) == Onward()  # the page is nobody's
 
 
 def test_pages_read_before_the_time_is_over_are_kept_and_the_rest_is_told(
