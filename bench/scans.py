@@ -1,9 +1,10 @@
 """A fleet that reads scans: killed at random, or beside somebody who waits for a short text.
 
-Usage: ``python -m bench.scans kills [--files 500] [--scans 50] [--every 2] [--seed 1]`` kills workers, their processes
-and the processes that parse and do OCR, by SIGKILL, while files of five kinds and scans go through; told is what was
-lost, and which pages OCR read more than once. ``python -m bench.scans delay [--scans 20] [--pages 100] [--texts 60]``
-measures how long a tenant waits for the answer about a text, alone and beside another's scans.
+Usage: ``python -m bench.scans kills [--files 500] [--scans 50] [--every 2] [--seed 1]`` kills workers, their
+processes and the processes that parse and do OCR, by SIGKILL, while files of five kinds and scans go through;
+told is what was lost, and which pages OCR read more than once. ``python -m bench.scans delay [--scans 20]
+[--pages 100] [--texts 60]`` measures how long a tenant waits for the answer about a text, alone and beside
+another's scans.
 """
 
 from __future__ import annotations
@@ -79,32 +80,28 @@ def _kills(measured: MeasuredStack, files: int, scans: int, every_s: float, chan
     _tell_ends(owner, killed)
 
 
+ENDS = "select state, failure->>'message' as why, count(*) as n from jobs group by 1, 2 order by 3 desc"
+PAGES = """
+select document_id, page, count(*) filter (where what = 'claimed') as claims,
+  count(*) filter (where what = 'kept') as kept, count(*) filter (where what = 'failed') as failed
+from scan_log group by 1, 2"""
+WRONG = """
+select count(*) from jobs j join documents d on d.id = j.document_id left join results r on r.job_id = j.id
+where (r.value->>'total')::numeric is distinct from substring(d.text from 'TOTAL ([0-9.]+)')::numeric"""
+
+
 def _tell_ends(engine: Engine, killed: Counter[str]) -> None:
     with engine.connect() as connection:
-        ends = connection.execute(
-            text("select state, failure->>'message' as why, count(*) as n from jobs group by 1, 2 order by 3 desc")
-        ).all()
-        pages = connection.execute(
-            text(
-                "select document_id, page, count(*) filter (where what = 'claimed') as claims,"
-                " count(*) filter (where what = 'kept') as kept, count(*) filter (where what = 'failed') as failed"
-                " from scan_log group by 1, 2"
-            )
-        ).all()
-        wrong = connection.execute(
-            text(
-                "select count(*) from jobs j join documents d on d.id = j.document_id left join results r on r.job_id = j.id"
-                " where r.value->>'total' is distinct from substring(d.text from 'TOTAL ([0-9.]+)')"
-            )
-        ).scalar_one()
+        ends, pages = (connection.execute(text(query)).all() for query in (ENDS, PAGES))
+        wrong = connection.execute(text(WRONG)).scalar_one()
     for end in ends:
         print(f"  {end.n:>5} {end.state} {end.why or ''}"[:150])
-    again = sum(row.claims - 1 for row in pages)
     print(f"answers that are not the document's: {wrong}")
+    killed_at_ocr = sum(count for name, count in killed.items() if name.startswith("ocr"))
     print(
         f"{len(pages)} pages read by OCR; kept twice: {sum(row.kept > 1 for row in pages)}; failed:"
-        f" {sum(row.failed for row in pages)}; begun again: {again}, where"
-        f" {sum(count for name, count in killed.items() if name.startswith('ocr'))} were killed that do OCR"
+        f" {sum(row.failed for row in pages)}; begun again: {sum(row.claims - 1 for row in pages)}, where"
+        f" {killed_at_ocr} were killed that do OCR"
     )
 
 
@@ -135,7 +132,7 @@ WEIGHTS = {"reading process": 6, "process": 3, "worker": 1}
 
 
 def _victim(measured: MeasuredStack, chance: random.Random) -> tuple[str, int]:
-    """What parses and does OCR, what waits for it, or the worker that these belong to. Raises KeyError for none."""
+    """What parses or does OCR, what waits for it, or the worker of these. Raises KeyError where there is none."""
     part = chance.choice([name for name in measured.pids_now() if name.startswith(("cpu", "ocr"))])
     worker = psutil.Process(measured.pids_now()[part])
     found: dict[str, list[int]] = {"worker": [worker.pid]}
@@ -203,7 +200,8 @@ def _plain(number: int) -> bytes:
 
 
 def _page(number: int) -> bytes:
-    return f"<html><body>{''.join(f'<p>{line}</p>' for line in _lines(f'page {number}', number).split(chr(10)))}".encode()
+    lines = _lines(f"page {number}", number).split("\n")
+    return f"<html><body>{''.join(f'<p>{line}</p>' for line in lines)}".encode()
 
 
 def _word(number: int) -> bytes:

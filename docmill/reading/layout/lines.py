@@ -11,6 +11,7 @@ import re
 import statistics
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 from docmill.reading.layout.words import Word
 
@@ -27,6 +28,10 @@ FILLED = 0.55
 """Of a column's width: what most lines of prose fill."""
 MOST_LINES = 12
 """Of a cell that wraps."""
+CLOSER = 0.75
+"""Of the distance between rows: lines of one cell are so close at the most."""
+LEAST_ENTRIES = 3
+"""Rows of each of two tables that stand side by side."""
 MOST_DIGITS = 10
 _AMOUNT = re.compile(
     r"[-+(]?(?:[€$£¥]|[A-Z]{3}\s)?\s?[-+]?\d{1,3}(?:[., '’\u00a0\u202f]?\d{3}){0,3}(?:[.,]\d{1,4})?"
@@ -51,6 +56,10 @@ class Piece:
     @property
     def middle(self) -> float:
         return (self.y0 + self.y1) / 2
+
+    @property
+    def centre(self) -> float:
+        return (self.x0 + self.x1) / 2
 
     @property
     def text(self) -> str:
@@ -175,13 +184,15 @@ def _region(pieces: Sequence[Piece]) -> Iterator[Line]:
             run = _until_columns(rows, at)
             yield from _block(rows[at : at + run])
         else:
-            inside = [piece for row in rows[at : at + run] for piece in row.pieces]
-            for side in (
-                [piece for piece in inside if (piece.x0 + piece.x1) / 2 < gutter],
-                [piece for piece in inside if (piece.x0 + piece.x1) / 2 >= gutter],
-            ):
+            for side in _sides(rows[at : at + run], gutter):
                 yield from _region(side)
         at += run
+
+
+def _sides(rows: Sequence[_Row], gutter: float) -> tuple[list[Piece], list[Piece]]:
+    """The pieces on the left and on the right of a gap."""
+    pieces = [piece for row in rows for piece in row.pieces]
+    return [each for each in pieces if each.centre < gutter], [each for each in pieces if each.centre >= gutter]
 
 
 def _until_columns(rows: Sequence[_Row], at: int) -> int:
@@ -225,7 +236,7 @@ def _narrowed(row: _Row, low: float, high: float) -> tuple[float, float] | None:
 def _is_prose(rows: Sequence[_Row], gutter: float) -> bool:
     """Whether both sides of a gap read like prose: lines of several words that fill their column."""
     for side in (True, False):
-        pieces = [piece for row in rows for piece in row.pieces if ((piece.x0 + piece.x1) / 2 < gutter) is side]
+        pieces = _sides(rows, gutter)[0 if side else 1]
         if len(pieces) < PROSE_ROWS:
             return False
         width = max(piece.x1 for piece in pieces) - min(piece.x0 for piece in pieces)
@@ -239,6 +250,42 @@ def _is_prose(rows: Sequence[_Row], gutter: float) -> bool:
 # --- tables ---
 
 
+def _between_tables(rows: Sequence[_Row]) -> float | None:
+    """Where a gap parts two tables whose rows do not stand on the same lines; None where it is one table."""
+    for gap in _gaps(max(rows, key=lambda row: len(row.pieces))):
+        common: tuple[float, float] | None = gap
+        for row in rows:
+            common = common and _narrowed(row, *common)
+        if common is not None and _are_two(rows, sum(common) / 2):
+            return sum(common) / 2
+    return None
+
+
+def _are_two(rows: Sequence[_Row], gutter: float) -> bool:
+    """Whether both sides of a gap have rows with names and amounts, some of them beside nothing of the other side.
+
+    Below a table's last row its sums stand on the right alone; they do not make it two.
+    """
+    left = {at: side for at, row in enumerate(rows) if (side := _entry(row, gutter, on_left=True))}
+    right = {at: side for at, row in enumerate(rows) if (side := _entry(row, gutter, on_left=False))}
+    if min(len(left), len(right)) < LEAST_ENTRIES:
+        return False
+    if any(_is_amount(side[0].text) for row in rows if (side := _sides([row], gutter)[1])):
+        return False  # a table's own first column has names
+    begun = [at for at, row in enumerate(rows) if _sides([row], gutter)[0]]
+    if any(at in right and at not in left and above not in left for above, at in pairwise(begun)):
+        return False  # names on the left whose amounts stand on the right: no further lines of a name
+    alone = [at for at in right if at < max(left) and not _sides([rows[at]], gutter)[0]]
+    others = [at for at in left if at < max(right) and not _sides([rows[at]], gutter)[1]]
+    return len(alone) >= 1 or len(others) > 1
+
+
+def _entry(row: _Row, gutter: float, *, on_left: bool) -> list[Piece]:
+    """The pieces of a row on one side of a gap, where these are several, and an amount among them."""
+    side = _sides([row], gutter)[0 if on_left else 1]
+    return side if len(side) > 1 and any(_is_amount(piece.text) for piece in side) else []
+
+
 def _block(rows: Sequence[_Row]) -> Iterator[Line]:
     """Rows without columns of prose: runs of those with several pieces are tables."""
     at = 0
@@ -249,6 +296,9 @@ def _block(rows: Sequence[_Row]) -> Iterator[Line]:
         begins = above is not None and table[0].y0 - above.y1 > 0.8 * table[0].height
         if end - at == 1:
             yield Line(tuple(piece.words for piece in table[0].pieces), paragraph=begins)
+        elif (gutter := _between_tables(table)) is not None:
+            for side in _sides(table, gutter):
+                yield from _region(side)
         else:
             lines = _table(table)
             yield from (replace(line, paragraph=begins and place == 0) for place, line in enumerate(lines))
@@ -378,8 +428,9 @@ def _unwrapped(rows: Sequence[_TableRow]) -> list[_TableRow]:
     """Rows without an amount that belong to none yet."""
     last: tuple[_TableRow, float] | None = None
     """The last row with an amount, and how far down its lines reach."""
-    for row in rows:
-        if last is not None and not pending and _continues(last[0], last[1], row, anchors):
+    gaps = _gaps_below(rows, anchors)
+    for row, gap in zip(rows, gaps, strict=True):
+        if last is not None and not pending and _continues(last[0], last[1], row, anchors, gap):
             result[-1] = _merged([last[0], row])
             last = (result[-1], row.middle)
         elif anchors.intersection(row.filled):
@@ -409,14 +460,31 @@ def _is_amount(cell: str) -> bool:
     return sum(map(str.isdigit, cell)) <= MOST_DIGITS and _AMOUNT.fullmatch(cell) is not None
 
 
-def _continues(above: _TableRow, reaches: float, row: _TableRow, anchors: frozenset[int]) -> bool:
+def _gaps_below(rows: Sequence[_TableRow], anchors: frozenset[int]) -> list[float]:
+    """For each row how far the next one with an amount lies below what is above that; for the last the least."""
+    gaps: list[float] = []
+    gap = 0.0
+    for at in range(len(rows) - 1, -1, -1):
+        gaps.append(gap)
+        if at and anchors.intersection(rows[at].filled):
+            gap = rows[at].middle - rows[at - 1].middle
+    known = [each for each in gaps if each]
+    return [each or min(known, default=0.0) for each in reversed(gaps)]
+
+
+def _continues(
+    above: _TableRow, reaches: float, row: _TableRow, anchors: frozenset[int], gap_below: float
+) -> bool:
     """Whether a row goes on with the cells of the one above it: set as closely as its lines, in cells that it has.
 
     A row with an amount of its own goes on only where its first column is empty, and no amount meets another:
-    where cells are centred, an amount stands beside the second line of its row.
+    where cells are centred, an amount stands beside the second line of its row. A line of the first column alone
+    may be a row or a heading; it goes on where it is clearly closer to what is above it than rows are.
     """
-    if row.middle - reaches >= 1.45 * row.height or row.filled == [0]:
+    if row.middle - reaches >= 1.45 * row.height:
         return False
+    if row.filled == [0]:
+        return bool(above.cells[0]) and row.middle - reaches <= CLOSER * gap_below
     own = anchors.intersection(row.filled)
     if own:
         return not row.cells[0] and not own.intersection(above.filled) and bool(above.cells[0])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import pytest
 from hypothesis import given, settings
@@ -189,3 +190,50 @@ def test_no_word_is_lost_whatever_the_places(found: list[tuple[str, float, float
     letters = sorted(letter for word in words for letter in word.text if letter != "-")
     assert sorted(letter for letter in composed.text if letter not in "- \t\n") == letters
     assert len(composed.spans) == len(words)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Made:
+    """A table as it is drawn: its words, and what stands in the cells of each of its rows."""
+
+    words: list[Word]
+    rows: list[list[str]]
+
+
+def made_table(chance: random.Random, x: float, y: float, name: str) -> Made:
+    """Rows of a name that may wrap, amounts of which some are missing, and a heading that spans two columns."""
+    widths = [20, *chance.choices([8, 9, 10], k=chance.randint(2, 4))]
+    edges = [x + sum(widths[:at]) * WIDTH + 15 * at for at in range(len(widths))]
+    words = placed(f"{name}-Sums of both", edges[1], y - 20) if chance.random() < 0.5 else []
+    rows, pitch = [], chance.choice([18, 22, 26])
+    for number in range(chance.randint(4, 9)):
+        lines = [f"{name}{number}-{word}" for word in chance.sample(["Chair", "Lamp", "Oak", "Table"], k=2)]
+        wraps = chance.random() < 0.3
+        amounts = [
+            f"{chance.randint(1, 999)}.{number}{at}" if at == len(widths) - 2 or chance.random() < 0.7 else ""
+            for at in range(len(widths) - 1)
+        ]
+        for at, line in enumerate(lines if wraps else [" ".join(lines)]):
+            words += placed(line, edges[0], y + at * 11)
+        for edge, width, amount in zip(edges[1:], widths[1:], amounts, strict=True):
+            words += placed(amount, edge + (width - len(amount)) * WIDTH, y)  # to the right, as amounts are
+        rows.append([" ".join(lines), *amounts])
+        y += pitch + 11 * wraps
+    return Made(words=words, rows=rows)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_generated_tables_keep_each_cell_in_its_row_and_column(seed: int) -> None:
+    chance = random.Random(seed)
+    tables = [made_table(chance, 40, 100, "L")]
+    if seed % 2:
+        tables.append(made_table(chance, 420, 100, "R"))
+    lines = cells(text_of([word for table in tables for word in table.words]))
+    for table in tables:
+        columns: dict[int, set[int]] = {}
+        for row in table.rows:
+            (line,) = [line for line in lines if row[0] in line]
+            for column, cell in enumerate(row):
+                if cell:
+                    columns.setdefault(column, set()).add(line.index(cell))
+        assert all(len(places) == 1 for places in columns.values()), columns
