@@ -9,11 +9,14 @@ import signal
 import socket
 from pathlib import Path
 
-__all__ = ["end_with_parent", "identify", "is_gone"]
+__all__ = ["adopt_orphans", "end_with_parent", "identify", "is_gone", "show_as"]
 
 PR_SET_PDEATHSIG = 1
+PR_SET_CHILD_SUBREAPER = 36
 STARTED = 19
 """The place of a process's start, in ticks since the machine's, among what /proc tells after its name."""
+COMMAND, COMMAND_END, ENVIRONMENT, ENVIRONMENT_END = 45, 46, 47, 48
+"""The places there of the memory that its command line and its first environment lie in."""
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -24,6 +27,28 @@ def end_with_parent(how: signal.Signals) -> None:
     A change of user clears it, so it is asked for after one.
     """
     _libc.prctl(PR_SET_PDEATHSIG, int(how), 0, 0, 0)
+
+
+def adopt_orphans(*, adopts: bool = True) -> None:
+    """Makes this process the parent of all that its children leave behind, and so the one that waits for them."""
+    _libc.prctl(PR_SET_CHILD_SUBREAPER, int(adopts), 0, 0, 0)
+
+
+def show_as(command: str) -> None:
+    """Lets a fork be listed with its own command, and not with that of the process that it was forked from.
+
+    As setproctitle(3) does it: over the command line and into the first environment after it, which must be in use
+    no more. What has no room is cut; where the kernel does not say where they lie, nothing changes.
+    """
+    try:
+        fields = Path("/proc/self/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()
+        start, end, env, most = (int(fields[at]) for at in (COMMAND, COMMAND_END, ENVIRONMENT, ENVIRONMENT_END))
+    except (OSError, LookupError, ValueError):
+        return
+    if not 0 < start < end == env < most:
+        return
+    shown = command.encode(errors="replace")[: most - start - 1].ljust(end - start)  # its end tells the kernel
+    ctypes.memmove(start, shown.ljust(most - start, b"\0"), most - start)
 
 
 def identify(name: str, beside: Path) -> str:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
 from docmill.errors import ServiceAway
 from docmill.processes import end_with_parent
 from workers.stack.account import Account
+from workers.stack.nursery import Child, Nursery
 
 __all__ = ["ASK_EVERY_S", "NotReady", "Process"]
 
@@ -40,8 +43,10 @@ class Process:
     stop_within_s: float = 30.0
     ready_within_s: float = 60.0
     account: Account | None = None
+    nursery: Nursery | None = None
+    """Which forks the program, where it is a module of Python's."""
     started_at: float = field(default=0.0, init=False)
-    _child: subprocess.Popen[bytes] | None = field(default=None, init=False)
+    _child: Child | None = field(default=None, init=False)
 
     @property
     def pid(self) -> int | None:
@@ -55,17 +60,27 @@ class Process:
         """Starts the program, and does not wait for it."""
         self.prepare()
         with self.log.open("ab") as log:
-            self._child = subprocess.Popen(
-                list(self.command),
-                env=dict(self.env) if self.env is not None else None,
-                cwd="/" if self.account else None,  # where we are may be closed to the account
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,  # Ctrl-C at a terminal is for us to act upon, in order
-                preexec_fn=self._become,  # noqa: PLW1509 - the stack has no threads
-            )
+            self._child = self._forked(log) or self._started(log)
         self.started_at = time.monotonic()
+
+    def _forked(self, log: BinaryIO) -> Child | None:
+        *python, module = self.command[:3]
+        if self.nursery is None or python != [sys.executable, "-m"]:
+            return None
+        env = os.environ if self.env is None else self.env
+        return self.nursery.fork([module, *self.command[3:]], env=env, log=log, stop_with=self.stop_with)
+
+    def _started(self, log: BinaryIO) -> Child:
+        return subprocess.Popen(
+            list(self.command),
+            env=dict(self.env) if self.env is not None else None,
+            cwd="/" if self.account else None,  # where we are may be closed to the account
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,  # Ctrl-C at a terminal is for us to act upon, in order
+            preexec_fn=self._become,  # noqa: PLW1509 - the stack has no threads
+        )
 
     @property
     def age_s(self) -> float:

@@ -36,6 +36,7 @@ from workers.roles import ROLES, Part, environment_for, worker_command
 from workers.stack.addresses import READY, URLS, Addresses, environment_of
 from workers.stack.kept import FLOWER_PASSWORD, WEBHOOK_KEY, keep_secret
 from workers.stack.lock import locked
+from workers.stack.nursery import Nursery
 from workers.stack.places import make_folder
 from workers.stack.ports import Ports
 from workers.stack.process import ASK_EVERY_S, NotReady, Process
@@ -79,6 +80,7 @@ class Stack:
             self._replicas["ocr"] = 1
         self._stack = ExitStack()
         self._servers: EmbeddedServers
+        self._nursery: Nursery
         self._programs: list[Process] = []
         self._deaths: dict[str, int] = {}
         self._stopping = False
@@ -102,6 +104,7 @@ class Stack:
                 for process in self._processes:
                     if not process.running:
                         self._again(process)
+                self._nursery.bury([process.pid for process in self._processes])
                 time.sleep(WATCH_EVERY_S)
 
     def stop(self) -> None:
@@ -124,6 +127,11 @@ class Stack:
     def _start(self) -> None:
         self._stack.enter_context(locked(self.data))
         self._owns_data = True
+        make_folder(self.data)
+        make_folder(self.data / "logs")
+        self._nursery = self._stack.enter_context(
+            Nursery(self._log("nursery"))
+        )  # it loads while the servers start
         self._start_servers()
         make_folder(self.data / "spool")
         addresses = self.addresses
@@ -280,6 +288,7 @@ class Stack:
         return keep_secret(self.data, WEBHOOK_KEY, new_key) if given is None else given.get_secret_value()
 
     def _add(self, process: Process) -> Process:
+        process.nursery = self._nursery
         self._programs.append(process)
         process.spawn()
         return process
