@@ -90,13 +90,13 @@ def lists(options: argparse.Namespace) -> dict[str, float]:
     faults = ("--lazy", str(options.lazy), "--fault", f"truncated={options.truncated}")
     with scratch("rows") as folder:
         _write_prompt(folder / "prompts", by="fields" if options.single else "parts", single=options.single)
-        _write_answers(folder / "answers.jsonl", [line for each in made for line in _known(each)])
-        with _simulated(folder, *faults) as url, _stack(url, folder) as running:
+        write_answers(folder / "answers.jsonl", [line for each in made for line in _known(each)])
+        with oracle(folder, *faults) as url, stack_with(url, folder) as running:
             began = time.monotonic()
-            _submit(running, made, "rows_of_tables")
+            submit_all(running, made, "rows_of_tables")
             _await(running, options.kills)
             seconds = time.monotonic() - began
-            scores = [_score(each, value) for each, value in zip(made, _answers(running.engine), strict=True)]
+            scores = [_score(each, value) for each, value in zip(made, answers_of(running.engine), strict=True)]
             return _figures(scores, seconds) | _spent(
                 running.engine, sum(len(each.rows) for each in made), seconds
             )
@@ -182,9 +182,9 @@ def statements(options: argparse.Namespace) -> dict[str, float]:
             anchor = f"{name.partition('_')[0].capitalize()} balance {value}"
             lines.append({"path": f"/{name}", "anchor": anchor, "value": float(value)})
     with scratch("rows") as folder:
-        _write_answers(folder / "answers.jsonl", lines)
-        with _simulated(folder, "--lazy", str(options.lazy)) as url, _stack(url, folder) as running:
-            _submit(running, made, "statement")
+        write_answers(folder / "answers.jsonl", lines)
+        with oracle(folder, "--lazy", str(options.lazy)) as url, stack_with(url, folder) as running:
+            submit_all(running, made, "statement")
             _await(running, 0)
             told = _failures(running.engine)
     seen = sum("the balance runs to" in message for message in told)
@@ -200,7 +200,7 @@ def _failures(engine: Engine) -> list[str]:
     return [row.told or row.state for row in rows]
 
 
-def _submit(running: MeasuredStack, made: Sequence[Made], prompt: str) -> None:
+def submit_all(running: MeasuredStack, made: Sequence[Made], prompt: str) -> None:
     submissions = (
         Submission(prompt=prompt, body=each.body, name=each.name, media_type=each.media_type) for each in made
     )
@@ -208,7 +208,7 @@ def _submit(running: MeasuredStack, made: Sequence[Made], prompt: str) -> None:
         submit_many(connection, submissions)
 
 
-def _answers(engine: Engine) -> list[Mapping[str, Any] | None]:
+def answers_of(engine: Engine) -> list[Mapping[str, Any] | None]:
     with engine.connect() as connection:
         rows = connection.execute(
             text(
@@ -245,17 +245,17 @@ def _write_prompt(folder: Path, *, by: str, single: bool) -> None:
     (version / "prompt.toml").write_text(settings, encoding="utf-8")
 
 
-def _write_answers(file: Path, lines: Sequence[Mapping[str, Any]]) -> None:
+def write_answers(file: Path, lines: Sequence[Mapping[str, Any]]) -> None:
     file.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines), encoding="utf-8")
 
 
-def _simulated(folder: Path, *options: str) -> AbstractContextManager[str]:
+def oracle(folder: Path, *options: str) -> AbstractContextManager[str]:
     answers = ("--answers", str(folder / "answers.jsonl"), "--context-window", "1000000")
     return simulated(folder, *answers, *options)
 
 
 @contextmanager
-def _stack(url: str, folder: Path) -> Iterator[MeasuredStack]:
+def stack_with(url: str, folder: Path) -> Iterator[MeasuredStack]:
     prompts = folder / "prompts"
     env = {"DOCMILL_LLM_URL": url} | ({"DOCMILL_PROMPTS": str(prompts)} if prompts.exists() else {})
     with stack("--io-workers", "2", **env) as running:

@@ -58,6 +58,7 @@ def _examine(data: Data) -> Iterator[tuple[str, bool, str]]:
         "prompts": _prompts,
         "ladders": _ladders,
         "models": _models,
+        "schemas": _schemas,
         "eyes": examine_eyes,
         "work": _work,
     }
@@ -194,6 +195,22 @@ def _models(settings: Settings) -> str:
     if problems:
         raise ServiceAway("; ".join(dict.fromkeys(problems)))
     return ", ".join(sorted({f"{model.base_url} answers" for model in models}))
+
+
+def _schemas(settings: Settings) -> str:
+    """How each model is told the shape of an answer, by what it was met to take."""
+    from db.model_state import state_of
+    from docmill.llm.wire.repairs import schema_told
+
+    models = [settings.models.get(name) for name in settings.models.configured()]
+
+    def told(connection: Connection) -> str:
+        return "; ".join(
+            f"{model.name}: {schema_told(state_of(connection, model).learned, model.structured)}"
+            for model in models
+        )
+
+    return _found(settings, told)
 
 
 def _examine_model(model: Model) -> Iterator[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 from uuid import UUID
@@ -20,6 +20,7 @@ from docmill.llm.types import Reply, Request
 from docmill.llm.wire import wire_for
 from docmill.llm.wire.replies import read_reply
 from docmill.llm.wire.request_ids import request_id
+from docmill.llm.wire.schemas import fields_in
 
 __all__ = ["Endpoint", "Outcome", "ask", "classified", "outcome_of"]
 
@@ -105,12 +106,20 @@ async def ask(
     latency_ms = round((time.monotonic() - started) * 1000)
     if isinstance(response, Failure):
         return outcome_of(endpoint.provider, response, latency_ms=latency_ms)
-    failure = classified(endpoint.provider, response)
+    failure = _sized(classified(endpoint.provider, response), request)
     may_hold_one = failure is None or response.status < 400
     reply = _read(endpoint.provider, response) if may_hold_one else None
     if reply is None and failure is None:
         failure = UNREAD
     return outcome_of(endpoint.provider, response, reply=reply, failure=failure, latency_ms=latency_ms)
+
+
+def _sized(failure: Failure | None, request: Request) -> Failure | None:
+    """With how large the schema was, where the provider complains about that: it does not say so itself."""
+    if failure is None or failure.repair is None or failure.repair.action != "smaller_schema":
+        return failure
+    size = fields_in(request.json_schema) if request.json_schema is not None else None
+    return replace(failure, repair=replace(failure.repair, value=size))
 
 
 def classified(provider: str, response: Response) -> Failure | None:

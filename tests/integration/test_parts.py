@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, event, text
 
+from cli.doctor import _schemas
 from db import transitions
 from db.database import Database
 from db.engine import make_engine
@@ -82,6 +83,8 @@ class Provider:
     fails: int = 0
     """Calls that are refused before the others are answered."""
     cut_off: frozenset[int] = frozenset()
+    takes_schemas: bool = True
+    """Whether one of ten fields is not too large for it."""
 
     async def post(
         self, _url: str, *, headers: Mapping[str, str], body: Mapping[str, Any], deadline_s: float
@@ -90,6 +93,9 @@ class Provider:
         if self.fails > 0:
             self.fails -= 1
             return Response(status=503, headers={}, body={"error": {"message": "overloaded"}})
+        if not self.takes_schemas and "json_schema" in body.get("response_format", {}):
+            told = "Invalid schema for response_format: Expected at most 5 object properties"
+            return Response(status=400, headers={}, body={"error": {"message": told}})
         self.bill.append(headers["x-client-request-id"])
         said = json.dumps(self.known.found_in(body["messages"][1]["content"]))
         finish = "length" if len(self.bill) in self.cut_off else "stop"
@@ -237,6 +243,7 @@ def world(servers: EmbeddedServers, tmp_path_factory: pytest.TempPathFactory) ->
 
 
 def assert_whole(fleet: Fleet, job_id: int) -> Any:
+    fleet.work()
     end = fleet.end(job_id)
     assert end.state == "done", (end.state, end.wait, end.failure)
     assert [{**row, "amount": float(row["amount"])} for row in end.value["bookings"]] == bookings()[1]
@@ -283,6 +290,22 @@ def test_a_part_whose_answer_is_cut_off_is_asked_in_halves_and_an_outage_costs_t
     assert sum(call.wasted == "rejected" for call in calls) == 1
     assert sum(call.state == "failed" for call in calls) == 2
     fleet.assert_nothing_is_paid_twice()
+
+
+def test_a_schema_that_is_too_large_for_a_model_goes_in_words_and_doctor_says_so(world: Any) -> None:
+    fleet = world()
+    fleet.provider.takes_schemas = False
+    job_id = fleet.submit(bookings()[0])
+    fleet.work()
+    assert_whole(fleet, job_id)
+    fleet.assert_nothing_is_paid_twice()
+    refused = [call for call in fleet.calls() if call.state == "failed"]
+    assert_whole(fleet, fleet.submit(f"{bookings()[0]}\nThank you."))
+    assert len([call for call in fleet.calls() if call.state == "failed"]) == len(refused), "it is remembered"
+    settings = fleet.services.settings.model_copy(
+        update={"database_url": fleet.plain.url.render_as_string(hide_password=False)}
+    )
+    assert _schemas(settings) == "large: as a schema; small: as a schema, and in words from 10 fields on"
 
 
 def test_parts_that_all_together_do_not_fit_a_budget_are_not_begun(world: Any) -> None:

@@ -53,7 +53,7 @@ class AnthropicWire:
             body["system"] = _system(system, request, known)
         if request.temperature is not None:
             body["temperature"] = request.temperature
-        if request.json_schema is not None and native_schema(known):
+        if request.json_schema is not None and native_schema(known, request.json_schema):
             body["output_config"] = {"format": {"type": "json_schema", "schema": closed(request.json_schema)}}
         return with_repairs(body, known)
 

@@ -122,7 +122,7 @@ def _text(said: str) -> dict[str, Any]:
 
 def _response_format(request: Request, profile: Profile, learned: Mapping[str, Any]) -> dict[str, Any]:
     """The most that the request asks for and the server is known to take."""
-    if request.json_schema is not None and profile.json_schema and native_schema(learned):
+    if request.json_schema is not None and profile.json_schema and native_schema(learned, request.json_schema):
         schema = _schema(request.json_schema, profile)
         return {"response_format": {"type": "json_schema", "json_schema": schema}}
     wanted = request.json_mode or request.json_schema is not None

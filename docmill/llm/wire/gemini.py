@@ -74,7 +74,7 @@ def _generation(request: Request, learned: Mapping[str, Any]) -> dict[str, Any]:
     wanted = request.json_mode or request.json_schema is not None
     if wanted and json_allowed(learned):
         config["responseMimeType"] = "application/json"
-    if request.json_schema is not None and native_schema(learned):
+    if request.json_schema is not None and native_schema(learned, request.json_schema):
         config["responseJsonSchema"] = request.json_schema
     return config
 

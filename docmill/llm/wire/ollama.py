@@ -50,7 +50,7 @@ class OllamaWire:
             "shift": False,
             "options": with_repairs(options, known),
         }
-        if request.json_schema is not None and native_schema(known):
+        if request.json_schema is not None and native_schema(known, request.json_schema):
             body["format"] = request.json_schema
         elif (request.json_mode or request.json_schema is not None) and json_allowed(known):
             body["format"] = "json"

@@ -2,7 +2,7 @@
 
 The rules are those of docs/providers.md, section 5.3. What is learned for a model is plain JSON, so that it can be
 stored: ``{"drop": ["temperature"], "rename": {"max_tokens": "max_completion_tokens"}, "lower": {"max_tokens":
-8192}, "schema": "json_object", "say_json": true, "images": false}``.
+8192}, "schema": "json_object", "schema_fields": 369, "say_json": true, "images": false}``.
 """
 
 from __future__ import annotations
@@ -14,9 +14,19 @@ from typing import Any
 from docmill.errors import Repair
 from docmill.llm.wire.envelopes import Complaint
 from docmill.llm.wire.eyes import takes_no_images
+from docmill.llm.wire.schemas import fields_in
 from docmill.llm.wire.shapes import label, sequence
 
-__all__ = ["is_dropped", "json_allowed", "learn", "native_schema", "repair_for", "takes_images", "with_repairs"]
+__all__ = [
+    "is_dropped",
+    "json_allowed",
+    "learn",
+    "native_schema",
+    "repair_for",
+    "schema_told",
+    "takes_images",
+    "with_repairs",
+]
 
 SCHEMA_STEPS = ("json_schema", "json_object", "none")
 """Native structured output, any JSON object, the prompt's words alone."""
@@ -30,7 +40,13 @@ SCHEMA_PARAMETERS = ("response_format", "text.format", "output_config", "format"
 _SCHEMA_WORDS = re.compile(
     r"invalid schema|response_?format|response_?json_?schema|response_?schema|json[_ ]schema|\bgrammar\b"
     r"|enabled only for api versions|does not support tools|structured outputs?|output_config"
-    r"|for 'object' type|can handle the requested parameters",
+    r"|for 'object' type|can handle the requested parameters"
+    r"|\bschemas? (?:is|are|produces?|contains?|exceeds?|has|have|in generationconfig)\b",
+    re.IGNORECASE,
+)
+_TOO_LARGE = re.compile(
+    r"\btoo (?:large|big|long|complex|many|deep)|\b(?:at most|more than|limit of) \d"
+    r"|\bmaximum (?:number|depth|size|length|nest|of|allowed)|\bexceed|\bsimplify|\bnested? (?:more|beyond)",
     re.IGNORECASE,
 )
 _UNSUPPORTED_WORDS = re.compile(
@@ -124,7 +140,7 @@ def _schema_rejected(complaint: Complaint) -> Repair | None:
     moved = "moved to" in complaint.message
     if moved or not (about_schema or _SCHEMA_WORDS.search(complaint.message)):
         return None
-    return Repair(action="schema")
+    return Repair(action="smaller_schema" if _TOO_LARGE.search(complaint.message) else "schema")
 
 
 def _dropped(complaint: Complaint) -> Repair | None:
@@ -162,7 +178,9 @@ def learn(learned: Mapping[str, Any], repair: Repair) -> dict[str, Any]:
     ``resample`` is nothing to remember.
     """
     known = dict(learned)
-    if repair.action == "schema":
+    if repair.action == "smaller_schema" and isinstance(repair.value, int):
+        known["schema_fields"] = min(repair.value, known.get("schema_fields", repair.value))
+    elif repair.action in ("schema", "smaller_schema"):
         known["schema"] = _next_step(known.get("schema", SCHEMA_STEPS[0]))
     elif repair.action == "say_json":
         known["say_json"] = True
@@ -229,9 +247,25 @@ def takes_images(learned: Mapping[str, Any]) -> bool | None:
     return known if isinstance(known, bool) else None
 
 
-def native_schema(learned: Mapping[str, Any]) -> bool:
-    """Whether the model may still be asked with its native structured output."""
-    return learned.get("schema") in (None, "json_schema")
+def native_schema(learned: Mapping[str, Any], schema: Mapping[str, Any]) -> bool:
+    """Whether the model may still be asked with its native structured output, by such a schema.
+
+    One that is too large for it stands in the prompt's words, as every schema does.
+    """
+    too_large = learned.get("schema_fields")
+    fits = not isinstance(too_large, int) or fields_in(schema) < too_large
+    return fits and learned.get("schema") in (None, "json_schema")
+
+
+def schema_told(learned: Mapping[str, Any], structured: str = "schema") -> str:
+    """How the model is told the shape of an answer; ``structured`` is what it was set to at first."""
+    steps = {"schema": "json_schema", "json": "json_object", "prompt": "none"}
+    set_to, met = steps.get(structured, "none"), learned.get("schema", SCHEMA_STEPS[0])
+    step = max((set_to, met), key=lambda each: SCHEMA_STEPS.index(each) if each in SCHEMA_STEPS else 0)
+    if step != "json_schema":
+        return "in words, in JSON mode" if step == "json_object" else "in words alone"
+    too_large = learned.get("schema_fields")
+    return "as a schema" if too_large is None else f"as a schema, and in words from {too_large} fields on"
 
 
 def json_allowed(learned: Mapping[str, Any]) -> bool:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["closed", "open_places"]
+from docmill.parsing.schema import resolved
+
+__all__ = ["closed", "fields_in", "open_places"]
 
 
 NAMED = frozenset({"properties", "$defs", "definitions", "patternProperties", "dependentSchemas"})
@@ -35,6 +38,29 @@ def _part(keyword: str, value: Any) -> Any:
     if keyword in NAMED and isinstance(value, dict):
         return {name: closed(part) for name, part in value.items()}
     return value if keyword in GIVEN else closed(value)
+
+
+def fields_in(schema: Mapping[str, Any]) -> int:
+    """How many fields an answer's schema unfolds to, each reference as often as it is used: how large it is."""
+    return _fields_in(schema, schema, {})
+
+
+def _fields_in(schema: Any, root: Mapping[str, Any], known: dict[str, int]) -> int:
+    if isinstance(schema, list):
+        return sum(_fields_in(item, root, known) for item in schema)
+    if not isinstance(schema, Mapping):
+        return 0
+    reference = schema.get("$ref")
+    if isinstance(reference, str) and reference not in known:
+        known[reference] = 0  # one that comes back to itself ends here
+        known[reference] = _fields_in(resolved(reference, root), root, known)
+    members = schema.get("properties")
+    named = list(members.values()) if isinstance(members, Mapping) else []
+    inner = [
+        schema[keyword] for keyword in ("items", "prefixItems", "anyOf", "oneOf", "allOf") if keyword in schema
+    ]
+    below = _fields_in([*named, *inner], root, known)
+    return len(named) + below + (known[reference] if isinstance(reference, str) else 0)
 
 
 def open_places(schema: Any, place: str = "the answer") -> list[str]:

@@ -1,15 +1,22 @@
 from __future__ import annotations
 
+import asyncio
+import json
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from docmill.errors import Repair
-from docmill.llm.wire import learn
+from docmill.llm.client import Endpoint, ask
+from docmill.llm.transport import Response
+from docmill.llm.types import Message, Request
+from docmill.llm.wire import learn, wire_for
 from docmill.llm.wire.envelopes import unwrap
-from docmill.llm.wire.repairs import repair_for, with_repairs
+from docmill.llm.wire.repairs import native_schema, repair_for, schema_told, with_repairs
+from docmill.llm.wire.schemas import fields_in
 
 
 def repair(message: str, status: int = 400, **fields: Any) -> Repair | None:
@@ -71,7 +78,25 @@ def repair(message: str, status: int = 400, **fields: Any) -> Repair | None:
         ("Invalid schema for response_format 'x'", {"param": "response_format"}, Repair(action="schema")),
         ("This response_format type is unavailable now", {}, Repair(action="schema")),
         ("x is enabled only for api versions 2024-08-01-preview and later", {}, Repair(action="schema")),
-        ("The compiled grammar is too large", {}, Repair(action="schema")),
+        ("Invalid schema for response_format 'x': 'maximum' is not permitted", {}, Repair(action="schema")),
+        ("The compiled grammar is too large", {}, Repair(action="smaller_schema")),
+        (
+            "Invalid schema for response_format 'x': Expected at most 100 object properties, got 369.",
+            {"param": "response_format"},
+            Repair(action="smaller_schema"),
+        ),
+        (
+            "The specified schema produces a constraint that has too many states for serving.",
+            {},
+            Repair(action="smaller_schema"),
+        ),
+        (
+            "A schema in GenerationConfig in the request exceeds the maximum allowed nesting depth.",
+            {},
+            Repair(action="smaller_schema"),
+        ),
+        ("Schemas contain too many parameters with union types", {}, Repair(action="smaller_schema")),
+        ("This model's maximum context length is 8192 tokens", {}, None),
         (
             "'messages' must contain the word 'json' in some form",
             {"param": "messages"},
@@ -119,6 +144,70 @@ def test_what_is_learned_is_plain_and_adds_up() -> None:
     assert learn(learn(learned, Repair(action="schema")), Repair(action="schema"))["schema"] == "none"
 
 
+def test_a_schema_that_is_too_large_stands_in_words_and_smaller_ones_stay_native() -> None:
+    schema = schema_of(20)
+    learned = learn({}, Repair(action="smaller_schema", value=fields_in(schema)))
+    assert learned == {"schema_fields": 20}
+    assert not native_schema(learned, schema)
+    assert native_schema(learned, schema_of(19))
+    learned = learn(learned, Repair(action="smaller_schema", value=12))
+    assert learn(learned, Repair(action="smaller_schema", value=15)) == learned == {"schema_fields": 12}
+    assert learn({}, Repair(action="smaller_schema")) == {"schema": "json_object"}, "of no known size"
+
+
+@pytest.mark.parametrize(
+    ("learned", "structured", "told"),
+    [
+        ({}, "schema", "as a schema"),
+        ({"schema_fields": 369}, "schema", "as a schema, and in words from 369 fields on"),
+        ({"schema_fields": 369}, "json", "in words, in JSON mode"),
+        ({"schema": "json_object", "schema_fields": 369}, "schema", "in words, in JSON mode"),
+        ({"schema": "none"}, "json", "in words alone"),
+        ({}, "prompt", "in words alone"),
+    ],
+)
+def test_how_a_model_is_told_the_shape_of_an_answer(learned: dict[str, Any], structured: str, told: str) -> None:
+    assert schema_told(learned, structured) == told
+
+
+def schema_of(fields: int) -> dict[str, Any]:
+    """An object with a reference that is used twice, and a list."""
+    row = {"type": "object", "properties": {"day": {"type": "string"}, "next": {"$ref": "#/$defs/row"}}}
+    of_rows = {"type": "array", "items": {"anyOf": [{"$ref": "#/$defs/row"}, {"type": "null"}]}}
+    members = {"one": of_rows, "other": of_rows} | {f"f{at}": {"type": "string"} for at in range(fields - 6)}
+    return {"type": "object", "$defs": {"row": row}, "properties": members}
+
+
+@pytest.mark.parametrize("provider", ["openai", "anthropic", "gemini", "ollama"])
+def test_every_provider_is_sent_a_schema_that_is_not_too_large(provider: str) -> None:
+    asked = Request(
+        model="m",
+        messages=(Message(role="user", content="as json"),),
+        max_output_tokens=9,
+        json_schema=schema_of(20),
+    )
+    bodies = [json.dumps(wire_for(provider).body(asked, {"schema_fields": size})) for size in (20, 21)]
+    assert ["f13" in body for body in bodies] == [False, True]
+
+
+class Refusing:
+    """A provider that takes no schema that large."""
+
+    async def post(self, *_: Any, **__: Any) -> Response:
+        error = {"message": "The compiled grammar is too large.", "type": "invalid_request_error"}
+        return Response(status=400, headers={}, body={"error": error})
+
+
+def test_how_large_the_schema_was_is_told_with_the_complaint() -> None:
+    asked = Request(
+        model="m", messages=(Message(role="user", content="x"),), max_output_tokens=9, json_schema=schema_of(20)
+    )
+    endpoint = Endpoint(provider="openai-compatible", base_url="http://provider")
+    outcome = asyncio.run(ask(endpoint, asked, call_id=uuid4(), transport=Refusing()))
+    assert outcome.failure is not None
+    assert outcome.failure.repair == Repair(action="smaller_schema", value=20)
+
+
 def test_a_repair_changes_the_next_body() -> None:
     learned = {
         "drop": ["temperature"],
@@ -146,7 +235,7 @@ def test_a_limit_learned_under_the_new_name_counts_too() -> None:
 
 repairs = st.builds(
     Repair,
-    action=st.sampled_from(["drop", "rename", "lower", "schema", "say_json", "resample"]),
+    action=st.sampled_from(["drop", "rename", "lower", "schema", "smaller_schema", "say_json", "resample"]),
     parameter=st.none() | st.sampled_from(["temperature", "max_tokens", "messages", "model"]),
     value=st.integers(1, 50),
 )
