@@ -16,13 +16,15 @@ from typing import Any
 from docmill.parsing.bounds import below
 from docmill.parts.cutting import Part
 from docmill.parts.lines import Lines
-from docmill.parts.places import Placed, Shown, place
+from docmill.parts.places import Placed, Shown, Telling, place
 from docmill.parts.schemas import Schema, inner, members
 
 __all__ = ["Answered", "Conflict", "Joined", "join"]
 
 Span = tuple[int, int]
 WORD = re.compile(r"[^\W\d_]{3,}")
+TELLING = 0.1
+"""Of what the most telling place of a row tells: where less than that stands the row need not be."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +81,8 @@ class _Member:
     spans: Mapping[str, Span] = field(default_factory=dict)
     line: int = -1
     order: tuple[int, ...] = ()
+    tells: Mapping[Span, float] = field(default_factory=dict)
+    """Of each place of an item, how much it tells of which one it is."""
 
     @property
     def fullness(self) -> tuple[int, int, int]:
@@ -89,6 +93,8 @@ class _Member:
 def join(lines: Lines, schema: Schema, answers: Sequence[Answered]) -> Joined:
     """Joins the answers of parts, each an object by the schema of a part."""
     joiner = _Joiner(lines, schema)
+    for answer in answers:
+        joiner.count(schema, answer.value)
     told = [
         _Member(part=each.part, shown=each.shown or Shown(lines, each.part.shown), value=each.value)
         for each in sorted(answers, key=lambda each: each.part.number)
@@ -102,6 +108,23 @@ class _Joiner:
         self.lines = lines
         self.root = root
         self.joined = Joined()
+        self._telling: dict[int, Telling] = {}
+
+    def count(self, schema: Any, value: Any) -> None:
+        """Notes what the rows of an answer say, by the schema that they share."""
+        wanted = inner(schema, self.root)
+        if isinstance(value, dict):
+            for name, member in members(wanted, self.root).items():
+                self.count(member, value.get(name))
+        elif isinstance(value, list) and "items" in wanted:
+            telling = self._telling.setdefault(self._kind(wanted["items"]), Telling())
+            for item in value:
+                telling.add(_own_leaves(item))
+                self.count(wanted["items"], item)
+
+    def _kind(self, items: Any) -> int:
+        """The same number for all lists whose items have one schema."""
+        return id(inner(items, self.root)) if isinstance(items, Mapping) else 0
 
     def object(self, schema: Any, told: Sequence[_Member], path: str, *, row: bool = False) -> dict[str, Any]:
         found = {}
@@ -174,19 +197,20 @@ class _Joiner:
 
     def _list(self, items: Any, told: Sequence[_Member], path: str) -> list[Any]:
         is_rows = bool(members(items, self.root))
-        groups = _grouped([each for member in told for each in self._placed(member)])
+        telling = self._telling.get(self._kind(items)) or Telling()
+        groups = _grouped([each for member in told for each in self._placed(member, telling)])
         found = []
         for at, group in enumerate(groups):
             place_of_it = below(path, at)
             found.append(self._item(items, group, place_of_it, is_rows=is_rows))
         return found
 
-    def _placed(self, told: _Member) -> Iterator[_Member]:
+    def _placed(self, told: _Member, telling: Telling) -> Iterator[_Member]:
         """The items of one part's list as they stand; what it says more often than it stands is left out."""
         before: tuple[int, ...] = (-1,)
         own = told.value if isinstance(told.value, list) else []
         keys = [_own_leaves(item) for item in own]
-        for at, (item, found) in enumerate(zip(own, place(keys, told.shown), strict=True)):
+        for at, (item, found) in enumerate(zip(own, place(keys, told.shown, telling), strict=True)):
             if found.repeated:
                 self.joined.repeated += 1
                 continue
@@ -199,6 +223,7 @@ class _Joiner:
                 spans=_paths(item, found),
                 line=found.line,
                 order=order,
+                tells=_tells(found, telling),
             )
 
     def _item(self, items: Any, group: Sequence[_Member], path: str, *, is_rows: bool) -> Any:
@@ -218,7 +243,10 @@ class _Joiner:
             self.joined.unplaced.append(path)
             return
         touched = {self.lines.at(start) for start, _ in row.spans.values()}
-        self.joined.covered |= touched
+        most = max(row.tells.values(), default=0.0)
+        # What many rows share may stand anywhere near, as in the line of a row that was left out.
+        told = {self.lines.at(start) for (start, _), tells in row.tells.items() if tells >= TELLING * most}
+        self.joined.covered |= {row.line, *told}
         self.joined.row_lines[row.line] += 1
         self.joined.places[path] = (min(touched), max(touched))
 
@@ -238,43 +266,69 @@ def _grouped(placed: Sequence[_Member]) -> list[list[_Member]]:
     groups: list[list[_Member]] = []
     by_span: dict[Span, list[int]] = {}
     for item in placed:
-        shared: Counter[int] = Counter()
-        for span in set(item.spans.values()):
-            shared.update(by_span.get(span, ()))
-        at = _same(item, groups, shared)
-        if at is None:
-            groups.append([])
-            at = len(groups) - 1
-        groups[at].append(item)
-        for span in set(item.spans.values()):
-            if at not in by_span.setdefault(span, []):
-                by_span[span].append(at)
+        if item.spans:
+            at = _same(item, groups, by_span)
+            at = _put(item, groups, at)
+            for span in item.tells:
+                if at not in by_span.setdefault(span, []):
+                    by_span[span].append(at)
+    _add_unplaced([item for item in placed if not item.spans], groups)
     return sorted(groups, key=lambda group: min(each.order for each in group))
 
 
-def _same(item: _Member, groups: Sequence[Sequence[_Member]], shared: Counter[int]) -> int | None:
-    if not item.spans:
-        return next((at for at, group in enumerate(groups) if _said_beside(item, group)), None)
-    for at, count in shared.most_common():
+def _put(item: _Member, groups: list[list[_Member]], at: int | None) -> int:
+    if at is None:
+        groups.append([])
+    at = len(groups) - 1 if at is None else at
+    groups[at].append(item)
+    return at
+
+
+def _same(item: _Member, groups: Sequence[Sequence[_Member]], by_span: Mapping[Span, Sequence[int]]) -> int | None:
+    shared: dict[int, float] = {}
+    for span, tells in item.tells.items():
+        for at in by_span.get(span, ()):
+            shared[at] = shared.get(at, 0.0) + tells
+    for at, tells in sorted(
+        shared.items(), key=lambda each: (-each[1], not _is_said(item, groups[each[0]]), each[0])
+    ):
         others = groups[at]
-        least = min(len(set(each.spans.values())) for each in [*others, item])
-        if 2 * count > least and all(each.part.number != item.part.number for each in others):
+        least = min(sum(each.tells.values()) for each in [*others, item])
+        if 2 * tells > least and all(each.part.number != item.part.number for each in others):
             return at
     return None
 
 
+def _is_said(item: _Member, group: Sequence[_Member]) -> bool:
+    """Word for word: of two rows at one place the same one is meant."""
+    return any(each.value == item.value for each in group)
+
+
+def _add_unplaced(items: Sequence[_Member], groups: list[list[_Member]]) -> None:
+    """Items without a place are the same as what another part says word for word of text that both show."""
+    by_value: dict[str, list[int]] = {}
+    for at, group in enumerate(groups if items else ()):
+        for value in {_plain(each.value) for each in group}:
+            by_value.setdefault(value, []).append(at)
+    for item in items:
+        alike = by_value.setdefault(_plain(item.value), [])
+        at = _put(item, groups, next((at for at in alike if _said_beside(item, groups[at])), None))
+        if at not in alike:
+            alike.append(at)
+
+
 def _said_beside(item: _Member, group: Sequence[_Member]) -> bool:
     """Whether an item without a place is said by a part that shows some of the same text: it may be the same."""
-    if any(each.spans or each.part.number == item.part.number for each in group):
+    if any(each.part.number == item.part.number for each in group):
         return False
+    return any(item.part.holds(each.order[0]) if each.spans else _overlap(each.part, item.part) for each in group)
+
+
+def _overlap(one: Part, other: Part) -> bool:
     return any(
-        _plain(each.value) == _plain(item.value)
-        and any(
-            start < other_end and other_start < end
-            for start, end in each.part.spans
-            for other_start, other_end in item.part.spans
-        )
-        for each in group
+        start < other_end and other_start < end
+        for start, end in one.spans
+        for other_start, other_end in other.spans
     )
 
 
@@ -284,6 +338,14 @@ def _own_leaves(item: Any) -> Any:
         return item
     own = {name: member for name, member in item.items() if not isinstance(member, list)}
     return own if any(each is not None for each in _scalars(own)) else item
+
+
+def _tells(found: Placed, telling: Telling) -> Mapping[Span, float]:
+    """Each place of an item once, with the most that a value tells which stands there."""
+    tells: dict[Span, float] = {}
+    for path, span in found.spans.items():
+        tells[span] = max(tells.get(span, 0.0), telling.of(path))
+    return tells
 
 
 def _paths(item: Any, found: Placed) -> Mapping[str, Span]:

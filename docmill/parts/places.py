@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 from docmill.parsing.bounds import leaves
 from docmill.parsing.grounding import Document
 from docmill.parts.cutting import joined_spans
 from docmill.parts.lines import Lines
 
-__all__ = ["Placed", "Shown", "place"]
+__all__ = ["Placed", "Shown", "Telling", "place"]
 
 Span = tuple[int, int]
 
@@ -23,7 +22,9 @@ MOST_CANDIDATES = 60
 LINES_BEFORE, LINES_BEHIND = 3, 10
 """Lines around the one with most of an item in which the rest of it may stand: a row may go over a page's end."""
 ENOUGH = 0.5
-"""Of an item's values that stand together; with fewer it has no place."""
+"""Of what an item's values tell that must stand together; with less it has no place."""
+EXACT = 9
+"""Decimals of what values tell, of which sums are compared."""
 
 
 class Shown:
@@ -80,6 +81,35 @@ def _says_something(value: Any) -> bool:
     return value is not None and not isinstance(value, bool) and value != ""
 
 
+class Telling:
+    """How much each value of a kind of rows tells of where its row stands, from 0 to 1.
+
+    What all rows share, as a currency or a period, tells nothing: a row stands where its own amount does.
+    """
+
+    def __init__(self) -> None:
+        self._rows = 0
+        self._said: dict[str, set[Any]] = {}
+
+    def add(self, item: Any) -> None:
+        """Counts a row."""
+        self._rows += 1
+        for path, leaf in leaves(item):
+            self._said.setdefault(path, set()).add(leaf)
+
+    def of(self, path: str) -> float:
+        """How many different values a member has, for each row."""
+        return len(self._said[path]) / self._rows if path in self._said else 1.0
+
+
+class Wanted(NamedTuple):
+    """A value of an item: where it stands, and how much that tells."""
+
+    path: str
+    spans: Sequence[Span]
+    tells: float
+
+
 @dataclass(frozen=True, kw_only=True)
 class Placed:
     """An item of a list with its place, or without one."""
@@ -90,59 +120,73 @@ class Placed:
     line: int = -1
     """The line that has most of it; -1 where its place is not known."""
     repeated: bool = False
-    """Everywhere it could stand another item of the same answer stands."""
+    """The same answer has said it already, as often as it stands."""
 
     @property
     def start(self) -> int:
         return min((start for start, _ in self.spans.values()), default=-1)
 
 
-def place(items: Sequence[Any], shown: Shown) -> Iterator[Placed]:
-    """Each item with its place, in the order of the answer: equal ones stand one after another."""
+def place(items: Sequence[Any], shown: Shown, telling: Telling | None = None) -> Iterator[Placed]:
+    """Each item with its place, in the order of the answer: equal ones stand one after another.
+
+    Where all of an item's places are taken it is said once too often, or says another thing of the same place.
+    """
+    tells = (telling or Telling()).of
     used: set[Span] = set()
+    said: dict[int, list[Any]] = {}
     last = -1
     for item in items:
-        wanted = [(path, shown.places(leaf)) for path, leaf in leaves(item) if _says_something(leaf)]
+        wanted = [
+            Wanted(path, shown.places(leaf), tells(path)) for path, leaf in leaves(item) if _says_something(leaf)
+        ]
         lines = _candidates(wanted, shown)
         if not lines:
             yield Placed(value=item)
             continue
         free = [line for line in lines if _is_free(line, wanted, shown.lines, used)]
-        if not free:
+        if not free and any(_is_within(item, other) for line in lines for other in said.get(line, ())):
             yield Placed(value=item, repeated=True)
             continue
-        line = next((each for each in free if each >= last), free[0])
-        spans = _taken(line, wanted, shown.lines, used)
-        last = line
+        last = next((each for each in free or lines if each >= last), (free or lines)[0])
+        spans = _taken(last, wanted, shown.lines, used)
         used.update(spans.values())
-        yield Placed(value=item, spans=spans, line=line)
+        said.setdefault(last, []).append(item)
+        yield Placed(value=item, spans=spans, line=last)
 
 
-Wanted = Sequence[tuple[str, Sequence[Span]]]
+def _is_within(item: Any, other: Any) -> bool:
+    """Whether an item says nothing that another does not say."""
+    of_other = dict(leaves(other))
+    return all(leaf is None or of_other.get(path) == leaf for path, leaf in leaves(item))
 
 
-def _candidates(wanted: Wanted, shown: Shown) -> list[int]:
+def _candidates(wanted: Sequence[Wanted], shown: Shown) -> list[int]:
     """The lines around which most of the item stands, in order; none where too little of it stands anywhere."""
     lines = shown.lines
-    held: Counter[int] = Counter()
-    for _, spans in wanted:
-        held.update({lines.at(start) for start, _ in spans})
-    held = Counter({line: count for line, count in held.items() if shown.holds_line(line)})
+    told: dict[int, float] = {}
+    for each in wanted:
+        for line in {lines.at(start) for start, _ in each.spans}:
+            told[line] = told.get(line, 0.0) + each.tells
+    held = {line: round(tells, EXACT) for line, tells in told.items() if shown.holds_line(line)}
     if not held:
         return []
+    whole = round(sum(each.tells for each in wanted), EXACT)
     most = max(held.values())
-    lines_with_most = sorted(line for line, count in held.items() if count == most)
-    if most == len(wanted) or len(lines_with_most) > MOST_CANDIDATES:
-        return lines_with_most if most >= ENOUGH * len(wanted) else []
+    lines_with_most = sorted(line for line, tells in held.items() if tells == most)
+    if most == whole or len(lines_with_most) > MOST_CANDIDATES:
+        return lines_with_most if most >= ENOUGH * whole else []
     scores = {line: _score(line, wanted, lines) for line in lines_with_most}
     best = max(scores.values())
-    return [line for line, score in scores.items() if score == best and score[0] >= ENOUGH * len(wanted)]
+    return [line for line, score in scores.items() if score == best and score[0] >= ENOUGH * whole]
 
 
-def _score(line: int, wanted: Wanted, lines: Lines) -> tuple[int, int]:
+def _score(line: int, wanted: Sequence[Wanted], lines: Lines) -> tuple[float, int]:
     """How much of an item stands around a line, and how near."""
-    away = [distance for _, spans in wanted if (distance := _distance(line, spans, lines)) is not None]
-    return len(away), -sum(away)
+    away = [
+        (each.tells, distance) for each in wanted if (distance := _distance(line, each.spans, lines)) is not None
+    ]
+    return round(sum(tells for tells, _ in away), EXACT), -sum(distance for _, distance in away)
 
 
 def _distance(line: int, spans: Sequence[Span], lines: Lines) -> int | None:
@@ -150,19 +194,18 @@ def _distance(line: int, spans: Sequence[Span], lines: Lines) -> int | None:
     return min(map(abs, near), default=None)
 
 
-def _is_free(line: int, wanted: Wanted, lines: Lines, used: set[Span]) -> bool:
+def _is_free(line: int, wanted: Sequence[Wanted], lines: Lines, used: set[Span]) -> bool:
     """Whether no other item has most of what stands in the line."""
-    here = [[span for span in spans if lines.at(span[0]) == line] for _, spans in wanted]
-    here = [spans for spans in here if spans]
-    free = sum(any(span not in used for span in spans) for spans in here)
-    return 2 * free > len(here)
+    here = [(each.tells, [span for span in each.spans if lines.at(span[0]) == line]) for each in wanted]
+    free = sum(tells for tells, spans in here if any(span not in used for span in spans))
+    return 2 * free > sum(tells for tells, spans in here if spans)
 
 
-def _taken(line: int, wanted: Wanted, lines: Lines, used: set[Span]) -> dict[str, Span]:
+def _taken(line: int, wanted: Sequence[Wanted], lines: Lines, used: set[Span]) -> dict[str, Span]:
     """The nearest place of each of the item's values, one that no other has where there is one."""
     taken: dict[str, Span] = {}
     mine: set[Span] = set()
-    for path, spans in wanted:
+    for path, spans, _ in wanted:
         near = [span for span in spans if -LINES_BEFORE <= lines.at(span[0]) - line <= LINES_BEHIND]
         if near:
             taken[path] = min(

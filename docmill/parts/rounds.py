@@ -30,6 +30,8 @@ MOST_ASKED = 3
 """Times that a line is asked for that no answer holds: then it is no row."""
 GAP_ROWS = (ROWS_A_PART // 2, 8)
 """Rows that a part holds that asks for what was left out, the first time and the second."""
+WORTH_ASKING = 0.05
+"""Of lines that were asked for again, how many must have held a row for the others to be asked for once more."""
 MOST_RAISES = 3
 """Times that the output limit of a part is doubled that cannot be cut any more."""
 MOST_TOLD = 50
@@ -50,6 +52,8 @@ class Plan:
     rounds: int = 0
     repairs: int = 0
     """Times that the whole had a gap."""
+    sought: int = 0
+    """Lines that the last round asked for again, as no answer held anything of them."""
     attempt: int = 0
     """The job's; one that follows it is a person's wish to try again."""
 
@@ -154,9 +158,10 @@ def next_round(
         if part.lost is None
     ]
     joined = join(whole.lines, whole.schema, answers)
-    missing = [] if ended else list(_missing(whole, plan, joined, numbers, accepted))
-    if missing:
-        return _ask(plan, [*kept, *missing], tuple(rejected))
+    open_lines = [] if ended else _open_lines(whole, plan, joined)
+    if open_lines:
+        missing = _missing(whole, plan, numbers, accepted, open_lines)
+        return _ask(replace(plan, sought=len(open_lines)), [*kept, *missing], tuple(rejected))
     if any(part.lost for part in kept):
         return _unanswered(whole, plan, joined, tuple(rejected))
     return _complete(whole, plan, joined, numbers)
@@ -218,17 +223,26 @@ def _unanswered(whole: Whole, plan: Plan, joined: Joined, rejected: Sequence[int
 # --- rows that nobody gave ---
 
 
-def _missing(
-    whole: Whole, plan: Plan, joined: Joined, numbers: Iterator[int], accepted: Mapping[int, Any]
-) -> Iterator[Part]:
-    """Parts of lines that look like the rows that were found, and of which no answer holds anything."""
+def _open_lines(whole: Whole, plan: Plan, joined: Joined) -> list[int]:
+    """Lines that look like the rows that were found, and of which no answer holds anything: they are asked again.
+
+    Not for the third time where the second brought next to nothing: a report is full of tables that nobody wants.
+    """
     asked = _times_asked(whole.lines, plan)
     uncovered = _uncovered(whole.lines, joined)
     refused = _refused(whole.lines, joined, uncovered, asked)
-    open_lines = [
-        line for line in uncovered if 0 < asked[line] < MOST_ASKED and _label(whole.lines, line) not in refused
-    ]
-    lazy = _least_given(whole.lines, plan, accepted, open_lines)
+    left = sum(asked[line] > 1 for line in uncovered)
+    in_vain = plan.sought > 0 and left > (1 - WORTH_ASKING) * plan.sought
+    most = 2 if in_vain else MOST_ASKED
+    return [line for line in uncovered if 0 < asked[line] < most and _label(whole.lines, line) not in refused]
+
+
+def _missing(
+    whole: Whole, plan: Plan, numbers: Iterator[int], accepted: Mapping[int, Any], open_lines: Sequence[int]
+) -> Iterator[Part]:
+    """Parts of these lines, smaller each time."""
+    asked = _times_asked(whole.lines, plan)
+    lazy = _most_given(whole.lines, plan, accepted, open_lines)
     for times in range(1, MOST_ASKED):
         chosen = [line for line in open_lines if asked[line] == times]
         for group in _groups(chosen, min(GAP_ROWS[times - 1], lazy)):
@@ -289,15 +303,15 @@ def _refused(lines: Lines, joined: Joined, uncovered: Sequence[int], asked: Mapp
     return {label for label, times in labels.items() if times > 1 and label not in in_rows}
 
 
-def _least_given(lines: Lines, plan: Plan, accepted: Mapping[int, Any], open_lines: Sequence[int]) -> int:
-    """The fewest rows that a part gave which left some out: the model may list no more at once."""
+def _most_given(lines: Lines, plan: Plan, accepted: Mapping[int, Any], open_lines: Sequence[int]) -> int:
+    """The most rows that a part gave which left some out: the model may list no more at once."""
     missing = set(open_lines)
     given = []
     for part in plan.parts:
         touched = {line for start, end in part.spans for line in range(lines.at(start), lines.at(end - 1) + 1)}
         if touched & missing and part.number in accepted:
             given.append(_rows_in(accepted[part.number]))
-    return max(4, min([each for each in given if each > 0], default=GAP_ROWS[0]))
+    return max(4, max(given, default=0) or GAP_ROWS[0])
 
 
 def _rows_in(value: Any) -> int:

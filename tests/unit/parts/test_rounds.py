@@ -242,3 +242,89 @@ def test_a_list_that_stays_empty_beside_a_table_goes_to_a_person() -> None:
     assert found.failure.message.startswith("no row was found, and 6")
     assert found.value["rows"] == []
     assert len(calls) < 60
+
+
+class Figure(BaseModel):
+    """A row of which only the value stands in the document: a line holds four of them."""
+
+    period: str
+    unit: str
+    scope: str
+    value: Decimal
+
+
+class Report(BaseModel):
+    sales: list[Figure] = []
+    costs: list[Figure] = []
+
+
+def report(lines: int, *, wanted: int) -> tuple[str, list[dict[str, Any]], Answers]:
+    """Tables of four columns, of which the answer wants the first lines alone."""
+    draw, text, figures, known = random.Random(lines), ["Report of the company, in pieces"], [], []
+    for at in range(lines):
+        cells = draw.sample(range(1000, 9999), 4)
+        words = "".join(draw.choices("abcdefghijklmnopqrstuvwxyz", k=9))
+        text.append(f"{words} | {' | '.join(map(str, cells))}")
+        for place, cell in enumerate(cells if at < wanted else ()):
+            figure = {"period": f"FY{place}", "unit": "pieces", "scope": "company", "value": cell}
+            figures.append(figure)
+            anchor = " ".join([words, *map(str, cells[: place + 1])])
+            known.append(Known(path=("sales", "-"), anchor=anchor, value=figure))
+    text = [line.replace(" | ", " ") for line in text]
+    return "\n".join(text), figures, Answers(known)
+
+
+def test_a_line_holds_several_rows_and_what_they_share_tells_nothing_of_their_place() -> None:
+    text, figures, known = report(70, wanted=70)
+    found, calls = asked(Table(text=text, rows=figures, pages=[0], known=known), lazy=60, output=Report)
+    assert numbers_of(found.value["sales"]) == figures
+    assert found.coverage["unplaced"] == 0
+    assert len(calls) < 25
+
+
+def numbers_of(figures: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{**each, "value": int(each["value"])} for each in figures]
+
+
+def test_tables_that_nobody_wants_are_not_asked_for_again_and_again() -> None:
+    text, figures, known = report(300, wanted=12)
+    found, calls = asked(Table(text=text, rows=figures, pages=[0], known=known), output=Report)
+    assert numbers_of(found.value["sales"]) == figures
+    assert len(calls) <= 8 + 300 / 12
+
+
+def test_two_rows_that_say_different_things_of_one_value_are_both_kept() -> None:
+    text, figures, _ = report(60, wanted=60)
+    lines = Lines(text)
+    (part,) = cut(lines, Size(tokens=6000, tokens_each=0.3, rows=100))
+    both = [*figures[:40], {**figures[5], "scope": "a branch"}, figures[6], {**figures[7], "scope": None}]
+    joined = join(lines, closed(Report.model_json_schema()), [Answered(part=part, value={"sales": both})])
+    assert sorted(map(str, joined.value["sales"])) == sorted(map(str, both[:-2]))
+    assert joined.repeated == 2
+    assert joined.unplaced == []
+
+
+def test_of_two_rows_at_one_place_each_is_joined_with_its_own() -> None:
+    text, figures, _ = report(60, wanted=60)
+    lines = Lines(text)
+    first, second, *_ = cut(lines, Size(tokens=6000, tokens_each=0.3, rows=30))
+    own = next(
+        row for row in figures if all(part.holds(text.index(f" {row['value']}")) for part in (first, second))
+    )
+    of_branch = {**own, "scope": "a branch"}
+    said = [
+        Answered(part=first, value={"sales": [*figures[:8], own, of_branch]}),
+        Answered(part=second, value={"sales": [of_branch]}),
+    ]
+    joined = join(lines, closed(Report.model_json_schema()), said)
+    assert joined.value["sales"] == [*figures[:8], own, of_branch]
+
+
+def test_rows_without_a_place_that_two_parts_say_of_the_same_lines_are_one() -> None:
+    lines = Lines(report(60, wanted=60)[0])
+    first, second, *_ = cut(lines, Size(tokens=6000, tokens_each=0.3, rows=30))
+    odd = {"period": "FY9", "unit": "pieces", "scope": "everywhere", "value": 1}
+    said = [Answered(part=part, value={"sales": [odd, {**odd, "value": part.number}]}) for part in (first, second)]
+    joined = join(lines, closed(Report.model_json_schema()), said)
+    assert sorted(row["value"] for row in joined.value["sales"]) == [1, 1, 2]
+    assert len(joined.unplaced) == 3
