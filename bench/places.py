@@ -2,9 +2,9 @@
 
     .venv/bin/python -m bench.places [--documents 200] [--seed 1] [--show]
 
-Tables with repeated amounts and equal rows, over several pages; items in blocks; two parties side by side with
-values in common; sums that equal an item's. Pages are turned and cropped at random. A place is right where its box
-has its middle in the box of the value as it was drawn, and its height and width, within a third.
+Tables with repeated amounts and equal rows, over several pages; items in blocks, also side by side; two parties
+side by side with values in common; sums that equal an item's. Pages are turned and cropped at random. A place is
+right where its box has its middle in the box of the value as it was drawn, and its size to within a third.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from docmill.reading.layout.geometry import Box
 from docmill.reading.pdf import read_body
 from docmill.reading.values import Limits
 
-__all__ = ["Made", "Score", "make", "score"]
+__all__ = ["Made", "Score", "make", "make_cards", "score"]
 
 Spot: TypeAlias = tuple[int, Box]
 """A page, counted from 1, and a box on it as shares of the page as it is shown."""
@@ -145,6 +145,23 @@ def make(seed: int) -> Made:
     made = Made(chance=random.Random(seed))
     kind = (_table, _table, _blocks, _statement, _parties)[seed % 5]
     kind(made)
+    return made
+
+
+def make_cards(seed: int) -> Made:
+    """Makes up a document whose items stand side by side, two or three upon the same lines."""
+    made = Made(chance=random.Random(seed))
+    page, across = made.page(), 2 + seed % 2
+    made.answer["items"] = []
+    for at in range(made.chance.randrange(3, 13)):
+        x, y, item = 40 + 510 / across * (at % across), 70.0 + 62 * (at // across), {}
+        for name, value, written in _block(made.chance):
+            page.write(f"{name.title()}:", x, y, 8)
+            spot = page.write(written, x + 50, y, 8)
+            made.spots[f"items.{at}.{name}"] = [spot]
+            made.rows.setdefault(f"items.{at}", []).append(spot)
+            item[name], y = value, y + 12
+        made.answer["items"].append(item)
     return made
 
 
@@ -345,11 +362,14 @@ def main() -> None:
     chosen = options.parse_args()
     total, kinds = Score(), Counter[str]()
     for seed in range(chosen.seed, chosen.seed + chosen.documents):
-        found = score(make(seed))
-        total.add(found)
-        kinds[("table", "table", "blocks", "statement", "parties")[seed % 5]] += len(found.wrong)
-        for each in found.wrong if chosen.show else ():
-            print(seed, each)
+        made = {("table", "table", "blocks", "statement", "parties")[seed % 5]: make(seed)}
+        made |= {"cards": make_cards(seed)} if seed % 5 == 0 else {}
+        for kind, each in made.items():
+            found = score(each)
+            total.add(found)
+            kinds[kind] += len(found.wrong)
+            for wrong in found.wrong if chosen.show else ():
+                print(seed, wrong)
     share = total.right / total.leaves
     tell(
         "places", {"leaves": total.leaves, "right": share, "another_row": total.in_another_row, **kinds}, "leaves"

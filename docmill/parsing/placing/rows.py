@@ -12,10 +12,10 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import pairwise
 
 from docmill.parsing.grounding import Span
 from docmill.parsing.placing.labels import plain, words_of_name
+from docmill.parsing.placing.ordering import Choice, in_order
 from docmill.parsing.placing.records import Path, Record
 from docmill.parsing.placing.text import NOWHERE, WORD, Found, Shown, apart
 
@@ -25,14 +25,12 @@ MOST_LOOKS = 300_000
 """Times that a field is looked for near a place where its item might stand."""
 FARTHEST = 5.0
 """What a field costs that stands far from its item's line."""
-BACKWARDS = 3.0
-"""What an item costs that stands before the one before it."""
-SHARED = 3.0
-"""What it costs besides to stand upon the same line."""
-A_LINE = 0.002
-"""What each line between two items costs: of equal rows those are taken that follow one another."""
 HEADING = 6
 """Lines above the first item in which its columns' names are looked for."""
+ASIDE = 2.0
+"""What a field costs, of items side by side, that stands beside another item than its own."""
+BETTER = 3.0
+"""By so much cheaper it must be that items stand side by side: lists whose rows are whole lines are the rule."""
 MOST_CHOICES = 40
 Column = tuple[float, float, float]
 
@@ -78,31 +76,43 @@ class _Rows:
     @cached_property
     def lines(self) -> dict[int, int]:
         """The line of each item of which anything stands in the text."""
-        steps: list[tuple[int, list[tuple[int, float]]]] = []
-        for at in range(len(self.items)):
-            choices = self._choices(at)
-            if choices:
-                steps.append((at, choices))
-        return dict(zip((at for at, _ in steps), _in_order([choices for _, choices in steps]), strict=True))
+        return {at: choice.line for at, choice in self._chosen[0].items()}
 
-    def _choices(self, at: int) -> list[tuple[int, float]]:
-        """The lines upon which an item may stand, and how badly its fields fit there."""
+    @property
+    def is_side_by_side(self) -> bool:
+        """Whether several items stand upon the same lines, as cards do."""
+        return self._chosen[1]
+
+    @cached_property
+    def _chosen(self) -> tuple[dict[int, Choice], bool]:
+        """Where each item stands, and whether several stand upon the same lines."""
+        steps = {at: choices for at in range(len(self.items)) if (choices := self._choices(at))}
+        rows, cost = in_order([_one_a_line(choices) for choices in steps.values()])
+        beside, cheaper = in_order(list(steps.values()), side_by_side=True) if cost > BETTER else (rows, cost)
+        is_beside = cheaper + BETTER < cost
+        return dict(zip(steps, beside if is_beside else rows, strict=True)), is_beside
+
+    def _choices(self, at: int) -> list[Choice]:
+        """Where an item may stand, and how badly its fields fit there."""
         own = [(name, self.found(at, name)) for name in self.items[at].fields]
         there = [(name, found) for name, found in own if found.spans]
         if not there:
             return []
         anchor = next((found for name, found in there if name == self.anchor), None)
         anchor = anchor or min((found for _, found in there), key=lambda found: len(found.spans))
-        lines = self._window(at, sorted(set(anchor.lines)), len(there))
+        low, high = self._window(at, len(anchor.lines), len(there))
         others = [found.lines for _, found in there if found is not anchor]
-        return [(line, sum(_farness(each, line) for each in others)) for line in lines]
+        return [
+            Choice(line, span, sum(_farness(each, line) for each in others))
+            for line, span in zip(anchor.lines[low:high], anchor.spans[low:high], strict=True)
+        ]
 
-    def _window(self, at: int, lines: Sequence[int], fields: int) -> Sequence[int]:
-        """Of more lines than can be looked at those that lie where the item stands among the others."""
+    def _window(self, at: int, places: int, fields: int) -> tuple[int, int]:
+        """Of more places than can be looked at those that lie where the item stands among the others."""
         most = max(30, MOST_LOOKS // (len(self.items) * fields))
-        middle = len(lines) * at // len(self.items)
-        first = max(0, min(len(lines) - most, middle - most // 2))
-        return lines[first : first + most]
+        middle = places * at // len(self.items)
+        first = max(0, min(places - most, middle - most // 2))
+        return first, first + most
 
     # --- the place of each field ---
 
@@ -129,7 +139,7 @@ class _Rows:
         low, high = bisect_left(found.lines, line), bisect_right(found.lines, line)
         around = self._between(line)
         within = bisect_right(found.lines, around[0]), bisect_left(found.lines, around[1])
-        if low == high or (within != (low, high) and self._is_inside(at, found.spans[low:high])):
+        if low == high or self.is_side_by_side or self._is_inside(at, found.spans[low:high]):
             low, high = within
         if low >= high:
             middle = bisect_left(found.lines, line)
@@ -170,8 +180,25 @@ class _Rows:
             cost = min(FARTHEST, abs(shift) + 0.25 * backwards)
         if shift and line in self._occupied:
             cost += FARTHEST
+        if self.is_side_by_side:
+            return cost + ASIDE * min(1.0, 10 * abs(self._aside(at, span) - self._asides.get(name, 0.0)))
         column = self._columns.get(name)
         return cost + (apart(self.shown.column(span), column) if column else 0) + (2.0 if is_taken else 0)
+
+    def _aside(self, at: int, span: Span) -> float:
+        """How far to the right of the field by which its item was placed a field stands."""
+        return self.shown.column(span)[0] - self.shown.column(self._chosen[0][at].span)[0]
+
+    @cached_property
+    def _asides(self) -> dict[Path, float]:
+        """How far to the right each field stands, as most tell who have one choice."""
+        told: dict[Path, list[float]] = {}
+        for at in self.lines:
+            for name in self.items[at].fields:
+                near = self._certain(at, name)
+                if near is not None:
+                    told.setdefault(name, []).append(self._aside(at, near[0]))
+        return {name: statistics.median(found) for name, found in told.items()}
 
     @cached_property
     def _occupied(self) -> frozenset[int]:
@@ -229,6 +256,10 @@ class _Rows:
         return tuple(step for step in self.items[0].path if isinstance(step, str))[-1:]
 
 
+def _one_a_line(choices: Sequence[Choice]) -> list[Choice]:
+    return list({choice.line: choice for choice in reversed(choices)}.values())[::-1]
+
+
 def _is_part(span: Span, of: Span) -> bool:
     return span != of and of[0] <= span[0] and span[1] <= of[1]
 
@@ -243,42 +274,3 @@ def _farness(lines: Sequence[int], line: int) -> float:
     at = bisect_left(lines, line)
     near = min((abs(lines[each] - line) for each in (at - 1, at) if 0 <= each < len(lines)), default=0)
     return min(FARTHEST, 0.5 + 0.5 * near) if near else 0.0
-
-
-def _in_order(steps: Sequence[Sequence[tuple[int, float]]]) -> list[int]:
-    """Chooses a line of each step, so that all together cost least; the lines of a step stand in order."""
-    costs = [cost for _, cost in steps[0]] if steps else []
-    ways: list[list[int]] = []
-    for last, step in pairwise(steps):
-        costs, way = _next_costs([line for line, _ in last], costs, step)
-        ways.append(way)
-    if not steps:
-        return []
-    best = min(range(len(costs)), key=costs.__getitem__)
-    chosen = [steps[-1][best][0]]
-    for step, way in zip(steps[-2::-1], ways[::-1], strict=True):
-        best = way[best]
-        chosen.append(step[best][0])
-    return chosen[::-1]
-
-
-def _next_costs(
-    lines: Sequence[int], costs: Sequence[float], step: Sequence[tuple[int, float]]
-) -> tuple[list[float], list[int]]:
-    """What each choice of a step costs with all before it, and which choice before it that is with."""
-    anywhere = sorted(range(len(costs)), key=costs.__getitem__)[:2]
-    new: list[float] = []
-    way: list[int] = []
-    at, ahead, ahead_cost = 0, -1, float("inf")
-    for line, cost in step:
-        while at < len(lines) and lines[at] < line:
-            if costs[at] - A_LINE * lines[at] < ahead_cost:
-                ahead, ahead_cost = at, costs[at] - A_LINE * lines[at]
-            at += 1
-        offers = [(costs[each] + BACKWARDS + SHARED * (lines[each] == line), each) for each in anywhere]
-        if ahead >= 0:
-            offers.append((ahead_cost + A_LINE * line, ahead))
-        before, chosen = min(offers)
-        new.append(before + cost)
-        way.append(chosen)
-    return new, way

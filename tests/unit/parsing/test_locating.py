@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.places import make, score
+from bench.places import make, make_cards, score
 from docmill.parsing import Place, locate
 from docmill.reading.values import reading_of
 
@@ -39,6 +39,26 @@ def test_also_on_pages_that_are_shown_turned_and_where_a_name_holds_a_number(see
     found = score(make(seed))
     assert not found.in_another_row
     assert found.right == found.leaves, found.wrong
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_items_that_stand_side_by_side_keep_their_fields(seed: int) -> None:
+    found = score(make_cards(seed))
+    assert not found.in_another_row
+    assert found.right == found.leaves, found.wrong
+
+
+def test_items_side_by_side_are_told_apart_where_nothing_is_laid_out() -> None:
+    text = "Name: Chair\tName: Chair\nCity: Graz\tCity: Gent\nAmount: 10.00\tAmount: 10.00\n" * 2
+    cities = ("Graz", "Gent", "Graz", "Gent")
+    items = [{"name": "Chair", "city": city, "amount": 10} for city in cities]
+    found = located({"items": items}, text)
+    lines = [[text.count("\n", 0, found[f"items.{at}.{name}"].start) for name in items[0]] for at in range(4)]
+    assert lines == [[0, 1, 2], [0, 1, 2], [3, 4, 5], [3, 4, 5]]
+    for at in range(4):
+        for name in items[0]:
+            start = found[f"items.{at}.{name}"].start or 0
+            assert text[text.rfind("\n", 0, start) + 1 : start].count("\t") == at % 2, (at, name)
 
 
 def test_equal_rows_are_taken_one_after_the_other_and_never_twice() -> None:
