@@ -65,9 +65,9 @@ class Upkeep:
     """Tells the prompts whose models this process cannot ask, and why."""
     clock: Callable[[], float] = time.monotonic
     _was_away: bool | None = field(default=None, init=False)
+    """The database, at the last tick; None before the first one."""
     _forgotten: bool = field(default=False, init=False)
     """Whether a broker that began anew may have forgotten messages that were not sent again yet."""
-    """The database, at the last tick; None before the first one."""
     _published: bool = field(default=True, init=False)
     """Whether the broker took everything in this tick."""
     _delivers: bool = field(default=False, init=False)
