@@ -15,12 +15,13 @@ from docmill.reading.cleaning import tidy
 from docmill.reading.decoding import decode
 from docmill.reading.media import HTML
 from docmill.reading.values import Limits, Reading, WarningKind, reading_of, require_length, warnings_of
-from docmill.reading.visibility import UNSEEN, hidden_elements
+from docmill.reading.visibility import ELSEWHERE, UNSEEN, hidden_elements
 
 _META_CHARSET = re.compile(rb"<meta[^>]{0,200}?charset\s*+=\s*+[\"']?\s*+([A-Za-z0-9_:.-]{1,40})", re.IGNORECASE)
 _XML_CHARSET = re.compile(rb"^\s*<\?xml[^>]{0,100}?encoding\s*=\s*[\"']([A-Za-z0-9_:.-]{1,40})", re.IGNORECASE)
 _DECLARATION = re.compile(r"^\s*<\?xml[^>]*\?>")
 
+UNSHOWN_FIELDS = frozenset({"hidden", "password", "image", "file", "color", "range"})
 SOFT_HYPHEN = "\xad"
 """Where a word may be divided; a browser shows it only where it does divide the word."""
 
@@ -83,4 +84,16 @@ def _drop_unseen(tree: lxml.html.HtmlElement, unread: Counter[WarningKind]) -> N
     for element in list(hidden_elements(tree)):
         if element.getparent() is not None:
             unread["hidden"] += element.tag not in UNSEEN and bool("".join(element.itertext()).strip())
+            unread["embedded"] += element.tag in ELSEWHERE
             element.drop_tree()
+    for field in list(tree.iter("input")):
+        _write_out(field)
+
+
+def _write_out(field: lxml.html.HtmlElement) -> None:
+    """Puts into the text what a form's field shows: what was filled in, or whether it is ticked."""
+    kind = (field.get("type") or "text").lower()
+    said = "" if kind in UNSHOWN_FIELDS else field.get("value") or ""
+    if kind in ("checkbox", "radio"):
+        said = "☒" if "checked" in field.attrib else "☐"
+    field.tail = f"{said} {field.tail or ''}" if said else field.tail

@@ -23,7 +23,8 @@ _TOKEN = re.compile(
 )
 SILENT = frozenset(
     {
-        *("fonttbl", "colortbl", "stylesheet", "info", "pict", "object", "objdata", "themedata"),
+        *("fonttbl", "colortbl", "stylesheet", "info", "pict", "objdata", "objclass", "themedata"),
+        *("objname", "objtime", "objalias", "objsect", "xe", "rxe", "tc", "tcn", "private", "comment"),
         *("colorschememapping", "datastore", "latentstyles", "listtable", "listoverridetable"),
         *("rsidtbl", "generator", "fldinst", "xmlnstbl", "mmathPr", "filetbl", "revtbl", "pgptbl"),
         *("bkmkstart", "bkmkend", "nonshppict", "wgrffmtfilter", "template", "author", "operator"),
@@ -37,7 +38,9 @@ SILENT = frozenset(
     }
 )
 """Groups that hold no text of the document."""
-READ_ANYWAY = frozenset({"shptxt", "shpinst", "fldrslt", "footnote", "listtext", "pntext", "shp", "dptxbxtext"})
+READ_ANYWAY = frozenset(
+    {"shptxt", "shpinst", "fldrslt", "footnote", "listtext", "pntext", "shp", "dptxbxtext"}
+) | {*("moMath", "moMathPara")}
 """Groups marked as ones that an old reader may leave out, and that a person sees all the same."""
 PLACES: dict[str, Place] = {
     **dict.fromkeys(("header", "headerl", "headerr", "headerf"), "header"),
@@ -85,6 +88,11 @@ CHARSETS = {
 }
 """Encodings by the number of a font's character set."""
 MOST_DEEP = 1000
+SMALLEST = 3
+"""Half points: nobody reads what is smaller."""
+WHITE = 250
+"""Of 255, in each colour."""
+MOST_COLOURS = 1000
 
 
 def read_body(body: bytes, *, charset: str | None, limits: Limits) -> Reading:  # noqa: ARG001 - formats share a shape
@@ -106,6 +114,10 @@ class _State:
 
     place: Place = "text"
     hidden: bool = False
+    white: bool = False
+    painted: bool = False
+    """Whether a ground of another colour lies under it."""
+    tiny: bool = False
     encoding: str = "cp1252"
     fallback: int = 1
     """Characters that follow a Unicode one, for readers that do not know it."""
@@ -127,6 +139,13 @@ class _Document:
     _fonts: dict[int, str] = field(default_factory=dict)
     _font: int = 0
     _in_fonts: bool = False
+    _colours: list[bool] = field(default_factory=list)
+    """Of each colour whether it is white."""
+    _colour: list[int] = field(default_factory=list)
+    """What is known of the colour that is being read: its shares of red, green and blue."""
+    _in_colours: bool = False
+    _painted_cells: bool = False
+    """Whether cells of tables have a ground: which of them is told before their text begins anew."""
     _encoding: str = "cp1252"
 
     def read(self, body: bytes) -> str:
@@ -157,7 +176,7 @@ class _Document:
         if len(states) > 1:
             states.pop()
         if len(states) == 2:
-            self._in_fonts = False
+            self._in_fonts = self._in_colours = False
 
     def _take(self, token: re.Match[bytes], states: list[_State]) -> None:
         state = states[-1]
@@ -190,23 +209,38 @@ class _Document:
         return self._property(word, value, state)
 
     def _place(self, word: str, state: _State) -> Place:
+        self._in_fonts = self._in_fonts or word == "fonttbl"
+        self._in_colours = self._in_colours or word == "colortbl"
         if state.place == "silent":
-            self._in_fonts = self._in_fonts or word == "fonttbl"
             return "silent"
-        if word == "fonttbl":
-            self._in_fonts = True
         if word in ("pict", "object"):
             self.unread["picture" if word == "pict" else "embedded"] += 1
         if word in SILENT or (state.optional and word not in READ_ANYWAY and word not in PLACES):
             return "silent"
         return PLACES.get(word, state.place)
 
+    def _ink(self, word: str, value: int | None, state: _State) -> _State:
+        """What makes words seen or unseen: their colour, the ground under them, and their size."""
+        match word:
+            case "red" | "green" | "blue" if self._in_colours:
+                self._colour.append(value or 0)
+            case "clcbpat":
+                self._painted_cells = self._painted_cells or bool(value)
+            case "plain":
+                return replace(state, hidden=False, white=False, tiny=False, painted=False)
+            case "cf":
+                return replace(state, white=0 <= (value or 0) < len(self._colours) and self._colours[value or 0])
+            case "highlight" | "chcbpat" | "cb" | "cbpat" | "pard":
+                return replace(state, painted=word != "pard" and bool(value))
+            case "fs":
+                return replace(state, tiny=value is not None and value < SMALLEST)
+        return state
+
     def _property(self, word: str, value: int | None, state: _State) -> _State:
+        state = self._ink(word, value, state)
         match word:
             case "v" | "deleted" | "htmlrtf":
                 return replace(state, hidden=value != 0)
-            case "plain":
-                return replace(state, hidden=False)
             case "uc":
                 return replace(state, fallback=max(0, min(value or 0, 16)))
             case "ansicpg":
@@ -250,9 +284,13 @@ class _Document:
         if counts and self._to_skip:
             skipped = min(self._to_skip, len(words))
             words, self._to_skip = words[skipped:], self._to_skip - skipped
+        if self._in_colours:
+            for _ in range(words.count(";") if len(self._colours) < MOST_COLOURS else 0):
+                self._colours.append(len(self._colour) == 3 and min(self._colour) >= WHITE)
+                self._colour.clear()
         if state.place == "silent" or not words:
             return
-        if state.hidden:
+        if state.hidden or state.tiny or (state.white and not (state.painted or self._painted_cells)):
             self.unread["hidden"] += bool(words.strip())
             return
         self._parts.setdefault(state.place, []).append(words)

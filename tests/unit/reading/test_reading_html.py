@@ -150,3 +150,44 @@ def test_soft_hyphens_are_invisible() -> None:
 def test_no_style_breaks_a_page(sheet: str, style: str) -> None:
     assert "Total" in text(f"<p>Total</p><style>{sheet.replace('<', '')}</style>") or "p" in sheet or "*" in sheet
     assert text(f'<p>Total</p><b style="{style.replace(chr(34), "")}">x</b>').startswith("Total")
+
+
+HIDES = [
+    '<font color="#ffffff">{}</font>',
+    '<p style="color:#fefefe">{}</p>',
+    '<p style="color:rgba(0,0,0,0)">{}</p>',
+    '<p style="color:#ffffff00">{}</p>',
+    '<p style="clip:rect(0,0,0,0);position:absolute">{}</p>',
+    '<p style="clip-path:inset(100%)">{}</p>',
+    '<p style="transform:scale(0)">{}</p>',
+    '<style>.a{{display:none !important}} .a{{display:block}}</style><p class=a style="display:block">{}</p>',
+    "<dialog>{}</dialog>",
+]
+SHOWS = [
+    "<svg><text>{}</text><desc>other</desc></svg>",
+    "<math><mi>{}</mi><annotation>other</annotation></math>",
+    '<input value="{}">',
+    '<input type=submit value="{}">',
+    '<p style="background-image:url(x);color:#fff">{}</p>',
+    '<table bgcolor="#003366"><tr><td><font color="#ffffff">{}</font></table>',
+    "<style>.a{{display:none}}</style><p class=a style='display:block'>{}</p>",
+    "<dialog open>{}</dialog>",
+    '<p style="color:#fdd">{}</p>',
+]
+
+
+@pytest.mark.parametrize(
+    ("markup", "seen"), [*((each, False) for each in HIDES), *((each, True) for each in SHOWS)]
+)
+def test_what_a_browser_shows_is_read_and_what_it_hides_is_told(markup: str, seen: bool) -> None:
+    page = f"<p>before</p>{markup.format('7-QX-7')}<p>after</p>"
+    reading = read_body(page.encode(), charset=None, limits=DEFAULT_LIMITS)
+    assert reading.text.split() == ["before", *["7-QX-7"] * seen, "after"]
+    assert bool(reading.warnings) is not seen
+
+
+def test_boxes_to_tick_say_whether_they_are_and_what_lies_elsewhere_is_told() -> None:
+    page = '<input type=checkbox checked> yes <input type=radio> no <input type=hidden value=x><iframe src="a"></iframe>'
+    reading = read_body(page.encode(), charset=None, limits=DEFAULT_LIMITS)
+    assert reading.text.split() == ["☒", "yes", "☐", "no"]
+    assert [warning.kind for warning in reading.warnings] == ["embedded"]

@@ -55,3 +55,33 @@ def test_groups_without_end_are_too_large() -> None:
     with pytest.raises(Unreadable) as caught:
         read("{" * 5000)
     assert caught.value.kind == "too_large"
+
+
+COLOURS = r"{\colortbl;\red0\green0\blue0;\red255\green255\blue255;}"
+
+
+@pytest.mark.parametrize(
+    ("markup", "fate"),
+    [
+        (r"{\object{\*\objdata 0102}{\result 7-QX-7}}", "seen"),
+        (r"{\mmath{\*\moMath{\mr 7-QX-7}}}", "seen"),
+        (r"{\shp{\*\shpinst{\shptxt 7-QX-7\par}}{\shprslt{\*\do{\dptxbx{}}}}}", "seen"),
+        (r"{\field{\*\fldinst{\field{\*\fldinst A}{\fldrslt b}}}{\fldrslt 7-QX-7}}", "seen"),
+        (r"{\*\annotation{\*\atnref 1}7-QX-7}", "seen"),
+        (r"{\xe 7-QX-7}", "struck"),
+        (r"{\private 7-QX-7}", "struck"),
+        (r"{\info{\comment 7-QX-7}}", "struck"),
+        (rf"{COLOURS}{{\cf2 7-QX-7}}", "told"),
+        (rf"{COLOURS}{{\cf1 7-QX-7}}", "seen"),
+        (rf"{COLOURS}{{\cf2\highlight1 7-QX-7}}", "seen"),
+        (rf"{COLOURS}\trowd\clcbpat1\cellx1\pard\cf2 7-QX-7\cell\row", "seen"),
+        (r"{\fs1 7-QX-7}", "told"),
+        (r"{\cf7 7-QX-7}", "seen"),
+    ],
+)
+def test_of_a_word_it_is_known_what_becomes_of_it(markup: str, fate: str) -> None:
+    reading = read_body(rf"{{\rtf1\ansi before {markup} after\par}}".encode(), charset=None, limits=DEFAULT_LIMITS)
+    assert reading.text.count("7-QX-7") == (fate == "seen")
+    assert "before" in reading.text
+    assert "after" in reading.text
+    assert fate != "told" or reading.warnings
