@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import statistics
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -50,7 +50,7 @@ def place_rows(shown: Shown, items: Sequence[Record], taken: set[Span]) -> dict[
 class _Rows:
     shown: Shown
     items: Sequence[Record]
-    _known: dict[tuple[int, Path], Found] = field(default_factory=dict)
+    _parts_known: dict[int, frozenset[Span]] = field(default_factory=dict)
 
     def found(self, at: int, name: Path) -> Found:
         value = self.items[at].fields.get(name)
@@ -139,25 +139,22 @@ class _Rows:
         low, high = bisect_left(found.lines, line), bisect_right(found.lines, line)
         around = self._between(line)
         within = bisect_right(found.lines, around[0]), bisect_left(found.lines, around[1])
-        if low == high or self.is_side_by_side or self._is_inside(at, found.spans[low:high]):
+        if low == high or self.is_side_by_side or self._parts(at).issuperset(found.spans[low:high]):
             low, high = within
         if low >= high:
             middle = bisect_left(found.lines, line)
             low, high = max(0, middle - 3), middle + 3
         return list(zip(found.spans[low:high], found.lines[low:high], strict=True))[:MOST_CHOICES]
 
-    def _is_inside(self, at: int, spans: Sequence[Span]) -> bool:
-        """Whether each span is but a part of a place of another field of the item: the 2 of `Cable 2 m`."""
-        whole = self._on_its_line(at)
-        return all(any(_is_part(span, other) for other in whole) for span in spans)
-
-    def _on_its_line(self, at: int) -> set[Span]:
-        """The places of all fields of an item on its line."""
-        line, places = self.lines[at], set[Span]()
-        for name in self.items[at].fields:
-            found = self.found(at, name)
-            places.update(found.spans[bisect_left(found.lines, line) : bisect_right(found.lines, line)])
-        return places
+    def _parts(self, at: int) -> frozenset[Span]:
+        """The places on an item's line that are but a part of another's of its fields: the 2 of `Cable 2 m`."""
+        if at not in self._parts_known:
+            line, places = self.lines[at], set[Span]()
+            for name in self.items[at].fields:
+                found = self.found(at, name)
+                places.update(found.spans[bisect_left(found.lines, line) : bisect_right(found.lines, line)])
+            self._parts_known[at] = _parts_among(places)
+        return self._parts_known[at]
 
     def _between(self, line: int) -> tuple[int, int]:
         """The lines of the items before and behind."""
@@ -260,8 +257,14 @@ def _one_a_line(choices: Sequence[Choice]) -> list[Choice]:
     return list({choice.line: choice for choice in reversed(choices)}.values())[::-1]
 
 
-def _is_part(span: Span, of: Span) -> bool:
-    return span != of and of[0] <= span[0] and span[1] <= of[1]
+def _parts_among(places: Collection[Span]) -> frozenset[Span]:
+    """Those that lie within a longer one."""
+    parts, reached = [], -1
+    for start, end in sorted(places, key=lambda span: (span[0], -span[1])):
+        if end <= reached:
+            parts.append((start, end))
+        reached = max(reached, end)
+    return frozenset(parts)
 
 
 def _middle(seen: Sequence[Column]) -> Column:
