@@ -22,7 +22,9 @@ _DAY_FIRST = r"\d{1,2}[-/.](?:\d{1,2}|[A-Za-z]{3})[-/.](?:\d{4}|\d{2})"
 _DATE = rf"(?:{_YEAR_FIRST}|{_DAY_FIRST})"
 _TIME = r"\d{1,2}:\d\d(?::\d\d)?(?:[AaPp][Mm])?"
 _NAME = r"(?:[Dd]ate|DATE|[Tt]arikh|TARIKH|[Dd]atum|DATUM)"
-_RUN_TOGETHER = re.compile(rf"(?<![\w:/.-])({_NAME})?(?:({_DATE})({_TIME})?|({_TIME})({_DATE}))(?![\w:/])")
+_BEGINS = r"(?:(?<![\w:/.-])|(?<=[^\W\d]:))"
+"""Not within another word; a colon behind letters ends a label."""
+_RUN_TOGETHER = re.compile(rf"{_BEGINS}({_NAME})?(?:({_DATE})({_TIME})?|({_TIME})({_DATE}))(?![\w:/])")
 
 
 def parted(word: Word) -> Iterator[Word]:

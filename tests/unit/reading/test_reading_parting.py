@@ -30,11 +30,12 @@ def test_a_date_and_a_time_are_two_words_in_either_order(at: datetime, date: str
     assert parts(day + hour) == [day, hour]
     assert parts(hour + day) == [hour, day]
     assert parts(f"Date{day}{hour}") == ["Date", day, hour]
+    assert parts(f"Tarikh:{day}{hour}") == [f"Tarikh:{day}", hour]
     assert holds(" ".join(parts(day + hour)), at.date())
 
 
 @pytest.mark.parametrize(
-    "text", ["INV05/01/2018", "1.234.567", "10:30", "12/01", "05/01/2018", "192.168.10.1:80", ""]
+    "text", ["INV05/01/2018", "1.234.567", "10:30", "12/01", "05/01/2018", "192.168.10.1:80", "10:05/01/2018", ""]
 )
 def test_what_is_one_word_stays_one(text: str) -> None:
     assert parts(text) == [text]
