@@ -36,7 +36,7 @@ def ask(
     with open_stack(data) as (settings, database):
         from db.submit import submit
         from tasks.question import submission_of
-        from workers.services import registry_of
+        from workers.registry import registry_of
 
         wanted = registry_of(settings).get(prompt, version)
         with database.work() as connection:

@@ -86,7 +86,8 @@ def search(
     if mode not in MODES:
         raise Misconfigured(f"--mode is one of {', '.join(MODES)}, and not {mode!r}")
     with open_stack(data) as (settings, database):
-        from tasks.question import Asker, passages_for
+        from tasks.calls.embedding.call import Asker
+        from tasks.question import passages_for
         from workers.services import asking_services
 
         with asking_services(settings, owner="search", database=database) as services:

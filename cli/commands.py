@@ -7,37 +7,23 @@ from typing import Annotated
 import typer
 
 from cli.ask import ask
-from cli.budgets import budgets
-from cli.collections import collections, index, search
+from cli.collections import index, search
 from cli.costs import costs
-from cli.demo import demo
-from cli.doctor import doctor
 from cli.estimate import estimate
 from cli.export import export
 from cli.forecast import forecast
-from cli.jobs import cancel, jobs, result, retry
-from cli.keys import keys
-from cli.models import cache, models
+from cli.groups import GROUPS
+from cli.jobs import cancel, result, retry
 from cli.nouns import Noun
-from cli.prompts import prompts
-from cli.reviews import reviews
-from cli.runs import runs
-from cli.schedules import schedules
-from cli.services import api, beat, migrate, worker
-from cli.simulate import simulate
-from cli.stack import down, status
+from cli.operating import PARTS, RUNNING, TRYING
 from cli.submit import submit
 from cli.trial import try_prompt
-from cli.up import up
-from cli.webhooks import webhooks
 from docmill import __version__
 
 __all__ = ["app"]
 
 COMMANDS = (
-    up,
-    status,
-    down,
+    *RUNNING,
     submit,
     index,
     search,
@@ -49,24 +35,8 @@ COMMANDS = (
     costs,
     estimate,
     forecast,
-    doctor,
-    demo,
-    simulate,
+    *TRYING,
 )
-PARTS = (migrate, worker, api, beat)
-GROUPS = {
-    "jobs": jobs,
-    "runs": runs,
-    "collections": collections,
-    "budgets": budgets,
-    "prompts": prompts,
-    "reviews": reviews,
-    "schedules": schedules,
-    "keys": keys,
-    "webhooks": webhooks,
-    "models": models,
-    "cache": cache,
-}
 
 
 def _show_version(wanted: bool) -> None:

@@ -52,7 +52,7 @@ def estimate(
     """
     from docmill.llm.tokens import counter_for
     from docmill.settings import load_settings
-    from workers.services import registry_of
+    from workers.registry import registry_of
 
     settings = load_settings()
     wanted = registry_of(settings).get(prompt, version)

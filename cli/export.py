@@ -55,7 +55,7 @@ def export(
     path = Path(output)
     _check(path)
     with open_stack(data) as (settings, database):
-        from workers.services import registry_of
+        from workers.registry import registry_of
 
         reports = _reports(database, registry_of(settings), wanted)
         if path.suffix == ".jsonl" or output == "-":

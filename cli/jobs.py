@@ -220,7 +220,7 @@ def result(
     """The answer of a job. Exit code 1 says that there is none."""
     from db.reports import job_report
     from prompts.order import in_prompts_order
-    from workers.services import registry_of
+    from workers.registry import registry_of
 
     with open_stack(data) as (settings, database), database.work() as connection:
         found = job_report(connection, job_id)

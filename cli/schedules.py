@@ -61,7 +61,7 @@ def add(
     from db.schedules import CatchUp
     from db.schedules import add as make
     from tasks.upkeep.schedules import Wanted
-    from workers.services import registry_of
+    from workers.registry import registry_of
 
     if catch_up not in ("all", "last", "none"):
         raise Misconfigured(f"--catch-up is all, last or none, and not {catch_up!r}")

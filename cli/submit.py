@@ -60,7 +60,7 @@ def submit(
     given = [*paths, *(listed_in(files_from) if files_from is not None else [])]
     with open_stack(data) as (settings, database):
         from db.submit import check_answerable
-        from workers.services import registry_of
+        from workers.registry import registry_of
 
         registry = registry_of(settings)
         asked = registry.get(prompt, version)

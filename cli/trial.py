@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import copy
-import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.text import Text
 
-from cli.console import AsJson, Data, print_json, print_table, usd
+from cli.console import AsJson, Data, print_json
 from cli.sources import files_in
 from cli.submit import param_of
-from cli.table import made_console
+from cli.trial_told import print_beside, print_trial, trial_as_json
 from docmill.errors import DocmillError, Misconfigured, PromptError, ServiceAway, Unreadable
 from docmill.visible import visible, visible_lines
 
@@ -27,7 +25,7 @@ if TYPE_CHECKING:
     from docmill.settings import Settings
     from prompts import PromptVersion, Registry
     from tasks.services import Caller, Services
-    from tasks.trial import Trial, TriedCall
+    from tasks.trial import Trial
 
 __all__ = ["try_prompt"]
 
@@ -96,7 +94,8 @@ def _kit(asked: Asked, data: Path | None) -> Iterator[Kit]:
     from docmill.logs import configure_commands_logs
     from docmill.reading import Reader
     from docmill.settings import load_settings
-    from workers.services import asking_services, open_caller, registry_of
+    from workers.registry import registry_of
+    from workers.services import asking_services, open_caller
 
     configure_commands_logs()
     with ExitStack() as stack:
@@ -231,9 +230,9 @@ def _on_file(kit: Kit, asked: Asked, prompts: Sequence[PromptVersion], file: Pat
     else:
         trials = [_try(kit, prompt, document, asked.params) for prompt in prompts]
     for trial in trials:
-        print_json(_as_json(file, trial)) if asked.as_json else _print_trial(file, trial)
+        print_json(trial_as_json(file, trial)) if asked.as_json else print_trial(file, trial)
     if len(trials) > 1 and not asked.as_json:
-        _print_beside(file, trials)
+        print_beside(file, trials)
     return trials
 
 
@@ -274,83 +273,3 @@ def _read(kit: Kit, prompts: Sequence[PromptVersion], file: Path) -> Document:
 def _code(trials: Sequence[Trial]) -> int:
     states = {trial.state for trial in trials}
     return 1 if "failed" in states else 3 if "needs_review" in states else 0
-
-
-def _as_json(file: Path, trial: Trial) -> dict[str, Any]:
-    from dataclasses import asdict
-
-    plain = asdict(trial)
-    failure = trial.failure and {"kind": trial.failure.kind, "message": trial.failure.message}
-    return {"path": str(file), **plain, "failure": failure, "cost_usd": trial.cost_usd}
-
-
-# --- for people ---
-
-
-def _print_trial(file: Path, trial: Trial) -> None:
-    _headline(f"{file} · {trial.prompt}")
-    said: list[Mapping[str, Any]] = []
-    for number, call in enumerate(trial.calls, start=1):
-        _print_call(number, call, said)
-        said = list(call.request["messages"])
-    if trial.left_out_chars:
-        typer.echo(f"not shown to the model: {trial.left_out_chars} characters")
-    if trial.value is not None:
-        _headline("Answer")
-        typer.echo(visible_lines(json.dumps(trial.value, ensure_ascii=False, indent=2)))
-    found = f", because {trial.failure.kind}: {trial.failure.message}" if trial.failure else ""
-    style = "" if trial.state == "done" else "red" if trial.state == "failed" else "yellow"
-    made_console().print(Text(visible(f"{trial.state}{found}"), style=style))
-    typer.echo(f"{len(trial.calls)} calls, USD {usd(trial.cost_usd)}")
-
-
-def _print_call(number: int, call: TriedCall, said: Sequence[Mapping[str, Any]]) -> None:
-    """What was said before is not said again."""
-    for at, message in enumerate(call.request["messages"]):
-        if at >= len(said) or message != said[at]:
-            _headline(f"Call {number}: {message['role']}")
-            typer.echo(visible_lines(_words(message["content"])))
-    if call.reply is not None:
-        _headline(f"Call {number}: reply ({call.finish_reason})")
-        typer.echo(visible_lines(call.reply))
-    tokens = [("unknown" if count is None else count) for count in (call.input_tokens, call.output_tokens)]
-    typer.echo(
-        f"call {number}: {call.purpose}, {call.model}, {tokens[0]} tokens in, {tokens[1]} out, "
-        f"USD {usd(call.cost_usd)}, {call.latency_ms} ms"
-    )
-    for problem in call.problems:
-        typer.echo(f"  {call.failure}: {visible(problem)}")
-    if call.remedy is not None:
-        typer.echo(f"  what is done: {visible(call.remedy)}")
-
-
-def _words(content: Any) -> str:
-    return content if isinstance(content, str) else json.dumps(content, ensure_ascii=False)
-
-
-def _print_beside(file: Path, trials: Sequence[Trial]) -> None:
-    from docmill.parsing.bounds import leaves
-
-    columns = [dict(leaves(trial.value)) if trial.value is not None else {} for trial in trials]
-    places = list(dict.fromkeys(place for column in columns for place in column))
-    rows: list[tuple[object, ...]] = []
-    for place in places:
-        values = [_brief(column, place) for column in columns]
-        rows.append((place, *values, "" if len(set(values)) == 1 else "differs"))
-    rows.append(("state", *(trial.state for trial in trials), ""))
-    rows.append(("calls", *(len(trial.calls) for trial in trials), ""))
-    rows.append(("USD", *(usd(trial.cost_usd) for trial in trials), ""))
-    typer.echo()
-    print_table(f"{file.name}, side by side", ("field", *(trial.prompt for trial in trials), ""), rows)
-
-
-def _brief(column: Mapping[str, Any], place: str) -> str:
-    if place not in column:
-        return "-"
-    value = column[place]
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
-def _headline(words: str) -> None:
-    typer.echo()
-    made_console().print(Text(visible(words), style="bold"))

@@ -11,7 +11,8 @@ from db import collections, reports
 from db.submit import Indexing, submit, submit_index
 from docmill.bounds import due_at
 from docmill.storable import is_storable_json
-from tasks.question import Asker, passages_for, submission_of
+from tasks.calls.embedding.call import Asker
+from tasks.question import passages_for, submission_of
 from tasks.services import Services
 from web import submission
 from web.access import Database, Operating, Tenant

@@ -7,28 +7,24 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
 
-import structlog
 import uvloop
 from celery import Celery
 
 from db.database import Database, open_database
-from docmill.errors import PromptBroken
 from docmill.llm.cache import TwoLayerCache
 from docmill.llm.limiter import RedisLimiter
 from docmill.llm.loop import LoopThread
-from docmill.llm.tokens import counter_for
 from docmill.llm.transport import HttpTransport
 from docmill.net.webhook import Teller
 from docmill.reading import Reader
 from docmill.reading.drawn import DrawnPages
 from docmill.settings import Settings
-from prompts import Registry
-from prompts.registry import BUILT_IN
 from tasks.calls.room import Room
 from tasks.celery import broker
 from tasks.chain import publish
 from tasks.services import Caller, Services, Telling
 from tasks.times import StageTimes
+from workers.registry import registry_of, warm_up
 
 __all__ = [
     "api_services",
@@ -38,10 +34,7 @@ __all__ = [
     "open_cache",
     "open_caller",
     "open_limiter",
-    "registry_of",
 ]
-
-log = structlog.get_logger()
 
 IO_CONNECTIONS = 10
 """To the database, a process: none is held while a model thinks."""
@@ -59,7 +52,7 @@ def io_services(settings: Settings, *, owner: str, celery: Celery) -> Iterator[S
     """Makes what context, complete and store need: a database, and a loop thread that calls models."""
     with ExitStack() as stack:
         registry = registry_of(settings)
-        _warm_up(registry)
+        warm_up(registry)
         database = stack.enter_context(_worker_database(settings, IO_CONNECTIONS))
         yield Services(
             settings=settings,
@@ -188,20 +181,3 @@ def _telling(stack: ExitStack, settings: Settings) -> Telling:
     teller = Teller(private_hosts=settings.private_webhook_hosts)
     stack.callback(lambda: loop.run(teller.close()))
     return Telling(loop=loop, teller=teller)
-
-
-def registry_of(settings: Settings) -> Registry:
-    """The prompts that there are; the contents that jobs are pinned to are kept where all workers spool."""
-    home = settings.spool / "prompts" if settings.spool is not None else None
-    return Registry([BUILT_IN, *settings.prompt_folders], home=home)
-
-
-def _warm_up(registry: Registry) -> None:
-    """Loads what the first hundred tasks would else load side by side."""
-    counter_for("sim-small").count("")
-    for name in registry.names():
-        for version in registry.versions(name):
-            try:
-                _ = registry.get(name, version).schema
-            except PromptBroken as error:
-                log.error("prompt_broken", error=str(error))

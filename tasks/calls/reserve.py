@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -18,12 +17,11 @@ from docmill import money
 from docmill.errors import Failure
 from docmill.llm.tokens import counter_for
 from docmill.llm.types import Request
-from docmill.remedies import Tried, decide
 from docmill.settings import Model
 from prompts import PromptVersion
 from tasks import remedies
-from tasks.remedies import Setback
 from tasks.services import Services
+from tasks.setbacks import Setback
 from tasks.stages.step import Step, Stop, fail
 
 __all__ = ["reserve", "short_of_money", "worst_case"]
@@ -87,19 +85,12 @@ def _turned_away(
     if refusal.need_usd is None:
         return fail(connection, job, failure)
     _tell("budget_spent", budgets.note_spent(connection, refusal))
-    setback = _setback(services, job, prompt, refusal, failure)
+    setback = Setback.over_budget(services, job, prompt, failure, refusal.strictest.policy)
     if setback.remedy.action != "hold":
         return remedies.apply(connection, services, setback)
     flights.pass_lead(connection, job.id)
     held = budgets.hold(connection, job, refusal)
     return Stop("held: budget" if held else "stale")
-
-
-def _setback(services: Services, job: Job, prompt: PromptVersion, refusal: Refusal, failure: Failure) -> Setback:
-    policy = replace(remedies.policy_of(services, prompt, job, 0.0), over_budget=refusal.strictest.policy)
-    now = Tried(purpose=job.purpose, kind="budget", model=remedies.ladder_model(job, prompt))
-    remedy = decide(failure, [*remedies.tried(job, prompt), now], policy)
-    return Setback(job=job, prompt=prompt, failure=failure, remedy=remedy, answered=False)
 
 
 def _tell(event: str, reached: Sequence[Covering]) -> None:

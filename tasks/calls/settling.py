@@ -10,12 +10,13 @@ from db import ledger, model_state
 from docmill.errors import Failure
 from docmill.llm.client import Outcome
 from tasks import remedies
+from tasks.calls.calibration import learn_picture_tokens, learn_tokens
 from tasks.calls.call import Call
 from tasks.calls.closing import Closure
 from tasks.calls.settlement import settlement_of
 from tasks.calls.spool import settle_or_spool
-from tasks.remedies import Setback
 from tasks.services import Services
+from tasks.setbacks import Setback
 from tasks.stages.step import Onward, Step, Stop
 
 __all__ = ["setback_of", "store_outcome", "store_part"]
@@ -128,9 +129,9 @@ def _calibrate(services: Services, call: Call, outcome: Outcome) -> None:
     try:
         if pictures:
             sizes = {"words": estimated, "pictures": pictures, "counted": counted}
-            services.database.run(remedies.learn_picture_tokens, call.model, learned, **sizes)
+            services.database.run(learn_picture_tokens, call.model, learned, **sizes)
         else:
-            services.database.run(remedies.learn_tokens, call.model, learned, estimated=estimated, counted=counted)
+            services.database.run(learn_tokens, call.model, learned, estimated=estimated, counted=counted)
     except Exception:
         log.exception("not_calibrated", model=call.model.model)
 

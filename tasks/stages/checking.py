@@ -11,7 +11,7 @@ from docmill.parsing.citing import cited
 from docmill.parsing.evidence import Evidence, evidence
 from docmill.parsing.grounding import Document
 from prompts import Excerpt, PromptVersion
-from tasks.stages.context import found_places
+from tasks.stages.excerpt import found_places
 from tasks.stages.seeing import spans_seen
 
 __all__ = ["checked", "kept"]

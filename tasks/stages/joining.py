@@ -17,10 +17,10 @@ from docmill.parts import Lines, Shown
 from docmill.parts.rounds import Ask, Found, Plan, Round, Whole, next_round
 from docmill.reading.layout.places import Geometry
 from prompts import PromptVersion
-from tasks import remedies
 from tasks.celery.drive import drive
 from tasks.pinning import prompt_of
 from tasks.services import Services
+from tasks.setbacks import policy_of
 from tasks.stages.parting import plan_of
 from tasks.stages.step import Onward, Step, Stop, fail
 from tasks.stages.window import output_limit
@@ -69,7 +69,7 @@ def _round(
             accepted[part.number] = _accepted(prompt, seen[part.number], told.get(part.number))
         except ReplyRejected as error:
             rejected[part.number] = error
-    policy = remedies.policy_of(services, prompt, job, jitter=0.0)
+    policy = policy_of(services, prompt, job, jitter=0.0)
     whole = Whole(
         lines=lines,
         pages=(document.pages if document else None) or (0,),

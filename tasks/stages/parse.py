@@ -11,11 +11,11 @@ from docmill.parsing import correction_problems
 from prompts import PromptVersion
 from tasks import remedies
 from tasks.pinning import prompt_of
-from tasks.remedies import Setback
 from tasks.services import Services
+from tasks.setbacks import Setback
 from tasks.stages.checking import checked, kept
 from tasks.stages.citing import with_pages
-from tasks.stages.context import excerpt_of
+from tasks.stages.excerpt import excerpt_of
 from tasks.stages.joining import join_parts
 from tasks.stages.parting import is_in_parts
 from tasks.stages.step import Step, fail, go_on

@@ -19,6 +19,7 @@ from tasks import remedies
 from tasks.calls.settling import setback_of
 from tasks.pinning import prompt_of
 from tasks.services import Services
+from tasks.setbacks import policy_of
 from tasks.stages.part_calls import Asking, PartCall, part_key
 from tasks.stages.parting import plan_of
 from tasks.stages.step import Step, Stop, fail, go_on
@@ -95,7 +96,7 @@ class _Run:
 
     def _too_doubtful(self, standing: Mapping[int, parts.Standing]) -> Failure | None:
         """After calls of unknown outcome about a part, which may all be billed, a person decides about another."""
-        most = remedies.policy_of(self.services, self.asking.prompt, self.job, jitter=0.0).in_doubt
+        most = policy_of(self.services, self.asking.prompt, self.job, jitter=0.0).in_doubt
         worst = max((each.doubts for each in standing.values() if not each.answered), default=0)
         if worst < most:
             return None

@@ -8,17 +8,17 @@ from db import ledger
 from db.jobs import Job
 from docmill.errors import Failure, Misconfigured
 from docmill.llm.types import Request
-from docmill.remedies import decide
 from docmill.settings import Model
 from prompts import PromptVersion
-from tasks import remedies
 from tasks.calls.call import Call
 from tasks.calls.request import as_json, compose, input_hash
 from tasks.calls.reserve import worst_case
 from tasks.pinning import prompt_of
 from tasks.services import Services
-from tasks.stages.context import excerpt_of
+from tasks.setbacks import too_many_doubts
+from tasks.stages.excerpt import excerpt_of
 from tasks.stages.step import Step, fail
+from tasks.stages.window import ladder_model
 
 __all__ = ["prepare"]
 
@@ -26,11 +26,11 @@ __all__ = ["prepare"]
 def prepare(services: Services, job: Job) -> Call | Step:
     """The call to make, or what is done instead."""
     prompt = prompt_of(services, job)
-    doubts = _too_many_doubts(services, job, prompt)
+    doubts = too_many_doubts(services, job, prompt)
     if doubts is not None:
         return services.database.run(fail, job, doubts)
     try:
-        model = services.settings.models.get(remedies.ladder_model(job, prompt))
+        model = services.settings.models.get(ladder_model(job, prompt))
     except Misconfigured as error:
         return services.database.run(fail, job, Failure(kind="not_found", message=str(error)))
     if job.document is None or job.document.text is None:
@@ -38,15 +38,6 @@ def prepare(services: Services, job: Job) -> Call | Step:
     request = compose(job, prompt, model, excerpt_of(services, job, job.document.text), _previous(services, job))
     intent = _intent(services, job, prompt, model, request)
     return Call(job=job, prompt=prompt, model=model, request=request, intent=intent)
-
-
-def _too_many_doubts(services: Services, job: Job, prompt: PromptVersion) -> Failure | None:
-    """After calls of unknown outcome, which may all be billed, a person decides about another one."""
-    if not job.history or job.history[-1]["kind"] != "in_doubt":
-        return None
-    policy = remedies.policy_of(services, prompt, job, jitter=0.0)
-    remedy = decide(Failure(kind="in_doubt"), remedies.tried(job, prompt), policy)
-    return Failure(kind="in_doubt", message=remedy.reason) if remedy.action == "fail" else None
 
 
 def _previous(services: Services, job: Job) -> str | None:

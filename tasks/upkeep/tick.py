@@ -14,15 +14,15 @@ import structlog
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
-from db import budgets, costs, dispatch, figures, fleet, model_state
+from db import dispatch, fleet, model_state
 from db.dispatch import FREE_FOR_ROOM, SEND_AGAIN, SWEEP, RowId
 from db.engine import is_away
 from db.jobs import Drive
 from tasks.calls.spool import SET_ASIDE, Drain, set_aside
 from tasks.celery.drive import publish_all
 from tasks.services import Services
-from tasks.upkeep.alerts import Alarm
-from tasks.upkeep.chores import Chores, leading
+from tasks.upkeep.accounts import Accountant
+from tasks.upkeep.chores import Chores
 from tasks.upkeep.collections import Librarian
 from tasks.upkeep.deaths import Deaths
 from tasks.upkeep.deliveries import Courier
@@ -35,8 +35,6 @@ log = structlog.get_logger()
 IDLE_S = 1.0
 BUSY_S = 0.1
 AFTER_FAILURE_S = 5.0
-FOLDING_S = 0.3
-COUNT_EVERY_S = 15.0
 SPARED_S = 60.0
 """After the database was away no lease runs out for so long: replies in spools come first."""
 
@@ -74,7 +72,6 @@ class Upkeep:
     """Whether webhooks had more to be told at the last look."""
     _meet_at: float = field(init=False)
     _sweep_at: float = field(init=False)
-    _count_at: float = field(default=0.0, init=False)
 
     def __post_init__(self) -> None:
         self._meet_at = self.clock()
@@ -84,7 +81,7 @@ class Upkeep:
         self._chores = Chores(services=self.services, troubles=self._troubles, clock=self.clock)
         self._deaths = Deaths(services=self.services, chores=self._chores)
         self._spool = Drain(services=self.services)
-        self._alarm = Alarm(services=self.services)
+        self._accountant = Accountant(services=self.services, troubles=self._troubles, clock=self.clock)
         self._courier = Courier(services=self.services, troubles=self._troubles)
         self._librarian = Librarian(services=self.services, troubles=self._troubles)
 
@@ -121,7 +118,7 @@ class Upkeep:
         if meets or self._delivers:
             self._deliver()
         if sweeps and self._published:
-            self._keep_accounts()
+            self._accountant.keep_accounts()
             self._librarian.look_after_collections()
         return waiting or self._delivers
 
@@ -213,30 +210,6 @@ class Upkeep:
             self.services.limiter.share_with(fleet.processes(connection))
         with self._troubles.part("leases"), self.services.database.work() as connection:
             self._spare_leases(connection)
-
-    def _keep_accounts(self) -> None:
-        """In transactions of their own: they lock budgets, which come before jobs."""
-        timezone = self.services.settings.timezone
-        with self._troubles.part("budgets"), leading(self.services) as connection:
-            if connection is not None:
-                budgets.look_after(connection, timezone=timezone)
-        with self._troubles.part("alarms"):
-            self._alarm.look()
-        with self._troubles.part("costs"):
-            self._fold(timezone)
-        if self.clock() >= self._count_at:
-            self._count_at = self.clock() + COUNT_EVERY_S
-            with self._troubles.part("figures"), leading(self.services) as connection:
-                if connection is not None:
-                    figures.count(connection)
-
-    def _fold(self, timezone: str) -> None:
-        """A backlog, as a bulk load leaves it, is folded over several ticks."""
-        give_up_at = self.clock() + FOLDING_S
-        folded = costs.FOLDED_AT_ONCE
-        while folded == costs.FOLDED_AT_ONCE and self.clock() < give_up_at:
-            with leading(self.services) as connection:
-                folded = costs.fold(connection, timezone=timezone) if connection is not None else 0
 
     def _spare_leases(self, connection: Connection) -> None:
         """A process that has just begun asks the server how long it was there; and it may have another key."""

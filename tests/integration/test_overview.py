@@ -9,7 +9,7 @@ from decimal import Decimal
 import pytest
 from sqlalchemy import Connection, Engine, text
 
-from cli.doctor import _work
+from cli.checks.servers import examine_work
 from db import budget_admin
 from db.budget_admin import Wanted
 from db.concerns import concerns
@@ -121,7 +121,7 @@ def test_a_fleet_without_workers_is_told_of(engine: Engine) -> None:
 def test_command_metrics_and_page_say_the_same(engine: Engine, url: str) -> None:
     with engine.begin() as connection:
         seeded(connection)
-    told = _work(load_settings(database_url=url))
+    told = examine_work(load_settings(database_url=url))
     assert "4 jobs failed in the last hour: unreadable; 2 jobs are in review" in told
     app = app_of(engine)
     figures = asked(app, "GET", "/metrics").text

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, event, text
 
-from cli.doctor import _schemas
+from cli.checks.models import examine_schemas
 from db import transitions
 from db.database import Database
 from db.engine import make_engine
@@ -305,7 +305,7 @@ def test_a_schema_that_is_too_large_for_a_model_goes_in_words_and_doctor_says_so
     settings = fleet.services.settings.model_copy(
         update={"database_url": fleet.plain.url.render_as_string(hide_password=False)}
     )
-    assert _schemas(settings) == "large: as a schema; small: as a schema, and in words from 10 fields on"
+    assert examine_schemas(settings) == "large: as a schema; small: as a schema, and in words from 10 fields on"
 
 
 def test_parts_that_all_together_do_not_fit_a_budget_are_not_begun(world: Any) -> None:

@@ -27,7 +27,9 @@ from docmill.settings import load_settings
 from docmill.simulator.server import Simulator
 from prompts import Registry
 from prompts.registry import BUILT_IN
-from tasks.question import Asker, passages_for, vector_for
+from tasks.calls.embedding.call import Asker
+from tasks.calls.embedding.question import vector_for
+from tasks.question import passages_for
 from tasks.services import Caller, Services
 
 MODEL = "sim-embed"

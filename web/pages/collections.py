@@ -9,7 +9,8 @@ from fastapi.responses import HTMLResponse
 
 from db import collections
 from docmill.errors import EmbeddingAway
-from tasks.question import Asker, passages_for
+from tasks.calls.embedding.call import Asker
+from tasks.question import passages_for
 from tasks.services import Services
 from web.access import OWN_SITE, Asking, Caller, Database
 from web.pages.rendering import render

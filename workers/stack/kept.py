@@ -3,14 +3,32 @@
 from __future__ import annotations
 
 import os
+import secrets
 from collections.abc import Callable
 from pathlib import Path
 
-__all__ = ["FLOWER_PASSWORD", "WEBHOOK_KEY", "find_secret", "keep_secret"]
+from docmill.net.sealing import new_key
+from docmill.settings import Settings
+
+__all__ = ["FLOWER_PASSWORD", "WEBHOOK_KEY", "find_secret", "flower_password", "keep_secret", "webhook_key"]
 
 FLOWER_PASSWORD = "flower-password"  # noqa: S105 - the name of a file
 WEBHOOK_KEY = "webhook-key"
 """Files in the data folder."""
+
+
+def flower_password(settings: Settings, data: Path) -> str:
+    """The settings' own, or one of the stack's."""
+    given = settings.flower_password
+    if given is not None:
+        return given.get_secret_value()
+    return keep_secret(data, FLOWER_PASSWORD, lambda: secrets.token_urlsafe(12))
+
+
+def webhook_key(settings: Settings, data: Path) -> str:
+    """With which the secrets of webhooks are sealed: the settings' own, or one of the stack's."""
+    given = settings.webhook_key
+    return keep_secret(data, WEBHOOK_KEY, new_key) if given is None else given.get_secret_value()
 
 
 def keep_secret(data: Path, name: str, make: Callable[[], str]) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import secrets
 import signal
 import socket
 import sys
@@ -29,12 +28,11 @@ from db.fleet import seen
 from db.migrations import upgrade
 from db.stages import RoleName
 from docmill.errors import ServiceAway
-from docmill.net.sealing import new_key
 from docmill.settings import Settings
 from tasks.celery import broker
 from workers.roles import ROLES, Part, environment_for, worker_command
 from workers.stack.addresses import READY, URLS, Addresses, environment_of
-from workers.stack.kept import FLOWER_PASSWORD, WEBHOOK_KEY, keep_secret
+from workers.stack.kept import flower_password, webhook_key
 from workers.stack.lock import locked
 from workers.stack.nursery import Nursery
 from workers.stack.places import make_folder
@@ -268,24 +266,12 @@ class Stack:
             Process(
                 name="flower",
                 command=[*command, "--address=127.0.0.1", f"--port={port}"],
-                env={**self._env("flower"), "DOCMILL_FLOWER_PASSWORD": self._flower_password()},
+                env={**self._env("flower"), "DOCMILL_FLOWER_PASSWORD": flower_password(self._settings, self.data)},
                 log=self._log("flower"),
                 check=lambda: _check_http(f"{url}/healthcheck"),
             )
         )
         self.addresses = replace(self.addresses, flower=url)
-
-    def _flower_password(self) -> str:
-        """The settings' own, or one that is made once and kept where only the owner of the data can read it."""
-        given = self._settings.flower_password
-        if given is not None:
-            return given.get_secret_value()
-        return keep_secret(self.data, FLOWER_PASSWORD, lambda: secrets.token_urlsafe(12))
-
-    def _webhook_key(self) -> str:
-        """As above."""
-        given = self._settings.webhook_key
-        return keep_secret(self.data, WEBHOOK_KEY, new_key) if given is None else given.get_secret_value()
 
     def _add(self, process: Process) -> Process:
         process.nursery = self._nursery
@@ -295,7 +281,10 @@ class Stack:
 
     def _env(self, part: Part) -> dict[str, str]:
         found = self._settings.model_copy(update={name: getattr(self.addresses, name) for name in URLS})
-        environ = {**environment_of(found, self.data), "DOCMILL_WEBHOOK_KEY": self._webhook_key()}
+        environ = {
+            **environment_of(found, self.data),
+            "DOCMILL_WEBHOOK_KEY": webhook_key(self._settings, self.data),
+        }
         return environment_for(part, self._settings, environ)
 
     def _check_worker(self, name: str) -> None:

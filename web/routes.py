@@ -1,0 +1,13 @@
+"""Every route of the API: all of them ask for a key."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from web import collections, costs, documents, jobs, reviews, runs, webhooks
+
+__all__ = ["API"]
+
+API: tuple[APIRouter, ...] = tuple(
+    room.router for room in (jobs, runs, documents, collections, costs, reviews, webhooks)
+)
