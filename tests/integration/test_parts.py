@@ -6,8 +6,9 @@ import json
 import os
 import shutil
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -83,6 +84,8 @@ class Provider:
     fails: int = 0
     """Calls that are refused before the others are answered."""
     cut_off: frozenset[int] = frozenset()
+    instead: Callable[[str, Any], Any] = lambda _, answer: answer
+    """What it says in place of an answer to what it is shown."""
     takes_schemas: bool = True
     """Whether one of ten fields is not too large for it."""
 
@@ -97,7 +100,8 @@ class Provider:
             told = "Invalid schema for response_format: Expected at most 5 object properties"
             return Response(status=400, headers={}, body={"error": {"message": told}})
         self.bill.append(headers["x-client-request-id"])
-        said = json.dumps(self.known.found_in(body["messages"][1]["content"]))
+        shown = body["messages"][1]["content"]
+        said = json.dumps(self.instead(shown, self.known.found_in(shown)))
         finish = "length" if len(self.bill) in self.cut_off else "stop"
         message = {"role": "assistant", "content": said}
         choice = {"index": 0, "message": message, "finish_reason": finish}
@@ -341,13 +345,84 @@ def test_more_parts_than_the_prompt_allows_are_refused_before_anything_is_paid(w
     assert fleet.provider.bill == []
 
 
-def test_a_cancel_between_two_waves_keeps_what_is_paid_for(world: Any) -> None:
-    fleet = world()
+def between_two_waves(fleet: Fleet, **options: Any) -> int:
+    """A job whose first wave is answered, and that needs another."""
     fleet.provider.cut_off = frozenset({1})
-    job_id = fleet.submit(bookings()[0])
+    job_id = fleet.submit(bookings()[0], **options)
     fleet.upkeep.tick()
     while fleet.messages and fleet.messages[0][0] != "parse":
         fleet._deliver(fleet.messages.pop(0))
+    return job_id
+
+
+def test_a_deadline_that_passes_between_two_waves_ends_the_job_and_a_retry_pays_for_the_rest_alone(
+    world: Any,
+) -> None:
+    fleet = world()
+    job_id = between_two_waves(fleet, deadline_at=datetime.now(UTC) + timedelta(hours=1))
+    paid = len(fleet.provider.bill)
+    fleet.sql("update jobs set deadline_at = now() - interval '1 second'")
+    fleet.work()
+    end = fleet.end(job_id)
+    assert (end.state, end.failure["kind"]) == ("failed", "deadline")
+    assert len(fleet.provider.bill) == paid
+    assert all(call.cost_usd for call in fleet.calls())
+    with fleet.plain.begin() as connection:
+        transitions.retry(connection, job_id, deadline_at=datetime.now(UTC) + timedelta(hours=1))
+    assert_whole(fleet, job_id)
+    assert len(fleet.provider.bill) == paid + 2, "the halves of the part that was cut off"
+
+
+def test_a_budget_that_ends_between_two_waves_holds_the_job_and_keeps_what_is_paid_for(world: Any) -> None:
+    fleet = world()
+    fleet.sql(
+        "insert into budgets (scope, span, policy, cap_usd, window_start) values ('all', 'day', 'hold', 10, now())"
+    )
+    job_id = between_two_waves(fleet)
+    paid = len(fleet.provider.bill)
+    fleet.sql("update budgets set cap_usd = spent_usd")
+    fleet.work()
+    end = fleet.end(job_id)
+    assert (end.state, end.wait) == ("held", "budget")
+    assert len(fleet.provider.bill) == paid
+    (budget,) = fleet.sql("select reserved_usd, spent_usd, cap_usd from budgets")
+    assert (budget.reserved_usd, budget.spent_usd) == (0, budget.cap_usd)
+    fleet.sql("update budgets set cap_usd = 10")
+    assert_whole(fleet, job_id)
+    fleet.assert_nothing_is_paid_twice()
+
+
+def test_a_part_that_no_model_answers_goes_to_a_person_with_all_others(world: Any) -> None:
+    fleet = world()
+    fleet.provider.instead = lambda shown, answer: "no" if "No55 Tea" in shown else answer
+    job_id = fleet.submit(bookings()[0])
+    fleet.work()
+    end = fleet.end(job_id)
+    assert (end.state, end.failure["kind"]) == ("needs_review", "invalid")
+    assert "no model gives a usable answer to page 1" in end.failure["message"]
+    assert end.context["coverage"]["unanswered_pages"] == [1]
+    assert len(end.value["bookings"]) >= 80
+    assert all(call.cost_usd for call in fleet.calls() if call.state == "answered")
+    assert len(fleet.provider.bill) < 10
+
+
+def test_a_list_without_end_is_said_once(world: Any) -> None:
+    """The model says its last row again until it is cut off, or as if it were done."""
+    fleet = world()
+
+    def looping(_: str, answer: Any) -> Any:
+        rows = answer.get("bookings", [])
+        return {**answer, "bookings": [*rows, *rows[-1:] * 1500]}
+
+    fleet.provider.instead, fleet.provider.cut_off = looping, frozenset({2})
+    end = assert_whole(fleet, fleet.submit(bookings()[0]))
+    assert end.context["coverage"]["repeated"] >= 3000
+    assert len(fleet.provider.bill) < 10
+
+
+def test_a_cancel_between_two_waves_keeps_what_is_paid_for(world: Any) -> None:
+    fleet = world()
+    job_id = between_two_waves(fleet)
     with fleet.plain.begin() as connection:
         transitions.cancel(connection, job_id)
     paid = len(fleet.provider.bill)
