@@ -43,6 +43,7 @@ Since = Annotated[
 JobIds = Annotated[list[int], typer.Argument(metavar="ID")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 
+ROWS_A_PAGE = 500
 STATES = ("queued", "running", "held", "done", "needs_review", "failed", "cancelled")
 
 
@@ -214,10 +215,17 @@ def result(
     overlay: Annotated[
         Path | None, typer.Option(help="A PDF to write: pages with a frame around each value.")
     ] = None,
+    rows: Annotated[
+        str | None,
+        typer.Option(help="One of its lists, as `bookings`: an item a line, as JSON with its evidence."),
+    ] = None,
     as_json: AsJson = False,
     data: Data = None,
 ) -> None:
     """The answer of a job. Exit code 1 says that there is none."""
+    if rows is not None:
+        _print_rows(job_id, rows, data)
+        return
     from db.reports import job_report
     from prompts.order import in_prompts_order
     from workers.registry import registry_of
@@ -242,6 +250,24 @@ def result(
         if not as_json:
             raise JobNotFit(f"job {job_id} has no result: it is {report.state}{': ' + why if why else ''}")
         raise typer.Exit(1)
+
+
+def _print_rows(job_id: int, path: str, data: Path | None) -> None:
+    """Page by page: a list may have thousands of items."""
+    from db.reports import job_report
+    from web.shown import rows_of
+    from workers.registry import registry_of
+
+    with open_stack(data) as (settings, database):
+        registry = registry_of(settings)
+        cursor: int | None = 0
+        while cursor is not None:
+            with database.work() as connection:
+                report = job_report(connection, job_id, values=False)
+                page = rows_of(connection, registry, report, path, first=cursor, most=ROWS_A_PAGE)
+            for row in page.rows:
+                print_json(row.model_dump(mode="json"))
+            cursor = page.next
 
 
 def _write_overlay(connection: Connection, report: JobReport, file: Path) -> None:

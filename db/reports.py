@@ -186,9 +186,11 @@ def _progress() -> ColumnElement[str]:
     return func.concat("page ", done, " of ", func.jsonb_array_length(documents.c.scans))
 
 
-def job_report(connection: Connection, job_id: int, *, tenant: str | None = None) -> JobReport:
-    """Raises JobUnknown, also for another tenant's job."""
-    wanted = _reports().where(jobs.c.id == job_id)
+def job_report(
+    connection: Connection, job_id: int, *, tenant: str | None = None, values: bool = True
+) -> JobReport:
+    """With its answer where ``values`` says so. Raises JobUnknown, also for another tenant's job."""
+    wanted = _reports(values=values).where(jobs.c.id == job_id)
     if tenant is not None:
         wanted = wanted.where(jobs.c.tenant == tenant)
     row = connection.execute(wanted).mappings().one_or_none()

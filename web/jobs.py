@@ -17,6 +17,7 @@ from db import inspection, reports, transitions
 from db.reports import JobReport
 from db.submit import Submission, check_answerable, submit, submit_fresh
 from docmill.bounds import due_at
+from docmill.client.job import RowPage
 from web import submission
 from web.access import Database, Operating, Tenant
 from web.filters import Asked, Included
@@ -34,11 +35,13 @@ from web.schemas import (
     JobShown,
     JobWanted,
 )
-from web.shown import listed, shown
+from web.shown import listed, rows_of, shown
 
 __all__ = ["router"]
 
 FOLLOW_EVERY_S = 0.5
+LARGEST_PLACE = 2**31 - 2000
+"""Of an item in a list."""
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"], responses=documented(401, 422, 503))
 
@@ -134,6 +137,29 @@ def show_job(job_id: JobId, request: Request, database: Database, tenant: Tenant
     with database.work() as connection:
         report = reports.job_report(connection, job_id, tenant=tenant)
         return {**vars(shown(request.app.state.registry, report)), **reports.timeline(connection, job_id)}
+
+
+@router.get(
+    "/{job_id}/rows",
+    response_model=RowPage,
+    summary="A list of a job's answer, page by page",
+    responses=documented(404, 409),
+)
+def list_rows(
+    job_id: JobId,
+    request: Request,
+    database: Database,
+    tenant: Tenant,
+    path: Annotated[
+        str, Query(min_length=1, max_length=1000, pattern=r"^[^\x00]*$", description="The list, as `bookings`")
+    ],
+    cursor: Annotated[int, Query(ge=0, le=LARGEST_PLACE, description="`next` of the page before")] = 0,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 200,
+) -> RowPage:
+    """In the answer's order, each item with its evidence. A list within an item is named as `orders.0.lines`."""
+    with database.work() as connection:
+        report = reports.job_report(connection, job_id, tenant=tenant, values=False)
+        return rows_of(connection, request.app.state.registry, report, path, first=cursor, most=limit)
 
 
 @router.get(

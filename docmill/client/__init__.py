@@ -14,12 +14,13 @@ within an application's own database transaction instead.
 from __future__ import annotations
 
 from docmill.client.http import AsyncDocmill, Docmill, JobFailed
-from docmill.client.job import Job
+from docmill.client.job import AnswerRow, Job
 from docmill.client.run import LineAnswer, Run
 from docmill.client.transaction import submit_in
 from docmill.client.webhook import Delivery, Webhook
 
 __all__ = [
+    "AnswerRow",
     "AsyncDocmill",
     "Delivery",
     "Docmill",

@@ -15,7 +15,7 @@ import httpx
 from pydantic import BaseModel
 
 from docmill.bounds import Deadline
-from docmill.client.job import Job
+from docmill.client.job import AnswerRow, Job, RowPage
 from docmill.client.request import (
     Document,
     Outcome,
@@ -213,6 +213,18 @@ class Docmill:
     def result(self, job_id: int) -> dict[str, Any]:
         """The answer. Raises JobFailed where there is none, JobNotFit where there is none yet."""
         return _result(self.job(job_id))
+
+    def rows(self, job_id: int, path: str, *, a_page: int = 200) -> Iterator[AnswerRow]:
+        """The items of a list of the answer with their evidence, page by page: ``rows(17, "bookings")``.
+
+        Raises JobNotFit where the answer has no list there.
+        """
+        cursor: int | None = 0
+        while cursor is not None:
+            asked = {"path": path, "cursor": cursor, "limit": a_page}
+            page = RowPage.model_validate(self._ask("GET", f"/v1/jobs/{job_id}/rows", params=asked))
+            yield from page.rows
+            cursor = page.next
 
     def stream(self, job_id: int) -> Iterator[Job]:
         """The job at once and at each change, until it has ended; a line that breaks is taken up again."""
@@ -446,6 +458,16 @@ class AsyncDocmill:
     async def result(self, job_id: int) -> dict[str, Any]:
         """As :meth:`Docmill.result`."""
         return _result(await self.job(job_id))
+
+    async def rows(self, job_id: int, path: str, *, a_page: int = 200) -> AsyncIterator[AnswerRow]:
+        """As :meth:`Docmill.rows`."""
+        cursor: int | None = 0
+        while cursor is not None:
+            asked = {"path": path, "cursor": cursor, "limit": a_page}
+            page = RowPage.model_validate(await self._ask("GET", f"/v1/jobs/{job_id}/rows", params=asked))
+            for row in page.rows:
+                yield row
+            cursor = page.next
 
     async def stream(self, job_id: int) -> AsyncIterator[Job]:
         """As :meth:`Docmill.stream`."""

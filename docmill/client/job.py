@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
-__all__ = ["ENDED", "Held", "Job", "ListedJob", "Places"]
+__all__ = ["ENDED", "AnswerRow", "Held", "Job", "ListedJob", "Places", "RowPage"]
 
 ENDED = frozenset({"done", "needs_review", "failed", "cancelled"})
 
@@ -114,3 +114,26 @@ class Job(ListedJob):
         description="Where each grounded value stands, or that it is not found; quotes in the text of"
         " `document_id`; null where the prompt does not ask",
     )
+
+
+class AnswerRow(BaseModel):
+    """An item of a list of an answer."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    at: int = Field(description="Its place in the list, from 0")
+    value: Any
+    evidence: Places = Field(
+        None,
+        description="Where its values stand, by their places in it: `amount`; `` for an item that is one value",
+    )
+
+
+class RowPage(BaseModel):
+    """Items of a list of an answer, one after another."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    total: int = Field(description="In the whole list")
+    rows: list[AnswerRow]
+    next: int | None = Field(description="The `cursor` of the next page; null on the last")

@@ -12,7 +12,9 @@ from uuid import uuid4
 
 import httpx
 import pytest
+from sqlalchemy import text
 
+from db.engine import make_engine
 from docmill.client import AsyncDocmill, Docmill, JobFailed
 from docmill.errors import JobNotFit, JobUnknown, ServiceAway, SubmitRefused
 
@@ -40,6 +42,57 @@ def test_a_document_goes_in_and_its_answer_comes_out(docmill: Docmill) -> None:
     assert done.state == "done"
     assert docmill.result(job.id)["total"] == 4.1
     assert done.cost_usd is not None
+
+
+@pytest.fixture
+def long_list(addresses: dict[str, str], docmill: Docmill) -> Iterator[int]:
+    """A job whose answer has a list of 5,000 rows of 400 characters, all with their places."""
+    job = docmill.wait(docmill.submit(receipt(), prompt="receipt").id, timeout=60)
+    rows = [{"total": at, "company": f"{at} {'tea ' * 95}"} for at in range(5000)]
+    places = {f"tables.1.rows.{at}.total": {"found": True, "start": at} for at in range(5000)}
+    value = {"tables": [{"rows": []}, {"rows": rows}], "total": 4.1}
+    engine = make_engine(addresses["database_url"])
+    with engine.begin() as connection:
+        connection.execute(
+            text(
+                "insert into results (job_id, revision, author, value, evidence)"
+                " values (:job, 2, 'a person', cast(:value as jsonb), cast(:places as jsonb))"
+            ),
+            {
+                "job": job.id,
+                "value": json.dumps(value),
+                "places": json.dumps(places | {"total": {"found": False}}),
+            },
+        )
+    yield job.id
+    engine.dispose()
+
+
+def test_a_long_list_comes_page_by_page(
+    long_list: int, up: Path, addresses: dict[str, str], docmill: Docmill
+) -> None:
+    rows = list(docmill.rows(long_list, "tables.1.rows", a_page=900))
+    assert [row.at for row in rows] == [row.value["total"] for row in rows] == list(range(5000))
+    assert [row.evidence for row in rows] == [{"total": {"found": True, "start": at}} for at in range(5000)]
+    assert [*docmill.rows(long_list, "tables.0.rows")] == []
+    page = httpx.get(f"{addresses['api']}/v1/jobs/{long_list}/rows?path=tables.1.rows&cursor=4990&limit=20").json()
+    assert (page["total"], page["next"], len(page["rows"])) == (5000, None, 10)
+    assert len(docmill.result(long_list)["tables"][1]["rows"]) == 5000
+    command = [sys.executable, "-m", "docmill", "result", str(long_list), "--rows", "tables.1.rows"]
+    told = subprocess.run([*command, "--data", str(up)], stdout=subprocess.PIPE, check=True).stdout.splitlines()
+    assert len(told) == 5000
+    assert json.loads(told[17]) == rows[17].model_dump()
+    for nothing in ("total", "tables.2.rows", "tables.x.rows", "none"):
+        with pytest.raises(JobNotFit, match="has no list at"):
+            next(iter(docmill.rows(long_list, nothing)))
+    with pytest.raises(JobUnknown):
+        next(iter(docmill.rows(2**40, "rows")))
+
+    async def last() -> int:
+        async with AsyncDocmill(addresses["api"]) as client:
+            return [row.at async for row in client.rows(long_list, "tables.1.rows", a_page=1000)][-1]
+
+    assert asyncio.run(last()) == 4999
 
 
 def test_a_file_goes_in_as_an_upload(docmill: Docmill, tmp_path: Path) -> None:
