@@ -5,7 +5,7 @@ from __future__ import annotations
 import structlog
 
 from docmill.errors import PromptBroken
-from docmill.llm.tokens import counter_for
+from docmill.llm import tokens
 from docmill.settings import Settings
 from prompts import Registry
 from prompts.registry import BUILT_IN
@@ -23,7 +23,7 @@ def registry_of(settings: Settings) -> Registry:
 
 def warm_up(registry: Registry) -> None:
     """Loads what the first hundred tasks would else load side by side."""
-    counter_for("sim-small").count("")
+    tokens.load()
     for name in registry.names():
         for version in registry.versions(name):
             try:

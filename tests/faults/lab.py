@@ -112,9 +112,9 @@ class Lab:
         self.broker = self._stack.enter_context(
             Proxy(self._start_rabbitmq() if self.rabbitmq else sockets / "broker")
         )
-        if self.pooled:
-            self.pooler = self._stack.enter_context(Proxy(self._start_pooler()))
         upgrade(self.servers.owner_url, application_url=self.servers.database_url)
+        if self.pooled:  # whose role the upgrade has made
+            self.pooler = self._stack.enter_context(Proxy(self._start_pooler()))
         self.engine = make_engine(self.servers.owner_url)
         self._stack.callback(self.engine.dispose)
         with self.engine.begin() as connection:

@@ -99,7 +99,9 @@ def test_what_a_dead_program_leaves_behind_is_buried(nursery: Nursery, tmp_path:
 
 def test_what_is_loaded_beforehand_starts_no_thread() -> None:
     """Only the thread that forks lives on in a fork."""
-    code = f"import importlib, threading; [importlib.import_module(each) for each in {LOADED!r}]"
+    modules = [each.partition(":")[0] for each in LOADED]
+    code = f"import importlib, threading; [importlib.import_module(each) for each in {modules!r}]"
+    code += "; import docmill.llm.tokens; docmill.llm.tokens.load()"
     code += "; assert threading.active_count() == 1, threading.enumerate()"
     code += "; import os; assert len(os.listdir('/proc/self/task')) == 1"
     env = {name: value for name, value in os.environ.items() if not name.startswith("DOCMILL_")}

@@ -29,6 +29,7 @@ LOADED = (
     "celery.concurrency.prefork",
     "celery.concurrency.thread",
     "celery.worker.consumer",
+    "docmill.llm.tokens:load",
     "fastapi",
     "tasks.upkeep.retention",
     "tasks.upkeep.schedules",
@@ -37,7 +38,7 @@ LOADED = (
     "workers.flower",
     "workers.lifecycle",
 )
-"""Modules that read neither settings nor environment when they are loaded, and start no thread."""
+"""Modules, and what one loads beside itself. None reads settings or environment, or starts a thread."""
 HARMLESS = ("HOME", "LANG", "LANGUAGE", "LC_ALL", "LD_LIBRARY_PATH", "PATH", "TMPDIR", "TZ", "VIRTUAL_ENV")
 """Variables that it is given itself, beside Python's own: nothing that a program must not know."""
 FORKED_WITHIN_S = 60.0

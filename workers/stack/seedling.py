@@ -23,7 +23,7 @@ from docmill.processes import end_with_parent, show_as
 __all__ = ["LOADS", "Given"]
 
 LOADS = "NURSERY_LOADS"
-"""The variable that names the modules to load."""
+"""The variable that names the modules to load, ``module:function`` for one with something else to load."""
 ADOPTED_WITHIN_S = 10.0
 
 
@@ -43,8 +43,11 @@ class Given:
 def main() -> None:
     """Forks for each request, and in the fork becomes the program that was asked for."""
     control = socket.socket(fileno=int(sys.argv[1]))
-    for module in os.environ[LOADS].split():
-        importlib.import_module(module)
+    for name in os.environ[LOADS].split():
+        module, _, function = name.partition(":")
+        loaded = importlib.import_module(module)
+        if function:
+            getattr(loaded, function)()
     gc.collect()
     gc.freeze()  # or the first collection of each program would copy all of it
     program = _program(control)
