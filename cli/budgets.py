@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["budgets"]
 
 budgets = typer.Typer(
-    help="What may be spent a day, a month or in total, by all, a tenant, a feature or a user.",
+    help="What may be spent a day, a month or in total, by all, a tenant, a feature, a user or a prompt.",
     invoke_without_command=True,
 )
 
@@ -51,6 +51,7 @@ def set_budget(
     tenant: Annotated[str | None, typer.Option(help="Only what this tenant spends.")] = None,
     feature: Annotated[str | None, typer.Option(help="Only what this feature spends.")] = None,
     user: Annotated[str | None, typer.Option(help="Only what this user spends.")] = None,
+    prompt: Annotated[str | None, typer.Option(help="Only what this prompt spends: 0 stops it.")] = None,
     span: Annotated[str, typer.Option(help="day, month or total. A total counts from now on.")] = "day",
     policy: Annotated[
         str,
@@ -62,7 +63,7 @@ def set_budget(
     """Set a budget, or change the one for the same. No call that might pass its cap is started."""
     from db.budget_admin import Wanted, put
 
-    scopes = {"tenant": tenant, "feature": feature, "user": user}
+    scopes = {"tenant": tenant, "feature": feature, "user": user, "prompt": prompt}
     named = {scope: subject for scope, subject in scopes.items() if subject is not None}
     if len(named) > 1:
         raise Misconfigured(f"a budget is for one of --{', --'.join(named)}: set one budget for each")
@@ -70,7 +71,7 @@ def set_budget(
     if scope != "all" and not subject.strip():
         raise Misconfigured(f"--{scope} needs a name")
     wanted = Wanted(
-        scope=cast(Literal["all", "tenant", "feature", "user"], scope),
+        scope=cast(Literal["all", "tenant", "feature", "user", "prompt"], scope),
         subject=subject,
         span=_one_of("span", span, ("day", "month", "total")),
         policy=_one_of("policy", policy, ("hold", "fail", "cheaper")),
@@ -144,9 +145,12 @@ def _print(found: Sequence[Budget], as_json: bool) -> None:
 
 
 def _waiting(budget: Budget) -> str:
+    from db.budget_admin import MOST_WAITING
+
     if not budget.waiting:
         return ""
-    jobs = f"{budget.waiting} job{'s' if budget.waiting > 1 else ''}"
+    more = "+" if budget.waiting >= MOST_WAITING else ""
+    jobs = f"{budget.waiting}{more} job{'s' if budget.waiting > 1 else ''}"
     if budget.least_need_usd is not None and budget.least_need_usd > budget.cap_usd:
         return f"{jobs}, each of which may cost more than the whole cap: raise it"
     return jobs

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cli.console import AsJson, print_json
+from cli.gate import gate
 from docmill.errors import PromptError
 from docmill.visible import visible
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["prompts"]
 
 prompts = typer.Typer(help="The prompts that ship, and those of your own.", no_args_is_help=True)
+prompts.command()(gate)
 
 Folder = Annotated[list[Path], typer.Option("--folder", help="A folder of prompts of your own; may be repeated.")]
 

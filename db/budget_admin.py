@@ -19,6 +19,7 @@ from db.tables import jobs
 from docmill.errors import Misconfigured
 
 __all__ = [
+    "MOST_WAITING",
     "Budget",
     "Wanted",
     "Warned",
@@ -32,6 +33,9 @@ __all__ = [
 
 
 SQL = statements_of("budgets")
+
+MOST_WAITING = 5_000
+"""Jobs that are counted for a budget: a list of budgets takes as long however many wait."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,9 +65,9 @@ class Budget:
     """For calls that are open, or may have been billed."""
     since: datetime
     waiting: int
-    """Jobs that are held for it."""
+    """Jobs that are held for it; :data:`MOST_WAITING` says so many or more."""
     least_need_usd: Decimal | None
-    """What the smallest of their calls may cost."""
+    """What the smallest of these jobs' calls may cost."""
 
     def as_json(self) -> dict[str, Any]:
         plain = {
@@ -76,10 +80,16 @@ def listed(connection: Connection) -> list[Budget]:
     """Every budget; the figures of one whose window is over are that window's, until the next call."""
     each, later = tables.budgets.c, tables.budgets.alias("later").c
     series = func.coalesce(each.series, each.id)
-    held = (
-        select(func.count().label("waiting"), func.min(jobs.c.need_usd).label("least_need_usd"))
+    first = (
+        select(jobs.c.need_usd)
         .where(jobs.c.wait == "budget", jobs.c.budget_id == series)
-        .lateral("held")
+        .order_by(jobs.c.id)
+        .limit(MOST_WAITING)
+        .correlate(tables.budgets)
+        .subquery("first")
+    )
+    held = select(func.count().label("waiting"), func.min(first.c.need_usd).label("least_need_usd")).lateral(
+        "held"
     )
     same = (later.scope == each.scope, later.subject == each.subject, later.span == each.span)
     key = (each.scope, each.subject, each.span)

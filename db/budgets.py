@@ -45,7 +45,7 @@ __all__ = [
 SQL, TRANSITIONS = statements_of("budgets"), statements_of("transitions")
 
 Policy: TypeAlias = Literal["hold", "fail", "cheaper"]
-Scope: TypeAlias = Literal["all", "tenant", "feature", "user"]
+Scope: TypeAlias = Literal["all", "tenant", "feature", "user", "prompt"]
 Span: TypeAlias = Literal["day", "month", "total"]
 
 NEARLY_SPENT = 80
@@ -64,6 +64,8 @@ class Payer(Protocol):
     def feature(self) -> str: ...
     @property
     def usr(self) -> str: ...
+    @property
+    def prompt(self) -> str | None: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,8 +165,8 @@ def _covering(connection: Connection, payer: Payer, need_usd: Decimal | None, ti
     return SQL["reserve"].rows(connection, values, of=Covering)
 
 
-def _payer(payer: Payer) -> dict[str, str]:
-    return {"tenant": payer.tenant, "feature": payer.feature, "usr": payer.usr}
+def _payer(payer: Payer) -> dict[str, str | None]:
+    return {"tenant": payer.tenant, "feature": payer.feature, "usr": payer.usr, "prompt": payer.prompt}
 
 
 def _nearly(found: Sequence[Covering], need_usd: Decimal | None) -> list[Covering]:

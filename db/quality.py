@@ -9,6 +9,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import Any
 
 from sqlalchemy import Connection
 
@@ -103,6 +104,8 @@ class Case:
     note: str
     document_id: int | None
     name: str | None
+    params: Any
+    """Of the job: variables of the prompt's templates."""
 
 
 @dataclass(frozen=True, kw_only=True)

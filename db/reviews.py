@@ -28,12 +28,14 @@ __all__ = [
     "Decision",
     "InReview",
     "Kind",
+    "Lately",
     "Narrowed",
     "Subject",
     "Waiting",
     "claim",
     "claim_next",
     "decide",
+    "decided_by",
     "decided_lately",
     "queue",
     "release",
@@ -67,6 +69,22 @@ class Narrowed:
 
     prompt: str | None = None
     feature: str | None = None
+    order: Literal["dearest"] | None = None
+    """Those first for which most was paid; None is the oldest first."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lately:
+    """A decision of the last hours."""
+
+    job_id: int
+    name: str | None
+    prompt: str | None
+    decision: Kind
+    decided_at: datetime
+    seconds: float | None
+    note: str
+    undone_at: datetime | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,9 +183,9 @@ def queue(
     after: int | None = None,
     limit: int = 50,
 ) -> list[Waiting]:
-    """The answers that wait, the oldest first; from behind a job on, where one is named."""
+    """The answers that wait, in the order that is wanted; from behind a job on, where one is named."""
     values = {"tenant": tenant, "after_id": after, "limit": limit, **vars(narrowed)}
-    return SQL["queue"].rows(connection, values, of=Waiting)
+    return SQL[narrowed.order or "queue"].rows(connection, values, of=Waiting)
 
 
 def claim_next(
@@ -183,13 +201,14 @@ def claim_next(
     Behind ``after`` first, then from the beginning. None where nothing waits that is free.
     """
     values = {"tenant": tenant, **vars(clerk), **vars(narrowed)}
+    following = SQL["next_dearest" if narrowed.order else "next"]
     if after is None:
         kept = SQL["at_desk"].scalar(connection, values)
         if kept is not None and claim(connection, tenant, kept, clerk):
             return int(kept)
     for place in (after, None) if after is not None else (None,):
         for _ in range(TRIES):  # somebody may have claimed it since it was looked for
-            found = SQL["next"].scalar(connection, {**values, "after_id": place})
+            found = following.scalar(connection, {**values, "after_id": place})
             if found is None:
                 break
             if claim(connection, tenant, found, clerk):
@@ -284,3 +303,8 @@ def decided_lately(connection: Connection, tenant: str, author: str) -> tuple[in
     """How many decisions an author took in the last twelve hours, and in how many seconds."""
     row = SQL["decided_today"].one(connection, {"tenant": tenant, "author": author})
     return int(row.decisions), float(row.seconds)
+
+
+def decided_by(connection: Connection, tenant: str, author: str, *, limit: int) -> list[Lately]:
+    """An author's decisions of the last twelve hours, the latest first."""
+    return SQL["decided_by"].rows(connection, {"tenant": tenant, "author": author, "limit": limit}, of=Lately)

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -133,6 +134,13 @@ def start_simulator(data: Path, *options: str) -> tuple[subprocess.Popen[bytes],
 @pytest.fixture
 def start(data: Path) -> Iterator[Callable[..., RunningStack]]:
     """``start("--latency-ms", "100", DOCMILL_PROMPTS=…)`` gives a stack before a simulator with those options."""
+    with starting(data) as make:
+        yield make
+
+
+@contextmanager
+def starting(data: Path) -> Iterator[Callable[..., RunningStack]]:
+    """What starts stacks; all of them are stopped at the end."""
     started: list[RunningStack] = []
     simulators: list[subprocess.Popen[bytes]] = []
 

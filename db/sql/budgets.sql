@@ -3,9 +3,9 @@
 
 
 -- fragment: covering
--- The latest window of each budget that covers a payer: twelve look-ups in an index, however many windows there were.
+-- The latest window of each budget that covers a payer: fifteen look-ups in an index, however many windows there were.
 select b.*, b.window_start < docmill_window_start(b.span, clock_timestamp(), :timezone) as stale
-from (values ('all', ''), ('tenant', :tenant), ('feature', :feature), ('user', :usr)) who(scope, subject)
+from (values ('all', ''), ('tenant', :tenant), ('feature', :feature), ('user', :usr), ('prompt', :prompt)) who(scope, subject)
 cross join (values ('day'), ('month'), ('total')) spans(span)
 cross join lateral (select * from budgets where budgets.scope = who.scope and budgets.subject = who.subject
                     and budgets.span = spans.span order by window_start desc limit 1) b
@@ -86,7 +86,7 @@ values (:scope, :subject, :span, :policy, :cap_usd, case when :span = 'total' th
 update calls set budgets = budgets || :id::bigint
 where (state = 'intent' or possibly_billed) and reserved_usd is not null and started_at >= :since
   and case :scope when 'all' then true when 'tenant' then tenant = :subject
-      when 'feature' then feature = :subject else usr = :subject end
+      when 'feature' then feature = :subject when 'prompt' then prompt = :subject else usr = :subject end
 returning reserved_usd
 
 -- name: begin

@@ -16,7 +16,7 @@ latest as materialized (
 -- Decisions that were not taken back, the latest first.
 decided as materialized (
   select r.id, r.job_id, coalesce(j.version, '') as version, r.decision, r.author, r.decided_at, r.overruled, r.changed,
-    r.note, j.document_id, j.name
+    r.note, j.document_id, j.name, j.params
   from (select * from reviews where tenant = :tenant and decision is not null and decided_at > :since::timestamptz
         order by decided_at desc limit :most) r
   join jobs j on j.id = r.job_id
@@ -78,7 +78,8 @@ from told group by version, path order by jobs desc limit 100
 -- name: cases
 -- Answers that a person stands for.
 with {decided_of_prompt}
-select c.job_id, c.version, c.decision, c.author, c.decided_at, c.note, c.document_id, coalesce(c.name, d.name) as name
+select c.job_id, c.version, c.decision, c.author, c.decided_at, c.note, c.document_id, c.params,
+  coalesce(c.name, d.name) as name
 from (select distinct on (job_id) * from decided where decision <> 'reject' order by job_id, decided_at desc) c
 left join documents d on d.id = c.document_id
 order by c.decided_at desc limit :limit

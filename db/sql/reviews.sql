@@ -11,6 +11,10 @@ where j.tenant = :tenant and j.state = 'needs_review' and (:prompt::text is null
   and (:feature::text is null or j.feature = :feature)
 
 
+-- fragment: paid
+(select coalesce(sum(c.cost_usd), 0) from calls c where c.job_id = j.id)
+
+
 -- name: queue
 -- The oldest first, from behind a place on.
 select j.id, coalesce(j.name, d.name) as name, j.prompt, j.version, j.feature, j.usr, j.finished_at as since, j.failure,
@@ -23,6 +27,25 @@ from (
 left join documents d on d.id = j.document_id
 left join reviews r on r.job_id = j.id and r.decision is null and r.claimed_until > clock_timestamp()
 order by j.finished_at, j.id
+
+-- name: dearest
+-- Those first for which most was paid, from behind a place on.
+select j.id, coalesce(j.name, d.name) as name, j.prompt, j.version, j.feature, j.usr, j.finished_at as since, j.failure,
+  j.deadline_at, r.claimed_by, r.claimed_until
+from (
+  select j.*, {paid} as paid {in_queue}
+    and (:after_id::bigint is null or (-{paid}, j.finished_at, j.id) > (
+      select -{paid}, j.finished_at, j.id from jobs j where j.id = :after_id))
+  order by paid desc, j.finished_at, j.id limit :limit) j
+left join documents d on d.id = j.document_id
+left join reviews r on r.job_id = j.id and r.decision is null and r.claimed_until > clock_timestamp()
+order by j.paid desc, j.finished_at, j.id
+
+-- name: next_dearest
+select j.id {in_queue} and not {claimed_by_another}
+  and (:after_id::bigint is null or (-{paid}, j.finished_at, j.id) > (
+    select -{paid}, j.finished_at, j.id from jobs j where j.id = :after_id))
+order by {paid} desc, j.finished_at, j.id limit 1 for update of j skip locked
 
 -- name: next
 -- What the desk has claimed already; else the oldest that nobody has claimed, from behind a job on.
@@ -98,3 +121,11 @@ select count(*) as decisions, coalesce(sum(seconds), 0)::float as seconds from (
   select seconds from reviews
   where tenant = :tenant and author = :author and decision is not null and undone_at is null
     and decided_at > clock_timestamp() - interval '12 hours' order by decided_at desc limit 5000) lately
+
+-- name: decided_by
+-- The latest decisions of an author, with what became of them.
+select r.job_id, coalesce(j.name, d.name) as name, j.prompt, r.decision, r.decided_at, r.seconds, r.note, r.undone_at
+from (select * from reviews where tenant = :tenant and author = :author and decision is not null
+        and decided_at > clock_timestamp() - interval '12 hours' order by decided_at desc limit :limit) r
+join jobs j on j.id = r.job_id left join documents d on d.id = j.document_id
+order by r.decided_at desc

@@ -10,9 +10,9 @@ from itertools import accumulate
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Depends, Request
 from fastapi.responses import HTMLResponse
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, Field
 from sqlalchemy import Connection
 
 import db.costs
@@ -43,7 +43,7 @@ def _said(value: object) -> object:
 
 
 Left = BeforeValidator(_said)
-Share = Annotated[float | None, Left, Query(ge=0, le=1, allow_inf_nan=False)]
+Share = Annotated[Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None, Left]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,10 +64,10 @@ class WhatIf:
 
 
 def what_if(
-    requests_per_day: Annotated[float | None, Left, Query(ge=0, le=1e9, allow_inf_nan=False)] = None,
-    scale: Annotated[float | None, Left, Query(ge=0, le=1e6, allow_inf_nan=False)] = None,
+    requests_per_day: Annotated[Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)] | None, Left] = None,
+    scale: Annotated[Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)] | None, Left] = None,
     cache_hit_rate: Share = None,
-    retry_rate: Annotated[float | None, Left, Query(ge=0, le=100, allow_inf_nan=False)] = None,
+    retry_rate: Annotated[Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)] | None, Left] = None,
     escalation_rate: Share = None,
     model: Storable | None = None,
 ) -> WhatIf:

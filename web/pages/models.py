@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from decimal import Decimal
-from typing import Annotated
+from typing import Annotated, get_args
 
-from fastapi import APIRouter, Form, Path, Request
+from fastapi import APIRouter, Depends, Form, Path, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse
 
-from db import budget_admin, model_state, waiting
-from db.budget_admin import Budget
+from db import budget_admin, budgets, model_state, waiting
+from db.budget_admin import Budget, Wanted
+from db.database import Database as Rows
 from db.model_state import hold_key
 from docmill.errors import Misconfigured, ServiceAway
 from docmill.settings import Model
@@ -17,7 +19,7 @@ from tasks.services import Services
 from web.access import Asking, Caller, Database
 from web.pages.rendering import budget_bar, render
 from web.problems import Problem
-from web.schemas import LARGEST_ID
+from web.schemas import LARGEST_ID, Storable
 
 __all__ = ["is_seen", "router"]
 
@@ -90,13 +92,77 @@ def act_on_model(
     return RedirectResponse("/models", status_code=303)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Draft:
+    """A budget that is to be set, as an address or a form has it."""
+
+    scope: budgets.Scope = "tenant"
+    subject: str = ""
+    span: budgets.Span = "month"
+    policy: budgets.Policy = "hold"
+    cap: Decimal | None = None
+
+
+def draft_of(
+    scope: budgets.Scope | None = None,
+    subject: Storable = "",
+    span: budgets.Span = "month",
+    policy: budgets.Policy = "hold",
+    cap: Annotated[Decimal | None, Query(ge=0, le=1_000_000_000, allow_inf_nan=False)] = None,
+) -> Draft | None:
+    """What a link wants to have set; None where it says nothing."""
+    return None if scope is None else Draft(scope=scope, subject=subject, span=span, policy=policy, cap=cap)
+
+
 @router.get("/budgets", response_class=HTMLResponse)
-def show_budgets(request: Request, database: Database, asking: Asking) -> HTMLResponse:
-    """Every budget in three parts (spent, reserved, left), with who waits for it."""
+def show_budgets(
+    request: Request, database: Database, asking: Asking, draft: Annotated[Draft | None, Depends(draft_of)]
+) -> HTMLResponse:
+    """Every budget in three parts (spent, reserved, left), with who waits for it; and a form for one more."""
     asking.check("read")
     found = database.run(budget_admin.listed)
     bars = [budget_bar(budget) for budget in found if is_seen(budget, asking)]
-    return render(request, "budgets.html", {"bars": bars})
+    scopes = get_args(budgets.Scope) if asking.may("admin") else ("tenant",)
+    content = {
+        "bars": bars,
+        "draft": draft or Draft(subject=asking.tenant),
+        "scopes": scopes,
+        "most": budget_admin.MOST_WAITING,
+    }
+    return render(request, "budgets.html", content)
+
+
+@router.post("/budgets")
+def set_budget(
+    request: Request,
+    database: Database,
+    asking: Asking,
+    scope: Annotated[budgets.Scope, Form()],
+    span: Annotated[budgets.Span, Form()],
+    policy: Annotated[budgets.Policy, Form()],
+    cap: Cap,
+    subject: Annotated[Storable, Form()] = "",
+) -> RedirectResponse:
+    """Sets a budget: one's own tenant's, or, for who looks after all, any. A cap of 0 stops whom it is for."""
+    asking.check("money" if (scope, subject) == ("tenant", asking.tenant) else "admin")
+    if (scope == "all") != (not subject.strip()):
+        raise Problem(422, "a budget is for all, without a name, or for somebody or something with one")
+    wanted = Wanted(scope=scope, subject=subject, span=span, policy=policy, cap_usd=cap)
+    timezone: str = request.app.state.settings.timezone
+    with database.work() as connection:
+        budget_admin.put(connection, wanted, timezone=timezone)
+    return RedirectResponse("/budgets", status_code=303)
+
+
+@router.post("/budgets/{budget_id}/remove")
+def remove_budget(
+    budget_id: Annotated[int, Path(ge=1, le=LARGEST_ID)], database: Database, asking: Asking
+) -> RedirectResponse:
+    """Ends a budget, and sets free who waits for it. Raises Problem for somebody else's."""
+    asking.check("money")
+    _check_seen(database, asking, budget_id)
+    database.run(budget_admin.remove, budget_id)
+    return RedirectResponse("/budgets", status_code=303)
 
 
 @router.post("/budgets/{budget_id}/raise")
@@ -105,10 +171,14 @@ def raise_budget(
 ) -> RedirectResponse:
     """Raises a cap, and sets free as many waiting jobs as then fit. Raises Problem for somebody else's budget."""
     asking.check("money")
-    if not any(each.id == budget_id and is_seen(each, asking) for each in database.run(budget_admin.listed)):
-        raise Problem(404, f"there is no budget {budget_id}")
+    _check_seen(database, asking, budget_id)
     database.run(budget_admin.raise_cap, budget_id, cap)
     return RedirectResponse("/budgets", status_code=303)
+
+
+def _check_seen(database: Rows, asking: Caller, budget_id: int) -> None:
+    if not any(each.id == budget_id and is_seen(each, asking) for each in database.run(budget_admin.listed)):
+        raise Problem(404, f"there is no budget {budget_id}")
 
 
 def is_seen(budget: Budget, asking: Caller) -> bool:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
-from typing import Annotated, Any
+from dataclasses import dataclass, fields, replace
+from typing import Annotated, Any, Literal
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
@@ -41,9 +41,11 @@ PageNumber = Annotated[int, Path(ge=1, le=100_000)]
 After = Annotated[int | None, Query(ge=1, le=LARGEST_ID)]
 
 
-def narrowed(prompt: Storable | None = None, feature: Storable | None = None) -> Narrowed:
-    """Which answers the desk is for, as the address has it."""
-    return Narrowed(prompt=prompt or None, feature=feature or None)
+def narrowed(
+    prompt: Storable | None = None, feature: Storable | None = None, order: Literal["dearest"] | None = None
+) -> Narrowed:
+    """Which answers the desk is for, and in which order, as the address has it."""
+    return Narrowed(prompt=prompt or None, feature=feature or None, order=order)
 
 
 Filter = Annotated[Narrowed, Depends(narrowed)]
@@ -99,10 +101,14 @@ def show_queue(request: Request, database: Database, asking: Asking, filter_: Fi
         waiting = reviews.queue(connection, asking.tenant, filter_, limit=QUEUE)
         count = reviews_waiting(connection, asking.tenant)
         decided, seconds = reviews.decided_lately(connection, asking.tenant, asking.name)
+        lately = reviews.decided_by(connection, asking.tenant, asking.name, limit=QUEUE)
     content = {
         "waiting": waiting,
         "count": count,
         "decided": decided,
+        "lately": lately,
+        "oldest": _link("/review", replace(filter_, order=None)),
+        "dearest": _link("/review", replace(filter_, order="dearest")),
         "each_s": seconds / decided if decided else None,
         "filter": filter_,
         "begin": _link("/review/next", filter_),

@@ -73,6 +73,8 @@ class Asker:
     usr: str = ""
     id: str = field(default_factory=lambda: str(uuid4()))
     lane: str = "interactive"
+    prompt: str | None = None
+    """None: a question by itself is no prompt's."""
     attempt: int = 0
     history: Sequence[Mapping[str, Any]] = ()
 

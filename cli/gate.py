@@ -1,0 +1,148 @@
+"""``docmill prompts gate``: whether a version breaks what another could, on answers that people stand for."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cli.console import AsJson, Data, print_json, print_table, usd
+from docmill.errors import Misconfigured
+from docmill.visible import visible
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from db.jobs import Document
+    from prompts import PromptVersion
+    from tasks.gating import Held
+    from tasks.services import Services
+    from tasks.trial import Trial
+
+__all__ = ["gate"]
+
+FAR_BACK = timedelta(days=3650)
+SHOWN = 20
+"""Values that broke, which are told one by one."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """A document with the answer that a person stands for."""
+
+    job_id: int
+    document: Document
+    params: dict[str, Any]
+    right: Any
+
+
+def gate(
+    name: str,
+    version: Annotated[str, typer.Argument(help="The new one.")],
+    against: Annotated[
+        str | None, typer.Option(help="The old one: the version that submits take, unless named.")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, max=500, help="Cases, the latest ones.")] = 50,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    as_json: AsJson = False,
+    data: Data = None,
+) -> None:
+    """Ask two versions about the documents whose answers people accepted or corrected; compare field by field.
+
+    Says the price first. The calls stand in the ledger, as feature `try`. Exits with 1 where the new version
+    breaks a value that the old one had right.
+    """
+    from tasks.gating import held, scores
+    from workers.services import asking_services, registry_of
+    from workers.stack.addresses import settings_of
+
+    with ExitStack() as stack:
+        settings = settings_of(data)
+        services = stack.enter_context(asking_services(settings, owner="try"))
+        registry = registry_of(settings)
+        new, old = registry.get(name, version), registry.get(name, against)
+        with services.database.work() as connection:
+            cases = _cases(connection, name, limit)
+            price = _price(connection, name, len(cases), settings.timezone)
+        _agree(f"{len(cases)} cases, {old} and {new}: {price}", yes=yes)
+        compared = []
+        for case in cases:
+            before, after = (_asked(services, each, case) for each in (old, new))
+            compared.append((case, held(case.right, before.value, after.value)))
+    told = scores(found for _, found in compared)
+    if as_json:
+        for score in told:
+            print_json(vars(score))
+    else:
+        rows = [(visible(s.field), s.values, s.old, s.new, s.broken, s.mended) for s in told]
+        columns = ("field", "values", f"right by {old.version}", f"by {new.version}", "broken", "mended")
+        print_table(f"{name}: {new.version} against {old.version}", columns, rows)
+    broken = [(case.job_id, each) for case, found in compared for each in found if each.broken]
+    _tell(broken, new.version, as_json=as_json)
+    raise typer.Exit(1 if broken else 0)
+
+
+def _cases(connection: Connection, name: str, limit: int) -> list[Case]:
+    """The latest ones whose document is still there. Raises Misconfigured for none."""
+    from db import documents, reports
+    from db.jobs import Document
+    from db.quality import cases_of
+
+    found = []
+    for each in cases_of(connection, "default", name, datetime.now(UTC) - FAR_BACK, limit=limit):
+        text = None if each.document_id is None else documents.text_of(connection, each.document_id, "default")
+        if text is None:
+            continue
+        right = reports.job_report(connection, each.job_id).value
+        document = Document(id=0, name=each.name, media_type="text/plain", body=None, text=text)
+        found.append(Case(job_id=each.job_id, document=document, params=dict(each.params or {}), right=right))
+    if not found:
+        raise Misconfigured(
+            f"nobody has accepted or corrected an answer of {name} yet: the review desk makes cases"
+        )
+    return found
+
+
+def _price(connection: Connection, name: str, cases: int, timezone: str) -> str:
+    """About what both versions will cost, by what a document of the prompt has cost so far."""
+    from db.costs import costs
+
+    rows = costs(connection, ("prompt",), timezone=timezone, tenant="default", only={"prompt": name})
+    each = rows[0].usd_per_accepted if rows else None
+    return (
+        "nobody knows what it costs"
+        if each is None
+        else f"about {usd((each * cases * 2).quantize(Decimal('1e-6')))} USD"
+    )
+
+
+def _agree(price: str, *, yes: bool) -> None:
+    if yes or not sys.stdin.isatty():
+        typer.echo(price, err=True)
+    else:
+        typer.confirm(f"{price}. Go on?", abort=True, err=True)
+
+
+def _asked(services: Services, prompt: PromptVersion, case: Case) -> Trial:
+    from tasks.trial import try_on
+
+    if services.caller is None:
+        raise Misconfigured("no models can be asked from here")
+    return try_on(services.settings, services.caller, prompt, case.document, case.params, services=services)
+
+
+def _tell(broken: Sequence[tuple[int, Held]], version: str, *, as_json: bool) -> None:
+    for job_id, each in broken if as_json else broken[:SHOWN]:
+        if as_json:
+            print_json({"job": job_id, "path": each.path, "right": each.right, "old": each.old, "new": each.new})
+        else:
+            typer.echo(visible(f"job {job_id}: {each.path} is {each.right!r}; {version} says {each.new!r}"))
+    if not as_json:
+        more = f", {len(broken) - SHOWN} more of them not shown" if len(broken) > SHOWN else ""
+        typer.echo(f"{len(broken)} values that were right are broken{more}" if broken else "nothing is broken")

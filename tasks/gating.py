@@ -1,0 +1,80 @@
+"""Whether a version breaks what another could, by answers that people stand for. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from tasks.reviewing import leaves
+
+__all__ = ["FieldScore", "Held", "held", "scores"]
+
+PLACE = re.compile(r"(?<=\.)\d+(?=\.|$)")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Held:
+    """One value of a case, and what both versions gave for it."""
+
+    path: str
+    right: Any
+    old: Any
+    new: Any
+
+    @property
+    def broken(self) -> bool:
+        return bool(self.old == self.right != self.new)
+
+    @property
+    def mended(self) -> bool:
+        return bool(self.new == self.right != self.old)
+
+
+@dataclass(kw_only=True)
+class FieldScore:
+    """A field over all cases."""
+
+    field: str
+    """With * for the place in a list."""
+    values: int = 0
+    old: int = 0
+    new: int = 0
+    """How many of the values each version had right."""
+    broken: int = 0
+    mended: int = 0
+
+
+MISSING = "(nothing)"
+"""Beside what is there: a version that gives no such value is wrong, also where null is right."""
+
+
+def held(right: Any, old: Any, new: Any) -> list[Held]:
+    """Each value of a case, with those that only a version gives."""
+    expected, before, after = (dict(leaves(each)) for each in (right, old, new))
+    paths = dict.fromkeys([*expected, *before, *after])
+    return [
+        Held(
+            path=path,
+            right=expected.get(path, MISSING),
+            old=before.get(path, MISSING),
+            new=after.get(path, MISSING),
+        )
+        for path in paths
+    ]
+
+
+def scores(cases: Iterable[Iterable[Held]]) -> list[FieldScore]:
+    """Each field's score, in the order in which fields come."""
+    found: dict[str, FieldScore] = {}
+    for case in cases:
+        for each in case:
+            field = PLACE.sub("*", each.path)
+            score = found.setdefault(field, FieldScore(field=field))
+            score.values += 1
+            score.old += each.old == each.right
+            score.new += each.new == each.right
+            score.broken += each.broken
+            score.mended += each.mended
+    return list(found.values())
