@@ -16,7 +16,15 @@ from tests.command import Command
 from tests.integration.test_api_edges import app_of, asked
 from workers.stack.servers import EmbeddedServers
 
-ANY = {"job_id": "1", "run_id": "1", "collection": "c", "document_id": "1", "page": "1"}
+ANY = {
+    "job_id": "1",
+    "run_id": "1",
+    "collection": "c",
+    "document_id": "1",
+    "page": "1",
+    "webhook_id": "1",
+    "delivery_id": "1",
+}
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
 from sqlalchemy import Engine, text
 
-from db import budget_admin, keys
+from db import budget_admin, keys, webhooks
 from db.engine import make_engine
 from tests.browser.ledger import Ledger, seed
 from tests.integration.conftest import another_database
@@ -70,13 +70,22 @@ def routes(app: FastAPI) -> Iterator[tuple[str, str]]:
             yield method, path
 
 
-def placed(path: str, theirs: Ledger, budget: int) -> str:
+@pytest.fixture(scope="module")
+def webhook(engine: Engine, theirs: Ledger) -> int:
+    events = ["job.ended"]
+    with engine.begin() as connection:
+        return webhooks.add(connection, tenant=THEIRS, url="https://x.example", events=events, secret=b"x").id
+
+
+def placed(path: str, theirs: Ledger, budget: int, webhook: int) -> str:
     where = {
         "job_id": theirs.reviews[0],
         "run_id": theirs.run,
         "document_id": theirs.document,
         "collection": theirs.collection,
         "budget_id": budget,
+        "webhook_id": webhook,
+        "delivery_id": 1,
         "page": 1,
         "name": "small" if path.startswith("/models") else "receipt",
         "action": "hold" if path.startswith("/models") else "retry",
@@ -84,7 +93,9 @@ def placed(path: str, theirs: Ledger, budget: int) -> str:
     return path.format_map(where)
 
 
-def test_what_is_another_tenants_is_a_404_on_every_route(app: FastAPI, engine: Engine, theirs: Ledger) -> None:
+def test_what_is_another_tenants_is_a_404_on_every_route(
+    app: FastAPI, engine: Engine, theirs: Ledger, webhook: int
+) -> None:
     stranger, owner = key_of(engine, "stranger"), key_of(engine, THEIRS)
     with engine.connect() as connection:
         (budget, *_) = [each.id for each in budget_admin.listed(connection) if each.subject == THEIRS]
@@ -93,7 +104,7 @@ def test_what_is_another_tenants_is_a_404_on_every_route(app: FastAPI, engine: E
     named.remove(MAKES_ONES_OWN)
     assert len(named) > 30
     for method, path in named:
-        address = placed(path, theirs, budget) + ("?" + ASKED[path] if path in ASKED else "")
+        address = placed(path, theirs, budget, webhook) + ("?" + ASKED[path] if path in ASKED else "")
         found = asked(app, method, address, headers=stranger, **(SENT.get(path, {}) if method != "GET" else {}))
         expected = OF_ALL.get(path, 404) if method == "POST" else 404
         assert (found.status_code, method, path) == (expected, method, path), found.text[:300]
@@ -110,10 +121,10 @@ def test_no_list_or_page_tells_of_another_tenant(app: FastAPI, engine: Engine, t
     for method, path in routes(app):
         if method != "GET" or ("{" in path and path != "/prompts/{name}") or "events" in path:
             continue
-        found = asked(app, "GET", placed(path, theirs, 0), headers=stranger)
+        found = asked(app, "GET", placed(path, theirs, 0, 0), headers=stranger)
         assert MARK not in found.text, path
         assert THEIRS not in found.text, path
-        told += MARK in asked(app, "GET", placed(path, theirs, 0), headers=owner).text
+        told += MARK in asked(app, "GET", placed(path, theirs, 0, 0), headers=owner).text
     assert told > 5, "its owner sees it in some of them"
 
 
@@ -124,6 +135,8 @@ def test_no_form_without_an_address_of_its_own_acts_on_another_tenant(
     chosen = "&".join(f"id={job}" for job in (*theirs.reviews, *theirs.failed))
     for address in (f"/jobs/act?action=fresh&{chosen}", "/jobs/act?action=retry", "/review/undo"):
         assert MARK not in asked(app, "POST", address, headers=stranger).text
+    budget = {"scope": "tenant", "subject": THEIRS, "span": "day", "policy": "fail", "cap": "0"}
+    assert asked(app, "POST", "/budgets", headers=stranger, data=budget).status_code == 403
     sent = SENT["/schedules"]
     assert asked(app, "POST", "/schedules", headers=stranger, **sent).status_code == 404
     assert counted(engine) == before
