@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cli.console import AsJson, Data, print_json, print_table, usd
-from docmill.errors import Misconfigured
+from docmill.errors import Misconfigured, Unreadable
 from docmill.visible import visible
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from db.jobs import Document
+    from docmill.reading import Reader
     from prompts import PromptVersion
     from tasks.gating import Held
     from tasks.services import Services
@@ -58,6 +59,7 @@ def gate(
     Says the price first. The calls stand in the ledger, as feature `try`. Exits with 1 where the new version
     breaks a value that the old one had right.
     """
+    from docmill.reading import Reader
     from tasks.gating import held, scores
     from workers.services import asking_services, registry_of
     from workers.stack.addresses import settings_of
@@ -65,6 +67,7 @@ def gate(
     with ExitStack() as stack:
         settings = settings_of(data)
         services = stack.enter_context(asking_services(settings, owner="try"))
+        reader = stack.enter_context(Reader(settings.reading_limits))
         registry = registry_of(settings)
         new, old = registry.get(name, version), registry.get(name, against)
         with services.database.work() as connection:
@@ -73,7 +76,7 @@ def gate(
         _agree(f"{len(cases)} cases, {old} and {new}: {price}", yes=yes)
         compared = []
         for case in cases:
-            before, after = (_asked(services, each, case) for each in (old, new))
+            before, after = (_asked(services, reader, each, case) for each in (old, new))
             compared.append((case, held(case.right, before.value, after.value)))
     told = scores(found for _, found in compared)
     if as_json:
@@ -90,23 +93,41 @@ def gate(
 
 def _cases(connection: Connection, name: str, limit: int) -> list[Case]:
     """The latest ones whose document is still there. Raises Misconfigured for none."""
-    from db import documents, reports
-    from db.jobs import Document
+    from db import reports
     from db.quality import cases_of
 
     found = []
     for each in cases_of(connection, "default", name, datetime.now(UTC) - FAR_BACK, limit=limit):
-        text = None if each.document_id is None else documents.text_of(connection, each.document_id, "default")
-        if text is None:
-            continue
-        right = reports.job_report(connection, each.job_id).value
-        document = Document(id=0, name=each.name, media_type="text/plain", body=None, text=text)
-        found.append(Case(job_id=each.job_id, document=document, params=dict(each.params or {}), right=right))
+        document = None if each.document_id is None else _document(connection, each.document_id)
+        if document is not None:
+            right = reports.job_report(connection, each.job_id).value
+            found.append(Case(job_id=each.job_id, document=document, params=dict(each.params or {}), right=right))
     if not found:
         raise Misconfigured(
             f"nobody has accepted or corrected an answer of {name} yet: the review desk makes cases"
         )
     return found
+
+
+def _document(connection: Connection, document_id: int) -> Document | None:
+    """As it was read; None where its text is gone. Where its file is gone, its pages cannot be drawn."""
+    from db import documents
+    from db.jobs import Document
+
+    text = documents.text_of(connection, document_id, "default")
+    known = documents.shown(connection, document_id, "default")
+    file = documents.original(connection, document_id, "default")
+    if text is None or known is None or file is None:
+        return None
+    return Document(
+        id=0,
+        name=known.name,
+        media_type=known.media_type if file.body is not None else "text/plain",
+        body=file.body,
+        text=text,
+        pages=known.pages,
+        layout=known.layout,
+    )
 
 
 def _price(connection: Connection, name: str, cases: int, timezone: str) -> str:
@@ -129,12 +150,19 @@ def _agree(price: str, *, yes: bool) -> None:
         typer.confirm(f"{price}. Go on?", abort=True, err=True)
 
 
-def _asked(services: Services, prompt: PromptVersion, case: Case) -> Trial:
-    from tasks.trial import try_on
+def _asked(services: Services, reader: Reader, prompt: PromptVersion, case: Case) -> Trial:
+    from docmill.reading.drawn import DrawnPages
+    from tasks.trial import try_on, unread
 
     if services.caller is None:
         raise Misconfigured("no models can be asked from here")
-    return try_on(services.settings, services.caller, prompt, case.document, case.params, services=services)
+    drawn, params = DrawnPages(reader), case.params
+    try:
+        return try_on(
+            services.settings, services.caller, prompt, case.document, params, drawn=drawn, services=services
+        )
+    except Unreadable as error:
+        return unread(prompt, error)
 
 
 def _tell(broken: Sequence[tuple[int, Held]], version: str, *, as_json: bool) -> None:
