@@ -10,6 +10,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic.json_schema import models_json_schema
 
 from prompts import Registry
+from web.clients import answers, leave_out_defaults
 from web.problems import ProblemDetails
 from web.schemas import FileToIndex, FileWanted, JobWanted, LineWanted, TextToIndex
 
@@ -44,6 +45,8 @@ def _openapi(app: FastAPI, registry: Registry) -> dict[str, Any]:
         fields = schemas[name]["properties"]
         fields["prompt"] |= {"enum": registry.names()}
         fields["version"] |= {"anyOf": [{"$ref": "#/components/schemas/Version"}, {"type": "null"}]}
+    schemas.update(answers(registry))
+    leave_out_defaults(found)
     if not app.state.keys_needed:
         for path in found["paths"].values():
             for operation in path.values():
