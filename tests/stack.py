@@ -165,13 +165,15 @@ def starting(data: Path) -> Iterator[Callable[..., RunningStack]]:
         started.append(RunningStack(data=data / "stack", simulator_url=url, engine=engine, process=process))
         return started[-1]
 
-    yield make
-    for stack in started:
-        stack.engine.dispose()
-        stack.stop()
-    for simulator in simulators:
-        simulator.terminate()
-        simulator.wait()
+    try:
+        yield make
+    finally:
+        for stack in started:
+            stack.engine.dispose()
+            stack.stop()
+        for simulator in simulators:
+            simulator.terminate()
+            simulator.wait()
 
 
 def receipts(number: int) -> list[str]:

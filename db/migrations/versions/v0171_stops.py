@@ -5,7 +5,7 @@ from __future__ import annotations
 from alembic import op
 
 revision = "0171"
-down_revision = "0180"
+down_revision = "0181"
 
 
 def upgrade() -> None:
