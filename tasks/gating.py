@@ -52,7 +52,7 @@ MISSING = "(nothing)"
 
 def held(right: Any, old: Any, new: Any) -> list[Held]:
     """Each value of a case, with those that only a version gives."""
-    expected, before, after = (dict(leaves(each)) for each in (right, old, new))
+    expected, before, after = (dict(leaves(each)) if each else {} for each in (right, old, new))
     paths = dict.fromkeys([*expected, *before, *after])
     return [
         Held(

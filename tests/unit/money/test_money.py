@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from importlib import import_module
+from itertools import pairwise
 from typing import Any
 from unittest.mock import patch
 
@@ -11,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from docmill.llm.types import Usage
-from docmill.money import Cost, Load, Price, amount, cost, forecast, worst_case
+from docmill.money import Cost, Load, Price, ahead, amount, cost, forecast, worst_case
 
 PRICE = Price(
     input_per_million=Decimal(2),
@@ -317,3 +319,23 @@ def test_an_amount_that_nobody_means_is_refused_with_its_reason(given: str, told
     with pytest.raises(ValueError, match=told):
         amount(given)
     assert amount(" $12.50 ") == Decimal("12.5")
+
+
+@pytest.mark.parametrize("requests", [100, [80, 120, 100] * 10], ids=["a number", "days"])
+def test_the_coming_days_are_summed_and_thirty_of_them_are_the_month(requests: Any) -> None:
+    load = Load(
+        requests_per_day=requests,
+        input_tokens=[300, 500],
+        output_tokens=[30, 50],
+        input_price=Decimal("0.15"),
+        output_price=Decimal("0.6"),
+    )
+    days = ahead(load, 30)
+    month = forecast(load).month
+    assert len(days) == 30
+    assert all(one.p50 < next_one.p50 and one.p95 < next_one.p95 for one, next_one in pairwise(days))
+    assert all(day.p50 <= day.p95 for day in days)
+    for name in ("p50", "p95"):
+        assert float(getattr(days[-1], name)) == pytest.approx(float(getattr(month, name)), rel=0.1)
+    with pytest.raises(ValueError, match="must be zero or more"):
+        ahead(replace(load, input_price=-1), 3)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from web.chart import MOST_DAYS, MOST_SERIES, Chart, draw
+from web.chart import MOST_DAYS, MOST_SERIES, Chart, draw, draw_month
 
 START = date(2026, 2, 27)
 costs = st.dictionaries(
@@ -72,3 +72,24 @@ def test_what_is_cheapest_shares_a_colour() -> None:
 )
 def test_lines_lie_at_round_amounts(highest: float, lines: list[float]) -> None:
     assert [line.usd for line in drawn({("2026-03-01", "a"): highest}).lines] == pytest.approx(lines)
+
+
+def points(written: str) -> list[tuple[float, float]]:
+    pairs = [each.split(",") for each in written.split()]
+    return [(float(x), float(y)) for x, y in pairs]
+
+
+def test_a_month_is_drawn_as_far_as_it_has_come_and_its_band_goes_on_from_there() -> None:
+    month = draw_month([1.0, 2.0, 3.0], [(3.5, 4.0), (5.0, 8.0)], days=4, today=2.5, cap=10.0)
+    spent, band = points(month.spent), points(month.band)
+    assert [x for x, _ in spent] == [0, 25, 50, 62.5]
+    assert band[0] == band[-1] == spent[-1], "it begins where the line ends"
+    assert [x for x, _ in points(month.middle)] == [62.5, 75, 100]
+    assert month.cap_y == 0, "the highest line is the cap's"
+    assert min(y for _, y in band) == pytest.approx(20)
+
+
+def test_a_month_without_anything_is_drawn_too() -> None:
+    month = draw_month([0.0], [], days=30, today=0.2, cap=None)
+    assert (month.band, month.middle, month.cap_y) == ("", "", None)
+    assert points(month.spent) == [(0, 100), (0.67, 100)]
