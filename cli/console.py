@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AsJson",
     "Data",
+    "agree",
     "console",
     "deadline_of",
     "open_stack",
@@ -88,6 +90,14 @@ def time_of(given: str | None, option: str) -> datetime | None:
         raise Misconfigured(
             f"--{option} is a span back as in 90m, 2h or 30d, or a time as in 2026-01-31T12:00, and not {given!r}"
         ) from error
+
+
+def agree(price: str, *, yes: bool) -> None:
+    """Says what it comes to; on a terminal somebody has to agree. Raises typer.Abort."""
+    if yes or not sys.stdin.isatty():
+        typer.echo(price, err=True)
+    else:
+        typer.confirm(f"{price}. Go on?", abort=True, err=True)
 
 
 def print_json(value: Mapping[str, Any]) -> None:

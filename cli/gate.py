@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli.console import AsJson, Data, print_json, print_table, usd
+from cli.console import AsJson, Data, agree, print_json, print_table, usd
 from docmill.errors import Misconfigured, Unreadable
 from docmill.visible import visible
 
@@ -61,7 +60,8 @@ def gate(
     """
     from docmill.reading import Reader
     from tasks.gating import held, scores
-    from workers.services import asking_services, registry_of
+    from workers.registry import registry_of
+    from workers.services import asking_services
     from workers.stack.addresses import settings_of
 
     with ExitStack() as stack:
@@ -73,7 +73,7 @@ def gate(
         with services.database.work() as connection:
             cases = _cases(connection, name, limit)
             price = _price(connection, name, len(cases), settings.timezone)
-        _agree(f"{len(cases)} cases, {old} and {new}: {price}", yes=yes)
+        agree(f"{len(cases)} cases, {old} and {new}: {price}", yes=yes)
         compared = []
         for case in cases:
             before, after = (_asked(services, reader, each, case) for each in (old, new))
@@ -141,13 +141,6 @@ def _price(connection: Connection, name: str, cases: int, timezone: str) -> str:
         if each is None
         else f"about {usd((each * cases * 2).quantize(Decimal('1e-6')))} USD"
     )
-
-
-def _agree(price: str, *, yes: bool) -> None:
-    if yes or not sys.stdin.isatty():
-        typer.echo(price, err=True)
-    else:
-        typer.confirm(f"{price}. Go on?", abort=True, err=True)
 
 
 def _asked(services: Services, reader: Reader, prompt: PromptVersion, case: Case) -> Trial:

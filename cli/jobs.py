@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import json
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
-from cli.console import AsJson, Data, deadline_of, open_stack, print_json, print_table, time_of, usd
+from cli.console import AsJson, Data, agree, deadline_of, open_stack, print_json, print_table, time_of, usd
 from docmill.errors import FailureKind, JobNotFit, Misconfigured
 from docmill.reading.values import reading_warning
 from docmill.visible import visible
@@ -312,7 +311,7 @@ def retry(
             ids = list(job_ids) or bulk.ids_of(connection, wanted, bulk.AFRESH if fresh else bulk.AGAIN)
             price = bulk.price_of_retry(connection, ids, fresh=fresh)
         if len(ids) > 1 or fresh:
-            _agree(f"{'anew' if fresh else 'again'}, {price.told}", yes=yes)
+            agree(f"{'anew' if fresh else 'again'}, {price.told}", yes=yes)
         done = bulk.retry(database, ids, fresh=fresh, deadline_at=until)
     if as_json:
         for job_id, made in done.made.items():
@@ -351,7 +350,7 @@ def cancel(
         with database.work() as connection:
             ids = list(job_ids) or bulk.ids_of(connection, wanted, bulk.OPEN)
         if len(ids) > 1:
-            _agree(
+            agree(
                 f"cancel {len(ids):,} jobs: what they cost so far is paid, and calls that are open are too",
                 yes=yes,
             )
@@ -375,14 +374,6 @@ def _meant(job_ids: Sequence[int], filters: Mapping[str, Any]) -> Wanted:
     if not job_ids and not filtered:
         raise Misconfigured("which jobs? give their ids, or a filter as --run, --cause or --since")
     return wanted_jobs(**filters)
-
-
-def _agree(price: str, *, yes: bool) -> None:
-    """Says what it comes to; on a terminal somebody has to agree. Raises typer.Abort."""
-    if yes or not sys.stdin.isatty():
-        typer.echo(price, err=True)
-    else:
-        typer.confirm(f"{price}. Go on?", abort=True, err=True)
 
 
 def _tell_refused(done: Done, *, as_json: bool) -> None:

@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 from prompts import Registry
-from web.openapi import COMPONENTS, answers, leave_out_defaults
+from web.clients import COMPONENTS, answers, leave_out_defaults
 
 
 def test_each_version_has_its_answer_and_every_reference_leads_somewhere() -> None:
