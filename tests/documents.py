@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import io
+import struct
+import zlib
 from collections.abc import Callable
 from email.message import EmailMessage
 from pathlib import Path
@@ -12,12 +15,29 @@ from openpyxl import Workbook
 from PIL import Image
 from pptx import Presentation
 
+from docmill.reading.media import ODS
 from tests import packages
 
-__all__ = ["SAMPLES", "WORDS", "pdf"]
+__all__ = ["SAMPLES", "WORDS", "XLS", "ods", "pdf", "winmail"]
 
 WORDS = "Invoice 4711, total 12.50 EUR"
 REPORTED = Path(__file__).parents[2] / "shared/data/7_reported"
+
+
+XLS = zlib.decompress(base64.b85decode(
+        "c-rk)O=uHQ5dPj~)1;w4No|EzEK9+vH5H>4y|nSCwe*k>i{cN0ChdZyHIYpe^q|$6qab)vycFueOVx`%sGv6wLW>>*K}Zx&o&*IC"
+        "ZPs~{U2SWH1~d@aZ+Wxx=FPmnnfJ3hI}^xF-fzic33}i{!K_Br0-2yxZD;(Ta?_No{q|Ba9aI#mz2wL$H=fkK@<<;_f9Ij#p8A3)"
+        "@PX1XoJKU2)U`5V5BDK1WFNYPO0lQl7Nt5gbH5sx4l!ND^e*c@Wx9(cSDAK`ZcZG<OgP%H(~9H6N*kBe5fymIHt$#xLK9xfIKFsI"
+        "6m{L$ZH&anDy*PYt-%z?rTuzRH)OsZx8Vbh5IQ4~&feY}8p+*L_-1OrS9@JQ*Bp6y<pL!CzF6-0gWO9_Tq?h=sK7YP6G8@amV$af"
+        "EiUDlF*2m5v#3Q^RWUZAsf?bULxfmxBF$+0luqn{R3<(~0kZdGe8li2#?I(#fq~@N6xE?^-w_H0wTx8JLR&X?ZPEG;4pN<IeaO%="
+        "K6x<kM&e(zk<{|?sv$azdgcSX$ow>pxjSE8M-s8{ah8np;ZZzd*2(d}#3gA##&ul6L!v_o=wORYOfPe-YnX3g+DOBqcYCbKV)jk2"
+        "&J`|gr*^h6-h|gL;5QJT{k;ECYxZM!Bk|My`SXp_Z^M&lqa$ya?Bz3opa_baHzXd1?YFQtqxVdkf7_V6ir?zHX`Q3>n3qeD5MWx&"
+        "DU=hIzF0<Iu)eJEg5u*1F#y*m!TQP)eYfIenXK^{_fO7!18<xyvkK*<m5XP5aVsvilC(!@zynzcZKuCb4quC(v{HR7mi4u2&nlLi"
+        "RR<0nIB?*=frGL@@Wr!uu~w~b0(qVDSpRkADHWXGB>yc2k)kI<pOk$_(%ZnflHzAI+`_I)tkA~(Unp^iS~oC?1ovaK<oKoQxL7!z"
+        "6&w2h-V!Rc{X!}I{KxJ80NJPxr2"
+    )
+)  # fmt: skip
+"""A workbook of the old binary kind: a sheet, and a hidden one."""
 
 
 def pdf(*pages: str) -> bytes:
@@ -67,6 +87,32 @@ def odt() -> bytes:
     return packages.odt(f"<text:p>{WORDS}</text:p>")
 
 
+def ods(rows: str, *, more: str = "") -> bytes:
+    """An OpenDocument sheet with those rows; ``more`` stands in its manifest."""
+    table = f'<table:table table:name="Prices">{rows}</table:table>'
+    return packages.package(
+        {
+            "mimetype": ODS,
+            "META-INF/manifest.xml": f"<manifest:manifest xmlns:manifest='urn:m'>{more}</manifest:manifest>",
+            "content.xml": f"<office:document-content {packages.OPEN_DOCUMENT}><office:body><office:spreadsheet>{table}"
+            "</office:spreadsheet></office:body></office:document-content>",
+        }
+    )
+
+
+def _attribute(level: int, name: int, kind: int, data: bytes) -> bytes:
+    return struct.pack("<BHHI", level, name, kind, len(data)) + data + struct.pack("<H", sum(data) & 0xFFFF)
+
+
+def winmail() -> bytes:
+    """A message with an attachment, as Outlook wraps it (MS-OXTNEF)."""
+    message = _attribute(1, 0x9007, 6, struct.pack("<II", 1252, 0)) + _attribute(1, 0x8004, 1, b"Order 4711\0")
+    message += _attribute(1, 0x800C, 7, WORDS.encode() + b"\0")
+    attachment = _attribute(2, 0x9002, 6, bytes(14)) + _attribute(2, 0x8010, 1, b"list.csv\0")
+    attachment += _attribute(2, 0x800F, 6, b"item,amount\nchair,310.40\n")
+    return struct.pack("<IH", 0x223E9F78, 1) + message + attachment
+
+
 def mail() -> bytes:
     message = EmailMessage()
     message["From"], message["To"], message["Subject"] = "a@example.com", "b@example.com", WORDS
@@ -105,6 +151,12 @@ def _samples() -> dict[str, bytes]:
         "a.png": png(),
         "a.txt": f"{WORDS} \u00e4".encode("cp1252"),
         "a.csv": WORDS.encode("utf-16"),
+        "a.xls": XLS,
+        "a.ods": ods(
+            f'<table:table-row><table:table-cell office:value-type="string"><text:p>{WORDS}</text:p>'
+            "</table:table-cell></table:table-row>"
+        ),
+        "winmail.dat": winmail(),
         "a.json": b'{"total": 12.5}',
     }
     message = outlook()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import zipfile
+import zlib
 
 from docmill.errors import Unreadable
 from docmill.reading.values import MEGABYTE
@@ -13,6 +14,7 @@ MAX_UNPACKED = 80 * MEGABYTE
 MAX_MEMBERS = 20_000
 _PROLOGUE = 16_384
 _ENCRYPTED = 0x1
+_MANIFEST = "META-INF/manifest.xml"
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _PACKAGE = "EncryptedPackage".encode("utf-16-le")
 
@@ -34,6 +36,17 @@ def require_archive(body: bytes) -> io.BytesIO:
     except (zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError, EOFError, OSError) as error:
         raise Unreadable("corrupt", f"it is no whole Office file ({error}): save it again") from error
     return io.BytesIO(body)
+
+
+def require_unlocked(body: bytes) -> None:
+    """Raises Unreadable (encrypted) where an OpenDocument says that its parts are locked with a password."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(body)) as archive, archive.open(_MANIFEST) as manifest:
+            locked = b"encryption-data" in manifest.read(MEGABYTE)
+    except (zipfile.BadZipFile, KeyError, NotImplementedError, RuntimeError, EOFError, OSError, zlib.error):
+        return  # whoever reads it will say what is wrong
+    if locked:
+        raise Unreadable("encrypted", "it is locked with a password: submit it without one")
 
 
 def _require_bearable(archive: zipfile.ZipFile) -> None:

@@ -17,6 +17,7 @@ from typing import Protocol, cast
 
 from docmill.errors import Unreadable
 from docmill.reading import media
+from docmill.reading.compound import compound_kind
 from docmill.reading.plain import read_text
 from docmill.reading.values import Limits, Reading, reading_of, warned
 
@@ -31,23 +32,23 @@ _MODULES = {
     media.RTF: "docmill.reading.rtf",
     media.OUTLOOK: "docmill.reading.outlook",
     media.XML: "docmill.reading.xml",
+    media.WINMAIL: "docmill.reading.tnef",
+    **dict.fromkeys((media.XLS, media.XLSB, media.ODS), "docmill.reading.sheets"),
     **dict.fromkeys(media.PICTURES, "docmill.reading.ocr.pictures"),
 }
 
 _NAMES = {
     media.OLE: "an Office file of the old binary kind, or an encrypted one",
     media.ZIP: "a zip archive",
-    "application/msword": "a Word document (doc)",
-    "application/vnd.ms-excel": "an Excel workbook (xls)",
-    "application/vnd.ms-powerpoint": "a PowerPoint presentation (ppt)",
-    "application/vnd.oasis.opendocument.spreadsheet": "an OpenDocument spreadsheet (ods)",
+    media.DOC: "a Word document of the old binary kind (doc: save it as docx)",
+    media.PPT: "a PowerPoint presentation of the old binary kind (ppt: save it as pptx)",
     "application/vnd.oasis.opendocument.presentation": "an OpenDocument presentation (odp)",
-    "application/vnd.ms-excel.sheet.binary.macroenabled.12": "a binary Excel workbook (xlsb)",
     "application/gzip": "a gzip file",
 }
 
 SUPPORTED = (
-    "PDF, HTML, docx, xlsx, pptx, odt, rtf, e-mail (eml, msg), XML, plain text (txt, md, csv, tsv, json) "
+    "PDF, HTML, docx, xlsx, xlsb, xls, pptx, odt, ods, rtf, e-mail (eml, msg, winmail.dat), XML, plain text (txt, "
+    "md, csv, tsv, json) "
     "and, with OCR, pictures"
 )
 
@@ -66,6 +67,8 @@ def read_document(body: bytes, *, name: str = "", media_type: str | None = None,
     kind = media.media_type(body[: media.HEAD], name, media_type)
     if body.startswith(b"PK"):
         kind = media.office_kind(body) or kind
+    if body.startswith(media.OLE_SIGNATURE):
+        kind = compound_kind(body) or kind
     if not body:
         return _nothing(kind)
     charset = media.charset(media_type)

@@ -28,19 +28,27 @@ DOCX = _OOXML + "wordprocessingml.document"
 XLSX = _OOXML + "spreadsheetml.sheet"
 PPTX = _OOXML + "presentationml.presentation"
 
-_XLSB = "application/vnd.ms-excel.sheet.binary.macroenabled.12"
+XLSB = "application/vnd.ms-excel.sheet.binary.macroenabled.12"
+DOC = "application/msword"
+XLS = "application/vnd.ms-excel"
+PPT = "application/vnd.ms-powerpoint"
+ODS = _ODF + "spreadsheet"
+WINMAIL = "application/ms-tnef"
+HEIC = "image/heic"
+OLE_SIGNATURE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 ODT = _ODF + "text"
 OUTLOOK = "application/vnd.ms-outlook"
-_MAINS = {"word/document": DOCX, "xl/workbook.xml": XLSX, "xl/workbook.bin": _XLSB, "ppt/presentation": PPTX}
+_MAINS = {"word/document": DOCX, "xl/workbook.xml": XLSX, "xl/workbook.bin": XLSB, "ppt/presentation": PPTX}
 """By what the main part of a package is called."""
-PICTURES = frozenset({"image/png", "image/jpeg", "image/tiff", "image/gif", "image/bmp", "image/webp"})
+PICTURES = frozenset({"image/png", "image/jpeg", "image/tiff", "image/gif", "image/bmp", "image/webp", HEIC})
 """What OCR can read."""
 
 _SIGNATURES: tuple[tuple[bytes, str], ...] = (
     (b"%PDF-", PDF),
     (b"PK\x03\x04", ZIP),
     (b"PK\x05\x06", ZIP),
-    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", OLE),
+    (OLE_SIGNATURE, OLE),
+    (b"\x78\x9f\x3e\x22", WINMAIL),
     (b"{\\rtf", RTF),
     (b"\x89PNG\r\n", "image/png"),
     (b"\xff\xd8\xff", "image/jpeg"),
@@ -63,6 +71,8 @@ _SIGNATURES: tuple[tuple[bytes, str], ...] = (
     (b"OggS", "audio/ogg"),
 )
 
+_HEIF_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1"})
+"""What a picture of a telephone says that it is, behind the mark of its family."""
 _SUFFIXES: dict[str, str] = {
     ".pdf": PDF,
     ".html": HTML,
@@ -85,12 +95,13 @@ _SUFFIXES: dict[str, str] = {
     ".docx": DOCX,
     ".xlsx": XLSX,
     ".pptx": PPTX,
-    ".doc": "application/msword",
-    ".xls": "application/vnd.ms-excel",
-    ".ppt": "application/vnd.ms-powerpoint",
+    ".doc": DOC,
+    ".xls": XLS,
+    ".xlsb": XLSB,
+    ".ppt": PPT,
     ".msg": OUTLOOK,
     ".odt": ODT,
-    ".ods": _ODF + "spreadsheet",
+    ".ods": ODS,
     ".odp": _ODF + "presentation",
     ".rtf": RTF,
     ".xml": XML,
@@ -106,7 +117,8 @@ _SUFFIXES: dict[str, str] = {
     ".tif": "image/tiff",
     ".tiff": "image/tiff",
     ".webp": "image/webp",
-    ".heic": "image/heic",
+    ".heic": HEIC,
+    ".heif": HEIC,
 }
 
 _IN_ZIP = frozenset(
@@ -188,6 +200,8 @@ def _by_signature(head: bytes, said: str | None) -> str | None:
             return _inside(kind, said)
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return "image/webp"
+    if head[4:8] == b"ftyp" and head[8:12] in _HEIF_BRANDS:
+        return HEIC
     if head[:2] == b"BM" and head[6:10] == b"\0\0\0\0":
         return "image/bmp"
     # Readers of PDF accept junk before the header (ISO 32000-2, annex I); a text may speak of it, though.

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 
 from docmill.errors import Unreadable
+from docmill.reading.archives import require_unlocked
 from docmill.reading.cleaning import clean
 from docmill.reading.media import ODT
 from docmill.reading.package import Element, Package, attribute, children, first, local
@@ -31,9 +32,8 @@ def read_body(body: bytes, *, charset: str | None, limits: Limits) -> Reading:  
 
     Raises Unreadable: encrypted, corrupt, too_large.
     """
-    if b"manifest:encryption-data" in body:
-        raise Unreadable("encrypted", "it is locked with a password: submit it without one")
     package = Package(body)
+    require_unlocked(body)
     try:
         document = _Document(package)
         text = clean("\n".join(document.lines()))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from PIL import Image, ImageOps, ImageSequence, UnidentifiedImageError
 
@@ -22,6 +22,11 @@ LONGEST_SIDE = 4000
 DOTS_AN_INCH = 200
 """Of a picture, whatever it says of itself: what it says is as often wrong as not."""
 
+with suppress(ImportError):  # then pictures of that kind are refused
+    import pillow_heif
+
+    pillow_heif.options.DECODE_THREADS = 1
+    pillow_heif.register_heif_opener()
 Image.MAX_IMAGE_PIXELS = None  # the limit above is looked at before anything is unpacked
 Image.init()  # what opens each format is imported at the first picture else, and can be out of reach by then
 

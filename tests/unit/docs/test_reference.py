@@ -8,6 +8,8 @@ from types import ModuleType
 
 import pytest
 
+from docmill.reading import formats, media
+
 FOLDER = Path(__file__).parents[3] / "docs" / "reference"
 
 
@@ -24,3 +26,12 @@ def generator() -> ModuleType:
 def test_a_page_says_what_the_code_says(name: str) -> None:
     written = (FOLDER / name).read_text(encoding="utf-8")
     assert written == generator().pages()[name], "run `.venv/bin/python docs/reference/generate.py`"
+
+
+def test_each_format_that_is_read_has_its_row() -> None:
+    page = (FOLDER / "formats.md").read_text(encoding="utf-8")
+    endings: dict[str, list[str]] = {}
+    for ending, kind in media._SUFFIXES.items():
+        endings.setdefault(kind, []).append(f"`{ending}`")
+    read = [found for kind, found in endings.items() if kind in formats._MODULES]
+    assert [found for found in read if not any(ending in page for ending in found)] == []
