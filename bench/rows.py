@@ -1,12 +1,14 @@
 """How many rows of long lists are found, and what a row costs: in parts, and in one call a document.
 
-    .venv/bin/python -m bench.rows [--seed 0] [--documents 45] [--lazy 60] [--truncated 0.2] [--kills 0] [--single]
+    .venv/bin/python -m bench.rows [--seed 0] [--documents 45] [--lazy 60] [--truncated 0.2] [--kills 0]
+                               [--cap USD] [--single] [--statements N]
 
 Made-up documents of 27 to 2,205 rows as PDF, XLSX, CSV and HTML, with repeated headers, rows over page breaks,
 equal rows, sub-totals, two tables interleaved by page, and columns that move. A simulator that knows their truth
 answers, leaves out what is beyond ``--lazy`` items, and cuts a share of its answers off. ``--kills N`` kills io
-and cpu workers N times in between. ``--single`` asks in one call a document instead; ``--statements N`` has the
-built-in prompt read statements of which one booking is left out of every answer.
+and cpu workers N times in between; ``--cap`` sets a budget that cannot hold all jobs at once, and looks at it all
+the time. ``--single`` asks in one call a document instead; ``--statements N`` has the built-in prompt read
+statements of which one booking is left out of every answer.
 """
 
 from __future__ import annotations
@@ -76,6 +78,7 @@ def main() -> None:
     parser.add_argument("--lazy", type=int, default=60)
     parser.add_argument("--truncated", type=float, default=0.2)
     parser.add_argument("--kills", type=int, default=0)
+    parser.add_argument("--cap", type=float, help="USD of a budget over everything, that jobs wait for")
     parser.add_argument("--single", action="store_true")
     parser.add_argument("--statements", type=int, default=0)
     parser.add_argument("--json", action="store_true")
@@ -93,13 +96,60 @@ def lists(options: argparse.Namespace) -> dict[str, float]:
         write_answers(folder / "answers.jsonl", [line for each in made for line in _known(each)])
         with oracle(folder, *faults) as url, stack_with(url, folder) as running:
             began = time.monotonic()
+            budget = _Budget(running.engine, options.cap)
             submit_all(running, made, "rows_of_tables")
             _await(running, options.kills)
             seconds = time.monotonic() - began
             scores = [_score(each, value) for each, value in zip(made, answers_of(running.engine), strict=True)]
-            return _figures(scores, seconds) | _spent(
-                running.engine, sum(len(each.rows) for each in made), seconds
+            return (
+                _figures(scores, seconds)
+                | _spent(running.engine, sum(len(each.rows) for each in made), seconds)
+                | budget.figures()
             )
+
+
+class _Budget:
+    """A budget over everything, looked at all the time: whether what is spent and reserved is ever beyond it."""
+
+    def __init__(self, engine: Engine, cap: float | None) -> None:
+        self._engine, self._cap, self._over, self._looks = engine, cap, threading.Event(), 0
+        self._peak = 0.0
+        if cap is None:
+            return
+        with engine.begin() as connection:
+            made = (
+                "insert into budgets (scope, span, policy, cap_usd, window_start) values ('all', 'total', 'hold',"
+            )
+            connection.execute(text(f"{made} :cap, '-infinity')"), {"cap": cap})
+        self._looking = threading.Thread(target=self._look, daemon=True)
+        self._looking.start()
+
+    def _look(self) -> None:
+        while not self._over.wait(0.02):
+            with self._engine.connect() as connection:
+                held = connection.execute(text("select spent_usd + reserved_usd from budgets")).scalar_one()
+            self._peak, self._looks = max(self._peak, float(held)), self._looks + 1
+
+    def figures(self) -> dict[str, float]:
+        """The most that was spent and reserved at once, of the cap; and what the ledger says at the end."""
+        if self._cap is None:
+            return {}
+        self._over.set()
+        self._looking.join()
+        with self._engine.connect() as connection:
+            row = connection.execute(
+                text(
+                    "select spent_usd, reserved_usd, (select sum(cost_usd) from calls) as paid,"
+                    " (select coalesce(sum(reserved_usd), 0) from calls where possibly_billed) as doubtful"
+                    " from budgets"
+                )
+            ).one()
+        return {
+            "looks at the budget": float(self._looks),
+            "most spent and reserved, of the cap": self._peak / self._cap,
+            "spent, less the ledger's sum, USD": float(row.spent_usd - row.paid),
+            "reserved at the end, less for doubtful calls, USD": float(row.reserved_usd - row.doubtful),
+        }
 
 
 def _known(made: Made) -> Iterator[dict[str, Any]]:

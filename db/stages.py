@@ -51,7 +51,7 @@ STAGES: Mapping[Stage, StageRules] = {
     ),
     "context": StageRules(),
     "complete": StageRules(calls=True, redriven=False, reads_answer=True),
-    "parse": StageRules(role="cpu", claimed=True, reads_layout=True, reads_answer=True, soft_s=10, hard_s=15),
+    "parse": StageRules(role="cpu", claimed=True, reads_layout=True, reads_answer=True, soft_s=60, hard_s=65),
     "chunk": StageRules(role="cpu", claimed=True, soft_s=60, hard_s=65),
     "embed": StageRules(calls=True),
     "store": StageRules(reads_text=False),  # an index job's does read it
