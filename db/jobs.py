@@ -99,6 +99,8 @@ class Job:
     """Of the prompt's files, that the job is pinned to; None until it is."""
     missing: Mapping[str, Any] | None = None
     """Where that content was looked for in vain, and ``since`` when."""
+    trace: str | None = None
+    """The ``traceparent`` of its submit, as somebody else may have written it."""
     document: Document | None = None
     """None where it was deleted, and for store, which has no need of it."""
     answer: Answer | None = None

@@ -86,6 +86,11 @@ def submit(connection: Connection, submission: Submission) -> int:
         return int(SQL["submit"].scalar(connection, _row(submission)))
 
 
+def trace(connection: Connection, parent: str) -> None:
+    """Has the jobs that this transaction submits belong to a trace."""
+    SQL["trace"].scalar(connection, {"trace": parent})
+
+
 def check_answerable(connection: Connection, prompt: str, version: str) -> None:
     """Raises SubmitRefused where every worker says that it cannot ask the prompt's models."""
     why = (fleet.unready(connection) or {}).get(f"{prompt}/{version}")

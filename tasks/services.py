@@ -17,6 +17,7 @@ from docmill.net.webhook import Teller
 from docmill.reading import Reader
 from docmill.reading.drawn import DrawnPages
 from docmill.settings import Settings
+from docmill.tracing import Tracer
 from prompts import Registry
 from tasks.calls.room import Room
 from tasks.times import StageTimes
@@ -46,6 +47,7 @@ class Caller:
 
     loop: LoopThread
     transport: Transport
+    tracer: Tracer | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +91,8 @@ class Services:
     """For the bytes of pictures that are under way to models (io)."""
     turns: Turns = field(default_factory=Turns)
     """Whose turn it is (cpu)."""
+    tracer: Tracer | None = None
+    """Who is told of each job's way; None for nobody."""
     times: StageTimes = field(default_factory=StageTimes)
     """How long stages take (io, cpu)."""
     cache: Cache = field(default_factory=NoCache)

@@ -11,13 +11,16 @@ from typing import Annotated, Any
 from fastapi import APIRouter, BackgroundTasks, Depends, Path, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.sse import EventSourceResponse, ServerSentEvent
+from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
+import db.database
 from db import inspection, reports, transitions
 from db.reports import JobReport
-from db.submit import Submission, check_answerable, submit, submit_fresh
+from db.submit import Submission, check_answerable, submit, submit_fresh, trace
 from docmill.bounds import due_at
 from docmill.client.job import RowPage
+from docmill.tracing import Tracer, Value, valid_parent
 from web import submission
 from web.access import Database, Operating, Tenant
 from web.filters import Asked, Included
@@ -89,15 +92,39 @@ async def submit_job(
         metadata=options.metadata,
     )
 
-    def accept() -> JobShown:
-        # Each statement commits by itself, which saves two round trips: the submit is one.
-        with database.work(atomic=False) as connection:
-            check_answerable(connection, submitted.prompt, prompt.version)
-            return shown(request.app.state.registry, reports.job_report(connection, submit(connection, submitted)))
-
     # After the response, so that a broker that is slow or away delays no submit.
     background.add_task(request.app.state.fleet.start)
-    return await run_in_threadpool(accept)
+    return await run_in_threadpool(_accept, request, database, submitted)
+
+
+def _accept(request: Request, database: db.database.Database, submitted: Submission) -> JobShown:
+    """The job, which is kept. Where jobs are traced, its trace begins here, below that of whoever asks."""
+    tracer: Tracer | None = request.app.state.services.tracer
+    if tracer is None:
+        # Each statement commits by itself, which saves two round trips: the submit is one.
+        with database.work(atomic=False) as connection:
+            return _submit(request, connection, submitted)
+    told: dict[str, Value | None] = {
+        "docmill.tenant": submitted.tenant,
+        "docmill.feature": submitted.feature,
+        "gen_ai.prompt.name": submitted.prompt,
+        "docmill.prompt.version": submitted.version,
+    }
+    parent = valid_parent(request.headers.get("traceparent"))
+    with (
+        tracer.span("submit", parent=parent, kind="producer", attributes=told) as span,
+        database.work() as connection,
+    ):
+        trace(connection, tracer.here() or "")
+        job = _submit(request, connection, submitted)
+        span.tell({"docmill.job.id": job.id})
+        return job
+
+
+def _submit(request: Request, connection: Connection, submitted: Submission) -> JobShown:
+    check_answerable(connection, submitted.prompt, submitted.version or "")
+    job = reports.job_report(connection, submit(connection, submitted))
+    return shown(request.app.state.registry, job)
 
 
 @router.get("", response_model=JobPage, response_model_exclude_unset=True, summary="The latest jobs")

@@ -19,6 +19,7 @@ from docmill.net.webhook import Teller
 from docmill.reading import Reader
 from docmill.reading.drawn import DrawnPages
 from docmill.settings import Settings
+from docmill.tracing import OtelTracer, Tracer
 from tasks.calls.room import Room
 from tasks.celery import broker
 from tasks.chain import publish
@@ -54,6 +55,7 @@ def io_services(settings: Settings, *, owner: str, celery: Celery) -> Iterator[S
         registry = registry_of(settings)
         warm_up(registry)
         database = stack.enter_context(_worker_database(settings, IO_CONNECTIONS))
+        tracer = _tracer(stack, settings, owner)
         yield Services(
             settings=settings,
             database=database,
@@ -65,7 +67,8 @@ def io_services(settings: Settings, *, owner: str, celery: Celery) -> Iterator[S
             broker_began_anew=partial(broker.began_anew, celery),
             limiter=stack.enter_context(open_limiter(settings)),
             cache=stack.enter_context(open_cache(settings)),
-            caller=_caller(stack),
+            caller=_caller(stack, tracer),
+            tracer=tracer,
             telling=_telling(stack, settings),
             pages=_pages(stack, settings),
             room=Room(settings.picture_bytes),
@@ -82,6 +85,7 @@ def cpu_services(settings: Settings, *, owner: str) -> Iterator[Services]:
             settings=settings,
             database=database,
             times=_times(stack, database),
+            tracer=_tracer(stack, settings, owner),
             registry=registry_of(settings),
             publish=publish,
             owner=owner,
@@ -93,6 +97,7 @@ def cpu_services(settings: Settings, *, owner: str) -> Iterator[Services]:
 def asking_services(settings: Settings, *, owner: str, database: Database | None = None) -> Iterator[Services]:
     """Makes what a person's question needs: a database, and a loop thread that calls embedding models."""
     with ExitStack() as stack:
+        tracer = _tracer(stack, settings, owner)
         yield Services(
             settings=settings,
             database=database or stack.enter_context(open_database(settings.need("database_url"), pool_size=2)),
@@ -100,7 +105,8 @@ def asking_services(settings: Settings, *, owner: str, database: Database | None
             publish=publish,
             owner=owner,
             limiter=stack.enter_context(open_limiter(settings)),
-            caller=_caller(stack),
+            caller=_caller(stack, tracer),
+            tracer=tracer,
         )
 
 
@@ -162,11 +168,20 @@ def open_caller() -> Iterator[Caller]:
         yield _caller(stack)
 
 
-def _caller(stack: ExitStack) -> Caller:
+def _caller(stack: ExitStack, tracer: Tracer | None = None) -> Caller:
     loop = stack.enter_context(LoopThread(uvloop.new_event_loop))
     transport = HttpTransport()
     stack.callback(lambda: loop.run(transport.close()))
-    return Caller(loop=loop, transport=transport)
+    return Caller(loop=loop, transport=transport, tracer=tracer)
+
+
+def _tracer(stack: ExitStack, settings: Settings, owner: str) -> Tracer | None:
+    """Each process tells for itself. Raises Misconfigured where OpenTelemetry is missing."""
+    if settings.traces_url is None:
+        return None
+    tracer = OtelTracer(settings.traces_url, owner=owner, content=settings.trace_content)
+    stack.callback(tracer.close)
+    return tracer
 
 
 def _times(stack: ExitStack, database: Database) -> StageTimes:

@@ -6,6 +6,10 @@
 select docmill_submit_job(:prompt, :body, :media_type, :name, :version, :tenant, :feature, :usr, :lane, :deadline_at,
   :idem_key, :params::jsonb, :metadata::jsonb, null, :content_hash)
 
+-- name: trace
+-- What jobs that are submitted in this transaction belong to.
+select set_config('docmill.traceparent', :trace, true)
+
 -- name: make_copied
 create temp table copied (at serial, prompt text, body bytea, media_type text, name text, version text, tenant text,
   feature text, usr text, lane text, deadline_at timestamptz, idem_key text, params text, metadata text,

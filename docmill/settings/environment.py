@@ -108,6 +108,11 @@ class Settings(BaseSettings):
     """As `api_port`, for Flower."""
     flower_password: SecretStr | None = None
     """For the user `docmill`; None makes one, in the data folder."""
+    traces_url: str | None = None
+    """An OpenTelemetry collector (`http://collector:4318`) that is told of each job's trace. None: nothing is
+    traced. Needs the extra `otel`."""
+    trace_content: bool = False
+    """Whether traces hold messages and replies too, which are documents' texts."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """What is said, and never a document's text, a reply or a key, at any level."""
     log_json: bool | None = None
@@ -144,7 +149,7 @@ class Settings(BaseSettings):
                 raise ValueError(f"{each!r} is neither an address nor a network, as 10.0.0.0/8 is one") from error
         return listed
 
-    @field_validator("broker_url", "cache_url", "llm_url")
+    @field_validator("broker_url", "cache_url", "llm_url", "traces_url")
     @classmethod
     def address_is_one(cls, url: str | None) -> str | None:
         """Whoever uses it would fall over it with a trace, which shows its password."""

@@ -15,6 +15,7 @@ from docmill.llm.types import Request
 from docmill.settings import Model
 from tasks.calls.call import Call
 from tasks.services import Caller, Services
+from tasks.tracing import traced_call
 
 __all__ = ["ask_in_time", "ask_model", "outcome_of", "start_in_time"]
 
@@ -71,7 +72,12 @@ def _start(
         learned=learned,
     )
     asked = ask(endpoint, request, call_id=call_id, transport=caller.transport, deadline_s=deadline_s)
-    return caller.loop.start(asked)
+    tracer = caller.tracer
+    if tracer is None:
+        return caller.loop.start(asked)
+    return caller.loop.start(
+        traced_call(asked, model, request, tracer=tracer, parent=tracer.here(), call_id=call_id)
+    )
 
 
 def _not_sent(kind: FailureKind, message: str) -> Outcome:

@@ -22,6 +22,7 @@ from tasks.celery.drive import publish_all
 from tasks.pinning import leave
 from tasks.services import Services
 from tasks.stages.step import Again, Onward, Step, Stop, fail
+from tasks.tracing import traced_stage
 
 __all__ = ["Handler", "StageBroke", "StageFunction", "stage"]
 
@@ -94,7 +95,7 @@ class Handler:
             return services.database.run(fail, job, Failure(kind="deadline", message="its deadline passed"))
         began = services.turns.clock()
         try:
-            return self.function(services, job)
+            return traced_stage(services.tracer, self.name, job, lambda: self.function(services, job))
         except ContentMissing as error:
             return services.database.run(leave, job, error, owner=services.owner)
         except PromptError as error:

@@ -43,7 +43,7 @@ def line() -> Line:
 @pytest.fixture
 def services(line: Line) -> Iterator[Services]:
     with LoopThread() as loop:
-        caller = SimpleNamespace(loop=loop, transport=line)
+        caller = SimpleNamespace(loop=loop, transport=line, tracer=None)
         settings = SimpleNamespace(call_deadline_s=DEADLINE_S)
         yield cast("Services", SimpleNamespace(settings=settings, caller=caller))
 
