@@ -89,7 +89,7 @@ def figures(connection: Connection) -> bytes:
     doubtful.set(SQL["in_doubt"].scalar(connection))
     for state, deliveries in counted.deliveries(connection):
         told.labels(state).set(deliveries)
-    found = snapshot(connection, tenants(connection))
+    found = snapshot(connection, tenants(connection), paced=False)
     _tell_concerns(found, registry)
     _tell_budgets(found, registry)
     registry.register(Grown(totals=counted.totals(connection)))

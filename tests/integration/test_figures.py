@@ -173,6 +173,7 @@ def test_a_scrape_reads_neither_ended_jobs_nor_calls(engine: Engine) -> None:
     seen(engine, counts=False)
     assert heard
     assert [each for each in heard if " calls " in each and "possibly_billed" not in each] == []
+    assert [each for each in heard if "began.at" in each] == [], "nothing of the last hour"
 
 
 def test_stages_tell_how_long_they_took(engine: Engine) -> None:
