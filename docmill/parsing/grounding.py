@@ -36,6 +36,7 @@ SIGNS = re.compile("[%‰+#$\u00a2-\u00a5\u20a0-\u20c0\u0e3f]")
 """Signs that change what the words beside them mean."""
 ISO_DATE = re.compile(r"\d{4}-\d\d-\d\d")
 CODE = re.compile(r"[A-Z]{3}")
+SPACE = re.compile(r"\s")
 LEADING_ZERO = re.compile(r"[-+]?0\d+$")
 TIME_BEHIND = 30
 """Characters between a date and the time that belongs to it."""
@@ -105,13 +106,16 @@ class Document:
     def _written(self, value: str) -> Iterator[Sequence[Span]]:
         """A text: by its words, and as numbers, dates and currencies are written where it is one."""
         plain = value.strip()
-        number = written_number(plain)
-        if not number or plain[0].isdigit():
+        number, day = written_number(plain), _date_of(plain) if ISO_DATE.fullmatch(plain) else None
+        if day is not None:
+            # What ends beside what begins is no date: `2026` and `03/03` of two cells.
+            yield [span for span in self._worded(value, number) if not SPACE.search(self._plain.text, *span)]
+        elif not number or plain[0].isdigit():
             yield self._worded(value, number)
         if number and not LEADING_ZERO.match(plain):
             yield self._numbers.meaning(number)
-        if ISO_DATE.fullmatch(plain):
-            yield from self._dated(_date_of(plain))
+        if day is not None:
+            yield from self._dated(day)
         if CODE.fullmatch(plain):
             yield self._signed(plain)
 

@@ -87,10 +87,17 @@ class _Rows:
     def _chosen(self) -> tuple[dict[int, Choice], bool]:
         """Where each item stands, and whether several stand upon the same lines."""
         steps = {at: choices for at in range(len(self.items)) if (choices := self._choices(at))}
-        rows, cost = in_order([_one_a_line(choices) for choices in steps.values()])
-        beside, cheaper = in_order(list(steps.values()), side_by_side=True) if cost > BETTER else (rows, cost)
-        is_beside = cheaper + BETTER < cost
-        return dict(zip(steps, beside if is_beside else rows, strict=True)), is_beside
+        whole = [_one_a_line(choices) for choices in steps.values()]
+        rows, cost = in_order(whole)
+        is_beside = False
+        if cost > BETTER:
+            upwards, up = in_order(whole[::-1])
+            if up + BETTER < cost:
+                rows, cost = upwards[::-1], up
+            beside, cheaper = in_order(list(steps.values()), side_by_side=True)
+            is_beside = cheaper + BETTER < cost
+            rows = beside if is_beside else rows
+        return dict(zip(steps, rows, strict=True)), is_beside
 
     def _choices(self, at: int) -> list[Choice]:
         """Where an item may stand, and how badly its fields fit there."""

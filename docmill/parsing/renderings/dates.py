@@ -70,6 +70,8 @@ def _of_three(first: str, one: str, second: str, other: str, third: str) -> Iter
     """Day, month and year in the orders that their separators allow: with points the day comes first if it can."""
     if one.isspace() and other.isspace() and (len(second) < 2 or {len(first), len(third)} != {2, 4}):
         return  # columns of numbers
+    if one.isspace() != other.isspace() and not (other.isspace() and len(third) == 4):
+        return  # what ends beside what begins: of `3/12/2026 4/12/2026` no date lies between; `12/3 2026` is one
     if len(first) == 4:
         yield from dates_of(first, second, third)
         return

@@ -348,6 +348,17 @@ def test_no_text_takes_more_than_its_share_of_time(piece: str) -> None:
     assert clock.process_time() - begun < 5
 
 
+@pytest.mark.parametrize("between", [" ", "\t", "\n"])
+def test_two_dates_side_by_side_hold_no_third_between_them(between: str) -> None:
+    text = f"Due 04/05/2026{between}03/03/2026"
+    document = Document(text)
+    for value in ("2026-03-03", date(2026, 3, 3)):
+        assert [text[start:end] for start, end in document.places(value)] == ["03/03/2026"]
+    assert not holds(f"05/04/2026{between}03/07", "2026-03-07")
+    assert holds("den 7/3 2026", date(2026, 3, 7))
+    assert holds("2026-03-07 and no more", "2026-03-07")
+
+
 def test_a_currency_that_stands_at_every_amount_is_looked_for_once() -> None:
     document = Document("Paper 2.50 kr and ink 3.00 a piece\n" * 6000)
     begun = clock.process_time()

@@ -96,6 +96,15 @@ def test_the_fields_of_an_item_are_never_taken_from_the_item_beside_it() -> None
         assert block <= (place.start or 0) < block + text[block:].index("\n\n"), path
 
 
+def test_a_list_may_be_answered_from_its_end() -> None:
+    days = [f"{1 + at // 3:02}.03.2026" for at in range(12)]
+    text = "".join(f"{day}\tTea\t2.50\n" for day in days)
+    rows = [{"date": f"2026-03-{1 + at // 3:02}", "text": "Tea", "amount": 2.5} for at in range(12)]
+    found = located({"rows": rows[::-1]}, text)
+    lines = [[text.count("\n", 0, found[f"rows.{at}.{name}"].start) for name in rows[0]] for at in range(12)]
+    assert lines == [[11 - at] * 3 for at in range(12)]
+
+
 def test_a_field_stands_by_its_label() -> None:
     text = "Subtotal 10.00\nVAT 0.00\nTotal 10.00\nDue date 2026-03-01\nOrder date 2026-03-01\n"
     value = {"total": 10, "subtotal": 10, "order_date": "2026-03-01", "due_date": "2026-03-01"}
