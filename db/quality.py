@@ -30,7 +30,7 @@ __all__ = [
 
 SQL = statements_of("quality")
 
-MOST = 20_000
+MOST = 5_000
 """Ends that are looked at, the latest ones."""
 
 

@@ -125,7 +125,7 @@ def page(
     with database.work() as connection:
         tables = {name: costs(connection, name) for name in TABLES}
         by_day = costs(connection, "day", "feature")
-        models = {row.group["model"] for row in costs(connection, "model")}
+        models = {row.group["model"] for row in tables["model"]}
         jobs = reports.recent(
             connection,
             reports.Wanted(
