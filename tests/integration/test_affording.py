@@ -278,6 +278,17 @@ def test_who_waits_for_a_job_that_need_not_call_has_the_answer_too(
     assert (row.stage, row.wait, row.value) == ("store", "unsent", {})
 
 
+def test_a_job_that_wants_to_pay_again_leads_no_flight_and_waits_for_none(
+    services: Services, make_job: Callable[..., Job]
+) -> None:
+    body = TEXT + uuid4().hex
+    fresh = make_job(body, fresh=True)
+    assert complete(services, fresh) == Onward()
+    with services.database.engine.connect() as connection:
+        led = connection.execute(text("select count(*) from flights where job_id = :id"), {"id": fresh.id})
+        assert led.scalar_one() == 0
+
+
 def test_a_message_that_is_stale_leads_nothing(services: Services, make_job: Callable[..., Job]) -> None:
     assert complete(services, make_job()) == Onward()
     job = make_job()

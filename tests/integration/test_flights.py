@@ -190,3 +190,25 @@ def test_no_flight_is_passed_on_while_a_call_of_its_leader_is_open(connection: C
     connection.execute(text("update calls set state = 'in_doubt' where job_id = :job"), {"job": leader.id})
     dispatch.run(connection, SWEEP["followers"])
     assert state_of(connection, follower) == ("queued", "unsent", None)
+
+
+def test_who_comes_after_a_leader_that_ended_without_a_word_leads(connection: Connection) -> None:
+    key = uuid4().bytes
+    first, second = at_complete(connection), at_complete(connection)
+    assert flights.lead_or_follow(connection, first, key, for_s=60) == "leads"
+    connection.execute(text("update jobs set wait = null, state = 'failed' where id = :id"), {"id": first.id})
+    assert flights.lead_or_follow(connection, second, key, for_s=60) == "leads"
+    leader = connection.execute(text("select job_id from flights where key = :key"), {"key": key}).scalar_one()
+    assert leader == second.id
+
+
+def test_who_gets_anothers_answer_has_a_call_in_the_ledger_that_cost_nothing(connection: Connection) -> None:
+    key = uuid4().bytes
+    leader, follower = at_store(connection, key), at_complete(connection)
+    assert flights.lead_or_follow(connection, follower, key, for_s=60) == "held"
+    assert transitions.store(connection, leader, "done", failure=None) is not None
+    flights.hand_over(connection, leader, key)
+    calls = connection.execute(
+        text("select state, cost_usd, cache_layer from calls where job_id = :id"), {"id": follower.id}
+    )
+    assert [tuple(call) for call in calls] == [("cached", 0, "flight")]

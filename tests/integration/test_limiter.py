@@ -327,3 +327,37 @@ def test_a_no_halves_what_may_be_open(limiter: RedisLimiter, model: str) -> None
     assert limiter.ask(model, "next", 1, UNKNOWN).wait_s > 0  # two are open
     limiter.answered(model, 1, 1, UNKNOWN, UNKNOWN, name="open2", sent=False)
     assert limiter.ask(model, "next", 1, UNKNOWN).wait_s == 0
+
+
+def test_in_the_long_run_no_more_go_than_the_limit_allows(limiter: RedisLimiter, clock: Clock) -> None:
+    """A pace above the limit would be met by a provider's refusals after minutes, and by no burst before."""
+    went = play(limiter, clock, Limits(requests=600), [Asker(tenant=str(n % 3)) for n in range(400)])
+    assert went[-1].at >= 60 * (len(went) - 10) / 600
+
+
+def test_what_is_given_back_fills_the_bucket_and_no_more(limiter: RedisLimiter, clock: Clock, model: str) -> None:
+    known = Limits(tokens=60_000)
+    for number in range(5):
+        go(limiter, clock, model, name=f"unused{number}", tokens=900, known=known)
+        clock.at += 5  # the bucket is full again before the answer comes
+        limiter.answered(model, 900, 0, known, UNKNOWN, name=f"unused{number}")
+    at_once = 0
+    while limiter.ask(model, f"now{at_once}", 100, known).wait_s <= 0:
+        at_once += 1
+        assert at_once <= 10, "more than a second's tokens went at once"
+
+
+def test_after_a_long_wait_one_call_tries_whether_it_is_over(
+    limiter: RedisLimiter, clock: Clock, model: str
+) -> None:
+    known = Limits(requests=6000)
+    limiter.told(model, 100.0)
+    clock.at += 101
+    assert limiter.room(model) == 1
+    go(limiter, clock, model, name="probe", tokens=1, known=known)
+    clock.at += 1
+    slot = limiter.ask(model, "other", 1, known)
+    assert (slot.wait_s, slot.reserved, limiter.room(model)) == (1.0, False, 0)
+    limiter.answered(model, 1, 1, known, UNKNOWN, name="probe")
+    clock.at += 1
+    assert limiter.ask(model, "other", 1, known).wait_s == 0

@@ -10,7 +10,7 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import Connection, Engine, text
 
-from db import dispatch
+from db import dispatch, transitions
 from db.stages import STAGES, Stage
 from db.transitions import ENDS, SQL, STATE_OF, STAYS, TRANSITIONS, WAITS, Position
 
@@ -68,6 +68,16 @@ def test_a_statement_does_to_a_job_what_the_table_says(connection: Connection, n
         if found not in allowed(name, place):
             wrong.append(f"{place} to {found}")
     assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize(
+    ("position", "claims"), [("sent", True), ("countdown", True), ("running", False), ("unsent", False)]
+)
+def test_a_message_that_comes_twice_claims_once(connection: Connection, position: Position, claims: bool) -> None:
+    others = others_there(connection)
+    job = new_job(connection, Place(position, "parse"), series=others["series"])
+    claimed = transitions.claim(connection, job, EPOCH, "parse", owner="another", lease_s=20)
+    assert (claimed is not None) is claims
 
 
 def test_a_retry_of_another_attempt_begins_at_complete(connection: Connection) -> None:

@@ -138,7 +138,7 @@ class Stack:
         self._say("the database has its schema")
         self._start_simulator()
         for name in ROLES:
-            for number in range(1, self._replicas[name] + 1):
+            for number in range(1, self._replicas.get(name, 0) + 1):
                 self._start_worker(name, number)
         self._start_beat()
         self._start_api()

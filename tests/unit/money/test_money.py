@@ -44,6 +44,13 @@ def test_the_users_own_price_wins() -> None:
     )
 
 
+def test_the_price_of_a_providers_model_wins_over_that_of_the_model_anywhere() -> None:
+    dear = replace(PRICE, input_per_million=Decimal(20))
+    own = {"m": dear, "here/m": PRICE}
+    assert cost(USAGE, provider="here", model="m", prices=own).usd == Decimal("0.0028")
+    assert cost(USAGE, provider="elsewhere", model="m", prices=own).usd == Decimal("0.0208")
+
+
 def test_the_model_that_answered_is_priced_before_the_one_that_was_asked() -> None:
     cheap = Price(input_per_million=Decimal(1), output_per_million=Decimal(1))
     own = {"reasoner": PRICE, "flash": cheap}

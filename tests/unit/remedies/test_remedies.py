@@ -423,3 +423,39 @@ def test_the_answers_room_is_taken_as_long_as_half_of_it_stays() -> None:
 )  # fmt: skip
 def test_a_wait_beyond_a_day_is_as_good_as_untold(told_s: float | None, believed_s: float | None) -> None:
     assert believable_wait_s(told_s) == believed_s
+
+
+def test_json_mode_is_asked_for_only_where_the_prompt_takes_it() -> None:
+    history = (tried("malformed"), tried("malformed", purpose="correction"))
+    assert after(*history, policy=LADDER).action == "json_mode"
+    without = after(*history, policy=Policy(ladder=(SMALL, LARGE), json_mode=False))
+    assert (without.action, without.model) == ("next_model", LARGE)
+
+
+def test_a_cheaper_model_that_only_a_budget_refused_was_not_asked() -> None:
+    policy = Policy(ladder=(SMALL, "middle", LARGE), over_budget="cheaper")
+    history = (tried("budget", "middle"), tried("wrong", SMALL), tried("budget", LARGE))
+    remedy = after(*history, policy=policy)
+    assert (remedy.action, remedy.model) == ("next_model", "middle")
+
+
+def test_limits_in_a_row_are_those_of_one_model() -> None:
+    policy = Policy(ladder=(SMALL, LARGE), rate_limit_patience=3)
+    others = [tried("rate_limited")] * 3
+    assert after(*others, tried("rate_limited", LARGE), policy=policy).action == "retry"
+    assert after(*others, tried("rate_limited"), policy=policy).action == "hold"
+
+
+def test_the_most_answers_and_calls_are_the_sum_of_what_each_rule_allows() -> None:
+    # One answer and its correction, the first cut-off one, three raised ones and one of a shorter input, five cuts.
+    assert most_answers(Policy(ladder=(SMALL,), json_mode=False)) == 2 + 5 + 5
+    assert most_answers(LADDER) == 2 * 12 + 1
+    # Three outages and six holds, three timeouts, six cuts, five changed requests; two doubts, twice a hundred waits.
+    assert most_calls(LADDER) == most_answers(LADDER) + 2 * (9 + 3 + 6 + 5) + 2 + 200
+
+
+def test_a_ladder_cannot_be_changed_from_without() -> None:
+    names = [SMALL]
+    policy = Policy(ladder=names)  # type: ignore[arg-type] # as a caller may hand it in
+    names.append(LARGE)
+    assert policy.ladder == (SMALL,)

@@ -12,7 +12,7 @@ import pytest
 from docmill.parts import Part
 from docmill.parts.rounds import Plan
 from tasks.services import Services
-from tasks.stages.part_calls import Asking, PartCall
+from tasks.stages.part_calls import Asking, PartCall, part_key
 from tests.jobs import call_for, job_with, prompt
 
 
@@ -55,3 +55,15 @@ def test_all_parts_are_reserved_together(
 ) -> None:
     whole = asking(unpriced=unpriced, model="small").whole([part_call(usd) for usd in prices])
     assert whole.intent.reserved_usd == needed
+
+
+def test_the_key_of_a_parts_answer_covers_the_tenant_what_is_asked_and_the_checks() -> None:
+    one = part_key("t", b"i", b"c")
+    others = [
+        part_key("u", b"i", b"c"),
+        part_key("t", b"j", b"c"),
+        part_key("t", b"i", b"d"),
+        part_key("t", b"i", None),
+    ]
+    # And never that of a whole's answer, which the same words may ask for.
+    assert len({one, *others, call_for(job_with(tenant="t")).work}) == 6
