@@ -34,7 +34,7 @@ SENT: dict[str, dict[str, Any]] = {
 }
 MAKES_ONES_OWN = ("POST", "/v1/collections/{collection}/documents")
 """A collection of that name, beside theirs."""
-ASKED = {"/v1/collections/{collection}/search": "q=tea"}
+ASKED = {"/v1/collections/{collection}/search": "q=tea", "/v1/jobs/{job_id}/rows": "path=lines"}
 
 
 @pytest.fixture(scope="module")
