@@ -14,7 +14,7 @@ from dataclasses import replace
 
 from docmill.errors import Unreadable
 from docmill.reading import frames
-from docmill.reading.confinement import confine, die_with, memory_limit, resident_bytes
+from docmill.reading.confinement import confine, die_with, give_back_memory, memory_limit, resident_bytes
 from docmill.reading.formats import preload, read_document
 from docmill.reading.ink import shows_ink
 from docmill.reading.layout.geometry import pack
@@ -58,7 +58,10 @@ def serve(incoming: int, outgoing: int) -> None:
             header, document = frames.receive(incoming, max_body=_MAX_BODY)
         except frames.PipeEnded:
             return
-        answer, text = _answer(decode(Request, header), document)
+        request = decode(Request, header)
+        answer, text = _answer(request, document)
+        if request.is_scan:
+            give_back_memory()  # of a page's hundreds of megabytes, which the next one takes in other pieces
         frames.send(outgoing, encode(replace(answer, rss_bytes=resident_bytes())), text)
         if answer.last:
             return

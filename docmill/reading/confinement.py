@@ -13,12 +13,12 @@ import signal
 import struct
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from docmill.processes import end_with_parent
 
-__all__ = ["confine", "die_with", "memory_limit", "resident_bytes"]
+__all__ = ["confine", "die_with", "give_back_memory", "memory_limit", "resident_bytes"]
 
 _LINUX = sys.platform == "linux"
 _OPEN_FILES = 24
@@ -135,6 +135,12 @@ def memory_limit(extra_bytes: int) -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+
+
+def give_back_memory() -> None:
+    """Returns to the system what this process has freed, where its C library can: what is freed is kept else."""
+    with suppress(AttributeError):
+        _libc.malloc_trim(0)
 
 
 def resident_bytes() -> int:
