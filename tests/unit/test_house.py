@@ -1,0 +1,51 @@
+"""How the house is built: one home for each thing, and no module that must know the whole of it."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+ROOMS = ("cli", "db", "docmill", "prompts", "tasks", "web", "workers")
+FILES = [
+    path
+    for room in ROOMS
+    for path in (ROOT / room).rglob("*.py")
+    if "versions" not in path.parts and path.is_file()
+]
+
+
+def name_of(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {name_of(path): path for path in FILES}
+MOST = 16
+"""Other modules of the house that one imports, wherever in it."""
+STILL = {"cli.gate": 18, "cli.trial": 23, "tasks.stages.joining": 19}
+"""Those that import more, and how many; they are to become fewer."""
+
+
+def imported(path: Path) -> set[str]:
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {each.name for each in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names = {f"{node.module}.{each.name}" for each in node.names}
+            found |= {name if name in MODULES else node.module for name in names}
+    return {each for each in found if each in MODULES} - {name_of(path)}
+
+
+def test_no_module_imports_more_than_some_others() -> None:
+    counts = {name: len(imported(path)) for name, path in MODULES.items()}
+    assert {name: count for name, count in counts.items() if count > max(MOST, STILL.get(name, 0))} == {}
+
+
+def test_jobs_are_changed_in_one_place() -> None:
+    written = re.compile(r"update jobs\b", re.IGNORECASE)
+    files = [*FILES, *(ROOT / "db" / "sql").glob("*.sql")]
+    found = {path.name for path in files if written.search(path.read_text(encoding="utf-8"))}
+    assert found == {"transitions.sql"}
