@@ -112,7 +112,7 @@ def _filed(folder: Path, schema: Mapping[str, Any]) -> Iterator[Filed]:
             kind=folder.name,
             name=file.name,
             body=file.read_bytes(),
-            gold=_filled(gold, schema, schema),
+            gold=_filled(_lifted(gold, schema), schema, schema),
             reading=reading,
         )
 
@@ -126,7 +126,30 @@ def _as_gold_has_it(schema: Any, root: Mapping[str, Any], folder: Path) -> Any:
         items = [item for each in lists for item in each]
         if items and all(isinstance(item, str) for item in items) and "items" in _shape(member, root):
             members[name] = {**_shape(member, root), "items": {"type": "string"}}
-    return {**schema, "properties": members}
+    loose: Any = _nothing_required({**schema, "properties": members})
+    return loose
+
+
+def _nothing_required(schema: Any) -> Any:
+    """Gold leaves out what the schema requires."""
+    if isinstance(schema, list):
+        return list(map(_nothing_required, schema))
+    if not isinstance(schema, Mapping):
+        return schema
+    return {
+        name: _nothing_required(part)
+        for name, part in schema.items()
+        if name != "required" or not isinstance(part, list)
+    }
+
+
+def _lifted(gold: Mapping[str, Any], schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What gold has one level deeper than the schema, in a list of one."""
+    for member in gold.values():
+        inner = member[0] if isinstance(member, list) and len(member) == 1 else None
+        if isinstance(inner, Mapping) and inner.keys() & schema.get("properties", {}).keys() - gold.keys():
+            return {**gold, **inner}
+    return gold
 
 
 def _filled(value: Any, schema: Any, root: Mapping[str, Any]) -> Any:
