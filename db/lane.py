@@ -51,7 +51,7 @@ class Lane:
         """Takes a connection of the pool that both engines share. Raises what SQLAlchemy raises."""
         with self._lock:
             self._wanting += 1
-            spare = self._resting.pop()[0] if self._resting and _is_empty(engine) else None
+            spare = self._resting.pop()[0] if self._resting and _is_taken(engine, self._wanting) else None
         try:
             if spare is not None:
                 spare.close()
@@ -98,6 +98,7 @@ class Lane:
         self._lost_at = time.monotonic()
 
 
-def _is_empty(engine: Engine) -> bool:
+def _is_taken(engine: Engine, wanting: int) -> bool:
+    """Whether the pool has no connection for the last of so many that want one."""
     pool = engine.pool
-    return isinstance(pool, QueuePool) and pool.checkedout() >= pool.size()
+    return isinstance(pool, QueuePool) and pool.checkedout() + wanting > pool.size()

@@ -8,7 +8,7 @@ comes.
 from __future__ import annotations
 
 import random
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, TypeAlias, get_args
@@ -171,10 +171,17 @@ def listed(connection: Connection, *, tenant: str | None = None) -> list[Webhook
     return [Webhook(**row) for row in rows.mappings()]
 
 
+@one_statement
 def remove(connection: Connection, webhook_id: int, *, tenant: str | None = None) -> None:
-    """Ends a webhook, and what it was to be told. Raises WebhookUnknown."""
-    if not SQL["remove"].count(connection, {"id": webhook_id, "tenant": tenant}):
+    """Ends a webhook, and what it was to be told, some at a time: no job's end waits long for it.
+
+    Raises WebhookUnknown.
+    """
+    if not SQL["silence"].count(connection, {"id": webhook_id, "tenant": tenant}):
         raise WebhookUnknown(webhook_id)
+    while SQL["forget_deliveries"].count(connection, {"id": webhook_id, "limit": FORGOTTEN_AT_ONCE}):
+        pass
+    SQL["remove"].count(connection, {"id": webhook_id})
 
 
 def deliveries(
@@ -214,9 +221,15 @@ def tell_of_runs(connection: Connection) -> None:
 
 
 @one_statement
-def take_due(connection: Connection, *, each: int, limit: int, full: Collection[int] = ()) -> list[Due]:
-    """What is to be sent now, by this process alone: at most ``each`` of a webhook, of those in ``full`` none."""
-    values = {"each": each, "limit": limit, "full": list(full), "lease_s": LEASE_S}
+def take_due(
+    connection: Connection, *, each: int, of_tenant: int, limit: int, under_way: Mapping[int, int]
+) -> list[Due]:
+    """What is to be sent now, by this process alone, which has some ``under_way`` by webhook.
+
+    With these there are at most ``each`` of a webhook, and ``of_tenant`` of a tenant.
+    """
+    numbers = {"webhooks": list(under_way), "numbers": list(under_way.values())}
+    values = {**numbers, "each": each, "of_tenant": of_tenant, "limit": limit, "lease_s": LEASE_S}
     return SQL["take_due"].rows(connection, values, of=Due)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import structlog
@@ -41,9 +42,7 @@ class StageTimes:
             self._measured[SECONDS, stage, str(figures.bucket_of(seconds))] += 1
             self._measured[f"{SECONDS}_sum", stage, ""] += seconds  # type: ignore[assignment] # counts, and times
             if self._timer is None:
-                self._timer = threading.Timer(TOLD_AFTER_S, self.tell)
-                self._timer.daemon = True
-                self._timer.start()
+                self._timer = _started(self.tell)
 
     def tell(self) -> None:
         """Adds what was measured to the fleet's figures; what cannot be told now is told later."""
@@ -57,3 +56,15 @@ class StageTimes:
             log.info("times_not_told", error=type(error).__name__)
             with self._lock:
                 self._measured.update(measured)
+
+
+def _started(tell: Callable[[], None]) -> threading.Timer | None:
+    """The timer; None where this process may have no further thread: the next stage's end tries again."""
+    timer = threading.Timer(TOLD_AFTER_S, tell)
+    timer.daemon = True
+    try:
+        timer.start()
+    except (RuntimeError, MemoryError) as error:
+        log.warning("times_kept", error=type(error).__name__)
+        return None
+    return timer

@@ -5,6 +5,7 @@ The functions are those of the stages; what a stage keeps in the job's row is ke
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -135,11 +136,12 @@ def _looked_at(bench: Bench, outcome: Outcome) -> tuple[Setback | None, dict[str
 
 
 def _job(prompt: PromptVersion, document: Document, params: Mapping[str, Any]) -> Job:
+    """With an id that no job has, and no other trial: limits tell calls apart by it."""
     return Job(
-        id=0, tenant="default", feature="try", usr="", lane="interactive", chain="document", document_id=None,
-        collection=None, prompt=prompt.name, version=prompt.version, params=params, stage="complete", epoch=0,
-        attempt=0, purpose="first", model=None, history=[], context=None, value=None, crashes=0, redrives=0,
-        flight_key=None, fresh=True, overdue=False, document=document,
+        id=-secrets.randbits(62), tenant="default", feature="try", usr="", lane="interactive", chain="document",
+        document_id=None, collection=None, prompt=prompt.name, version=prompt.version, params=params,
+        stage="complete", epoch=0, attempt=0, purpose="first", model=None, history=[], context=None, value=None,
+        crashes=0, redrives=0, flight_key=None, fresh=True, overdue=False, document=document,
     )  # fmt: skip
 
 

@@ -78,6 +78,7 @@ found as (
 insert into metric_minutes (minute, metric, labels, value)
 select date_trunc('minute', clock_timestamp()), metric, array[first, second], value
 from unnest(:metrics::text[], :firsts::text[], :seconds::text[], :values::float[]) as noted(metric, first, second, value)
+order by metric, first, second -- each process in this order, or two would wait for each other
 on conflict (minute, metric, labels) do update set value = metric_minutes.value + excluded.value
 
 -- name: add_up

@@ -254,8 +254,9 @@ begin
   insert into webhook_deliveries (webhook_id, event, payload)
   select w.id, e.event, docmill_payload(e.event,
     jsonb_build_object('job_id', new.id, 'run_id', new.run_id, 'state', new.state))
-  from webhooks w join unnest(told) as e (event) on e.event = any(w.events) where w.tenant = new.tenant;
-  if new.run_id is not null and exists (
+  from webhooks w join unnest(told) as e (event) on e.event = any(w.events) where w.tenant = new.tenant
+  for key share of w; -- one that is removed just now is waited for, and told of nothing
+  if new.run_id is not null and old.state not in ('done', 'needs_review', 'failed', 'cancelled') and exists (
       select from webhooks where tenant = new.tenant and 'run.ended' = any(events)) then
     insert into webhook_runs (run_id) values (new.run_id);
   end if;
@@ -266,9 +267,13 @@ create or replace trigger jobs_told after update of state on jobs for each row
   when (old.state is distinct from new.state and new.state in ('done', 'needs_review', 'failed', 'cancelled'))
   execute function docmill_tell_of_job();
 
--- A run takes no more: all of it may have ended before.
+-- A run takes no more: all of it may have ended before. One that had as many jobs as were expected is told of when the
+-- last of them ends.
 create or replace function docmill_tell_of_run() returns trigger language plpgsql as $$
 begin
+  if old.closed_at is not null or (select count(*) from jobs where run_id = new.id) >= old.expected then
+    return null;
+  end if;
   insert into webhook_runs (run_id)
   select new.id where exists (select from webhooks where tenant = new.tenant and 'run.ended' = any(events));
   return null;
@@ -286,7 +291,8 @@ begin
     'budget_id', coalesce(new.series, new.id), 'state', case when new.warned >= 100 then 'spent' else 'nearly_spent' end,
     'percent', new.warned, 'since', new.window_start))
   from webhooks
-  where 'budget.reached' = any(events) and (of_operator or (new.scope = 'tenant' and new.subject = tenant));
+  where 'budget.reached' = any(events) and (of_operator or (new.scope = 'tenant' and new.subject = tenant))
+  for key share;
   return null;
 end $$;
 

@@ -10,9 +10,16 @@ select :tenant, :name, :url, :events::text[], :secret, :of_operator
 where (select count(*) from webhooks where tenant = :tenant) < :most
 returning {webhook_row}
 
+-- name: silence
+-- It is told of nothing more; what ends meanwhile need not wait for it.
+update webhooks set events = '{}' where id = :id and (:tenant::text is null or tenant = :tenant)
+
+-- name: forget_deliveries
+delete from webhook_deliveries where ctid = any(array(
+  select ctid from webhook_deliveries where webhook_id = :id limit :limit))
+
 -- name: remove
--- With its deliveries.
-delete from webhooks where id = :id and (:tenant::text is null or tenant = :tenant)
+delete from webhooks where id = :id
 
 
 -- name: exist
@@ -32,17 +39,23 @@ insert into webhook_deliveries (webhook_id, event, payload)
 select w.id, 'run.ended',
   docmill_payload('run.ended', jsonb_build_object('run_id', whole.id, 'state', 'ended'))
 from whole join webhooks w on w.tenant = whole.tenant and 'run.ended' = any(w.events)
+for key share of w
 
 -- name: take_due
--- For whoever sends them next, who has a while to tell what came of it: then they are another's. Of each webhook a few,
--- so that one that is slow holds up no other.
-with due as (
-  select found.id from webhooks
-  cross join lateral (
-    select d.id from webhook_deliveries d
-    where d.webhook_id = webhooks.id and d.due_at <= clock_timestamp()
-    order by d.due_at limit :each for update skip locked) found
-  where webhooks.id <> all(:full::bigint[]) limit :limit)
+-- For whoever sends them next, who has a while to tell what came of it: then they are another's. Of each webhook and of
+-- each tenant a few, with those that are under way there, and the tenants in turn: one that is slow holds up no other.
+with busy as (
+  select w.id, w.tenant, coalesce(under_way.number, 0) as number
+  from webhooks w left join unnest(:webhooks::bigint[], :numbers::int[]) as under_way (id, number) using (id)),
+found as (
+  select due.id, due.due_at, busy.tenant from busy cross join lateral (
+    select d.id, d.due_at from webhook_deliveries d
+    where d.webhook_id = busy.id and d.due_at <= clock_timestamp()
+    order by d.due_at limit greatest(:each - busy.number, 0) for update skip locked) due),
+turns as (
+  select id, row_number() over (partition by tenant order by due_at)
+    + (select sum(number) from busy where busy.tenant = found.tenant) as turn from found),
+due as (select id from turns where turn <= :of_tenant order by turn limit :limit)
 update webhook_deliveries d
 set tries = tries + 1, due_at = clock_timestamp() + make_interval(secs => :lease_s)
 from due, webhooks w where d.id = due.id and w.id = d.webhook_id

@@ -41,8 +41,8 @@ def ocr(services: Services, job: Job) -> Step:
         return services.database.run(fail, job, Failure(kind="unreadable", message=message), detail="empty")
     if reader is None:
         raise RuntimeError("this worker reads no files: OCR belongs to its own queue")
-    if not document.scans:  # another job has put the text together since
-        return services.database.run(go_on, job, _after(job), message_s=services.message_s)
+    if not document.scans:
+        return _after_another(services, job, document)
     until = time.monotonic() + SLICE_S
     while True:
         known = services.database.run(scans.known, document.id)
@@ -55,6 +55,14 @@ def ocr(services: Services, job: Job) -> Step:
         if len(left) > 1 and time.monotonic() >= until:
             moved = services.database.run(transitions.next_slice, job)
             return Stop("next slice" if moved else "stale")
+
+
+def _after_another(services: Services, job: Job, document: Document) -> Step:
+    """Another job has put the text together since; one without a word is for models that see its pages alone."""
+    if (document.text or "").strip() or _may_be_shown(services, job):
+        return services.database.run(go_on, job, _after(job), message_s=services.message_s)
+    failure = Failure(kind="unreadable", message="OCR finds no text in it")
+    return services.database.run(fail, job, failure, detail="empty")
 
 
 def _is_out_of_time(services: Services, document: Document) -> bool:
@@ -104,9 +112,13 @@ def _onward(services: Services, reader: Reader, job: Job, document: Document, kn
 
 def _is_for_eyes(services: Services, reader: Reader, job: Job, document: Document) -> bool:
     """Whether a model is shown the pages, and something is drawn on one: what OCR cannot read, a model may."""
-    if job.chain != "document" or not may_show(prompt_of(services, job), services.settings.models):
-        return False
-    return any(_shows_ink(reader, document, page) for page in document.scans[:MOST_LOOKED_AT])
+    return _may_be_shown(services, job) and any(
+        _shows_ink(reader, document, page) for page in document.scans[:MOST_LOOKED_AT]
+    )
+
+
+def _may_be_shown(services: Services, job: Job) -> bool:
+    return job.chain == "document" and may_show(prompt_of(services, job), services.settings.models)
 
 
 def _shows_ink(reader: Reader, document: Document, page: int) -> bool:

@@ -26,7 +26,7 @@ def passages_beside(services: Services, job: Job, prompt: PromptVersion, text: s
     collection = prompt.collection(job.params)
     if collection is None:
         return []
-    asker = Asker(tenant=job.tenant, feature=job.feature, usr=job.usr, lane=job.lane)
+    asker = Asker(tenant=job.tenant, feature=job.feature, usr=job.usr, lane=job.lane, prompt=job.prompt)
     words = prompt.question(job.params) or text[:LONGEST_QUESTION]
     limit = prompt.config.retrieval.passages
     try:

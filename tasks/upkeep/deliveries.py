@@ -25,8 +25,8 @@ log = structlog.get_logger()
 
 AT_ONCE = 64
 """Under way from one process."""
-EACH = 16
-"""Taken at a time for one webhook, and no more while so many are under way: a slow one holds up no other."""
+OF_TENANT, EACH = 16, 8
+"""Of them for one tenant, and for one webhook: a slow one holds up no other."""
 FORGET_EVERY_S = 3600.0
 
 
@@ -54,9 +54,12 @@ class Courier:
             return False
         database.run(webhooks.tell_of_runs)
         under_way = Counter(due.webhook_id for due, _ in self._under_way.values())
-        full = [webhook for webhook, number in under_way.items() if number >= EACH]
         room = AT_ONCE - len(self._under_way)
-        taken = database.run(webhooks.take_due, each=EACH, limit=room, full=full) if room > 0 else []
+        taken = (
+            database.run(webhooks.take_due, each=EACH, of_tenant=OF_TENANT, limit=room, under_way=under_way)
+            if room > 0
+            else []
+        )
         for due in taken:
             self._under_way[due.id] = due, telling.loop.start(_send(telling.teller, seal, due))
         self._forget()

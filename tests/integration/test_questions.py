@@ -15,10 +15,11 @@ import pytest
 from sqlalchemy import Engine, text
 
 from bench.collection import filled
-from db import budget_admin, collections, embeddings, statistics
+from db import budget_admin, collections, embeddings, jobs, statistics
 from db.budget_admin import Wanted
 from db.chunks import digest
 from db.database import Database
+from db.submit import Submission, submit
 from docmill.errors import CollectionUnknown, EmbeddingAway, Misconfigured
 from docmill.llm.loop import LoopThread
 from docmill.llm.transport import HttpTransport
@@ -31,6 +32,8 @@ from tasks.calls.embedding.call import Asker
 from tasks.calls.embedding.question import vector_for
 from tasks.question import passages_for
 from tasks.services import Caller, Services
+from tasks.stages.searching import passages_beside
+from tasks.stages.step import Stop
 
 MODEL = "sim-embed"
 DOCUMENTS = [
@@ -66,7 +69,7 @@ def calls_of(services: Services, asker: Asker) -> list[Any]:
     with services.database.engine.connect() as connection:
         return list(
             connection.execute(
-                text("select state, job_id, purpose, input_tokens, cost_usd from calls where usr = :usr"),
+                text("select state, job_id, purpose, prompt, input_tokens, cost_usd from calls where usr = :usr"),
                 {"usr": asker.usr},
             )
         )
@@ -157,6 +160,28 @@ def test_a_budget_without_room_refuses_and_leaves_nothing_claimed(services: Serv
     with services.database.engine.begin() as connection:
         budget_admin.remove(connection, budget.id)
     assert vector_for(services, MODEL, words, asker=asker)
+
+
+def test_a_prompts_budget_covers_what_its_jobs_ask_a_collection(services: Services, asker: Asker) -> None:
+    name, words = taken_over(services, asker), f"ovens {uuid4()}"
+    wanted = Wanted(cap_usd=Decimal(0), scope="prompt", subject="answer", span="total", policy="hold")
+    with services.database.work() as connection:
+        question = Submission(
+            prompt="answer", body=words.encode(), tenant="bench", usr=asker.usr, params={"collection": name}
+        )
+        job_id = submit(connection, question)
+        epoch = connection.execute(text("select epoch from jobs where id = :id"), {"id": job_id}).scalar_one()
+        job = jobs.load(connection, job_id, epoch, "validate")
+        budget = budget_admin.put(connection, wanted, timezone="UTC")
+    assert job is not None
+    prompt = services.registry.get("answer")
+    assert passages_beside(services, job, prompt, words) == Stop("held: budget")
+    assert calls_of(services, asker) == []
+    with services.database.work() as connection:
+        budget_admin.remove(connection, budget.id)
+    assert isinstance(passages_beside(services, job, prompt, words), list)
+    (call,) = calls_of(services, asker)
+    assert call.prompt == "answer"
 
 
 def test_a_provider_that_does_not_answer_is_named(services: Services, asker: Asker) -> None:

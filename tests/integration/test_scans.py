@@ -247,14 +247,20 @@ def test_what_only_a_model_may_read_goes_to_one_that_sees_and_a_blank_page_to_no
     way = Way(engine, reader)
     handwriting = scribbled()
     seen, blank = way.submit(handwriting, "receipt", "v3"), way.submit(scanned(""), "receipt", "v3")
-    unseen = way.submit(handwriting)
-    for job in (seen, blank, unseen):
+    unseen, late = way.submit(handwriting), way.submit(handwriting)
+    for job in (seen, blank, unseen, late):
         assert way.step(job) == Stop("waits for OCR")
     assert way.step(blank) == Stop("failed: unreadable")
     assert way.row(blank).failure["detail"] == "empty"
     assert way.step(unseen) == Stop("failed: unreadable")
     assert way.step(seen) == Onward()
     assert (way.row(seen).stage, way.document(seen).text.strip()) == ("context", "")
+    # Who waited meanwhile, or comes later, finds a text without a word: nothing to ask a model about that sees none.
+    later = way.submit(handwriting)
+    assert way.step(later) == Stop("waits for OCR")
+    for job in (late, later):
+        assert way.step(job) == Stop("failed: unreadable")
+        assert way.row(job).failure["detail"] == "empty"
 
 
 def test_a_page_that_another_job_reads_just_now_is_waited_for(engine: Engine, reader: Counting) -> None:

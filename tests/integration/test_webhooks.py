@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from decimal import Decimal
@@ -22,12 +24,14 @@ from db.budget_admin import Wanted
 from db.database import Database
 from db.engine import make_engine
 from db.submit import Submission, submit
+from docmill.errors import WebhookUnknown
 from docmill.llm.loop import LoopThread
 from docmill.net.sealing import Seal, new_key
 from docmill.net.webhook import Teller, new_secret, shown_secret
 from docmill.settings import load_settings
 from prompts import Registry
 from tasks.services import Services, Telling
+from tasks.upkeep import deliveries
 from tasks.upkeep.deliveries import Courier
 from tasks.upkeep.troubles import Troubles
 from tests.command import Command
@@ -214,7 +218,7 @@ def test_each_end_is_delivered_though_receivers_and_senders_fail(database: Datab
         for each in made:
             ends(connection, each)
     with sending(database) as courier, sending(database) as other:
-        database.run(webhooks.take_due, each=16, limit=16)  # by a process that dies with them
+        take_some(database, limit=16)  # by a process that dies with them
         give_up_at = time.monotonic() + 20
         while "cannot be reached" not in str(failures(database)):
             assert time.monotonic() < give_up_at
@@ -235,6 +239,92 @@ def test_each_end_is_delivered_though_receivers_and_senders_fail(database: Datab
     assert sorted(messages.values()) == made, "twice is the same message"
     tries = [each.tries for each in database.run(webhooks.deliveries, webhook, limit=100)]
     assert max(tries) > 1
+
+
+def test_decisions_about_a_runs_answers_and_its_close_do_not_end_it_again(database: Database) -> None:
+    webhook, _ = added(database, events=["run.ended"])
+    with database.work() as connection:
+        run = runs.begin(connection, tenant="default", name="r", cause="api", submit={}, expected=2).id
+    doubted = [job(database, run=run) for _ in range(2)]
+    for state in ("needs_review", "done"):
+        for each in doubted:
+            with database.work() as connection:
+                ends(connection, each, state)
+            database.run(webhooks.tell_of_runs)
+    database.run(runs.close, run)
+    database.run(webhooks.tell_of_runs)
+    assert [data["run_id"] for _, data in events(database, webhook)] == [run]
+
+
+def test_a_webhook_that_is_being_removed_breaks_no_jobs_end(database: Database) -> None:
+    webhook, _ = added(database)
+    ending = job(database)
+    with ThreadPoolExecutor() as pool:
+        with database.work() as connection:
+            connection.execute(text("delete from webhooks where id = :id"), {"id": webhook})
+
+            def end() -> None:
+                with database.work() as other:
+                    ends(other, ending)
+
+            ended = pool.submit(end)
+            wait_until(lambda: waiting(database))
+        ended.result()
+    with database.work() as connection:
+        assert connection.execute(text("select count(*) from webhook_deliveries")).scalar_one() == 0
+
+
+def waiting(database: Database) -> bool:
+    with database.work() as connection:
+        locks = text(
+            "select exists (select from pg_stat_activity "
+            "where datname = current_database() and wait_event_type = 'Lock')"
+        )
+        return bool(connection.execute(locks).scalar_one())
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
+    give_up_at = time.monotonic() + 30
+    while not holds():
+        assert time.monotonic() < give_up_at
+        time.sleep(0.01)
+
+
+def test_a_webhook_goes_with_all_that_it_was_to_be_told(database: Database) -> None:
+    webhook, _ = added(database)
+    with database.work() as connection:
+        ends(connection, job(database))
+    database.run(webhooks.remove, webhook)
+    with database.work() as connection:
+        assert connection.execute(text("select count(*) from webhook_deliveries")).scalar_one() == 0
+    with pytest.raises(WebhookUnknown):
+        database.run(webhooks.remove, webhook)
+
+
+def test_tenants_and_webhooks_have_their_turns(database: Database) -> None:
+    many = [added(database, tenant="many", events=["job.ended"])[0] for _ in range(3)]
+    others = {tenant: added(database, tenant=tenant, events=["job.ended"])[0] for tenant in "abcdefgh"}
+    for tenant, number in (("many", 10), *((tenant, 10) for tenant in others)):
+        for _ in range(number):
+            made = job(database, tenant=tenant)
+            with database.work() as connection:
+                ends(connection, made)
+    first = take_some(database, limit=36)
+    assert sum(first[each] for each in many) == 4
+    assert {first[each] for each in others.values()} == {4}
+    rest = take_some(database, limit=1_000, under_way={**dict.fromkeys(many, 5), others["a"]: 6})
+    assert all(rest[each] <= 3 for each in many)
+    assert sum(rest[each] for each in many) == 1  # of sixteen
+    assert rest[others["a"]] == 2
+    assert rest[others["b"]] == 6
+
+
+def take_some(database: Database, *, limit: int, under_way: Mapping[int, int] = {}) -> Counter[int]:
+    """How many of each webhook were taken."""
+    due = database.run(
+        webhooks.take_due, each=deliveries.EACH, of_tenant=deliveries.OF_TENANT, limit=limit, under_way=under_way
+    )
+    return Counter(each.webhook_id for each in due)
 
 
 def broken_and_slow(came: int) -> int:

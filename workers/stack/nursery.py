@@ -151,6 +151,8 @@ class Nursery:
 
     def bury(self, known: Sequence[int | None]) -> None:
         """Waits for what ended that nobody else waits for: a parent that died has left it to this process."""
+        if self._process is not None:
+            self._process.poll()  # one that has ended would hide all others
         mine = {*known, self._process.pid if self._process else None}
         while (ended := _ended()) is not None and ended not in mine:
             os.waitpid(ended, 0)

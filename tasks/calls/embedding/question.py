@@ -99,6 +99,14 @@ def _open(services: Services, call: QuestionCall) -> bool:
         covering = reserve_jobless(connection, services, call.job, call.intent)
         if isinstance(covering, Failure):
             raise EmbeddingAway(call.model.name, covering)
-        ledger.open_jobless(connection, call.job, call.intent, purpose="embed", lease_s=lease_s, budgets=covering)
+        ledger.open_jobless(
+            connection,
+            call.job,
+            call.intent,
+            purpose="embed",
+            prompt=call.job.prompt,
+            lease_s=lease_s,
+            budgets=covering,
+        )
         embeddings.mark_question(connection, call.intent.id)
     return True
