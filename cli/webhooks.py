@@ -87,10 +87,10 @@ def add(
 @webhooks.command()
 def remove(webhook_id: WebhookId, as_json: AsJson = False, data: Data = None) -> None:
     """End a webhook, and what it was still to be told."""
-    from db.webhooks import remove as end
+    from db import webhooks
 
-    with open_stack(data) as (_, database):
-        database.run(end, webhook_id)
+    with open_stack(data) as (_, database), database.work(atomic=False) as connection:
+        webhooks.remove(connection, webhook_id)
     if as_json:
         print_json({"id": webhook_id, "removed": True})
     else:

@@ -171,11 +171,10 @@ def listed(connection: Connection, *, tenant: str | None = None) -> list[Webhook
     return [Webhook(**row) for row in rows.mappings()]
 
 
-@one_statement
 def remove(connection: Connection, webhook_id: int, *, tenant: str | None = None) -> None:
-    """Ends a webhook, and what it was to be told, some at a time: no job's end waits long for it.
+    """Ends a webhook, and what it was to be told, some at a time.
 
-    Raises WebhookUnknown.
+    In a unit of work that is not atomic, so that no job's end waits long for it. Raises WebhookUnknown.
     """
     if not SQL["silence"].count(connection, {"id": webhook_id, "tenant": tenant}):
         raise WebhookUnknown(webhook_id)

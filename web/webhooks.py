@@ -140,7 +140,8 @@ def show_webhook(webhook_id: WebhookId, database: Database, tenant: Tenant) -> d
 @router.delete("/{webhook_id}", status_code=204, summary="End a webhook", responses=documented(404))
 def remove_webhook(webhook_id: WebhookId, database: Database, tenant: Operating) -> None:
     """What it was still to be told goes with it."""
-    database.run(webhooks.remove, webhook_id, tenant=tenant)
+    with database.work(atomic=False) as connection:
+        webhooks.remove(connection, webhook_id, tenant=tenant)
 
 
 @router.get(

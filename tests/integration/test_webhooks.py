@@ -294,11 +294,12 @@ def test_a_webhook_goes_with_all_that_it_was_to_be_told(database: Database) -> N
     webhook, _ = added(database)
     with database.work() as connection:
         ends(connection, job(database))
-    database.run(webhooks.remove, webhook)
+    with database.work(atomic=False) as connection:
+        webhooks.remove(connection, webhook)
     with database.work() as connection:
         assert connection.execute(text("select count(*) from webhook_deliveries")).scalar_one() == 0
-    with pytest.raises(WebhookUnknown):
-        database.run(webhooks.remove, webhook)
+    with pytest.raises(WebhookUnknown), database.work(atomic=False) as connection:
+        webhooks.remove(connection, webhook)
 
 
 def test_tenants_and_webhooks_have_their_turns(database: Database) -> None:
