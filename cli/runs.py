@@ -68,11 +68,11 @@ def _listed(run: Run, counts: Counts) -> tuple[object, ...]:
 @runs.command("show")
 def show(run_id: RunId, as_json: AsJson = False, data: Data = None) -> None:
     """How far a run is, what it cost, what stands in its way, and its first failures."""
-    from db import runs as kept
+    import db.runs
 
     with open_stack(data) as (_, database), database.work() as connection:
-        run, progress = kept.find(connection, run_id), kept.progress(connection, run_id)
-        failures = kept.first_failures(connection, run_id)
+        run, progress = db.runs.find(connection, run_id), db.runs.progress(connection, run_id)
+        failures = db.runs.first_failures(connection, run_id)
     if as_json:
         first = [{"id": each.id, "path": each.path, "failure": each.failure} for each in failures]
         print_json({**run.as_json(), **progress.as_json(), "first_failures": first})
@@ -122,21 +122,21 @@ def wait(run_id: RunId, as_json: AsJson = False, data: Data = None) -> None:
             typer.echo(f"\ninterrupted: the jobs go on; `docmill runs wait {run_id}` comes back to them", err=True)
             raise typer.Exit(130) from None
         if not as_json:
-            from db import runs as kept
+            import db.runs
 
             with database.work() as connection:
-                found = kept.find(connection, run_id), kept.progress(connection, run_id)
-                _print(*found, kept.first_failures(connection, run_id))
+                found = db.runs.find(connection, run_id), db.runs.progress(connection, run_id)
+                _print(*found, db.runs.first_failures(connection, run_id))
     raise typer.Exit(exit_code(reports))
 
 
 def _paths(database: Database, run_id: int) -> dict[int, Path]:
     """The run's jobs with their paths. Raises RunUnknown."""
-    from db import runs as kept
+    import db.runs
 
     with database.work() as connection:
-        kept.find(connection, run_id)
-        return {job: Path(visible(path)) for job, path in kept.paths(connection, run_id).items()}
+        db.runs.find(connection, run_id)
+        return {job: Path(visible(path)) for job, path in db.runs.paths(connection, run_id).items()}
 
 
 @runs.command("retry")

@@ -11,7 +11,7 @@ from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, M
 from prometheus_client.registry import Collector
 from sqlalchemy import Connection
 
-from db import figures as counted
+import db.figures
 from db.concerns import KINDS, concerns
 from db.figures import BOUNDS, Labels
 from db.overview import Snapshot, snapshot, tenants
@@ -87,12 +87,12 @@ def figures(connection: Connection) -> bytes:
     for row in SQL["slots"].rows(connection):
         slots.labels(row.queue).set(row.slots)
     doubtful.set(SQL["in_doubt"].scalar(connection))
-    for state, deliveries in counted.deliveries(connection):
+    for state, deliveries in db.figures.deliveries(connection):
         told.labels(state).set(deliveries)
     found = snapshot(connection, tenants(connection), paced=False)
     _tell_concerns(found, registry)
     _tell_budgets(found, registry)
-    registry.register(Grown(totals=counted.totals(connection)))
+    registry.register(Grown(totals=db.figures.totals(connection)))
     return generate_latest(registry)
 
 

@@ -49,3 +49,15 @@ def test_jobs_are_changed_in_one_place() -> None:
     files = [*FILES, *(ROOT / "db" / "sql").glob("*.sql")]
     found = {path.name for path in files if written.search(path.read_text(encoding="utf-8"))}
     assert found == {"transitions.sql"}
+
+
+def test_no_module_is_imported_under_anothers_name() -> None:
+    hidden = []
+    for name, path in MODULES.items():
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom | ast.Import):
+                above = f"{node.module}." if isinstance(node, ast.ImportFrom) else ""
+                hidden += [
+                    (name, each.name) for each in node.names if each.asname and above + each.name in MODULES
+                ]
+    assert hidden == []
