@@ -8,8 +8,8 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import Connection, Engine
 
+from db.autocommit import AutocommitConnections
 from db.engine import make_engine
-from db.lane import Lane
 
 __all__ = ["Database", "one_statement", "open_database"]
 
@@ -32,7 +32,7 @@ class Database:
 
     def __init__(self, engine: Engine, *, keeps: bool = False) -> None:
         self.engine = engine
-        self._lane = Lane(engine, keeps=keeps)
+        self._autocommit = AutocommitConnections(engine, keeps=keeps)
 
     @contextmanager
     def work(self, *, atomic: bool = True) -> Iterator[Connection]:
@@ -42,10 +42,10 @@ class Database:
         what stands after the first of them is as good as what stands after all.
         """
         if not atomic:
-            with self._lane.connection() as connection:
+            with self._autocommit.connection() as connection:
                 yield connection
             return
-        with self._lane.from_pool(self.engine) as connection, connection.begin():
+        with self._autocommit.from_pool(self.engine) as connection, connection.begin():
             yield connection
 
     def run(
@@ -60,7 +60,7 @@ class Database:
 
     def close(self) -> None:
         """Closes all of its connections that nobody uses."""
-        self._lane.close()
+        self._autocommit.close()
         self.engine.dispose()
 
 

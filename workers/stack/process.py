@@ -15,7 +15,7 @@ from typing import BinaryIO
 from docmill.errors import ServiceAway
 from docmill.processes import end_with_parent
 from workers.stack.account import Account
-from workers.stack.nursery import Child, Nursery
+from workers.stack.fork_server import Child, ForkServer
 
 __all__ = ["ASK_EVERY_S", "NotReady", "Process"]
 
@@ -43,7 +43,7 @@ class Process:
     stop_within_s: float = 30.0
     ready_within_s: float = 60.0
     account: Account | None = None
-    nursery: Nursery | None = None
+    fork_server: ForkServer | None = None
     """Which forks the program, where it is a module of Python's."""
     started_at: float = field(default=0.0, init=False)
     _child: Child | None = field(default=None, init=False)
@@ -65,10 +65,10 @@ class Process:
 
     def _forked(self, log: BinaryIO) -> Child | None:
         *python, module = self.command[:3]
-        if self.nursery is None or python != [sys.executable, "-m"]:
+        if self.fork_server is None or python != [sys.executable, "-m"]:
             return None
         env = os.environ if self.env is None else self.env
-        return self.nursery.fork([module, *self.command[3:]], env=env, log=log, stop_with=self.stop_with)
+        return self.fork_server.fork([module, *self.command[3:]], env=env, log=log, stop_with=self.stop_with)
 
     def _started(self, log: BinaryIO) -> Child:
         return subprocess.Popen(

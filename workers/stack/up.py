@@ -32,9 +32,9 @@ from docmill.settings import Settings
 from tasks.celery import broker
 from workers.roles import ROLES, Part, environment_for, worker_command
 from workers.stack.addresses import READY, URLS, Addresses, environment_of
+from workers.stack.fork_server import ForkServer
 from workers.stack.kept import flower_password, webhook_key
 from workers.stack.lock import locked
-from workers.stack.nursery import Nursery
 from workers.stack.places import make_folder
 from workers.stack.ports import Ports
 from workers.stack.process import ASK_EVERY_S, NotReady, Process
@@ -78,7 +78,7 @@ class Stack:
             self._replicas["ocr"] = 1
         self._stack = ExitStack()
         self._servers: EmbeddedServers
-        self._nursery: Nursery
+        self._fork_server: ForkServer
         self._programs: list[Process] = []
         self._deaths: dict[str, int] = {}
         self._stopping = False
@@ -102,7 +102,7 @@ class Stack:
                 for process in self._processes:
                     if not process.running:
                         self._again(process)
-                self._nursery.bury([process.pid for process in self._processes])
+                self._fork_server.reap([process.pid for process in self._processes])
                 time.sleep(WATCH_EVERY_S)
 
     def stop(self) -> None:
@@ -127,8 +127,8 @@ class Stack:
         self._owns_data = True
         make_folder(self.data)
         make_folder(self.data / "logs")
-        self._nursery = self._stack.enter_context(
-            Nursery(self._log("nursery"))
+        self._fork_server = self._stack.enter_context(
+            ForkServer(self._log("fork_server"))
         )  # it loads while the servers start
         self._start_servers()
         make_folder(self.data / "spool")
@@ -274,7 +274,7 @@ class Stack:
         self.addresses = replace(self.addresses, flower=url)
 
     def _add(self, process: Process) -> Process:
-        process.nursery = self._nursery
+        process.fork_server = self._fork_server
         self._programs.append(process)
         process.spawn()
         return process

@@ -15,10 +15,10 @@ from sqlalchemy import Connection, Engine, QueuePool, event
 
 from db.engine import LOOKED_AT_S, TRUSTED_S, is_readable
 
-__all__ = ["Lane"]
+__all__ = ["AutocommitConnections"]
 
 
-class Lane:
+class AutocommitConnections:
     """Connections of an engine that commit each statement by itself; the one used last goes first.
 
     They are of the pool's number: where somebody finds the pool empty, one of them goes back. Unless it ``keeps``

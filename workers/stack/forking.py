@@ -1,4 +1,4 @@
-"""What runs in a nursery: ``python -m workers.stack.seedling FD``, as :mod:`workers.stack.nursery` starts it.
+"""What runs in a fork server (:mod:`workers.stack.fork_server`): ``python -m workers.stack.forking FD``.
 
 It loads what all programs of a stack load, once, and then forks for each of them: they share that memory, and
 start in a fraction of the time. It holds no thread, no connection and no secret: what a program is given goes to
@@ -22,7 +22,7 @@ from docmill.processes import end_with_parent, show_as
 
 __all__ = ["LOADS", "Given"]
 
-LOADS = "NURSERY_LOADS"
+LOADS = "FORK_SERVER_LOADS"
 """The variable that names the modules to load, ``module:function`` for one with something else to load."""
 ADOPTED_WITHIN_S = 10.0
 
@@ -72,7 +72,7 @@ def _program(control: socket.socket) -> list[str] | None:
 
 
 def _become(told_by: int, log: int) -> list[str]:
-    """Leaves the nursery: the stack looks after this process from here on, as if it had started it."""
+    """Leaves the fork server: the stack looks after this process from here on, as if it had started it."""
     if os.fork():
         os._exit(0)
     with socket.socket(fileno=told_by) as told:

@@ -1,4 +1,4 @@
-"""Programs forked from a nursery run as if each had been started by itself."""
+"""Programs forked from a fork server run as if each had been started by itself."""
 
 from __future__ import annotations
 
@@ -14,40 +14,40 @@ from pathlib import Path
 import psutil
 import pytest
 
-from workers.stack.nursery import LOADED, Nursery
+from workers.stack.fork_server import LOADED, ForkServer
 from workers.stack.process import Process
 
 SLEEP = ["timeit", "-n1", "-r1", "import time; time.sleep(60)"]
 
 
 @pytest.fixture
-def nursery(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Nursery]:
+def fork_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ForkServer]:
     monkeypatch.setenv("DOCMILL_LLM_API_KEY", "a key that is nobody's")
-    with Nursery(tmp_path / "nursery.log", loads=["json"]) as made:
+    with ForkServer(tmp_path / "fork_server.log", loads=["json"]) as made:
         yield made
 
 
-def run(nursery: Nursery, log: Path, code: str, **env: str) -> int:
+def run(fork_server: ForkServer, log: Path, code: str, **env: str) -> int:
     """The exit code of what runs the code."""
     with log.open("ab") as file:
-        program = nursery.fork(["timeit", "-n1", "-r1", code], env=env, log=file, stop_with=signal.SIGTERM)
+        program = fork_server.fork(["timeit", "-n1", "-r1", code], env=env, log=file, stop_with=signal.SIGTERM)
     assert program is not None
     return program.wait(30)
 
 
-def test_a_program_has_its_own_environment_log_and_parent(nursery: Nursery, tmp_path: Path) -> None:
+def test_a_program_has_its_own_environment_log_and_parent(fork_server: ForkServer, tmp_path: Path) -> None:
     code = (
         "import os, sys; print(sorted(os.environ), os.environ['WORD'], os.getppid(), os.getsid(0) == os.getpid())"
     )
-    assert run(nursery, tmp_path / "log", code, WORD="said") == 0
+    assert run(fork_server, tmp_path / "log", code, WORD="said") == 0
     told = (tmp_path / "log").read_text(encoding="utf-8")
     assert told.startswith(f"['WORD'] said {os.getpid()} True\n")
 
 
-def test_its_end_is_told_as_any_programs(nursery: Nursery, tmp_path: Path) -> None:
-    assert run(nursery, tmp_path / "log", "import os; os._exit(7)") == 7
+def test_its_end_is_told_as_any_programs(fork_server: ForkServer, tmp_path: Path) -> None:
+    assert run(fork_server, tmp_path / "log", "import os; os._exit(7)") == 7
     with (tmp_path / "log").open("ab") as file:
-        program = nursery.fork(SLEEP, env={}, log=file, stop_with=signal.SIGTERM)
+        program = fork_server.fork(SLEEP, env={}, log=file, stop_with=signal.SIGTERM)
     assert program is not None
     assert program.poll() is None
     with pytest.raises(subprocess.TimeoutExpired):
@@ -56,43 +56,43 @@ def test_its_end_is_told_as_any_programs(nursery: Nursery, tmp_path: Path) -> No
     assert program.wait(30) == -signal.SIGKILL
 
 
-def test_it_is_listed_with_its_own_command(nursery: Nursery, tmp_path: Path) -> None:
+def test_it_is_listed_with_its_own_command(fork_server: ForkServer, tmp_path: Path) -> None:
     with (tmp_path / "log").open("ab") as file:
-        program = nursery.fork(SLEEP, env={}, log=file, stop_with=signal.SIGTERM)
+        program = fork_server.fork(SLEEP, env={}, log=file, stop_with=signal.SIGTERM)
     assert program is not None
     assert " ".join(psutil.Process(program.pid).cmdline()).strip() == " ".join([sys.executable, "-m", *SLEEP])
     program.kill()
     program.wait(30)
 
 
-def test_a_nursery_is_told_no_secret(nursery: Nursery) -> None:
-    mine = [
-        child for child in psutil.Process().children() if "workers.stack.seedling" in " ".join(child.cmdline())
-    ]
+def test_a_nursery_is_told_no_secret(fork_server: ForkServer) -> None:
+    mine = [child for child in psutil.Process().children() if "workers.stack.forking" in " ".join(child.cmdline())]
     assert len(mine) == 1
     assert "a key that is nobody's" not in str(mine[0].environ())
 
 
-def test_where_the_nursery_is_dead_a_program_starts_by_itself(nursery: Nursery, tmp_path: Path) -> None:
+def test_where_the_nursery_is_dead_a_program_starts_by_itself(fork_server: ForkServer, tmp_path: Path) -> None:
     for child in psutil.Process().children():
-        if "workers.stack.seedling" in " ".join(child.cmdline()):
+        if "workers.stack.forking" in " ".join(child.cmdline()):
             child.kill()
             child.wait(30)
     command = [sys.executable, "-m", *SLEEP]
-    process = Process(name="slow", command=command, log=tmp_path / "log", check=lambda: None, nursery=nursery)
+    process = Process(
+        name="slow", command=command, log=tmp_path / "log", check=lambda: None, fork_server=fork_server
+    )
     process.spawn()
     assert process.running
     process.stop()
     assert not process.running
 
 
-def test_what_a_dead_program_leaves_behind_is_buried(nursery: Nursery, tmp_path: Path) -> None:
+def test_what_a_dead_program_leaves_behind_is_buried(fork_server: ForkServer, tmp_path: Path) -> None:
     code = "import os, subprocess; print(subprocess.Popen(['sleep', '0.3']).pid, flush=True); os._exit(0)"
-    assert run(nursery, tmp_path / "log", code, PATH=os.environ["PATH"]) == 0
+    assert run(fork_server, tmp_path / "log", code, PATH=os.environ["PATH"]) == 0
     orphan = int((tmp_path / "log").read_text(encoding="utf-8").split()[0])
     give_up_at = time.monotonic() + 30
     while psutil.pid_exists(orphan):
-        nursery.bury([])
+        fork_server.reap([])
         assert time.monotonic() < give_up_at
         time.sleep(0.02)
 

@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from docmill.processes import adopt_orphans, end_with_parent
-from workers.stack.seedling import LOADS, Given
+from workers.stack.forking import LOADS, Given
 
-__all__ = ["Child", "Nursery"]
+__all__ = ["Child", "ForkServer"]
 
 LOADED = (
     "celery.apps.beat",
@@ -59,7 +59,7 @@ class Child(Protocol):
 
 @dataclass(kw_only=True)
 class Forked:
-    """A program that a nursery forked, and that is this process's child."""
+    """A program that a fork server forked, and that is this process's child."""
 
     pid: int
     returncode: int | None = field(default=None, init=False)
@@ -91,10 +91,10 @@ class Forked:
         return code
 
 
-class Nursery:
+class ForkServer:
     """Forks programs for this process, which becomes the parent of each.
 
-    ``with Nursery(log) as nursery``. Not safe for threads. What is forked lives on when the nursery ends.
+    ``with ForkServer(log) as fork_server``. Not safe for threads. What is forked lives on when the server ends.
     """
 
     def __init__(self, log: Path, loads: Sequence[str] = LOADED) -> None:
@@ -103,14 +103,14 @@ class Nursery:
         self._control: socket.socket | None = None
         self._process: subprocess.Popen[bytes] | None = None
 
-    def __enter__(self) -> Nursery:
+    def __enter__(self) -> ForkServer:
         adopt_orphans()
         self._control, theirs = socket.socketpair()
         env = {name: value for name, value in os.environ.items() if name in HARMLESS or name.startswith("PYTHON")}
         env[LOADS] = " ".join(self._loads)
         with theirs, self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "workers.stack.seedling", str(theirs.fileno())],
+                [sys.executable, "-m", "workers.stack.forking", str(theirs.fileno())],
                 env=env,
                 pass_fds=(theirs.fileno(),),
                 stdin=subprocess.DEVNULL,
@@ -132,7 +132,7 @@ class Nursery:
     def fork(
         self, command: Sequence[str], *, env: Mapping[str, str], log: BinaryIO, stop_with: signal.Signals
     ) -> Forked | None:
-        """Runs a module with its arguments; None where the nursery does not answer, and nothing runs."""
+        """Runs a module with its arguments; None where the fork server does not answer, and nothing runs."""
         if self._control is None:
             return None
         given = Given(command=list(command), env=dict(env), parent=os.getpid(), stop_with=int(stop_with))
@@ -149,7 +149,7 @@ class Nursery:
                 return None
         return Forked(pid=int(pid)) if pid else None
 
-    def bury(self, known: Sequence[int | None]) -> None:
+    def reap(self, known: Sequence[int | None]) -> None:
         """Waits for what ended that nobody else waits for: a parent that died has left it to this process."""
         if self._process is not None:
             self._process.poll()  # one that has ended would hide all others
