@@ -17,7 +17,7 @@ from docmill.visible import visible, visible_lines
 if TYPE_CHECKING:
     from db.inspection import Call, Inspection
 
-__all__ = ["print_inspection", "show_job"]
+__all__ = ["show_job"]
 
 
 def show_job(job_id: int, *, messages: bool, as_json: bool, data: Path | None) -> None:

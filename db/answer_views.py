@@ -21,7 +21,7 @@ from db.statements import statements_of
 from docmill.parsing.schema import SCALARS, kinds, resolved
 from docmill.storable import is_storable
 
-__all__ = ["Answers", "Refreshed", "View", "may_make", "name_of", "refresh", "views_of"]
+__all__ = ["Answers", "View", "may_make", "name_of", "refresh", "views_of"]
 
 SQL = statements_of("answer_views")
 

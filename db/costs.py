@@ -20,7 +20,6 @@ from db.tables import costs_daily
 from docmill.errors import Misconfigured
 
 __all__ = [
-    "COST_GROUPS",
     "FOLDED_AT_ONCE",
     "CostRow",
     "costs",

@@ -22,7 +22,6 @@ from docmill.storable import dump_json
 
 __all__ = [
     "LATELY_S",
-    "Peek",
     "Place",
     "SharedAnswer",
     "answered_lately",
@@ -34,7 +33,6 @@ __all__ = [
     "pass_lead",
     "peek",
     "release_followers",
-    "spent_on",
 ]
 
 SQL, TRANSITIONS = statements_of("flights"), statements_of("transitions")

@@ -31,15 +31,10 @@ __all__ = [
     "Place",
     "Reply",
     "Shown",
-    "StageSeen",
     "as_json",
     "calls_of",
-    "checks_of",
-    "drives_of",
     "inspect",
     "places_of",
-    "shown_of",
-    "stages_of",
 ]
 
 AROUND = 80

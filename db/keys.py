@@ -26,7 +26,6 @@ __all__ = [
     "Holder",
     "Key",
     "add",
-    "checked_scopes",
     "close_session",
     "holder_of",
     "listed",

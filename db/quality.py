@@ -18,10 +18,7 @@ from db.statements import statements_of
 __all__ = [
     "MOST",
     "Case",
-    "CheckFailing",
     "DayOfPrompt",
-    "FieldCorrected",
-    "OfPrompt",
     "VersionQuality",
     "cases_of",
     "quality_of",

@@ -18,6 +18,7 @@ from sqlalchemy import (
     FromClause,
     Integer,
     RowMapping,
+    ScalarSelect,
     Select,
     case,
     cast,
@@ -136,33 +137,7 @@ OF_ROW = (
 
 def _reports(*, values: bool = True) -> Select[Any]:
     """What a :class:`JobReport` has, of every job; answers and evidence only where somebody wants them."""
-    of_job = calls.c.job_id == jobs.c.id
-    paid = calls.c.state.in_(("answered", "surplus"))
-    found = (
-        select(results.c.value, results.c.evidence)
-        .where(results.c.job_id == jobs.c.id)
-        .order_by(results.c.revision.desc())
-        .limit(1)
-        .lateral("found")
-    )
-    spent = (
-        select(
-            func.count().label("calls"),
-            func.coalesce(cast(func.sum(calls.c.input_tokens), Integer), 0).label("input_tokens"),
-            func.coalesce(cast(func.sum(calls.c.output_tokens), Integer), 0).label("output_tokens"),
-            func.coalesce(func.sum(calls.c.cost_usd), 0).label("usd"),
-            func.bool_or(calls.c.possibly_billed | (paid & calls.c.cost_usd.is_(None))).label("unknown"),
-        )
-        .where(of_job)
-        .lateral("spent")
-    )
-    answered = (
-        select(calls.c.model)
-        .where(of_job, calls.c.state == "answered")
-        .order_by(calls.c.started_at.desc())
-        .limit(1)
-        .scalar_subquery()
-    )
+    found, spent = _newest_result(), _spent()
     read = (found.c.value, found.c.evidence) if values else (null().label("value"), null().label("evidence"))
     rows = jobs.outerjoin(documents, documents.c.id == jobs.c.document_id).join(spent, true())
     return select(
@@ -170,13 +145,50 @@ def _reports(*, values: bool = True) -> Select[Any]:
         func.coalesce(jobs.c.name, documents.c.name).label("name"),
         func.coalesce(jobs.c.path, documents.c.name).label("path"),
         *read,
-        answered.label("model"),
+        _answering_model().label("model"),
         *(spent.c[name] for name in ("calls", "input_tokens", "output_tokens")),
         case((func.coalesce(spent.c.unknown, False), None), else_=spent.c.usd).label("cost_usd"),
         cast(func.extract("epoch", jobs.c.finished_at - jobs.c.created_at), Float).label("seconds"),
         documents.c.warnings,
         case((jobs.c.stage == "ocr", _progress())).label("progress"),
     ).select_from(rows.outerjoin(found, true()) if values else rows)
+
+
+def _newest_result() -> FromClause:
+    """A job's answer, of the last revision."""
+    return (
+        select(results.c.value, results.c.evidence)
+        .where(results.c.job_id == jobs.c.id)
+        .order_by(results.c.revision.desc())
+        .limit(1)
+        .lateral("found")
+    )
+
+
+def _spent() -> FromClause:
+    """What a job's calls came to; whether some of it is unknown."""
+    paid = calls.c.state.in_(("answered", "surplus"))
+    return (
+        select(
+            func.count().label("calls"),
+            func.coalesce(cast(func.sum(calls.c.input_tokens), Integer), 0).label("input_tokens"),
+            func.coalesce(cast(func.sum(calls.c.output_tokens), Integer), 0).label("output_tokens"),
+            func.coalesce(func.sum(calls.c.cost_usd), 0).label("usd"),
+            func.bool_or(calls.c.possibly_billed | (paid & calls.c.cost_usd.is_(None))).label("unknown"),
+        )
+        .where(calls.c.job_id == jobs.c.id)
+        .lateral("spent")
+    )
+
+
+def _answering_model() -> ScalarSelect[Any]:
+    return (
+        select(calls.c.model)
+        .where(calls.c.job_id == jobs.c.id, calls.c.state == "answered")
+        .order_by(calls.c.started_at.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
 
 
 def _progress() -> ColumnElement[str]:

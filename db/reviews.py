@@ -21,14 +21,10 @@ from docmill.parsing.evidence import Evidence
 from docmill.reading.values import Reading
 
 __all__ = [
-    "CLAIM_S",
-    "UNDO_S",
     "Clerk",
     "Decided",
     "Decision",
-    "InReview",
     "Kind",
-    "Lately",
     "Narrowed",
     "Subject",
     "Waiting",

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-__all__ = ["CHAINS", "STAGES", "Chain", "RoleName", "Stage", "StageRules", "stages_where"]
+__all__ = ["CHAINS", "STAGES", "Chain", "RoleName", "Stage", "stages_where"]
 
 Stage: TypeAlias = Literal["validate", "ocr", "context", "complete", "parse", "store", "chunk", "embed"]
 Chain: TypeAlias = Literal["document", "index"]

@@ -35,8 +35,6 @@ __all__ = [
     "WAITS",
     "Move",
     "Position",
-    "Stored",
-    "Transition",
     "advance",
     "advance_with_text",
     "cancel",

@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from db.statements import statements_of
 
-__all__ = ["MOST", "Answering", "WaitingFor", "calls_lately", "for_models"]
+__all__ = ["MOST", "calls_lately", "for_models"]
 
 SQL = statements_of("waiting")
 

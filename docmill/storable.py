@@ -15,7 +15,6 @@ from decimal import ROUND_HALF_EVEN, Context, Decimal
 from typing import Any
 
 __all__ = [
-    "LARGEST_COUNT",
     "MOST_DEPTH",
     "MOST_USD",
     "deeper_than",
@@ -23,7 +22,6 @@ __all__ = [
     "is_storable",
     "is_storable_json",
     "storable_count",
-    "storable_json",
     "storable_text",
     "storable_usd",
 ]

@@ -15,7 +15,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from prompts.mistakes import Mistake, meant, of_template
 
-__all__ = ["TEMPLATES", "TEMPLATE_FILES", "known_names", "mistakes_in"]
+__all__ = ["TEMPLATES", "TEMPLATE_FILES", "mistakes_in"]
 
 # No autoescape: the output is read by a model and not by a browser, and an escaped document is a changed one.
 TEMPLATES = ImmutableSandboxedEnvironment(undefined=StrictUndefined, autoescape=False, trim_blocks=True)

@@ -9,7 +9,7 @@ from typing import Any
 
 from tasks.reviewing import leaves
 
-__all__ = ["FieldScore", "Held", "held", "scores"]
+__all__ = ["Held", "held", "scores"]
 
 PLACE = re.compile(r"(?<=\.)\d+(?=\.|$)")
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from db.jobs import Drive
 from db.stages import STAGES, RoleName, Stage
 
-__all__ = ["QUEUES", "QUEUE_NAMES", "queue_of", "queues_of"]
+__all__ = ["QUEUES", "QUEUE_NAMES", "queues_of"]
 
 QUEUES: Mapping[RoleName, tuple[str, ...]] = {
     "io": ("interactive", "bulk"),

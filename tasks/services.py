@@ -23,7 +23,7 @@ from tasks.calls.room import Room
 from tasks.times import StageTimes
 from tasks.turns import Turns
 
-__all__ = ["BudgetsSeen", "Caller", "Configured", "Publisher", "Services", "Telling"]
+__all__ = ["Caller", "Configured", "Services", "Telling"]
 
 
 class Publisher(Protocol):

@@ -18,7 +18,7 @@ from web.problems import documented
 from web.schemas import LARGEST_ID, JobShown, Storable
 from web.shown import shown
 
-__all__ = ["clerk_by_key", "desk_of", "router"]
+__all__ = ["desk_of", "router"]
 
 router = APIRouter(prefix="/v1/reviews", tags=["reviews"], responses=documented(401, 422, 503))
 

@@ -38,7 +38,6 @@ __all__ = [
     "JobShown",
     "JobState",
     "JobWanted",
-    "Lane",
     "LineWanted",
     "Moment",
     "NamedFile",

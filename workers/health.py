@@ -15,8 +15,6 @@ from db.fleet import seen
 from docmill.errors import DocmillError
 from docmill.settings import load_settings
 
-__all__ = ["seen_lately"]
-
 SILENT_S = 60
 """An io worker reports every second, one with processes every ten."""
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
-__all__ = ["Block", "for_psql", "statements", "with_values"]
+__all__ = ["for_psql", "statements", "with_values"]
 
 HEADING = re.compile(r"^-- (name|fragment): (\w+)\n((?:--.*\n)*)", re.MULTILINE)
 FRAGMENT = re.compile(r"\{(\w+)\}")

@@ -20,7 +20,7 @@ import redis
 import structlog
 from cachetools import TTLCache
 
-__all__ = ["Cache", "Hit", "Layer", "NoCache", "TwoLayerCache"]
+__all__ = ["Cache", "Hit", "NoCache", "TwoLayerCache"]
 
 log = structlog.get_logger()
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from docmill.llm.wire.shapes import whole
 
-__all__ = ["OVERFLOW_CODES", "Overflow", "overflow_in"]
+__all__ = ["Overflow", "overflow_in"]
 
 OVERFLOW_CODES = frozenset(
     {

@@ -17,7 +17,7 @@ from typing import Literal, TypeAlias
 
 from docmill.llm.types import Usage
 
-__all__ = ["SIMULATOR_PRICES", "Listed", "Price", "Processing", "correction", "corrections", "list_price"]
+__all__ = ["SIMULATOR_PRICES", "Price", "Processing", "correction", "corrections", "list_price"]
 
 Processing: TypeAlias = Literal["standard", "batch"]
 

@@ -16,7 +16,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from docmill.errors import DocmillError
 
-__all__ = ["NotPublic", "Pinned", "is_public", "parts_of", "pinned"]
+__all__ = ["NotPublic", "is_public", "parts_of", "pinned"]
 
 GLOBAL_UNICAST = ipaddress.ip_network("2000::/3")
 """All of IPv6 that is given to anybody on the internet. Whatever else there is, is for networks of their own, or

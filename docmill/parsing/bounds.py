@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 from docmill.errors import ReplyInvalid, ReplyNotJson
 
-__all__ = ["DEEPEST", "LONGEST_NUMBER", "below", "check", "leaves", "same", "strict", "strict_at", "too_deep"]
+__all__ = ["DEEPEST", "LONGEST_NUMBER", "below", "check", "leaves", "same", "strict", "strict_at"]
 
 DEEPEST = 100
 """Objects and lists, one within another. What answers nest is a tenth of it; serializers and pages end at 250."""

@@ -22,7 +22,7 @@ from docmill.parsing.readings import Readings
 from docmill.parsing.surroundings import EDGES
 from docmill.parsing.texts import Doubt, Part
 
-__all__ = ["Found", "Prose", "Reply", "fenced", "scan"]
+__all__ = ["Found", "Reply", "fenced", "scan"]
 
 LONGEST = 2_000_000
 """Characters; no answer is longer, and a longer text is not worth the time."""

@@ -19,7 +19,7 @@ from docmill.parts.lines import Lines
 from docmill.parts.places import Placed, Shown, Telling, place
 from docmill.parts.schemas import Schema, inner, members
 
-__all__ = ["Answered", "Conflict", "Joined", "join"]
+__all__ = ["Answered", "Joined", "join"]
 
 Span = tuple[int, int]
 WORD = re.compile(r"[^\W\d_]{3,}")

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from docmill.reading.package import Element, Package, Part, attribute, children, first, local
 from docmill.reading.values import WarningKind
 
-__all__ = ["chart_lines", "diagram_lines", "drawn_lines", "paragraph_text", "shape_lines", "table_lines"]
+__all__ = ["drawn_lines", "paragraph_text", "shape_lines", "table_lines"]
 
 
 def drawn_lines(package: Package, part: Part, drawing: Element) -> Iterator[str]:

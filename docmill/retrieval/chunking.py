@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-__all__ = ["CHUNK_TOKENS", "Chunk", "chunk", "is_heading"]
+__all__ = ["Chunk", "chunk", "is_heading"]
 
 CHUNK_TOKENS = 320
 

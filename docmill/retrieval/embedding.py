@@ -12,7 +12,7 @@ from docmill.llm.client import Endpoint, Outcome, classified, outcome_of
 from docmill.llm.transport import Response, Transport
 from docmill.llm.wire import embeddings, wire_for
 
-__all__ = ["MOST_TEXTS", "MOST_TOKENS", "Embedding", "batch", "embed"]
+__all__ = ["MOST_TOKENS", "Embedding", "batch", "embed"]
 
 MOST_TEXTS = 96
 """Of one call: some providers take no more than a hundred."""

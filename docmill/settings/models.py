@@ -34,7 +34,7 @@ from docmill.money.cost import Cost, cost
 from docmill.money.prices import Price
 from docmill.settings.explain import Place, explain
 
-__all__ = ["SIMULATED", "Config", "Model", "ModelTable", "Models", "PriceTable", "read_config"]
+__all__ = ["SIMULATED", "Config", "Model", "ModelTable", "Models", "read_config"]
 
 DEFAULT_CONFIG = Path("docmill.toml")
 SIMULATED = {"small": "sim-small", "large": "sim-large"}

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from zlib import crc32
 
-__all__ = ["DIMENSIONS", "MOST_INPUTS", "MOST_TOKENS_EACH", "MOST_TOKENS_TOGETHER", "inputs_in", "rows", "vector"]
+__all__ = ["DIMENSIONS", "MOST_TOKENS_EACH", "MOST_TOKENS_TOGETHER", "inputs_in", "rows", "vector"]
 
 DIMENSIONS = 256
 MOST_DIMENSIONS = 3072

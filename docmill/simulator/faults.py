@@ -14,7 +14,6 @@ __all__ = [
     "FAULTS_OF_EYES",
     "malformed",
     "misread",
-    "off_schema",
     "spoken",
     "swapped",
     "wrong",

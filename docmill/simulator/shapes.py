@@ -20,7 +20,6 @@ from docmill.simulator.limits import Standing
 
 __all__ = [
     "SHAPES",
-    "AnthropicShape",
     "OpenAIShape",
     "Question",
     "Refusal",

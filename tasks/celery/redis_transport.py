@@ -17,7 +17,7 @@ from kombu.utils.encoding import bytes_to_str
 from kombu.utils.json import loads
 from redis.exceptions import NoPermissionError, ResponseError
 
-__all__ = ["MOST_AT_ONCE", "SentinelTransport", "Transport", "register"]
+__all__ = ["MOST_AT_ONCE", "Transport", "register"]
 
 log = structlog.get_logger()
 

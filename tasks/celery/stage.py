@@ -24,7 +24,7 @@ from tasks.services import Services
 from tasks.stages.step import Again, Onward, Step, Stop, fail
 from tasks.tracing import traced_stage
 
-__all__ = ["Handler", "StageBroke", "StageFunction", "stage"]
+__all__ = ["Handler", "StageFunction", "stage"]
 
 log = structlog.get_logger()
 

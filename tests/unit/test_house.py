@@ -61,3 +61,45 @@ def test_no_module_is_imported_under_anothers_name() -> None:
                     (name, each.name) for each in node.names if each.asname and above + each.name in MODULES
                 ]
     assert hidden == []
+
+
+def test_what_a_module_offers_somebody_else_takes() -> None:
+    """``__all__`` is the interface: a name that only its own module knows is none."""
+    others = [
+        *FILES,
+        *(path for room in ("bench", "docs", "setup", "tests") for path in (ROOT / room).rglob("*.py")),
+    ]
+    words = {path: set(re.findall(r"\w+", path.read_text(encoding="utf-8"))) for path in others}
+    alone = {
+        name: unused
+        for name, path in MODULES.items()
+        if (unused := [each for each in offered(path) if not any(each in words[o] for o in others if o != path)])
+    }
+    assert alone == {}
+
+
+def offered(path: Path) -> list[str]:
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if (
+            isinstance(node, ast.Assign)
+            and isinstance(node.targets[0], ast.Name)
+            and node.targets[0].id == "__all__"
+        ):
+            return [name for name in ast.literal_eval(node.value) if not name.startswith("__")]
+    return []
+
+
+def test_no_function_does_more_than_a_screen_shows() -> None:
+    long = [(name, each.name) for name, path in MODULES.items() for each in functions(path) if lines_of(each) > 40]
+    assert long == []
+
+
+def functions(path: Path) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
+    tree = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+    return [node for node in tree if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+
+
+def lines_of(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """Of its body, without its arguments and its docstring."""
+    body = function.body[1:] if ast.get_docstring(function) is not None else function.body
+    return function.end_lineno - body[0].lineno + 1 if body and function.end_lineno else 0

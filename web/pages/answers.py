@@ -12,7 +12,7 @@ from docmill.parsing import parse
 from docmill.reading.layout.places import Geometry
 from tasks.reviewing import leaves, written
 
-__all__ = ["MOST_VALUES", "Box", "Value", "boxes_on", "doubts_of", "said_by", "values_of"]
+__all__ = ["MOST_VALUES", "Box", "Value", "boxes_on", "doubts_of", "values_of"]
 
 MOST_VALUES = 400
 """Of an answer, that are shown one by one."""

@@ -18,6 +18,7 @@ from sqlalchemy import Connection
 import db.costs
 from db import reports
 from db.costs import CostRow
+from db.reports import JobReport
 from web import chart
 from web.access import Database, Tenant
 from web.pages.rendering import render
@@ -85,6 +86,55 @@ class View:
         return None if self.days is None else today - timedelta(days=self.days - 1)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What the page asks the database for."""
+
+    view: View
+    tenant: str
+    timezone: str
+    today: date
+
+    def costs(self, connection: Connection, *by: str) -> list[CostRow]:
+        """The view's costs, a row a group."""
+        day = self.view.day
+        first, last = (day, day) if day else (self.view.since(self.today), None)
+        return db.costs.costs(
+            connection,
+            by,
+            timezone=self.timezone,
+            tenant=self.tenant,
+            since=first,
+            until=last,
+            only=self.view.only,
+        )
+
+    def jobs(self, connection: Connection) -> list[JobReport]:
+        """The newest jobs that were called for, and one more where there are older ones."""
+        view = self.view
+        called = reports.Days(since=view.day or view.since(self.today), until=view.day, timezone=self.timezone)
+        wanted = reports.Wanted(
+            tenant=self.tenant,
+            feature=view.feature,
+            user=view.user,
+            prompt=view.prompt,
+            version=view.version,
+            model=view.model,
+            before=view.before,
+            called=called,
+        )
+        return reports.recent(connection, wanted, limit=JOBS + 1, values=False)
+
+
+def _wasteful(prompts: Sequence[CostRow]) -> list[CostRow]:
+    """The prompts whose calls were wasted in part, the most of it first."""
+    return sorted((row for row in prompts if row.wasted_usd), key=attrgetter("wasted_usd"), reverse=True)
+
+
+def _simulated(models: Sequence[CostRow]) -> list[str]:
+    return sorted({row.group["model"] for row in models if row.group["model"].startswith("sim-")})
+
+
 @router.get("/costs", response_class=HTMLResponse)
 def page(
     request: Request,
@@ -113,34 +163,12 @@ def page(
         day=day,
         before=before,
     )
-    today = datetime.now(ZoneInfo(timezone)).date()
-    since = view.since(today)
-
-    def costs(connection: Connection, *by: str) -> list[CostRow]:
-        first, last = (day, day) if day else (since, None)
-        return db.costs.costs(
-            connection, by, timezone=timezone, tenant=tenant, since=first, until=last, only=view.only
-        )
-
+    now = datetime.now(ZoneInfo(timezone))
+    asked = Asked(view=view, tenant=tenant, timezone=timezone, today=now.date())
     with database.work() as connection:
-        tables = {name: costs(connection, name) for name in TABLES}
-        by_day = costs(connection, "day", "feature")
-        models = {row.group["model"] for row in tables["model"]}
-        jobs = reports.recent(
-            connection,
-            reports.Wanted(
-                tenant=tenant,
-                feature=feature,
-                user=user,
-                prompt=prompt,
-                version=version,
-                model=model,
-                before=before,
-                called=reports.Days(since=day or since, until=day, timezone=timezone),
-            ),
-            limit=JOBS + 1,
-            values=False,
-        )
+        tables = {name: asked.costs(connection, name) for name in TABLES}
+        by_day = asked.costs(connection, "day", "feature")
+        jobs = asked.jobs(connection)
     tables["day"].sort(key=lambda row: row.group["day"], reverse=True)
     content = {
         "view": view,
@@ -150,14 +178,12 @@ def page(
         "jobs": jobs[:JOBS],
         "older": jobs[JOBS - 1].id if len(jobs) > JOBS else None,
         "timezone": timezone,
-        "now": datetime.now(ZoneInfo(timezone)),
+        "now": now,
         "periods": PERIODS,
-        "today": today,
-        "yesterday": today - timedelta(days=1),
-        "waste": sorted(
-            (row for row in tables["prompt"] if row.wasted_usd), key=attrgetter("wasted_usd"), reverse=True
-        ),
-        "simulated": sorted(model for model in models if model.startswith("sim-")),
+        "today": asked.today,
+        "yesterday": asked.today - timedelta(days=1),
+        "waste": _wasteful(tables["prompt"]),
+        "simulated": _simulated(tables["model"]),
     }
     return render(request, "costs.html", content)
 

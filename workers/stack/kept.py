@@ -10,7 +10,7 @@ from pathlib import Path
 from docmill.net.sealing import new_key
 from docmill.settings import Settings
 
-__all__ = ["FLOWER_PASSWORD", "WEBHOOK_KEY", "find_secret", "flower_password", "keep_secret", "webhook_key"]
+__all__ = ["FLOWER_PASSWORD", "WEBHOOK_KEY", "find_secret", "flower_password", "webhook_key"]
 
 FLOWER_PASSWORD = "flower-password"  # noqa: S105 - the name of a file
 WEBHOOK_KEY = "webhook-key"

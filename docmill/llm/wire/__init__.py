@@ -20,7 +20,7 @@ from docmill.llm.wire.mistral import MistralWire
 from docmill.llm.wire.ollama import OllamaWire
 from docmill.llm.wire.repairs import learn
 
-__all__ = ["Wire", "learn", "wire_for"]
+__all__ = ["learn", "wire_for"]
 
 
 class Wire(Protocol):

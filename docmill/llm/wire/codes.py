@@ -12,7 +12,7 @@ from typing import Any
 
 from docmill.llm.wire.shapes import at, label
 
-__all__ = ["Meaning", "meaning_of"]
+__all__ = ["meaning_of"]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,7 @@ from docmill.llm.types import Message, Picture, Request
 from docmill.llm.wire.addresses import joined
 from docmill.llm.wire.shapes import at, mappings, sequence, text
 
-__all__ = ["Probe", "canary", "probe_of"]
+__all__ = ["canary", "probe_of"]
 
 CANARY = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAACAAAAAgCAIAAAD8GO2jAAAAKElEQVR42u3NQQEAAAQEMPTvfErw2wqs"

@@ -13,7 +13,7 @@ from decimal import Decimal
 from itertools import chain
 from typing import NamedTuple
 
-__all__ = ["Mention", "Numbers", "key_of", "written_number"]
+__all__ = ["Numbers", "key_of", "written_number"]
 
 THIN = "\u00a0\u2007-\u2009\u202f"
 """Spaces that typesetters put between the groups of a number, and nobody between two columns."""

@@ -11,7 +11,7 @@ from docmill.reading.layout.geometry import Box
 from docmill.reading.layout.lines import Line, lines_of
 from docmill.reading.layout.words import Word, turned
 
-__all__ = ["Composed", "Span", "compose", "compose_page", "usual_turns"]
+__all__ = ["Span", "compose", "compose_page", "usual_turns"]
 
 HYPHENS = "-\u2010"
 

@@ -12,7 +12,7 @@ from docmill.errors import Unreadable
 from docmill.reading import media
 from docmill.reading.values import SEPARATOR, Limits, Reading, reading_of, require_page, warned
 
-__all__ = ["DOTS_AN_INCH", "OFF", "picture_at", "read_body"]
+__all__ = ["DOTS_AN_INCH", "picture_at", "read_body"]
 
 OFF = "OCR is off: set DOCMILL_OCR=on"
 MOST_DOTS = 120_000_000

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["first_lines", "summary"]
+__all__ = ["summary"]
 
 SENTENCE = re.compile(r"[^\n.!?][^.!?]{20,400}+[.!?](?=\s|$)")
 
