@@ -31,6 +31,8 @@ PROVIDERS = {"google": "gcp.gemini", "gemini": "gcp.gemini", "azure": "azure.ai.
 """As the conventions call some providers; the others as docmill does."""
 TOLD_WITHIN_S = 5
 TOLD_EVERY_MS = 2_000
+MOST_WAITING, MOST_WITH_CONTENT, MOST_AT_ONCE = 2_048, 128, 64
+"""Spans that wait for a collector that is away, fewer where messages are in them; and those of one request."""
 LONGEST_CONTENT = 100_000
 """Characters of messages, or of a reply, in a span."""
 
@@ -141,7 +143,14 @@ class OtelTracer:
         named = {"service.name": "docmill", "service.version": __version__, "service.instance.id": owner}
         self._provider = TracerProvider(resource=Resource.create(named), shutdown_on_exit=False)
         exporter = OTLPSpanExporter(endpoint=f"{url.rstrip('/')}/v1/traces", timeout=TOLD_WITHIN_S)
-        self._provider.add_span_processor(BatchSpanProcessor(exporter, schedule_delay_millis=TOLD_EVERY_MS))
+        self._provider.add_span_processor(
+            BatchSpanProcessor(
+                exporter,
+                schedule_delay_millis=TOLD_EVERY_MS,
+                max_queue_size=MOST_WITH_CONTENT if content else MOST_WAITING,
+                max_export_batch_size=MOST_AT_ONCE,
+            )
+        )
         self._tracer = self._provider.get_tracer("docmill", __version__)
 
     @contextmanager

@@ -131,7 +131,7 @@ async def may_scrape(request: Request) -> None:
         if secrets.compare_digest(hashlib.sha256(shown.strip().encode()).digest(), known):
             return
     asking = await caller(request, request.app.state.database)
-    asking.check("operate")
+    asking.check("admin")
 
 
 METRICS: dict[int | str, dict[str, Any]] = {
@@ -143,10 +143,10 @@ METRICS: dict[int | str, dict[str, Any]] = {
     "/metrics",
     response_class=Response,
     summary="For Prometheus",
-    responses={**METRICS, **documented(401, 422, 503)},
+    responses={**METRICS, **documented(401, 403, 422, 503)},
 )
 async def metrics(request: Request, _: Annotated[None, Depends(may_scrape)]) -> Response:
-    """Beyond loopback with the key of `DOCMILL_METRICS_KEY`, or one with the scope `operate`. Figures are of all
+    """Beyond loopback with the key of `DOCMILL_METRICS_KEY`, or one with the scope `admin`. Figures are of all
     tenants, and some seconds old.
     """
     watches: Watches = request.app.state.watches

@@ -290,16 +290,18 @@ def test_alerts_hold_where_somebody_has_to_look(engine: Engine) -> None:
     }  # fmt: skip
 
 
-def test_beyond_loopback_it_takes_a_key_that_may_operate_or_that_of_the_settings(engine: Engine) -> None:
+def test_beyond_loopback_it_takes_a_key_of_the_operators_or_that_of_the_settings(engine: Engine) -> None:
     database = Database(engine)
     services = Services(
         settings=load_settings(metrics_key="scrape-me"), database=database, registry=Registry(),
         publish=lambda _: None, owner="api",
     )  # fmt: skip
     app = app_of(engine, host="0.0.0.0", services=services)
-    reader, operator = (database.run(keys.add, "default", scopes=[scope]) for scope in ("read", "operate"))
+    tenants, operators = (
+        database.run(keys.add, "default", scopes=scopes) for scopes in (["submit", "read", "operate"], ["admin"])
+    )
     for shown, status in (
-        (None, 401), ("Bearer nonsense", 401), (f"Bearer {reader}", 403), (f"Bearer {operator}", 200), ("Bearer scrape-me", 200),
+        (None, 401), ("Bearer nonsense", 401), (f"Bearer {tenants}", 403), (f"Bearer {operators}", 200), ("Bearer scrape-me", 200),
         ("Bearer scrape-me2", 401), ("Basic scrape-me", 401), ("Bearer ★", 401),
     ):  # fmt: skip
         headers = {} if shown is None else {"authorization": shown.encode()}

@@ -111,6 +111,9 @@ def test_the_answer_is_what_is_set_off_as_such(reply: str) -> None:
         f'{{"tool_calls": [{{"arguments": {DRAFT}}}, {{"arguments": {ANSWER}}}]}}',
         '{"total": 1.0, "total": 13.5}',
         "{'total': 1.0, 'total': 13.5}",
+        '{"Total": 1.0, "TOTAL": 13.5}',
+        '{"total": true, "total": 1}',
+        '{"answer": "{\\"total\\": 13.5} or more"}',
     ],
 )
 def test_of_several_that_differ_none_is_guessed(reply: str) -> None:
