@@ -61,15 +61,14 @@ def set_budget(
     data: Data = None,
 ) -> None:
     """Set a budget, or change the one for the same. No call that might pass its cap is started."""
-    from db.budget_admin import Wanted, put
+    from db.budget_admin import Wanted, check_prompt, put
+    from workers.registry import registry_of
 
     scopes = {"tenant": tenant, "feature": feature, "user": user, "prompt": prompt}
     named = {scope: subject for scope, subject in scopes.items() if subject is not None}
     if len(named) > 1:
         raise Misconfigured(f"a budget is for one of --{', --'.join(named)}: set one budget for each")
     scope, subject = next(iter(named.items()), ("all", ""))
-    if scope != "all" and not subject.strip():
-        raise Misconfigured(f"--{scope} needs a name")
     wanted = Wanted(
         scope=cast(Literal["all", "tenant", "feature", "user", "prompt"], scope),
         subject=subject,
@@ -78,6 +77,7 @@ def set_budget(
         cap_usd=_amount(cap),
     )
     with open_stack(data) as (settings, database), database.work() as connection:
+        check_prompt(connection, wanted, registry_of(settings).names() if prompt else ())
         found = put(connection, wanted, timezone=settings.timezone)
     _print([found], as_json)
 

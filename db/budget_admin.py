@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from difflib import get_close_matches
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -13,7 +14,7 @@ from sqlalchemy import Connection, exists, func, select, true
 
 from db import budgets, tables
 from db.budgets import Policy, Scope, Span
-from db.costs import plain_usd, spent_in
+from db.costs import plain_usd, prompt_is_in_ledger, spent_in
 from db.statements import statements_of
 from db.tables import jobs
 from docmill.errors import Misconfigured
@@ -23,6 +24,7 @@ __all__ = [
     "Budget",
     "Wanted",
     "Warned",
+    "check_prompt",
     "listed",
     "note_told",
     "put",
@@ -40,13 +42,21 @@ MOST_WAITING = 5_000
 
 @dataclass(frozen=True, kw_only=True)
 class Wanted:
-    """A budget as an operator wants it."""
+    """A budget as an operator wants it. Raises Misconfigured unless it is for all, or for somebody with a name."""
 
     scope: Scope
     subject: str
+    """Whose name it is, without white space around it; empty for all."""
     span: Span
     policy: Policy
     cap_usd: Decimal
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "subject", self.subject.strip())
+        if self.scope != "all" and not self.subject:
+            raise Misconfigured(f"a budget for a {self.scope} needs a name: say whose it is")
+        if self.scope == "all" and self.subject:
+            raise Misconfigured(f"a budget for all has no name, and {self.subject!r} is one: say what it names")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,19 +119,31 @@ def put(connection: Connection, wanted: Wanted, *, timezone: str) -> Budget:
     A new budget of a day or a month counts what this day or month has cost already, and reserves what its open
     calls may cost; one in total counts from now on.
     """
-    found = SQL["latest"].scalar(connection, vars(wanted))
-    if found is None:
-        _make(connection, wanted, timezone)
-    else:
+    if SQL["latest"].scalar(connection, vars(wanted)) is not None or not _made(connection, wanted, timezone):
+        found = SQL["latest"].scalar(connection, vars(wanted))
         budgets.lock(connection, [found])
         SQL["change"].count(connection, {**vars(wanted), "id": found})
         budgets.admit(connection, [found])
     return _one(connection, wanted)
 
 
+def _made(connection: Connection, wanted: Wanted, timezone: str) -> bool:
+    """Makes the budget, unless somebody else did meanwhile.
+
+    The ledger stands still for a moment, so that each call is either counted here or sees the budget, and so that
+    of two who set the same one the second finds the first one's. It goes on before that one is changed: calls lock
+    their budgets first.
+    """
+    with connection.begin_nested() as attempt:
+        SQL["lock_calls"].count(connection)
+        if SQL["latest"].scalar(connection, vars(wanted)) is not None:
+            attempt.rollback()
+            return False
+        _make(connection, wanted, timezone)
+    return True
+
+
 def _make(connection: Connection, wanted: Wanted, timezone: str) -> None:
-    """The ledger stands still for a moment, so that each call is either counted here or sees the budget."""
-    SQL["lock_calls"].count(connection)
     made = SQL["add"].one(connection, {**vars(wanted), "timezone": timezone})
     if wanted.span == "total":
         return
@@ -130,6 +152,21 @@ def _make(connection: Connection, wanted: Wanted, timezone: str) -> None:
     values = {"id": made.id, "scope": wanted.scope, "subject": wanted.subject, "since": made.window_start}
     reserved = sum((row.reserved_usd for row in SQL["adopt_calls"].rows(connection, values)), Decimal(0))
     SQL["begin"].count(connection, {"id": made.id, "spent_usd": spent, "reserved_usd": reserved})
+
+
+def check_prompt(connection: Connection, wanted: Wanted, names: Collection[str]) -> None:
+    """Checks that a budget for a prompt is for one of ``names``, or one in the ledger: a slip would stop nobody.
+
+    Raises Misconfigured.
+    """
+    if wanted.scope != "prompt" or wanted.subject in names:
+        return
+    if SQL["latest"].scalar(connection, vars(wanted)) is None and not prompt_is_in_ledger(
+        connection, wanted.subject
+    ):
+        near = get_close_matches(wanted.subject, names, n=1)
+        meant = f"did you mean {near[0]}?" if near else f"there are {', '.join(sorted(names))}"
+        raise Misconfigured(f"there is no prompt {wanted.subject!r}, and no call of one: {meant}")
 
 
 def raise_cap(connection: Connection, budget_id: int, cap_usd: Decimal) -> Budget:
@@ -153,7 +190,7 @@ def raise_cap(connection: Connection, budget_id: int, cap_usd: Decimal) -> Budge
 def remove(connection: Connection, budget_id: int) -> Budget:
     """Ends a budget, with all its windows, and sets free who waits for it. Raises Misconfigured."""
     found = _known(connection, budget_id)
-    SQL["remove"].count(connection, {"series": found.id})
+    SQL["remove"].count(connection, vars(found))
     budgets.free(connection, found.id)
     return found
 

@@ -90,6 +90,10 @@ class Covering:
     def left_usd(self) -> Decimal:
         return self.cap_usd - self.spent_usd - self.reserved_usd
 
+    def fits(self, need_usd: Decimal) -> bool:
+        """Whether a call that may cost so much has room; a cap of 0 has none, also for what costs nothing."""
+        return self.cap_usd > 0 and self.left_usd >= need_usd
+
     @property
     def name(self) -> str:
         """As people call it: ``1.00 USD a day for feature till``."""
@@ -132,6 +136,9 @@ class Refusal:
             )
         need = f"the next call may cost up to {self.need_usd:f} USD"
         raising = f"`docmill budgets raise {budget.series} USD`"
+        if not budget.cap_usd:
+            ending = f"`docmill budgets remove {budget.series}`"
+            return f"{named} lets no call through: raise it with {raising}, or end it with {ending}"
         if self.need_usd > budget.cap_usd:
             return f"{need}, more than the whole of {named}: raise it with {raising}, or lower max_output_tokens"
         left = max(budget.left_usd, Decimal(0)).normalize()
@@ -156,7 +163,7 @@ def reserve(
         found = _covering(connection, payer, need_usd, timezone)
     if all(budget.reserved for budget in found):
         return Reservation(budgets=[budget.id for budget in found], nearly_spent=_nearly(found, need_usd))
-    short = [budget for budget in found if need_usd is None or budget.left_usd < need_usd]
+    short = [budget for budget in found if need_usd is None or not budget.fits(need_usd)]
     return Refusal(need_usd=need_usd, short=short)
 
 

@@ -26,6 +26,7 @@ __all__ = [
     "fold",
     "keep_days",
     "plain_usd",
+    "prompt_is_in_ledger",
     "roll_up",
     "spent_in",
 ]
@@ -197,3 +198,8 @@ def spent_in(connection: Connection, scope: str, subject: str, since: date, *, t
     if scope != "all":
         spent = spent.where(changes.c[COST_GROUPS[scope]] == subject)
     return Decimal(connection.execute(spent, {"timezone": timezone}).scalar_one())
+
+
+def prompt_is_in_ledger(connection: Connection, prompt: str) -> bool:
+    """Whether calls were made for a prompt, also for one that is gone."""
+    return bool(SQL["prompt_is_in_ledger"].scalar(connection, {"prompt": prompt}))

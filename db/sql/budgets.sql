@@ -11,12 +11,12 @@ cross join lateral (select * from budgets where budgets.scope = who.scope and bu
                     and budgets.span = spans.span order by window_start desc limit 1) b
 
 -- name: reserve
--- In all of them or in none, and in none whose window is over.
+-- In all of them or in none, and in none whose window is over. A cap of 0 stops what costs nothing, too.
 with covering as materialized ({covering}),
 locked as materialized (
   select b.* from budgets b where b.id in (select id from covering) order by b.id for update),
 fits as (
-  select (select bool_and(spent_usd + reserved_usd + :need_usd::numeric <= cap_usd) from locked)
+  select (select bool_and(cap_usd > 0 and spent_usd + reserved_usd + :need_usd::numeric <= cap_usd) from locked)
      and not (select bool_or(stale) from covering) as every),
 taken as (
   update budgets set reserved_usd = reserved_usd + :need_usd::numeric,
@@ -29,7 +29,7 @@ select locked.id, coalesce(locked.series, locked.id) as series, locked.scope, lo
 from locked join covering using (id) left join taken using (id) order by id
 
 -- name: affords
-select coalesce(bool_and(stale or spent_usd + reserved_usd + :need_usd::numeric <= cap_usd), true)
+select coalesce(bool_and(cap_usd > 0 and (stale or spent_usd + reserved_usd + :need_usd::numeric <= cap_usd)), true)
 from ({covering}) covering
 
 -- name: exist
@@ -93,7 +93,7 @@ returning reserved_usd
 update budgets set spent_usd = :spent_usd, reserved_usd = :reserved_usd where id = :id
 
 -- name: remove
-delete from budgets where coalesce(series, id) = :series
+delete from budgets where scope = :scope and subject = :subject and span = :span
 
 -- name: any_untold
 select exists (select from budgets where warned > told)

@@ -77,3 +77,7 @@ with taken as ({called}) {added}
 -- name: large_groups
 -- So that groups are hashed, and not sorted on disk.
 select set_config('work_mem', '64MB', true)
+
+-- name: prompt_is_in_ledger
+select exists (select from costs_daily where prompt = :prompt)
+  or exists (select from costs_changes where prompt = :prompt)

@@ -238,7 +238,7 @@ with room as materialized (
   cross join lateral (select coalesce(b.series, b.id) as series) mine
   cross join lateral (select coalesce(sum(need_usd), 0) as usd from jobs
                       where budget_id = mine.series and wait in ('unsent', 'sent')) admitted
-  where b.id = any(:ids) and not exists (
+  where b.id = any(:ids) and b.cap_usd > 0 and not exists (
     select from budgets later where later.scope = b.scope and later.subject = b.subject and later.span = b.span
     and later.window_start > b.window_start)),
 fitting as (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
@@ -320,6 +321,88 @@ def test_budgets_that_are_not_there_or_not_lower_are_told(connection: Connection
     budget = cap(connection, tenant, "1")
     with pytest.raises(Misconfigured, match="already: name a higher one"):
         budget_admin.raise_cap(connection, budget.id, CENT)
+
+
+@pytest.mark.parametrize("span", ["day", "total"])
+def test_two_who_set_the_same_budget_at_once_set_one(engine: Engine, tenant: str, span: str) -> None:
+    def put(usd: str) -> None:
+        with engine.begin() as connection:
+            cap(connection, tenant, usd, span=span)
+
+    with ThreadPoolExecutor(2) as pool, engine.begin() as first:
+        cap(first, tenant, "1", span=span)
+        second = pool.submit(put, "2")
+        await_lock(engine)
+        first.commit()
+        second.result()
+    with engine.begin() as connection:
+        (found,) = connection.execute(
+            text("select id, cap_usd from budgets where subject = :t"), {"t": tenant}
+        ).all()
+        assert found.cap_usd == 2
+        budget_admin.remove(connection, found.id)
+        assert isinstance(reserve(connection, new_job(connection, tenant), 3 * Decimal(1)), Reservation)
+
+
+def await_lock(engine: Engine) -> None:
+    """Until somebody waits for the ledger to go on."""
+    waits = text("select from pg_locks where not granted and relation = 'calls'::regclass")
+    while True:
+        with engine.connect() as connection:
+            if connection.execute(waits).first() is not None:
+                return
+
+
+def test_removing_a_budget_leaves_none_for_the_same(connection: Connection, tenant: str) -> None:
+    budget = cap(connection, tenant, "1", span="total")
+    connection.execute(  # as two who set it at once once made it
+        text("insert into budgets (scope, subject, span, policy, cap_usd, window_start)"
+             " values ('tenant', :t, 'total', 'hold', 0, '2020-01-01')"), {"t": tenant}
+    )  # fmt: skip
+    budget_admin.remove(connection, budget.id)
+    assert isinstance(reserve(connection, new_job(connection, tenant), CENT), Reservation)
+
+
+def test_white_space_names_nobody(connection: Connection, tenant: str) -> None:
+    spaced = cap(connection, f" {tenant} ", "1")
+    assert (spaced.subject, cap(connection, tenant, "2").id) == (tenant, spaced.id)
+    for blank in ("tenant", "prompt"):
+        with pytest.raises(Misconfigured, match="needs a name"):
+            cap(connection, " ", "1", scope=blank)
+    with pytest.raises(Misconfigured, match="for all has no name"):
+        cap(connection, tenant, "1", scope="all")
+    assert Wanted(scope="all", subject=" ", span="day", policy="hold", cap_usd=CENT).subject == ""
+
+
+def test_a_budget_for_a_prompt_that_nobody_knows_is_refused(connection: Connection, tenant: str) -> None:
+    slip = Wanted(scope="prompt", subject="recept", span="day", policy="hold", cap_usd=ZERO)
+    with pytest.raises(Misconfigured, match=r"no prompt 'recept', .*did you mean receipt\?"):
+        budget_admin.check_prompt(connection, slip, ["invoice", "receipt"])
+    budget_admin.check_prompt(connection, replace(slip, subject="receipt"), ["receipt"])
+    budget_admin.check_prompt(connection, replace(slip, scope="feature"), ["receipt"])
+    budget_admin.put(connection, slip, timezone=UTC_ZONE)  # as one that was set when its prompt was there
+    budget_admin.check_prompt(connection, slip, ["receipt"])
+    gone = f"gone-{tenant}"
+    call = open_call(connection, replace(new_job(connection, tenant), prompt=gone), CENT, Reservation(budgets=()))
+    assert call is not None
+    ledger.close_call(connection, settlement(call))
+    budget_admin.check_prompt(connection, replace(slip, subject=gone), ["receipt"])
+    connection.rollback()
+
+
+def test_a_cap_of_zero_lets_no_call_through_that_costs_nothing(connection: Connection, tenant: str) -> None:
+    budget = cap(connection, tenant, "0")
+    job = new_job(connection, tenant)
+    assert not budgets.any_left(connection, job, ZERO, timezone=UTC_ZONE)
+    found = reserve(connection, job, ZERO)
+    assert isinstance(found, Refusal)
+    assert f"docmill budgets raise {budget.id} USD" in found.message
+    assert budgets.hold(connection, job, found)
+    budgets.look_after(connection, timezone=UTC_ZONE)
+    assert shown(connection, tenant).waiting == 1
+    budget_admin.raise_cap(connection, budget.id, CENT)
+    assert shown(connection, tenant).waiting == 0
+    assert isinstance(reserve(connection, new_job(connection, tenant), ZERO), Reservation)
 
 
 # The roll-up.

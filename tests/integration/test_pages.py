@@ -384,6 +384,20 @@ def test_a_model_is_held_and_released_and_a_budget_raised(app: FastAPI, engine: 
         budget_admin.remove(connection, budget.id)
 
 
+def test_a_budgets_form_stores_the_name_that_it_checked(app: FastAPI, engine: Engine) -> None:
+    tenant = uuid4().hex
+    rest = {"span": "day", "policy": "hold", "cap": "1"}
+    for scope, subject, status in (
+        ("tenant", f" {tenant} ", 303), ("tenant", " ", 422), ("all", tenant, 422), ("prompt", tenant, 422),
+    ):  # fmt: skip
+        found = asked(app, "POST", "/budgets", headers=BROWSER, data={"scope": scope, "subject": subject, **rest})
+        assert found.status_code == status, (scope, found.text)
+    with engine.begin() as connection:
+        (budget,) = [each for each in budget_admin.listed(connection) if tenant in each.subject]
+        assert budget.subject == tenant
+        budget_admin.remove(connection, budget.id)
+
+
 def test_a_run_is_shown_with_its_states_and_causes(app: FastAPI, engine: Engine) -> None:
     with engine.begin() as connection:
         run = runs.begin(connection, tenant="default", name=HOSTILE[1], cause="api", submit={}, expected=3)

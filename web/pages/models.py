@@ -144,12 +144,11 @@ def set_budget(
     subject: Annotated[Storable, Form()] = "",
 ) -> RedirectResponse:
     """Sets a budget: one's own tenant's, or, for who looks after all, any. A cap of 0 stops whom it is for."""
-    asking.check("money" if (scope, subject) == ("tenant", asking.tenant) else "admin")
-    if (scope == "all") != (not subject.strip()):
-        raise Problem(422, "a budget is for all, without a name, or for somebody or something with one")
     wanted = Wanted(scope=scope, subject=subject, span=span, policy=policy, cap_usd=cap)
+    asking.check("money" if (wanted.scope, wanted.subject) == ("tenant", asking.tenant) else "admin")
     timezone: str = request.app.state.settings.timezone
     with database.work() as connection:
+        budget_admin.check_prompt(connection, wanted, request.app.state.registry.names())
         budget_admin.put(connection, wanted, timezone=timezone)
     return RedirectResponse("/budgets", status_code=303)
 
