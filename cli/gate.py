@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from db.jobs import Document
     from docmill.reading import Reader
     from prompts import PromptVersion
-    from tasks.gating import Held
+    from tasks.gating import FieldScore, Held
     from tasks.services import Services
     from tasks.trial import Trial
 
@@ -29,7 +29,9 @@ __all__ = ["gate"]
 
 FAR_BACK = timedelta(days=3650)
 SHOWN = 20
-"""Values that broke, which are told one by one."""
+"""Values that broke, and answers that are missing, which are told one by one."""
+NOT_COMPARED = 2
+"""The exit code where a version was never answered about a case."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,10 +58,10 @@ def gate(
     """Ask two versions about the documents whose answers people accepted or corrected; compare field by field.
 
     Says the price first. The calls stand in the ledger, as feature `try`. Exits with 1 where the new version
-    breaks a value that the old one had right.
+    breaks a value that the old one had right; with 2 where a case was not compared, because a version was
+    never answered about it (budget, outage, unreadable document).
     """
     from docmill.reading import Reader
-    from tasks.gating import held, scores
     from workers.registry import registry_of
     from workers.services import asking_services
     from workers.stack.addresses import settings_of
@@ -74,21 +76,42 @@ def gate(
             cases = _cases(connection, name, limit)
             price = _price(connection, name, len(cases), settings.timezone)
         agree(f"{len(cases)} cases, {old} and {new}: {price}", yes=yes)
-        compared = []
-        for case in cases:
-            before, after = (_asked(services, reader, each, case) for each in (old, new))
-            compared.append((case, held(case.right, before.value, after.value)))
-    told = scores(found for _, found in compared)
+        tried = [(case, [_asked(services, reader, each, case) for each in (old, new)]) for case in cases]
+    raise typer.Exit(_told(name, old.version, new.version, tried, as_json=as_json))
+
+
+def _told(name: str, old: str, new: str, tried: Sequence[tuple[Case, Sequence[Trial]]], *, as_json: bool) -> int:
+    """The exit code, after all is printed: what was never answered counts for no version."""
+    from tasks.gating import held, scores, unanswered
+
+    missing = [
+        (case.job_id, trial.prompt, why)
+        for case, both in tried
+        for trial in both
+        if (why := unanswered(trial)) is not None
+    ]
+    left_out = {job_id for job_id, _, _ in missing}
+    compared = [
+        (case, held(case.right, before.value, after.value))
+        for case, (before, after) in tried
+        if case.job_id not in left_out
+    ]
+    _print_scores(name, old, new, scores(found for _, found in compared), as_json=as_json)
+    broken = [(case.job_id, each) for case, found in compared for each in found if each.broken]
+    if compared:
+        _tell(broken, new, as_json=as_json)
+    _tell_missing(missing, len(left_out), len(tried), as_json=as_json)
+    return NOT_COMPARED if missing else 1 if broken else 0
+
+
+def _print_scores(name: str, old: str, new: str, told: Sequence[FieldScore], *, as_json: bool) -> None:
     if as_json:
         for score in told:
             print_json(vars(score))
     else:
         rows = [(visible(s.field), s.values, s.old, s.new, s.broken, s.mended) for s in told]
-        columns = ("field", "values", f"right by {old.version}", f"by {new.version}", "broken", "mended")
-        print_table(f"{name}: {new.version} against {old.version}", columns, rows)
-    broken = [(case.job_id, each) for case, found in compared for each in found if each.broken]
-    _tell(broken, new.version, as_json=as_json)
-    raise typer.Exit(1 if broken else 0)
+        columns = ("field", "values", f"right by {old}", f"by {new}", "broken", "mended")
+        print_table(f"{name}: {new} against {old}", columns, rows)
 
 
 def _cases(connection: Connection, name: str, limit: int) -> list[Case]:
@@ -167,3 +190,13 @@ def _tell(broken: Sequence[tuple[int, Held]], version: str, *, as_json: bool) ->
     if not as_json:
         more = f", {len(broken) - SHOWN} more of them not shown" if len(broken) > SHOWN else ""
         typer.echo(f"{len(broken)} values that were right are broken{more}" if broken else "nothing is broken")
+
+
+def _tell_missing(missing: Sequence[tuple[int, str, str]], left_out: int, cases: int, *, as_json: bool) -> None:
+    for job_id, prompt, why in missing if as_json else missing[:SHOWN]:
+        if as_json:
+            print_json({"job": job_id, "prompt": prompt, "not_compared": why})
+        else:
+            typer.echo(visible(f"job {job_id} is not compared: {prompt} gave no answer: {why}"))
+    if missing and not as_json:
+        typer.echo(f"{left_out} of {cases} cases are not compared: try again once their failures are mended")

@@ -5,13 +5,21 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tasks.reviewing import leaves
 
-__all__ = ["Held", "held", "scores"]
+if TYPE_CHECKING:
+    from docmill.errors import FailureKind
+    from tasks.trial import Trial
+
+__all__ = ["FieldScore", "Held", "held", "scores", "unanswered"]
 
 PLACE = re.compile(r"(?<=\.)\d+(?=\.|$)")
+OF_ANSWER: frozenset[FailureKind] = frozenset(
+    {"truncated", "malformed", "invalid", "wrong", "refused", "content_filtered"}
+)
+"""What a version's own answers come to; all else says nothing about it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +56,18 @@ class FieldScore:
 
 MISSING = "(nothing)"
 """Beside what is there: a version that gives no such value is wrong, also where null is right."""
+
+
+def unanswered(trial: Trial) -> str | None:
+    """Says why a version has given no answer that could be compared; None where it has, however bad it is.
+
+    A spent budget or a provider that is away breaks no value, and mends none.
+    """
+    if trial.value is not None or trial.state == "done":
+        return None
+    if trial.failure is None:
+        return "it came to no end"
+    return None if trial.failure.kind in OF_ANSWER else f"{trial.failure.kind}: {trial.failure.message}"
 
 
 def held(right: Any, old: Any, new: Any) -> list[Held]:
