@@ -27,8 +27,8 @@ __all__ = ["router"]
 router = APIRouter(include_in_schema=False)
 
 DAYS = 28
-LONGEST_DIFF = 4_000
-"""Lines of a file that are compared: more are shown as they are, without it."""
+LONGEST_DIFF = 2_000
+"""Lines of a file, of both versions, that are compared: more are shown as they are, without it."""
 Name = Annotated[str, Path(max_length=200)]
 Version = Annotated[str | None, Query(max_length=20)]
 
@@ -167,11 +167,18 @@ def _files(shown: PromptVersion, before: PromptVersion | None) -> list[dict[str,
 def _lines(text: str, before: str | None) -> list[tuple[str, str]]:
     """Lines with ``same``, ``added`` or ``removed``."""
     after = text.splitlines()
-    if before is None or len(after) + before.count("\n") > LONGEST_DIFF:
+    if before is None or len(after) + len(before.splitlines()) > LONGEST_DIFF:
         return [("same", line) for line in after]
-    kinds = {"  ": "same", "+ ": "added", "- ": "removed"}
-    compared = difflib.ndiff(before.splitlines(), after)
-    return [(kinds[line[:2]], line[2:]) for line in compared if line[:2] in kinds]
+    was = before.splitlines()
+    found: list[tuple[str, str]] = []
+    # Whole lines only, and none that is frequent begins a match: lines that are all alike would take minutes.
+    for kind, old, old_end, new, new_end in difflib.SequenceMatcher(None, was, after).get_opcodes():
+        if kind == "equal":
+            found += [("same", line) for line in after[new:new_end]]
+            continue
+        found += [("removed", line) for line in was[old:old_end]]
+        found += [("added", line) for line in after[new:new_end]]
+    return found
 
 
 def _trend(days: Sequence[quality.DayOfPrompt]) -> dict[str, Any] | None:
