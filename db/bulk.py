@@ -78,12 +78,23 @@ def price_of_retry(connection: Connection, ids: Sequence[int], *, fresh: bool) -
     return Price(jobs=row.jobs, free=row.free, usd=row.usd, unknown=row.unknown)
 
 
-def retry(database: Database, ids: Sequence[int], *, fresh: bool, deadline_at: datetime | None = None) -> Done:
-    """Tries the jobs again, or makes new ones of them; what is done of it is kept, whatever comes after."""
+def retry(
+    database: Database,
+    ids: Sequence[int],
+    *,
+    fresh: bool,
+    deadline_at: datetime | None = None,
+    nonce: str | None = None,
+) -> Done:
+    """Tries the jobs again, or makes new ones of them; what is done of it is kept, whatever comes after.
+
+    Under the same ``nonce`` one new job is made of each, however often it is asked for.
+    """
 
     def again(connection: Connection, job_id: int) -> int:
         if fresh:
-            return submit_fresh(connection, job_id, deadline_at=deadline_at)
+            key = None if nonce is None else f"fresh:{nonce}:{job_id}"
+            return submit_fresh(connection, job_id, deadline_at=deadline_at, idem_key=key)
         transitions.retry(connection, job_id, deadline_at=deadline_at)
         return job_id
 

@@ -230,9 +230,17 @@ def index_again(connection: Connection, tenant: str, collection: str, documents:
     return [row.id for row in SQL["index_again"].rows(connection, values)]
 
 
-def submit_fresh(connection: Connection, job_id: int, *, deadline_at: datetime | None = None) -> int:
-    """The id of a new job with the same document, prompt and parameters; it pays again. Raises JobUnknown."""
-    made = SQL["submit_fresh"].scalar(connection, {"id": job_id, "deadline_at": deadline_at})
+def submit_fresh(
+    connection: Connection, job_id: int, *, deadline_at: datetime | None = None, idem_key: str | None = None
+) -> int:
+    """The id of a new job with the same document, prompt and parameters; it pays again. Raises JobUnknown.
+
+    The same ``idem_key`` gives the same new job.
+    """
+    values = {"id": job_id, "deadline_at": deadline_at, "idem_key": idem_key}
+    made = SQL["submit_fresh"].scalar(connection, values)
+    if made is None and idem_key is not None:
+        made = SQL["submitted_fresh"].scalar(connection, {"id": job_id, "idem_key": idem_key})
     if made is None:
         raise JobUnknown(job_id)
     return int(made)

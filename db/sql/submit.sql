@@ -86,8 +86,15 @@ where c.tenant = :tenant and c.name = :collection and d.document_id = any(:docum
 order by d.document_id returning id
 
 -- name: submit_fresh
+-- Once under a key: who sends a form twice pays once.
 insert into jobs (tenant, feature, usr, lane, chain, document_id, collection, prompt, version, params, deadline_at,
-  fresh, name, path, metadata, run_id)
+  fresh, name, path, metadata, run_id, idem_key)
 select tenant, feature, usr, lane, chain, document_id, collection, prompt, version, params, :deadline_at, true, name, path,
-  metadata, run_id
-from jobs where id = :id returning id
+  metadata, run_id, :idem_key
+from jobs where id = :id
+on conflict (tenant, idem_key) do nothing returning id
+
+-- name: submitted_fresh
+-- A statement of its own sees what others have committed meanwhile.
+select made.id from jobs old join jobs made on made.tenant = old.tenant and made.idem_key = :idem_key
+where old.id = :id

@@ -35,6 +35,7 @@ PAGES = {
     "jobs": "/jobs?feature=legal",
     "failed jobs": "/jobs?state=failed",
     "acting": "/jobs/act?action=fresh&state=failed",
+    "acted": "/jobs/act/done?action=fresh&made=3&not=2&refused=1&after=1&before=9",
     "job": "/jobs/{review}",
     "review": "/review",
     "desk": "/review/{review}",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from html.parser import HTMLParser
 from typing import Any
@@ -15,7 +16,7 @@ from sqlalchemy import Connection, Engine, text
 from db import budget_admin, collections, runs, schedules
 from db.budget_admin import Wanted
 from db.database import Database
-from db.submit import Submission, submit
+from db.submit import Submission, submit, submit_fresh
 from docmill.settings import Settings
 from prompts import Registry
 from tasks.services import Services
@@ -275,6 +276,87 @@ def the_form(page: str) -> str:
     return str(found)
 
 
+def done_by(app: FastAPI, page: str) -> str:
+    """What is shown once the page's form was sent."""
+    sent = asked(app, "POST", the_form(page), headers=BROWSER)
+    assert sent.status_code == 303, sent.text
+    shown = asked(app, "GET", sent.headers["location"], headers=BROWSER)
+    assert shown.status_code == 200, shown.text
+    return shown.text
+
+
+def fresh_of(engine: Engine, feature: str) -> int:
+    """How many jobs were made afresh."""
+    with engine.connect() as connection:
+        count = text("select count(*) from jobs where feature = :feature and fresh")
+        return int(connection.execute(count, {"feature": feature}).scalar_one())
+
+
+def test_asked_afresh_all_are_reached_and_none_is_paid_for_twice(
+    app: FastAPI, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("web.pages.bulk.MOST_AT_ONCE", 2)
+    feature = uuid4().hex
+    with engine.begin() as connection:
+        old = [failed(connection, feature, "wrong") for _ in range(5)]
+    address, made = f"/jobs/act?action=fresh&feature={feature}", 0
+    for jobs in (2, 2, 1):
+        shown = asked(app, "GET", address, headers=BROWSER).text
+        for _ in range(2):  # a double click
+            done = done_by(app, shown)
+            assert f"{jobs} new job" in checked(done)
+        made += jobs
+        assert fresh_of(engine, feature) == made
+        with engine.begin() as connection:
+            again = text("update jobs set state = 'failed', wait = null where feature = :feature and fresh")
+            connection.execute(again, {"feature": feature})
+        read = Markup()
+        read.feed(done)
+        links = [each["href"] for tag, each in read.tags if tag == "a" and "/jobs/act?" in str(each.get("href"))]
+        address = str(links[0]) if links else ""
+    assert not address, "those that were made of them meanwhile are not meant"
+    assert states_of(engine, old) == ["failed"] * 5
+    assert asked(app, "POST", f"/jobs/act?action=fresh&feature={feature}", headers=BROWSER).status_code == 422
+    anew = asked(app, "GET", f"/jobs/act?action=fresh&id={old[0]}", headers=BROWSER).text
+    assert "1 new job" in checked(done_by(app, anew)), "another page is another wish"
+    assert fresh_of(engine, feature) == 6
+
+
+def test_two_who_send_one_form_at_once_make_one_job(engine: Engine) -> None:
+    with engine.begin() as connection:
+        old = failed(connection, uuid4().hex, "wrong")
+
+    def again() -> int:
+        with engine.begin() as connection:
+            return submit_fresh(connection, old, idem_key=f"fresh:{old}")
+
+    with ThreadPoolExecutor(1) as pool, engine.begin() as first:
+        made = submit_fresh(first, old, idem_key=f"fresh:{old}")
+        second = pool.submit(again)
+        waits = text("select from pg_locks where not granted and locktype = 'transactionid'")
+        while first.execute(waits).first() is None:
+            assert not second.done()
+        first.commit()
+        assert second.result() == made
+
+
+@pytest.mark.parametrize("action", ["retry", "fresh", "cancel"])
+def test_nothing_ticked_is_nothing_meant(app: FastAPI, engine: Engine, action: str) -> None:
+    with engine.begin() as connection:
+        mine = [submit(connection, Submission(prompt="receipt", body=b"x"))]
+        mine.append(failed(connection, uuid4().hex, "wrong"))
+    before = states_of(engine, mine)
+    address = f"/jobs/act?chosen=1&action={action}"
+    shown = asked(app, "GET", address, headers=BROWSER).text
+    assert "Nothing is chosen" in checked(shown)
+    assert "<form" not in shown.partition('<section class="card"')[2]
+    sent = asked(app, "POST", f"{address}&nonce={uuid4().hex}", headers=BROWSER)
+    assert "made=0" in sent.headers["location"]
+    assert states_of(engine, mine) == before
+    listed = asked(app, "GET", "/jobs", headers=BROWSER).text
+    assert '<form method="get" action="/jobs/act"><input type="hidden" name="chosen" value="1">' in listed
+
+
 def test_all_of_one_cause_are_retried_once_the_price_was_said(app: FastAPI, engine: Engine) -> None:
     feature = uuid4().hex
     with engine.begin() as connection:
@@ -289,8 +371,7 @@ def test_all_of_one_cause_are_retried_once_the_price_was_said(app: FastAPI, engi
     assert "3 jobs: 3 cost nobody knows how much." in told
     with engine.begin() as connection:
         later = failed(connection, feature, "poison")
-    done = asked(app, "POST", the_form(shown.text), headers=BROWSER)
-    assert "3 jobs on the way again" in checked(done.text)
+    assert "3 jobs on the way again" in checked(done_by(app, shown.text))
     assert states_of(engine, poison) == ["queued"] * 3
     assert states_of(engine, [*others, later]) == ["failed"] * 3, "no others, and none that came since"
     nothing = asked(app, "GET", f"/jobs/act?action=retry&feature={feature}&state=done", headers=BROWSER)
@@ -304,7 +385,7 @@ def test_chosen_jobs_are_cancelled_and_another_tenants_are_not(app: FastAPI, eng
     chosen = "".join(f"&id={each}" for each in (mine[0], theirs))
     shown = asked(app, "GET", f"/jobs/act?action=cancel{chosen}", headers=BROWSER)
     assert "It costs nothing." in checked(shown.text)
-    assert "1 job cancelled" in checked(asked(app, "POST", the_form(shown.text), headers=BROWSER).text)
+    assert "1 job cancelled" in checked(done_by(app, shown.text))
     assert states_of(engine, [*mine, theirs]) == ["cancelled", "queued", "queued"]
     assert asked(app, "POST", "/jobs/act?action=stop", headers=BROWSER).status_code == 422
     for address in ("/jobs/act", "/jobs/act?action=cancel&id=0", "/jobs/act?action=retry&colour=red"):

@@ -133,7 +133,7 @@ def test_no_form_without_an_address_of_its_own_acts_on_another_tenant(
 ) -> None:
     stranger, before = key_of(engine, "stranger"), counted(engine)
     chosen = "&".join(f"id={job}" for job in (*theirs.reviews, *theirs.failed))
-    for address in (f"/jobs/act?action=fresh&{chosen}", "/jobs/act?action=retry", "/review/undo"):
+    for address in (f"/jobs/act?action=fresh&{chosen}&nonce={'n' * 16}", "/jobs/act?action=retry", "/review/undo"):
         assert MARK not in asked(app, "POST", address, headers=stranger).text
     budget = {"scope": "tenant", "subject": THEIRS, "span": "day", "policy": "fail", "cap": "0"}
     assert asked(app, "POST", "/budgets", headers=stranger, data=budget).status_code == 403
