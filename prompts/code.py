@@ -74,15 +74,15 @@ class _Kept(GenerateJsonSchema):
         return {"type": "number"}
 
 
-def kept_schema_of(output: type[BaseModel]) -> dict[str, Any]:
+def kept_schema_of(file: Path, code: str, output: type[BaseModel]) -> dict[str, Any]:
     """The JSON Schema of an answer as it is kept, which may be another than what a model is asked for.
 
-    Where a part of it has none, it is that what is asked.
+    Where a part of it has none, it is that what is asked. Raises Broken where that has none either.
     """
     try:
         return output.model_json_schema(mode="serialization", schema_generator=_Kept)
     except UNTELLABLE:
-        return output.model_json_schema()
+        return schema_of(file, code, output)
 
 
 def _untold(file: Path, code: str, output: type[BaseModel]) -> list[Mistake]:

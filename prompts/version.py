@@ -211,7 +211,7 @@ class PromptVersion:
     @cached_property
     def kept_schema(self) -> dict[str, Any]:
         """The JSON Schema of the answer, as it is kept."""
-        return kept_schema_of(self.output_model)
+        return kept_schema_of(self.folder / "output.py", self._files["output.py"], self.output_model)
 
     @cached_property
     def part_model(self) -> type[BaseModel]:

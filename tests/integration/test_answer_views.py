@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -335,6 +336,16 @@ def test_a_released_version_is_one_that_is_no_draft(
     upkeep_of(owners, engine, url, tmp_path).look_after()
     with engine.connect() as connection:
         assert connection.execute(there).scalar() is not None
+    odd = tmp_path / "odd" / "v1"
+    shutil.copytree(folder, odd)
+    imports = "from collections.abc import Callable\nfrom pydantic import BaseModel\n"
+    (odd / "output.py").write_text(f"{imports}class Output(BaseModel):\n    rule: Callable[[int], int]\n")
+    shutil.copytree(folder, tmp_path / "other" / "v1")
+    upkeep_of(owners, engine, url, tmp_path).look_after()
+    with engine.connect() as connection:
+        for prompt, made in (("odd", False), ("other", True)):
+            found = connection.execute(text(f"select to_regclass('docmill_results_{prompt}_v1')")).scalar()
+            assert (found is not None) is made, prompt
     alone = upkeep_of(engine, engine, url, tmp_path)
     alone.look_after()
     assert "owns no tables" in str(alone.troubles.as_json())
