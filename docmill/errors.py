@@ -106,11 +106,14 @@ class Repair:
     ``action`` is ``drop`` (leave ``parameter`` out), ``rename`` (send it as ``value``), ``lower`` (clamp it to
     ``value``), ``schema`` (fall back from native JSON schema to JSON mode, then to the prompt alone),
     ``smaller_schema`` (the same for schemas of ``value`` fields and more, which are too large for it),
+    ``this_schema`` (the same for the schema of the digest ``value`` alone, which is too much for it otherwise),
     ``say_json`` (the provider wants the word "json" in the messages), ``resample`` (the same request again) or
     ``no_images`` (the model sees no pictures: another one is asked, or the page's text is sent).
     """
 
-    action: Literal["drop", "rename", "lower", "schema", "smaller_schema", "say_json", "resample", "no_images"]
+    action: Literal[
+        "drop", "rename", "lower", "schema", "smaller_schema", "this_schema", "say_json", "resample", "no_images"
+    ]
     parameter: str | None = None
     value: str | int | float | None = None
 

@@ -11,7 +11,7 @@ from uuid import UUID
 
 import structlog
 
-from docmill.errors import Failure
+from docmill.errors import Failure, Repair
 from docmill.llm.bounds import bounded_failure, bounded_limits, bounded_name, bounded_reply
 from docmill.llm.classification import classify
 from docmill.llm.limits import Limits, told_left, told_limits
@@ -20,7 +20,7 @@ from docmill.llm.types import Reply, Request
 from docmill.llm.wire import wire_for
 from docmill.llm.wire.replies import read_reply
 from docmill.llm.wire.request_ids import request_id
-from docmill.llm.wire.schemas import fields_in
+from docmill.llm.wire.schemas import digest_of, fields_in
 
 __all__ = ["Endpoint", "Outcome", "ask", "classified", "outcome_of"]
 
@@ -30,6 +30,8 @@ DEADLINE_S = 60.0
 UNREAD: Failure | None = Failure(kind="server_error", message="the answer could not be read: see the log")
 UNWRITTEN = Failure(kind="bad_request", message="the request could not be written: see the log", code=NOT_SENT)
 UNTOLD = Limits()
+FEW_FIELDS = 5
+"""A schema of fewer is too large by something else of it, whatever the provider says."""
 T = TypeVar("T")
 
 
@@ -115,11 +117,16 @@ async def ask(
 
 
 def _sized(failure: Failure | None, request: Request) -> Failure | None:
-    """With how large the schema was, where the provider complains about that: it does not say so itself."""
-    if failure is None or failure.repair is None or failure.repair.action != "smaller_schema":
+    """With how large the schema was, or which, where the provider complains about that: it does not say so."""
+    repair, schema = None if failure is None else failure.repair, request.json_schema
+    if failure is None or repair is None or repair.action not in ("smaller_schema", "this_schema"):
         return failure
-    size = fields_in(request.json_schema) if request.json_schema is not None else None
-    return replace(failure, repair=replace(failure.repair, value=size))
+    if schema is None:
+        return failure
+    size = fields_in(schema)
+    if repair.action == "smaller_schema" and size >= FEW_FIELDS:
+        return replace(failure, repair=replace(repair, value=size))
+    return replace(failure, repair=Repair(action="this_schema", value=digest_of(schema)))
 
 
 def classified(provider: str, response: Response) -> Failure | None:

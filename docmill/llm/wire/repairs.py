@@ -2,19 +2,20 @@
 
 The rules are those of docs/providers.md, section 5.3. What is learned for a model is plain JSON, so that it can be
 stored: ``{"drop": ["temperature"], "rename": {"max_tokens": "max_completion_tokens"}, "lower": {"max_tokens":
-8192}, "schema": "json_object", "schema_fields": 369, "say_json": true, "images": false}``.
+8192}, "schema": "json_object", "schema_fields": 369, "schemas_in_words": ["0123456789abcdef"], "say_json": true,
+"images": false}``.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from docmill.errors import Repair
 from docmill.llm.wire.envelopes import Complaint
 from docmill.llm.wire.eyes import takes_no_images
-from docmill.llm.wire.schemas import fields_in
+from docmill.llm.wire.schemas import digest_of, fields_in
 from docmill.llm.wire.shapes import label, sequence
 
 __all__ = [
@@ -35,6 +36,8 @@ OUTPUT_LIMITS = ("max_tokens", "max_completion_tokens", "max_output_tokens", "ma
 SAMPLING = ("temperature", "top_p", "top_k")
 # Without these there is no request left.
 KEPT = frozenset({"model", "messages", "input", "contents", "prompt", *OUTPUT_LIMITS})
+MOST_IN_WORDS = 50
+"""Schemas that are remembered for a model, each for itself."""
 SCHEMA_PARAMETERS = ("response_format", "text.format", "output_config", "format", "structured_outputs")
 
 _SCHEMA_WORDS = re.compile(
@@ -49,6 +52,16 @@ _TOO_LARGE = re.compile(
     r"|\bmaximum (?:number|depth|size|length|nest|of|allowed)|\bexceed|\bsimplify|\bnested? (?:more|beyond)",
     re.IGNORECASE,
 )
+_OF_FIELDS = re.compile(
+    r"\b(?:propert(?:y|ies)|fields?|states?|size)\b|\btoo (?:large|big|complex)\b", re.IGNORECASE
+)
+_OF_ELSE = re.compile(
+    r"\b(?:enums?|enumerations?|values?|depth|deep|deeply|nest(?:ed|ing)?|levels?|strings?|char(?:acter)?s?|length|names?"
+    r"|descriptions?|patterns?|unions?)\b",
+    re.IGNORECASE,
+)
+"""What a schema can have too much of, however few its fields are."""
+_SENTENCE_END = re.compile(r"[.:;] ")
 _UNSUPPORTED_WORDS = re.compile(
     r"(?:is |are )?(?:not|un)[ -]?(?:supported|available|recognized|permitted|allowed)"
     r"|unrecognized|unexpected|unknown (?:name|parameter|field)|is deprecated|extra inputs",
@@ -140,7 +153,18 @@ def _schema_rejected(complaint: Complaint) -> Repair | None:
     moved = "moved to" in complaint.message
     if moved or not (about_schema or _SCHEMA_WORDS.search(complaint.message)):
         return None
-    return Repair(action="smaller_schema" if _TOO_LARGE.search(complaint.message) else "schema")
+    return Repair(action=_schema_action(complaint.message))
+
+
+def _schema_action(message: str) -> Literal["schema", "smaller_schema", "this_schema"]:
+    """What the sentence that says "too much" speaks of: all fields together, or something else of this schema.
+
+    A number of fields is learned for all prompts, and so only where the provider speaks of it.
+    """
+    said = next((sentence for sentence in _SENTENCE_END.split(message) if _TOO_LARGE.search(sentence)), None)
+    if said is None:
+        return "schema"
+    return "smaller_schema" if _OF_FIELDS.search(said) and not _OF_ELSE.search(said) else "this_schema"
 
 
 def _dropped(complaint: Complaint) -> Repair | None:
@@ -180,7 +204,10 @@ def learn(learned: Mapping[str, Any], repair: Repair) -> dict[str, Any]:
     known = dict(learned)
     if repair.action == "smaller_schema" and isinstance(repair.value, int):
         known["schema_fields"] = min(repair.value, known.get("schema_fields", repair.value))
-    elif repair.action in ("schema", "smaller_schema"):
+    elif repair.action == "this_schema" and isinstance(repair.value, str):
+        others = [each for each in known.get("schemas_in_words", ()) if each != repair.value]
+        known["schemas_in_words"] = [*others, repair.value][-MOST_IN_WORDS:]
+    elif repair.action in ("schema", "smaller_schema", "this_schema"):
         known["schema"] = _next_step(known.get("schema", SCHEMA_STEPS[0]))
     elif repair.action == "say_json":
         known["say_json"] = True
@@ -254,6 +281,8 @@ def native_schema(learned: Mapping[str, Any], schema: Mapping[str, Any]) -> bool
     """
     too_large = learned.get("schema_fields")
     fits = not isinstance(too_large, int) or fields_in(schema) < too_large
+    refused = learned.get("schemas_in_words")
+    fits = fits and not (refused and digest_of(schema) in refused)
     return fits and learned.get("schema") in (None, "json_schema")
 
 
@@ -264,8 +293,9 @@ def schema_told(learned: Mapping[str, Any], structured: str = "schema") -> str:
     step = max((set_to, met), key=lambda each: SCHEMA_STEPS.index(each) if each in SCHEMA_STEPS else 0)
     if step != "json_schema":
         return "in words, in JSON mode" if step == "json_object" else "in words alone"
-    too_large = learned.get("schema_fields")
-    return "as a schema" if too_large is None else f"as a schema, and in words from {too_large} fields on"
+    too_large, refused = learned.get("schema_fields"), learned.get("schemas_in_words")
+    told = "as a schema" if too_large is None else f"as a schema, and in words from {too_large} fields on"
+    return f"{told}; in words for {len(refused)} schemas that it refused" if refused else told
 
 
 def json_allowed(learned: Mapping[str, Any]) -> bool:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
 from typing import Any
 
 from docmill.parsing.schema import resolved
 
-__all__ = ["closed", "fields_in", "open_places"]
+__all__ = ["closed", "digest_of", "fields_in", "open_places"]
 
 
 NAMED = frozenset({"properties", "$defs", "definitions", "patternProperties", "dependentSchemas"})
@@ -38,6 +40,11 @@ def _part(keyword: str, value: Any) -> Any:
     if keyword in NAMED and isinstance(value, dict):
         return {name: closed(part) for name, part in value.items()}
     return value if keyword in GIVEN else closed(value)
+
+
+def digest_of(schema: Mapping[str, Any]) -> str:
+    """By which a schema is known again: 16 hexadecimal digits."""
+    return hashlib.sha256(json.dumps(schema, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def fields_in(schema: Mapping[str, Any]) -> int:

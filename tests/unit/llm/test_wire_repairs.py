@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
@@ -86,16 +87,16 @@ def repair(message: str, status: int = 400, **fields: Any) -> Repair | None:
             Repair(action="smaller_schema"),
         ),
         (
-            "The specified schema produces a constraint that has too many states for serving.",
+            "The specified schema has too many states for serving. Typical causes are very long property or enum names.",
             {},
             Repair(action="smaller_schema"),
         ),
         (
             "A schema in GenerationConfig in the request exceeds the maximum allowed nesting depth.",
             {},
-            Repair(action="smaller_schema"),
+            Repair(action="this_schema"),
         ),
-        ("Schemas contain too many parameters with union types", {}, Repair(action="smaller_schema")),
+        ("Schemas contain too many parameters with union types", {}, Repair(action="this_schema")),
         ("This model's maximum context length is 8192 tokens", {}, None),
         (
             "'messages' must contain the word 'json' in some form",
@@ -190,22 +191,68 @@ def test_every_provider_is_sent_a_schema_that_is_not_too_large(provider: str) ->
     assert ["f13" in body for body in bodies] == [False, True]
 
 
+@dataclass(frozen=True)
 class Refusing:
-    """A provider that takes no schema that large."""
+    """A provider that takes no schema like that."""
+
+    message: str
 
     async def post(self, *_: Any, **__: Any) -> Response:
-        error = {"message": "The compiled grammar is too large.", "type": "invalid_request_error"}
+        error = {"message": self.message, "type": "invalid_request_error"}
         return Response(status=400, headers={}, body={"error": error})
 
 
-def test_how_large_the_schema_was_is_told_with_the_complaint() -> None:
+def repair_of(message: str, schema: dict[str, Any]) -> Repair:
+    """What is made of a refusal of the schema."""
     asked = Request(
-        model="m", messages=(Message(role="user", content="x"),), max_output_tokens=9, json_schema=schema_of(20)
+        model="m", messages=(Message(role="user", content="x"),), max_output_tokens=9, json_schema=schema
     )
     endpoint = Endpoint(provider="openai-compatible", base_url="http://provider")
-    outcome = asyncio.run(ask(endpoint, asked, call_id=uuid4(), transport=Refusing()))
+    outcome = asyncio.run(ask(endpoint, asked, call_id=uuid4(), transport=Refusing(message)))
     assert outcome.failure is not None
-    assert outcome.failure.repair == Repair(action="smaller_schema", value=20)
+    assert outcome.failure.repair is not None
+    return outcome.failure.repair
+
+
+def test_how_large_the_schema_was_is_told_with_the_complaint() -> None:
+    found = repair_of("The compiled grammar is too large.", schema_of(20))
+    assert found == Repair(action="smaller_schema", value=20)
+
+
+CHOICES: dict[str, Any] = {"type": "object", "properties": {"kind": {"enum": [f"k{at}" for at in range(600)]}}}
+
+
+@pytest.mark.parametrize(
+    ("message", "schema"),
+    [
+        ("Invalid schema for response_format 'x': enum of 600 entries exceeds the limit of 500 values", CHOICES),
+        ("Invalid schema for response_format 'x': too many enum values", CHOICES),
+        ("Invalid json schema: maximum depth exceeded", schema_of(20)),
+        ("Invalid schema for response_format 'x': string too long in properties.kind", schema_of(20)),
+        ("Invalid schema: the total length of property names exceeds 15000 characters", schema_of(20)),
+        ("The schema produces a constraint that has too many states for serving.", CHOICES),
+    ],
+)
+def test_what_is_no_number_of_fields_keeps_that_schema_alone_out(message: str, schema: dict[str, Any]) -> None:
+    learned = learn({}, repair_of(message, schema))
+    assert not native_schema(learned, schema)
+    assert native_schema(learned, schema_of(19))
+    assert native_schema(learned, schema_of(200))
+    assert learn(learned, repair_of(message, schema)) == learned
+
+
+def test_the_schemas_that_a_model_refused_are_remembered_within_bounds() -> None:
+    learned: dict[str, Any] = {}
+    for fields in range(10, 110):
+        learned = learn(learned, repair_of("Invalid json schema: maximum depth exceeded", schema_of(fields)))
+    assert list(learned) == ["schemas_in_words"]
+    assert [native_schema(learned, schema_of(fields)) for fields in (10, 59, 60, 109)] == [
+        True,
+        True,
+        False,
+        False,
+    ]
+    assert schema_told(learned) == "as a schema; in words for 50 schemas that it refused"
 
 
 def test_a_repair_changes_the_next_body() -> None:
@@ -235,7 +282,9 @@ def test_a_limit_learned_under_the_new_name_counts_too() -> None:
 
 repairs = st.builds(
     Repair,
-    action=st.sampled_from(["drop", "rename", "lower", "schema", "smaller_schema", "say_json", "resample"]),
+    action=st.sampled_from(
+        ["drop", "rename", "lower", "schema", "smaller_schema", "this_schema", "say_json", "resample"]
+    ),
     parameter=st.none() | st.sampled_from(["temperature", "max_tokens", "messages", "model"]),
     value=st.integers(1, 50),
 )
