@@ -198,7 +198,14 @@ def test_it_watches_and_tries_again_after_each_edit(own: Path) -> None:
 def start_watching(own: Path, out: IO[bytes]) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "docmill", "try", "ticket", str(own / "tea.txt"), "--watch"]
     env = {**os.environ, "PYTHONUNBUFFERED": "1"}
-    return subprocess.Popen(command, stdout=out, stderr=out, env=env, cwd=own)
+    return subprocess.Popen(
+        command,
+        stdout=out,
+        stderr=out,
+        env=env,
+        cwd=own,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # noqa: PLW1509 - a shell's job may ignore it
+    )
 
 
 def until(holds: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:
