@@ -249,10 +249,11 @@ def test_a_job_is_cancelled_by_its_page(app: FastAPI, engine: Engine) -> None:
 
 
 def failed(connection: Connection, feature: str, kind: str, tenant: str = "default") -> int:
+    """With a prompt of its own, so that nobody knows what its jobs cost."""
     job = submit(connection, Submission(prompt="receipt", body=b"x", feature=feature, tenant=tenant))
     connection.execute(
         text(
-            "update jobs set state = 'failed', wait = null, finished_at = clock_timestamp(), stage = 'validate',"
+            "update jobs set prompt = feature, state = 'failed', wait = null, finished_at = clock_timestamp(), stage = 'validate',"
             " failure = jsonb_build_object('kind', cast(:kind as text)) where id = :job"
         ),
         {"job": job, "kind": kind},
