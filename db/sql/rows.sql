@@ -3,9 +3,15 @@
 
 -- name: page
 -- Of the latest result. A place that is no list has neither items nor a total; its evidence is by the place in the
--- answer, as `bookings.17.amount`.
+-- answer, as `bookings.17.amount`. Postgres counts -1 from a list's end, and takes 01 and +1: a place has one name only,
+-- by which its evidence is known.
 with latest as (
-  select value #> :path::text[] as list, evidence from results where job_id = :job order by revision desc limit 1),
+  select case when not exists (
+      select from unnest(:path::text[]) with ordinality as each(step, at)
+      where step !~ '^(0|[1-9][0-9]*)$' and step ~ '[0-9]$'
+        and jsonb_typeof(value #> trim_array(:path::text[], cardinality(:path::text[]) - at::int + 1)) = 'array')
+    then value #> :path::text[] end as list, evidence
+  from results where job_id = :job order by revision desc limit 1),
 found as (select case when jsonb_typeof(list) = 'array' then list end as list, evidence from latest)
 select jsonb_array_length(list) as total,
   (select jsonb_agg(item order by at)

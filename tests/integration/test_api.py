@@ -51,6 +51,8 @@ def long_list(addresses: dict[str, str], docmill: Docmill) -> Iterator[int]:
     rows = [{"total": at, "company": f"{at} {'tea ' * 95}"} for at in range(5000)]
     places = {f"tables.1.rows.{at}.total": {"found": True, "start": at} for at in range(5000)}
     value = {"tables": [{"rows": []}, {"rows": rows}], "total": 4.1}
+    value["by_floor"] = {"-1": {"01": [{"total": 1}]}}
+    places["by_floor.-1.01.0.total"] = {"found": True}
     engine = make_engine(addresses["database_url"])
     with engine.begin() as connection:
         connection.execute(
@@ -77,12 +79,14 @@ def test_a_long_list_comes_page_by_page(
     assert [*docmill.rows(long_list, "tables.0.rows")] == []
     page = httpx.get(f"{addresses['api']}/v1/jobs/{long_list}/rows?path=tables.1.rows&cursor=4990&limit=20").json()
     assert (page["total"], page["next"], len(page["rows"])) == (5000, None, 10)
+    assert [row.evidence for row in docmill.rows(long_list, "by_floor.-1.01")] == [{"total": {"found": True}}]
     assert len(docmill.result(long_list)["tables"][1]["rows"]) == 5000
     command = [sys.executable, "-m", "docmill", "result", str(long_list), "--rows", "tables.1.rows"]
     told = subprocess.run([*command, "--data", str(up)], stdout=subprocess.PIPE, check=True).stdout.splitlines()
     assert len(told) == 5000
     assert json.loads(told[17]) == rows[17].model_dump()
-    for nothing in ("total", "tables.2.rows", "tables.x.rows", "none"):
+    other_names = ("tables.-1.rows", "tables.01.rows", "tables.+1.rows", "tables. 1.rows")
+    for nothing in ("total", "tables.2.rows", "tables.x.rows", "none", *other_names):
         with pytest.raises(JobNotFit, match="has no list at"):
             next(iter(docmill.rows(long_list, nothing)))
     with pytest.raises(JobUnknown):
