@@ -12,7 +12,9 @@ where j.tenant = :tenant and j.state = 'needs_review' and (:prompt::text is null
 
 
 -- fragment: paid
-(select coalesce(sum(c.cost_usd), 0) from calls c where c.job_id = j.id)
+-- Endless where the cost of a call is unknown: that may be any.
+(select case when bool_or(c.possibly_billed or (c.state in ('answered', 'surplus') and c.cost_usd is null))
+   then 'infinity'::numeric else coalesce(sum(c.cost_usd), 0) end from calls c where c.job_id = j.id)
 
 
 -- name: queue
@@ -29,23 +31,31 @@ left join reviews r on r.job_id = j.id and r.decision is null and r.claimed_unti
 order by j.finished_at, j.id
 
 -- name: dearest
--- Those first for which most was paid, from behind a place on.
+-- Those first for which most was paid, or nobody knows how much, from behind a place on: of the oldest that wait, as
+-- many as can be sorted by all their calls.
 select j.id, coalesce(j.name, d.name) as name, j.prompt, j.version, j.feature, j.usr, j.finished_at as since, j.failure,
   j.deadline_at, r.claimed_by, r.claimed_until
 from (
-  select j.*, {paid} as paid {in_queue}
-    and (:after_id::bigint is null or (-{paid}, j.finished_at, j.id) > (
-      select -{paid}, j.finished_at, j.id from jobs j where j.id = :after_id))
-  order by paid desc, j.finished_at, j.id limit :limit) j
+  select o.* from (
+    select j.id, j.finished_at, {paid} as paid
+    from (select j.id, j.finished_at {in_queue} order by j.finished_at, j.id limit 5000) j) o
+  where :after_id::bigint is null or (-o.paid, o.finished_at, o.id) > (
+    select -{paid}, j.finished_at, j.id from jobs j where j.id = :after_id)
+  order by o.paid desc, o.finished_at, o.id limit :limit) o
+join jobs j on j.id = o.id
 left join documents d on d.id = j.document_id
 left join reviews r on r.job_id = j.id and r.decision is null and r.claimed_until > clock_timestamp()
-order by j.paid desc, j.finished_at, j.id
+order by o.paid desc, o.finished_at, o.id
 
 -- name: next_dearest
-select j.id {in_queue} and not {claimed_by_another}
-  and (:after_id::bigint is null or (-{paid}, j.finished_at, j.id) > (
+select j.id from (
+  select j.id, j.finished_at, {paid} as paid
+  from (select j.id, j.finished_at {in_queue} order by j.finished_at, j.id limit 5000) j) o
+join jobs j on j.id = o.id
+where j.state = 'needs_review' and not {claimed_by_another}
+  and (:after_id::bigint is null or (-o.paid, o.finished_at, o.id) > (
     select -{paid}, j.finished_at, j.id from jobs j where j.id = :after_id))
-order by {paid} desc, j.finished_at, j.id limit 1 for update of j skip locked
+order by o.paid desc, o.finished_at, o.id limit 1 for update of j skip locked
 
 -- name: next
 -- What the desk has claimed already; else the oldest that nobody has claimed, from behind a job on.

@@ -243,6 +243,38 @@ def test_the_queue_is_listed_page_by_page(engine: Engine, app: FastAPI) -> None:
     assert first["reviews"][0]["failure"]["kind"] == "wrong"
 
 
+def test_the_dearest_come_first_and_before_them_those_of_unknown_cost(engine: Engine) -> None:
+    feature = uuid4().hex
+    free, cheap, unknown, dear, doubtful = made(engine, *[WRONG] * 5, feature=feature)
+    calls = [
+        (cheap, "answered", "0.01", False), (dear, "answered", "0.5", False), (dear, "answered", "0.5", False),
+        (unknown, "answered", None, False), (unknown, "answered", "0.02", False), (doubtful, "failed", None, True),
+        (cheap, "failed", None, False),
+    ]  # fmt: skip
+    with engine.begin() as connection:
+        for attempt, (job, state, usd, billed) in enumerate(calls):
+            values = {"job": job, "attempt": attempt, "state": state, "usd": usd, "billed": billed}
+            connection.execute(
+                text(
+                    "insert into calls (id, job_id, purpose, attempt, try, state, tenant, feature, usr, input_hash,"
+                    " provider, account, model, cost_usd, possibly_billed) values (gen_random_uuid(), :job, 'first',"
+                    " :attempt, 1, :state, 'default', 'f', '', '', 'p', 'a', 'm', cast(:usd as numeric), :billed)"
+                ),
+                values,
+            )
+        expected = [unknown, doubtful, dear, cheap, free]
+        narrowed = Narrowed(feature=feature, order="dearest")
+        assert [each.id for each in reviews.queue(connection, "default", narrowed)] == expected
+        for place, job in enumerate(expected):
+            behind = reviews.queue(connection, "default", narrowed, after=job, limit=2)
+            assert [each.id for each in behind] == expected[place + 1 : place + 3]
+        clerk, after, claimed = Clerk(name="anna", desk=uuid4().hex), None, []
+        for _ in expected:
+            after = reviews.claim_next(connection, "default", clerk, narrowed, after=after)
+            claimed.append(after)
+        assert claimed == expected
+
+
 def test_two_desks_never_get_the_same_answer(engine: Engine) -> None:
     """Thirty answers, six desks at once: each answer goes to one of them."""
     feature = uuid4().hex
