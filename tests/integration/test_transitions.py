@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 from uuid import uuid4
 
@@ -173,3 +174,86 @@ def values_for(name: str) -> dict[str, Any]:
               "words": "", "pages": [], "layout": None, "warnings": None, "scans": [], "media_type": "text/plain", "flushed": True, "settles": True, "asked": True,
               "from_complete": False, "early": False, "joins": False, "part": 0, "reads_file": True, "reads_text": True, "reads_answer": True, "reads_layout": True}  # fmt: skip
     return {**dispatch.RULES, **seconds, **nothing, **call, **chosen}
+
+
+def run(connection: Connection, name: str, job: int, others: Mapping[str, Any], **values: Any) -> Any:
+    """The statement's own answer about a job at complete."""
+    where = {
+        "id": job,
+        "stage": "complete",
+        "ids": [job],
+        "epoch": EPOCH,
+        "epochs": [EPOCH],
+        "stages": ["complete"],
+    }
+    return SQL[name].first(connection, {**values_for(name), "calls": [], **where, **others, **values})
+
+
+@pytest.mark.parametrize(("joining", "calls"), [("owner", 1), ("another", 0)])
+def test_who_joins_a_claim_is_the_one_that_made_it(connection: Connection, joining: str, calls: int) -> None:
+    others = others_there(connection)
+    job = new_job(connection, Place("running", "complete"), series=others["series"])
+    opened = run(connection, "open_call", job, others, call_id=uuid4(), joins=True, owner=joining)
+    assert opened.calls == calls
+
+
+@pytest.mark.parametrize(
+    ("lease", "early", "doubted"), [("-1 s", False, 1), ("1 min", False, 0), ("1 min", True, 1)]
+)
+def test_an_intent_is_doubted_when_its_lease_ran_out_or_its_reply_is_known_to_be_lost(
+    connection: Connection, lease: str, early: bool, doubted: int
+) -> None:
+    others = others_there(connection)
+    job, call = new_job(connection, Place("running", "complete"), series=others["series"]), uuid4()
+    connection.execute(text(NEW_CALL), {"id": call, "job": job})
+    connection.execute(
+        text("update calls set lease_until = clock_timestamp() + cast(:lease as interval)"), {"lease": lease}
+    )
+    SQL["doubt_intents"].count(connection, {"calls": [call], "early": early})
+    assert connection.execute(text("select count(*) from calls where state = 'in_doubt'")).scalar_one() == doubted
+
+
+@pytest.mark.parametrize(("answered", "state"), [(True, "answered"), (False, "in_doubt")])
+def test_a_doubt_is_cleared_by_an_answer_and_by_nothing_else(
+    connection: Connection, answered: bool, state: str
+) -> None:
+    others = others_there(connection)
+    job, call = new_job(connection, Place("running", "complete"), series=others["series"]), uuid4()
+    connection.execute(text(NEW_CALL), {"id": call, "job": job})
+    SQL["doubt_intents"].count(connection, {"calls": [call], "early": True})
+    ending = "answered" if answered else "failed"
+    run(connection, "close_call", job, others, call_id=call, answered=answered, ending=ending)
+    assert connection.execute(text("select state from calls where id = :id"), {"id": call}).scalar_one() == state
+
+
+def test_a_slice_that_came_to_its_end_forgets_what_broke_before(connection: Connection) -> None:
+    others = others_there(connection)
+    job = new_job(connection, Place("running", "ocr"), series=others["series"])
+    SQL["next_slice"].count(connection, {"id": job, "epoch": EPOCH, "stage": "ocr"})
+    row = connection.execute(text("select crashes, redrives from jobs where id = :id"), {"id": job}).one()
+    assert (row.crashes, row.redrives) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("position", "stage", "crashes"), [("running", "parse", 1), ("running", "complete", 0), ("sent", "parse", 0)]
+)
+def test_a_claim_that_ran_out_is_a_crash_where_files_or_code_of_others_run(
+    connection: Connection, position: Position, stage: Stage, crashes: int
+) -> None:
+    others = others_there(connection)
+    job = new_job(connection, Place(position, stage), series=others["series"], crashes=0)
+    SQL["drive_lost"].count(connection, {**values_for("drive_lost"), "ids": [job], **others})
+    assert connection.execute(text("select crashes from jobs where id = :id"), {"id": job}).scalar_one() == crashes
+
+
+def test_a_message_that_gets_lost_again_and_again_is_waited_for_longer_each_time(connection: Connection) -> None:
+    others, waits = others_there(connection), []
+    job = new_job(connection, Place("sent", "complete"), series=others["series"], crashes=0)
+    connection.execute(text("update jobs set redrives = 0, deadline_at = null where id = :id"), {"id": job})
+    for _ in range(3):
+        connection.execute(text("update jobs set wake_at = '-infinity' where id = :id"), {"id": job})
+        SQL["drive_lost"].count(connection, {**values_for("drive_lost"), "ids": [job], **others})
+        waited = text("select extract(epoch from wake_at - clock_timestamp())::float from jobs where id = :id")
+        waits.append(connection.execute(waited, {"id": job}).scalar_one())
+    assert waits[0] > 60
+    assert [round(later / earlier) for earlier, later in pairwise(waits)] == [2, 2]
