@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import tempfile
 from collections.abc import AsyncIterator, Iterator
@@ -388,17 +389,31 @@ def retry_run(
     state: States = None,
     fresh: bool = False,
     dry_run: Annotated[bool, Query(description="Says the price, and does nothing")] = False,
+    cursor: Annotated[
+        str | None, Query(pattern=r"^\d{1,18}-\d{1,18}$", description="`next` of the answer before")
+    ] = None,
+    idempotency_key: IdempotencyKey = None,
 ) -> ActedOn:
-    """Those that failed, or of one failure. `fresh` makes new jobs, also of reviewed ones, which pay again."""
+    """Those that failed, or of one failure. `fresh` makes new jobs, also of reviewed ones, which pay again.
+
+    A request acts on 1,000 jobs: `next` leads to the others, and not to those that `fresh` made meanwhile. The
+    same `Idempotency-Key` makes one new job of each, however often the request is sent.
+    """
     states = bulk.AFRESH if fresh else bulk.AGAIN
     ids = _meant(database, run_id, tenant, Wanted(run=run_id, cause=failure, states=state or ()), states)
+    if cursor is not None:
+        after, until = map(int, cursor.split("-"))
+        ids = [each for each in ids if after < each <= until]
+    now, later = ids[:MOST_AT_ONCE], ids[MOST_AT_ONCE:]
     with database.work() as connection:
-        price = _price(bulk.price_of_retry(connection, ids[:MOST_AT_ONCE], fresh=fresh))
+        price = _price(bulk.price_of_retry(connection, now, fresh=fresh))
     if dry_run:
         return ActedOn(jobs=0, refused={}, left=len(ids), price=price)
-    done = bulk.retry(database, ids[:MOST_AT_ONCE], fresh=fresh)
+    nonce = None if idempotency_key is None else hashlib.sha256(idempotency_key.encode()).hexdigest()
+    done = bulk.retry(database, now, fresh=fresh, nonce=nonce)
     background.add_task(request.app.state.fleet.start)
-    return ActedOn(jobs=len(done.made), refused=done.refused, left=len(ids[MOST_AT_ONCE:]), price=price)
+    onward = f"{now[-1]}-{ids[-1]}" if later else None
+    return ActedOn(jobs=len(done.made), refused=done.refused, left=len(later), next=onward, price=price)
 
 
 @router.post(

@@ -472,6 +472,7 @@ class ActedOn(BaseModel):
     jobs: int = Field(description="So many it was done to")
     refused: dict[int, str] = Field(description="Jobs to which nothing was done, and why")
     left: int = Field(description="A request acts on 1,000 jobs: so many are left for the next")
+    next: str | None = Field(None, description="The `cursor` that leads to those that are left; null for none")
     price: PriceShown | None
 
 

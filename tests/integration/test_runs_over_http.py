@@ -182,6 +182,39 @@ def test_a_retry_by_failure_touches_those_alone_and_says_its_price_first(app: Fa
     assert asked(app, "GET", f"/v1/runs/{run}").json()["states"] == {"cancelled": 4, "failed": 1}
 
 
+def test_a_runs_jobs_are_asked_afresh_once_each_and_all_of_them(
+    app: FastAPI, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("web.runs.MOST_AT_ONCE", 2)
+    run = begun(app)
+    old = [each["id"] for each in sent(app, run, *(line(key) for key in "abcde"))]
+    for job in old:
+        ends(engine, job, "failed", kind="poison")
+    made: list[int] = []
+    address, once = f"/v1/runs/{run}/retry?fresh=true", {"idempotency-key": uuid4().hex}
+    done = asked(app, "POST", address, headers=once).json()
+    assert (done["jobs"], done["left"]) == (2, 3)
+    assert asked(app, "POST", address, headers=once).json()["jobs"] == 2, "the same two, and no others"
+    assert jobs_of(engine, run) == 7
+    with engine.begin() as connection:  # what was made meanwhile fails, too, and is not meant
+        connection.execute(
+            text("update jobs set state = 'failed', wait = null, finished_at = now() where run_id = :run"),
+            {"run": run},
+        )
+    while done["next"] is not None:
+        done = asked(app, "POST", f"{address}&cursor={done['next']}", headers=once).json()
+        made.append(done["jobs"])
+    assert made == [2, 1]
+    assert jobs_of(engine, run) == 10
+    assert asked(app, "POST", f"{address}&cursor=x").status_code == 422
+
+
+def jobs_of(engine: Engine, run: int) -> int:
+    with engine.connect() as connection:
+        found = connection.execute(text("select count(*) from jobs where run_id = :run"), {"run": run})
+        return int(found.scalar_one())
+
+
 def test_another_tenants_run_is_unknown(app: FastAPI, engine: Engine) -> None:
     run = begun(app)
     with engine.begin() as connection:
