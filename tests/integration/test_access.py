@@ -111,12 +111,15 @@ def test_no_answer_is_shared_with_another_site(engine: Engine) -> None:
         assert not [name for name in found.headers if name.startswith("access-control")]
 
 
-def test_figures_of_the_fleet_need_a_key_beyond_loopback(engine: Engine, key: str) -> None:
+def test_figures_of_the_fleet_need_an_operators_key_beyond_loopback(engine: Engine, key: str) -> None:
     app = app_of(engine, host="0.0.0.0")
     found = asked(app, "GET", "/metrics")
     assert (found.status_code, found.headers["content-type"]) == (401, PROBLEM)
-    for headers in ({"authorization": f"Bearer {key}"}, {"authorization": _basic(key)}):
-        assert asked(app, "GET", "/metrics", headers=headers).status_code == 200
+    with engine.begin() as connection:
+        operators = keys.add(connection, "default", scopes=["admin"])
+    for shown, status in ((key, 403), (operators, 200)):
+        for headers in ({"authorization": f"Bearer {shown}"}, {"authorization": _basic(shown)}):
+            assert asked(app, "GET", "/metrics", headers=headers).status_code == status
     assert asked(app, "GET", "/healthz").status_code == 200
     assert asked(app, "GET", "/readyz").status_code == 200
 
