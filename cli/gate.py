@@ -4,21 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from decimal import Decimal
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.console import AsJson, Data, agree, print_json, print_table, usd
-from docmill.errors import Misconfigured, Unreadable
+from cli.cases import Case, cases_of, price_of
+from cli.console import AsJson, Data, agree, print_json, print_table
+from docmill.errors import Misconfigured
 from docmill.visible import visible
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
-
-    from db.jobs import Document
     from docmill.reading import Reader
     from prompts import PromptVersion
     from tasks.gating import FieldScore, Held
@@ -27,21 +22,10 @@ if TYPE_CHECKING:
 
 __all__ = ["gate"]
 
-FAR_BACK = timedelta(days=3650)
 SHOWN = 20
 """Values that broke, and answers that are missing, which are told one by one."""
 NOT_COMPARED = 2
 """The exit code where a version was never answered about a case."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Case:
-    """A document with the answer that a person stands for."""
-
-    job_id: int
-    document: Document
-    params: dict[str, Any]
-    right: Any
 
 
 def gate(
@@ -73,8 +57,8 @@ def gate(
         registry = registry_of(settings)
         new, old = registry.get(name, version), registry.get(name, against)
         with services.database.work() as connection:
-            cases = _cases(connection, name, limit)
-            price = _price(connection, name, len(cases), settings.timezone)
+            cases = cases_of(connection, name, limit)
+            price = price_of(connection, name, len(cases), settings.timezone)
         agree(f"{len(cases)} cases, {old} and {new}: {price}", yes=yes)
         tried = [(case, [_asked(services, reader, each, case) for each in (old, new)]) for case in cases]
     raise typer.Exit(_told(name, old.version, new.version, tried, as_json=as_json))
@@ -114,71 +98,13 @@ def _print_scores(name: str, old: str, new: str, told: Sequence[FieldScore], *, 
         print_table(f"{name}: {new} against {old}", columns, rows)
 
 
-def _cases(connection: Connection, name: str, limit: int) -> list[Case]:
-    """The latest ones whose document is still there. Raises Misconfigured for none."""
-    from db import reports
-    from db.quality import cases_of
-
-    found = []
-    for each in cases_of(connection, "default", name, datetime.now(UTC) - FAR_BACK, limit=limit):
-        document = None if each.document_id is None else _document(connection, each.document_id)
-        if document is not None:
-            right = reports.job_report(connection, each.job_id).value
-            found.append(Case(job_id=each.job_id, document=document, params=dict(each.params or {}), right=right))
-    if not found:
-        raise Misconfigured(
-            f"nobody has accepted or corrected an answer of {name} yet: the review desk makes cases"
-        )
-    return found
-
-
-def _document(connection: Connection, document_id: int) -> Document | None:
-    """As it was read; None where its text is gone. Where its file is gone, its pages cannot be drawn."""
-    from db import documents
-    from db.jobs import Document
-
-    text = documents.text_of(connection, document_id, "default")
-    known = documents.shown(connection, document_id, "default")
-    file = documents.original(connection, document_id, "default")
-    if text is None or known is None or file is None:
-        return None
-    return Document(
-        id=0,
-        name=known.name,
-        media_type=known.media_type if file.body is not None else "text/plain",
-        body=file.body,
-        text=text,
-        pages=known.pages,
-        layout=known.layout,
-    )
-
-
-def _price(connection: Connection, name: str, cases: int, timezone: str) -> str:
-    """About what both versions will cost, by what a document of the prompt has cost so far."""
-    from db.costs import costs
-
-    rows = costs(connection, ("prompt",), timezone=timezone, tenant="default", only={"prompt": name})
-    each = rows[0].usd_per_accepted if rows else None
-    return (
-        "nobody knows what it costs"
-        if each is None
-        else f"about {usd((each * cases * 2).quantize(Decimal('1e-6')))} USD"
-    )
-
-
 def _asked(services: Services, reader: Reader, prompt: PromptVersion, case: Case) -> Trial:
-    from docmill.reading.drawn import DrawnPages
-    from tasks.trial import try_on, unread
+    from tasks.trial import try_on
 
     if services.caller is None:
         raise Misconfigured("no models can be asked from here")
-    drawn, params = DrawnPages(reader), case.params
-    try:
-        return try_on(
-            services.settings, services.caller, prompt, case.document, params, drawn=drawn, services=services
-        )
-    except Unreadable as error:
-        return unread(prompt, error)
+    settings, caller = services.settings, services.caller
+    return try_on(settings, caller, prompt, case.document, case.params, reader=reader, services=services)
 
 
 def _tell(broken: Sequence[tuple[int, Held]], version: str, *, as_json: bool) -> None:

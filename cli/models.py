@@ -28,7 +28,7 @@ cache = typer.Typer(help="Answers that are remembered.", invoke_without_command=
 def list_models(context: typer.Context, as_json: AsJson = False, data: Data = None) -> None:
     """Every model by its name in ladders; a held one is asked by nobody until the hold ends."""
     from db.model_state import state_of
-    from workers.services import open_limiter
+    from workers.clients import open_limiter
 
     if context.invoked_subcommand is not None:
         return
@@ -83,7 +83,7 @@ def release(
 ) -> None:
     """End a hold, once a key is valid again or an account has credit."""
     from db.model_state import release as free
-    from workers.services import open_limiter
+    from workers.clients import open_limiter
 
     with open_stack(data) as (settings, database):
         model = settings.models.get(name)
@@ -151,7 +151,7 @@ def _remembered(settings: Settings) -> Iterator[TwoLayerCache]:
     """The cache of a running stack. Raises ServiceAway."""
     import redis
 
-    from workers.services import open_cache
+    from workers.clients import open_cache
 
     try:
         with open_cache(settings) as remembered:

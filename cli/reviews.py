@@ -154,8 +154,8 @@ def _decide(job_id: int, said: Said, author: str | None, tenant: str, as_json: b
 @contextmanager
 def _desk(data: Path | None) -> Iterator[Desk]:
     from tasks.reviewing import Desk
+    from workers.clients import open_cache
     from workers.registry import registry_of
-    from workers.services import open_cache
 
     with open_stack(data) as (settings, database), open_cache(settings) as cache:
         yield Desk(database=database, registry=registry_of(settings), cache=cache)

@@ -16,6 +16,7 @@ from db.jobs import Answer, Document, Job
 from docmill.errors import Failure, PromptError, ReplyRejected, Unreadable
 from docmill.llm.client import Outcome
 from docmill.parsing import correction_problems
+from docmill.reading import Reader
 from docmill.reading.drawn import DrawnPages
 from docmill.settings import Settings
 from prompts import PromptVersion
@@ -61,29 +62,36 @@ def try_on(
     document: Document,
     params: Mapping[str, Any],
     *,
-    drawn: DrawnPages,
+    reader: Reader,
     services: Services | None = None,
 ) -> Trial:
     """Asks the prompt's models about the document until it has ended, as a job's stages do.
 
-    ``drawn`` draws the document's pages where the prompt shows some.
+    ``reader`` draws the document's pages where the prompt shows some.
 
     With a stack's ``services`` its limits and budgets hold, and its ledger has each call, as feature ``try``.
-    Raises PromptError, Misconfigured, Unreadable.
+    Raises PromptError, Misconfigured.
     """
     if prompt.config.retrieval.collection is not None:
         raise PromptError(f"prompt {prompt} looks into a collection, which only a stack has: submit the document")
-    job = _job(prompt, document, params)
     bench = Bench(
         settings=settings,
         caller=caller,
         services=services,
-        eyes=OwnEyes(settings=settings, body=document.body or b"", name=document.name, drawn=drawn),
+        eyes=OwnEyes(settings=settings, body=document.body or b"", name=document.name, drawn=DrawnPages(reader)),
         prompt=prompt,
         document=document,
-        job=job,
+        job=_job(prompt, document, params),
         learned={},
     )
+    try:
+        return _run(bench)
+    except Unreadable as error:
+        return unread(prompt, error)
+
+
+def _run(bench: Bench) -> Trial:
+    """Raises PromptError, Misconfigured, Unreadable."""
     calls: list[TriedCall] = []
     ended = bench.choose()
     while ended is None and len(calls) < MOST_CALLS:

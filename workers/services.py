@@ -1,4 +1,4 @@
-"""The composition root: the only place that makes clients, pools and readers."""
+"""The composition root: which process has which clients, pools and readers."""
 
 from __future__ import annotations
 
@@ -7,35 +7,21 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
 
-import uvloop
 from celery import Celery
 
 from db.database import Database, open_database
-from docmill.llm.cache import TwoLayerCache
-from docmill.llm.limiter import RedisLimiter
-from docmill.llm.loop import LoopThread
-from docmill.llm.transport import HttpTransport
-from docmill.net.webhook import Teller
 from docmill.reading import Reader
 from docmill.reading.drawn import DrawnPages
 from docmill.settings import Settings
-from docmill.tracing import OtelTracer, Tracer
 from tasks.calls.room import Room
 from tasks.celery import broker
 from tasks.chain import publish
-from tasks.services import Caller, Services, Telling
+from tasks.services import Services
 from tasks.times import StageTimes
+from workers.clients import make_caller, make_telling, make_tracer, open_cache, open_limiter
 from workers.registry import registry_of, warm_up
 
-__all__ = [
-    "api_services",
-    "asking_services",
-    "cpu_services",
-    "io_services",
-    "open_cache",
-    "open_caller",
-    "open_limiter",
-]
+__all__ = ["api_services", "asking_services", "cpu_services", "io_services"]
 
 IO_CONNECTIONS = 10
 """To the database, a process: none is held while a model thinks."""
@@ -55,7 +41,7 @@ def io_services(settings: Settings, *, owner: str, celery: Celery) -> Iterator[S
         registry = registry_of(settings)
         warm_up(registry)
         database = stack.enter_context(_worker_database(settings, IO_CONNECTIONS))
-        tracer = _tracer(stack, settings, owner)
+        tracer = make_tracer(stack, settings, owner)
         yield Services(
             settings=settings,
             database=database,
@@ -67,9 +53,9 @@ def io_services(settings: Settings, *, owner: str, celery: Celery) -> Iterator[S
             broker_began_anew=partial(broker.began_anew, celery),
             limiter=stack.enter_context(open_limiter(settings)),
             cache=stack.enter_context(open_cache(settings)),
-            caller=_caller(stack, tracer),
+            caller=make_caller(stack, tracer),
             tracer=tracer,
-            telling=_telling(stack, settings),
+            telling=make_telling(stack, settings),
             pages=_pages(stack, settings),
             room=Room(settings.picture_bytes),
         )
@@ -85,7 +71,7 @@ def cpu_services(settings: Settings, *, owner: str) -> Iterator[Services]:
             settings=settings,
             database=database,
             times=_times(stack, database),
-            tracer=_tracer(stack, settings, owner),
+            tracer=make_tracer(stack, settings, owner),
             registry=registry_of(settings),
             publish=publish,
             owner=owner,
@@ -97,7 +83,7 @@ def cpu_services(settings: Settings, *, owner: str) -> Iterator[Services]:
 def asking_services(settings: Settings, *, owner: str, database: Database | None = None) -> Iterator[Services]:
     """Makes what a person's question needs: a database, and a loop thread that calls embedding models."""
     with ExitStack() as stack:
-        tracer = _tracer(stack, settings, owner)
+        tracer = make_tracer(stack, settings, owner)
         yield Services(
             settings=settings,
             database=database or stack.enter_context(open_database(settings.need("database_url"), pool_size=2)),
@@ -105,7 +91,7 @@ def asking_services(settings: Settings, *, owner: str, database: Database | None
             publish=publish,
             owner=owner,
             limiter=stack.enter_context(open_limiter(settings)),
-            caller=_caller(stack, tracer),
+            caller=make_caller(stack, tracer),
             tracer=tracer,
         )
 
@@ -128,26 +114,6 @@ def api_services(settings: Settings, *, owner: str) -> Iterator[Services]:
         yield replace(services, reader=reader, cache=cache)
 
 
-@contextmanager
-def open_cache(settings: Settings) -> Iterator[TwoLayerCache]:
-    """Opens the answers that are remembered, and closes them."""
-    cache = TwoLayerCache(settings.need("cache_url"))
-    try:
-        yield cache
-    finally:
-        cache.close()
-
-
-@contextmanager
-def open_limiter(settings: Settings) -> Iterator[RedisLimiter]:
-    """Opens the limits that the fleet shares, and closes them."""
-    limiter = RedisLimiter(settings.need("cache_url"))
-    try:
-        yield limiter
-    finally:
-        limiter.close()
-
-
 def _worker_database(settings: Settings, connections: int) -> AbstractContextManager[Database]:
     """Not probed: a worker that starts while the database is away must live until it is back."""
     url = settings.need("database_url")
@@ -161,38 +127,7 @@ def _pages(stack: ExitStack, settings: Settings) -> DrawnPages:
     return pages
 
 
-@contextmanager
-def open_caller() -> Iterator[Caller]:
-    """Opens the loop on which models are called, without anything else of a stack."""
-    with ExitStack() as stack:
-        yield _caller(stack)
-
-
-def _caller(stack: ExitStack, tracer: Tracer | None = None) -> Caller:
-    loop = stack.enter_context(LoopThread(uvloop.new_event_loop))
-    transport = HttpTransport()
-    stack.callback(lambda: loop.run(transport.close()))
-    return Caller(loop=loop, transport=transport, tracer=tracer)
-
-
-def _tracer(stack: ExitStack, settings: Settings, owner: str) -> Tracer | None:
-    """Each process tells for itself. Raises Misconfigured where OpenTelemetry is missing."""
-    if settings.traces_url is None:
-        return None
-    tracer = OtelTracer(settings.traces_url, owner=owner, content=settings.trace_content)
-    stack.callback(tracer.close)
-    return tracer
-
-
 def _times(stack: ExitStack, database: Database) -> StageTimes:
     times = StageTimes(database=database)
     stack.callback(times.tell)
     return times
-
-
-def _telling(stack: ExitStack, settings: Settings) -> Telling:
-    """On asyncio's own loop, which looks names up in threads of its own: uvloop's share one pool in a process."""
-    loop = stack.enter_context(LoopThread())
-    teller = Teller(private_hosts=settings.private_webhook_hosts)
-    stack.callback(lambda: loop.run(teller.close()))
-    return Telling(loop=loop, teller=teller)

@@ -52,7 +52,7 @@ def examine_broker(settings: Settings) -> str:
 
 
 def examine_cache(settings: Settings) -> str:
-    from workers.stack.up import check_cache
+    from workers.stack.probes import check_cache
 
     check_cache(settings.need("cache_url"))
     return "answers"

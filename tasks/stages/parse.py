@@ -16,7 +16,7 @@ from tasks.setbacks import Setback
 from tasks.stages.checking import checked, kept
 from tasks.stages.citing import with_pages
 from tasks.stages.excerpt import excerpt_of
-from tasks.stages.joining import join_parts
+from tasks.stages.parse_parts import parse_parts
 from tasks.stages.parting import is_in_parts
 from tasks.stages.step import Step, fail, go_on
 
@@ -26,7 +26,7 @@ __all__ = ["parse"]
 def parse(services: Services, job: Job) -> Step:
     """The claimed job goes on to store with a value, or to another attempt, or to a person."""
     if is_in_parts(job):
-        return join_parts(services, job)
+        return parse_parts(services, job)
     prompt = prompt_of(services, job)
     answer, document = job.answer, job.document
     if answer is None or document is None or document.text is None:

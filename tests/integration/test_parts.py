@@ -36,7 +36,7 @@ from tasks.celery.drive import publish_all
 from tasks.celery.stage import Handler
 from tasks.chain import FUNCTIONS
 from tasks.services import Caller, Services
-from tasks.stages.joining import join_parts
+from tasks.stages.parse_parts import parse_parts
 from tasks.stages.step import Again, Onward, Stop
 from tasks.upkeep.tick import Upkeep
 from tests.hearing import hear
@@ -489,5 +489,5 @@ def test_a_stage_that_is_too_late_rejects_no_reply(world: Any) -> None:
         late = transitions.claim(connection, job_id, epoch, "parse", owner="w", lease_s=60)
     assert late is not None
     fleet.sql("update jobs set epoch = epoch + 1")
-    assert join_parts(fleet.services, late) == Stop("stale")
+    assert parse_parts(fleet.services, late) == Stop("stale")
     assert not [call for call in fleet.calls() if call.wasted]

@@ -22,7 +22,6 @@ from sqlalchemy import text
 from db import budget_admin
 from db.jobs import Document
 from docmill.reading import Reader
-from docmill.reading.drawn import DrawnPages
 from docmill.reading.engines import installed
 from prompts.registry import BUILT_IN
 from tasks.trial import Trial, try_on
@@ -54,7 +53,7 @@ def test_the_calls_and_their_end_are_those_of_a_job(walk: Callable[..., Walk], f
     assert caller is not None
     document = Document(id=0, name="a.txt", media_type="text/plain", body=None, text=body)
     prompt = walked.services.registry.get("receipt")
-    trial = try_on(another.services.settings, caller, prompt, document, {}, drawn=DrawnPages(Reader()))
+    trial = try_on(another.services.settings, caller, prompt, document, {}, reader=Reader())
     assert trial.state == ended.state
     calls = walked.calls(job)
     assert [(call.purpose, call.failure or "") for call in trial.calls] == [
@@ -75,8 +74,7 @@ def test_where_a_stack_is_there_its_ledger_has_the_calls_and_no_text_and_its_bud
     def tried() -> Trial:
         prompt = services.registry.get("receipt")
         assert services.caller is not None
-        drawn = DrawnPages(Reader())
-        return try_on(services.settings, services.caller, prompt, document, {}, drawn=drawn, services=services)
+        return try_on(services.settings, services.caller, prompt, document, {}, reader=Reader(), services=services)
 
     begun = datetime.now(UTC)
     trial = tried()

@@ -11,10 +11,10 @@ ROOT = Path(__file__).parents[2]
 PRODUCT = ("cli", "db", "prompts", "tasks", "web", "workers")
 HOMES = {
     "make_engine": {"db/database.py"},
-    "HttpTransport": {"workers/services.py"},
-    "LoopThread": {"workers/services.py"},
-    "RedisLimiter": {"workers/services.py"},
-    "TwoLayerCache": {"workers/services.py"},
+    "HttpTransport": {"workers/clients.py"},
+    "LoopThread": {"workers/clients.py"},
+    "RedisLimiter": {"workers/clients.py"},
+    "TwoLayerCache": {"workers/clients.py"},
 }
 
 

@@ -9,7 +9,6 @@ import hashlib
 import json
 import os
 import signal
-import socket
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -19,12 +18,6 @@ from pathlib import Path
 from types import FrameType
 from urllib.parse import urlsplit
 
-import httpx
-import redis
-from sqlalchemy.exc import SQLAlchemyError
-
-from db.database import open_database
-from db.fleet import seen
 from db.migrations import upgrade
 from db.stages import RoleName
 from docmill.errors import ServiceAway
@@ -37,10 +30,11 @@ from workers.stack.kept import flower_password, webhook_key
 from workers.stack.lock import locked
 from workers.stack.places import make_folder
 from workers.stack.ports import Ports
+from workers.stack.probes import check_cache, check_http, check_worker
 from workers.stack.process import ASK_EVERY_S, NotReady, Process
 from workers.stack.servers import EmbeddedServers, ServerName
 
-__all__ = ["Stack", "check_cache"]
+__all__ = ["Stack"]
 
 WATCH_EVERY_S = 0.2
 SHORT_LIFE_S = 10.0
@@ -250,7 +244,7 @@ class Stack:
                 command=command,
                 env=self._env("api"),
                 log=self._log("api"),
-                check=lambda: _check_http(f"{url}/readyz"),
+                check=lambda: check_http(f"{url}/readyz"),
             )
         )
         self.addresses = replace(self.addresses, api=url)
@@ -268,7 +262,7 @@ class Stack:
                 command=[*command, "--address=127.0.0.1", f"--port={port}"],
                 env={**self._env("flower"), "DOCMILL_FLOWER_PASSWORD": flower_password(self._settings, self.data)},
                 log=self._log("flower"),
-                check=lambda: _check_http(f"{url}/healthcheck"),
+                check=lambda: check_http(f"{url}/healthcheck"),
             )
         )
         self.addresses = replace(self.addresses, flower=url)
@@ -290,13 +284,7 @@ class Stack:
     def _check_worker(self, name: str) -> None:
         """A worker is ready once the fleet has seen it since its start."""
         process = next(each for each in self._programs if each.name == name)
-        try:
-            with open_database(self.addresses.database_url, pool_size=1, probe=False) as database:
-                names = {worker for worker, _, _ in database.run(seen, within_s=process.age_s)}
-        except SQLAlchemyError as error:
-            raise NotReady from error
-        if f"{self._node(name)}@{socket.gethostname()}" not in names:
-            raise NotReady
+        check_worker(self.addresses.database_url, self._node(name), within_s=process.age_s)
 
     def _again(self, process: Process) -> None:
         short = process.age_s < SHORT_LIFE_S
@@ -332,23 +320,3 @@ def _signals(stop: Callable[[], None]) -> Iterator[None]:
     finally:
         for number, handler in zip(numbers, before, strict=True):
             signal.signal(number, handler)
-
-
-def check_cache(url: str) -> None:
-    """Raises ServiceAway where the server does not answer; no message shows the password."""
-    try:
-        with redis.Redis.from_url(url.replace("redis+socket://", "unix://"), socket_timeout=5) as client:
-            client.ping()
-    except (redis.RedisError, ValueError) as error:
-        raise ServiceAway(
-            f"the cache does not answer ({type(error).__name__}): start it, or mend DOCMILL_CACHE_URL"
-        ) from error
-
-
-def _check_http(url: str) -> None:
-    try:
-        answer = httpx.get(url, timeout=2)
-    except httpx.HTTPError as error:
-        raise NotReady from error
-    if answer.status_code != httpx.codes.OK:
-        raise NotReady

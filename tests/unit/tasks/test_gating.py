@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from cli.gate import Case, _told
+from cli.cases import Case
+from cli.gate import _told
 from db.jobs import Document
 from docmill.errors import Failure, FailureKind
 from tasks.gating import held, scores

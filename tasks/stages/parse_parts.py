@@ -2,33 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import Connection
 
 from db import parts, transitions
 from db.jobs import Job
-from docmill.errors import Failure, ReplyRejected, ReplyTruncated
-from docmill.parsing import accept_part
-from docmill.parsing.cells import cells_apart
+from docmill.errors import Failure
 from docmill.parsing.placing.locating import place_at
-from docmill.parts import Lines, Shown
-from docmill.parts.rounds import Ask, Found, Plan, Round, Whole, next_round
+from docmill.parts.rounds import Ask, Found
 from docmill.reading.layout.places import Geometry
-from prompts import PromptVersion
 from tasks.celery.drive import drive
 from tasks.pinning import prompt_of
 from tasks.services import Services
-from tasks.setbacks import policy_of
+from tasks.stages.judging import round_of
 from tasks.stages.parting import plan_of
 from tasks.stages.step import Onward, Step, Stop, fail
-from tasks.stages.window import output_limit
 
-__all__ = ["join_parts"]
+__all__ = ["parse_parts"]
 
 
-def join_parts(services: Services, job: Job) -> Step:
+def parse_parts(services: Services, job: Job) -> Step:
     """The claimed job goes on to store with the whole answer, back to complete for more parts, or to a person."""
     prompt = prompt_of(services, job)
     if job.document is None or job.document.text is None:
@@ -37,7 +32,7 @@ def join_parts(services: Services, job: Job) -> Step:
     plan = plan_of(job)
     live = [part.number for part in plan.parts if not part.lost]
     replies = services.database.run(parts.replies, job, live)
-    found = _round(services, job, prompt, plan, replies)
+    found = round_of(services, job, prompt, plan, replies)
     with services.database.work() as connection:
         parts.reject(connection, job, found.rejected)
         step = (
@@ -48,51 +43,6 @@ def join_parts(services: Services, job: Job) -> Step:
         if step == Stop("stale"):
             connection.rollback()  # whoever has the job now judges the replies
         return step
-
-
-def _round(
-    services: Services, job: Job, prompt: PromptVersion, plan: Plan, replies: Sequence[parts.Reply]
-) -> Round:
-    document = job.document
-    lines = Lines(cells_apart(document.text or "", document.media_type) if document else "")
-    told = {each.part: each for each in replies}
-    too_large = set((job.context or {}).get("overflowed", ()))
-    accepted: dict[int, Any] = {}
-    rejected: dict[int, ReplyRejected] = {}
-    seen = {part.number: Shown(lines, part.shown) for part in plan.parts if not part.lost}
-    for part in plan.parts:
-        if part.lost:
-            continue
-        try:
-            if part.number in too_large:
-                raise ReplyTruncated("it is larger than the model takes")
-            accepted[part.number] = _accepted(prompt, seen[part.number], told.get(part.number))
-        except ReplyRejected as error:
-            rejected[part.number] = error
-    policy = policy_of(services, prompt, job, jitter=0.0)
-    whole = Whole(
-        lines=lines,
-        pages=(document.pages if document else None) or (0,),
-        schema=prompt.schema,
-        output=prompt.output_model,
-        ladder=len(prompt.config.ladder),
-        output_limit=output_limit(job, prompt),
-        most_output=policy.model_max_output_tokens,
-        seen=seen,
-    )
-    return next_round(whole, plan, accepted, rejected)
-
-
-def _accepted(prompt: PromptVersion, seen: Shown, reply: parts.Reply | None) -> Mapping[str, Any]:
-    """A part's answer. Raises ReplyRejected, also for one that was erased."""
-    if reply is None:
-        raise ReplyRejected("the reply is gone")
-    return accept_part(
-        reply.words,
-        prompt.part_model,
-        document=seen.document,
-        finish_reason=reply.finish_reason,
-    )
 
 
 def _ask(connection: Connection, services: Services, job: Job, found: Ask) -> Step:

@@ -1,0 +1,98 @@
+"""A document over HTTP becomes a job."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, BackgroundTasks, Request
+from fastapi.concurrency import run_in_threadpool
+from sqlalchemy import Connection
+
+import db.database
+from db import reports
+from db.submit import Submission, check_answerable, submit, trace
+from docmill.bounds import due_at
+from docmill.tracing import Tracer, Value, valid_parent
+from web import submission
+from web.access import Database, Tenant
+from web.problems import documented
+from web.schemas import FileWanted, IdempotencyKey, JobShown, JobWanted
+from web.shown import shown
+
+__all__ = ["router"]
+
+router = APIRouter(prefix="/v1/jobs", tags=["jobs"], responses=documented(401, 422, 503))
+
+
+@router.post(
+    "",
+    status_code=202,
+    response_model=JobShown,
+    summary="Submit a document",
+    responses=documented(400, 408, 409, 413, 415),
+    openapi_extra={"requestBody": submission.SUBMIT_BODY},
+)
+async def submit_job(
+    request: Request,
+    background: BackgroundTasks,
+    database: Database,
+    tenant: Tenant,
+    idempotency_key: IdempotencyKey = None,
+) -> JobShown:
+    """Accepted means kept: the job ends, whatever dies in between.
+
+    The same `Idempotency-Key` with the same body gives the same job; with another body it is a 409.
+    """
+    wanted = await submission.read(request, file=FileWanted, text=JobWanted)
+    options = wanted.options
+    registry = request.app.state.registry
+    prompt = await run_in_threadpool(registry.get, options.prompt, options.version)
+    content_hash = await run_in_threadpool(registry.pin, prompt)
+    submitted = Submission(
+        prompt=options.prompt,
+        version=prompt.version,
+        content_hash=content_hash,
+        body=wanted.body,
+        name=wanted.name,
+        media_type=wanted.media_type,
+        tenant=tenant,
+        feature=options.feature,
+        usr=options.user,
+        lane=options.lane,
+        deadline_at=due_at(options.deadline),
+        idem_key=idempotency_key,
+        params=options.params,
+        metadata=options.metadata,
+    )
+
+    # After the response, so that a broker that is slow or away delays no submit.
+    background.add_task(request.app.state.fleet.start)
+    return await run_in_threadpool(_accept, request, database, submitted)
+
+
+def _accept(request: Request, database: db.database.Database, submitted: Submission) -> JobShown:
+    """The job, which is kept. Where jobs are traced, its trace begins here, below that of whoever asks."""
+    tracer: Tracer | None = request.app.state.services.tracer
+    if tracer is None:
+        # Each statement commits by itself, which saves two round trips: the submit is one.
+        with database.work(atomic=False) as connection:
+            return _submit(request, connection, submitted)
+    told: dict[str, Value | None] = {
+        "docmill.tenant": submitted.tenant,
+        "docmill.feature": submitted.feature,
+        "gen_ai.prompt.name": submitted.prompt,
+        "docmill.prompt.version": submitted.version,
+    }
+    parent = valid_parent(request.headers.get("traceparent"))
+    with (
+        tracer.span("submit", parent=parent, kind="producer", attributes=told) as span,
+        database.work() as connection,
+    ):
+        trace(connection, tracer.here() or "")
+        job = _submit(request, connection, submitted)
+        span.tell({"docmill.job.id": job.id})
+        return job
+
+
+def _submit(request: Request, connection: Connection, submitted: Submission) -> JobShown:
+    check_answerable(connection, submitted.prompt, submitted.version or "")
+    job = reports.job_report(connection, submit(connection, submitted))
+    return shown(request.app.state.registry, job)
