@@ -260,7 +260,9 @@ def note_cached(
     connection: Connection, jobs: Sequence[int], *, layer: str, model: str, saved_usd: Decimal | None
 ) -> None:
     """Writes a call that was not made, for each job whose answer was known: it saved what the first one cost."""
-    values = {"jobs": list(jobs), "layer": layer, "model": model, "saved_usd": saved_usd}
+    values: dict[str, object] = {"jobs": list(jobs), "layer": layer, "model": model, "saved_usd": saved_usd}
+    values |= {"part": 0}
+    values |= dict.fromkeys(("id", "epoch", "stage", "content_hash", "input_hash", "request", "reply"))
     SQL["note_cached"].count(connection, values)
 
 

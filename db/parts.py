@@ -16,7 +16,7 @@ from docmill.storable import dump_json
 
 __all__ = ["KnownPart", "Reply", "Standing", "note_cached", "reject", "rejected_reply", "replies", "standing"]
 
-SQL = statements_of("parts")
+SQL, LEDGER = statements_of("parts"), statements_of("ledger")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,4 +86,4 @@ def reject(connection: Connection, job: Job, parts: Sequence[int]) -> None:
 def note_cached(connection: Connection, job: Job, known: KnownPart) -> None:
     """Writes a call about a part that was not made, with its answer; nothing for a stale message."""
     kept = {"request": dump_json(known.request), "reply": dump_json(known.reply)}
-    SQL["note_cached"].count(connection, {**vars(known), **kept, **job.fence, "job": job.id})
+    LEDGER["note_cached"].count(connection, {**vars(known), **kept, **job.fence, "jobs": [job.id]})

@@ -3,14 +3,23 @@
 
 
 -- name: note_cached
--- A call that was not made, because its answer was known: it saved what the first one cost.
-insert into calls (id, job_id, purpose, attempt, try, state, tenant, feature, usr, prompt, version, input_hash,
-  provider, account, model, cost_usd, saved_usd, cache_layer, finished_at)
-select gen_random_uuid(), id, purpose, attempt,
-  1 + coalesce((select max(try) from calls where job_id = jobs.id and attempt = jobs.attempt), 0),
-  'cached', tenant, feature, usr, prompt, version, coalesce(flight_key, ''),
-  'docmill', 'cache', :model, 0, :saved_usd, :layer, clock_timestamp()
-from jobs where id = any(:jobs)
+-- A call that was not made, for each of the `jobs`, because its answer was known: it saved what the first one cost.
+-- Part 0 is the whole document. Another `part` has the reply with it, as the answer is put together from those, and is
+-- noted once, while its one job is where the fence says.
+with noted as (
+  insert into calls (id, job_id, purpose, attempt, part, try, state, tenant, feature, usr, prompt, version,
+    content_hash, input_hash, provider, account, model, cost_usd, saved_usd, cache_layer, finished_at)
+  select gen_random_uuid(), id, case when :part = 0 then purpose else 'part' end, attempt, :part,
+    1 + coalesce((select max(try) from calls
+      where job_id = jobs.id and attempt = jobs.attempt and part = :part), 0),
+    'cached', tenant, feature, usr, prompt, version, :content_hash, coalesce(:input_hash, flight_key, ''),
+    'docmill', 'cache', :model, 0, :saved_usd, :layer, clock_timestamp()
+  from jobs where id = any(:jobs) and (:part = 0 or ({fence}
+    and not exists (select from calls where job_id = jobs.id and purpose = 'part' and part = :part
+      and state in ('intent', 'answered', 'cached') and wasted is distinct from 'rejected')))
+  returning id)
+insert into exchanges (call_id, request, reply)
+select id, :request::jsonb, :reply::jsonb from noted where :reply::jsonb is not null
 
 -- name: reject
 update calls set wasted = 'rejected'

@@ -24,18 +24,3 @@ order by c.started_at desc limit 1
 -- name: reject
 update calls set wasted = 'rejected'
 where job_id = :job and purpose = 'part' and part = any(:parts::int[]) and state in ('answered', 'cached')
-
--- name: note_cached
--- A part whose answer was known: a call that was not made, with the reply, as the whole is put together from it.
-with noted as (
-  insert into calls (id, job_id, purpose, attempt, part, try, state, tenant, feature, usr, prompt, version,
-    content_hash, input_hash, provider, account, model, cost_usd, saved_usd, cache_layer, finished_at)
-  select gen_random_uuid(), id, 'part', attempt, :part,
-    1 + coalesce((select max(try) from calls where job_id = jobs.id and attempt = jobs.attempt and part = :part), 0),
-    'cached', tenant, feature, usr, prompt, version, :content_hash, :input_hash,
-    'docmill', 'cache', :model, 0, :saved_usd, :layer, clock_timestamp()
-  from jobs where {fence}
-    and not exists (select from calls where job_id = jobs.id and purpose = 'part' and part = :part
-      and state in ('intent', 'answered', 'cached') and wasted is distinct from 'rejected')
-  returning id)
-insert into exchanges (call_id, request, reply) select id, :request::jsonb, :reply::jsonb from noted

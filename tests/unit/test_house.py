@@ -49,6 +49,14 @@ def test_jobs_are_changed_in_one_place() -> None:
     assert found == {"transitions.sql"}
 
 
+def test_calls_are_written_in_two_places() -> None:
+    """Intents before they are made, and those that were not made, as their answers were known."""
+    written = re.compile(r"insert\s+into\s+calls\b", re.IGNORECASE)
+    files = [*FILES, *(ROOT / "db" / "sql").glob("*.sql")]
+    found = [path.name for path in files for _ in written.findall(path.read_text(encoding="utf-8"))]
+    assert sorted(found) == ["ledger.sql", "transitions.sql"]
+
+
 def test_no_module_is_imported_under_anothers_name() -> None:
     hidden = []
     for name, path in MODULES.items():
