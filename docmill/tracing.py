@@ -20,7 +20,17 @@ from docmill.errors import Misconfigured
 from docmill.llm.client import Outcome
 from docmill.llm.types import Request, Usage
 
-__all__ = ["OtelTracer", "Span", "Tracer", "call_attributes", "outcome_attributes", "parent_of", "valid_parent"]
+__all__ = [
+    "OtelTracer",
+    "Span",
+    "Tracer",
+    "call_attributes",
+    "embedding_attributes",
+    "outcome_attributes",
+    "parent_of",
+    "valid_parent",
+    "vectors_attributes",
+]
 
 Value: TypeAlias = str | int | float | bool | list[str]
 Kind: TypeAlias = Literal["internal", "client", "producer", "consumer"]
@@ -78,18 +88,30 @@ def parent_of(stored: str | None, job_id: int, tenant: str, work: str) -> str:
 
 def call_attributes(provider: str, base_url: str, request: Request, *, content: bool) -> dict[str, Value | None]:
     """What is known of a call before it is made."""
-    server = urlsplit(base_url)
     messages = [(str(each.role), each.content) for each in request.messages]
     return {
-        "gen_ai.operation.name": "chat",
-        "gen_ai.provider.name": PROVIDERS.get(provider, provider),
-        "gen_ai.request.model": request.model,
+        **_asked("chat", provider, base_url, request.model),
         "gen_ai.request.max_tokens": request.max_output_tokens,
         "gen_ai.request.temperature": request.temperature,
         "gen_ai.output.type": "json" if request.json_schema is not None or request.json_mode else "text",
+        "gen_ai.input.messages": _said(messages) if content else None,
+    }
+
+
+def embedding_attributes(provider: str, base_url: str, model: str, *, texts: int) -> dict[str, Value | None]:
+    """What is known of a call for vectors before it is made; the conventions have no place for its texts."""
+    return {**_asked("embeddings", provider, base_url, model), "docmill.texts": texts}
+
+
+def _asked(operation: str, provider: str, base_url: str, model: str) -> dict[str, Value | None]:
+    """What is asked of whom."""
+    server = urlsplit(base_url)
+    return {
+        "gen_ai.operation.name": operation,
+        "gen_ai.provider.name": PROVIDERS.get(provider, provider),
+        "gen_ai.request.model": model,
         "server.address": server.hostname,
         "server.port": server.port,
-        "gen_ai.input.messages": _said(messages) if content else None,
     }
 
 
@@ -98,17 +120,30 @@ def outcome_attributes(outcome: Outcome, *, content: bool) -> dict[str, Value | 
     reply = outcome.reply
     usage = reply.usage if reply is not None else Usage()
     return {
-        "gen_ai.response.model": reply.model_echoed if reply is not None else None,
-        "gen_ai.response.id": reply.request_id if reply is not None else None,
+        **_answered(outcome),
         "gen_ai.response.finish_reasons": [reply.finish_reason] if reply is not None else None,
-        "gen_ai.usage.input_tokens": usage.input_tokens,
         "gen_ai.usage.cache_read.input_tokens": usage.cached_tokens,
         "gen_ai.usage.cache_creation.input_tokens": usage.cache_write_tokens,
         "gen_ai.usage.output_tokens": usage.output_tokens,
         "gen_ai.usage.reasoning.output_tokens": usage.reasoning_tokens,
+        "gen_ai.output.messages": _said([("assistant", reply.text)]) if content and reply is not None else None,
+    }
+
+
+def vectors_attributes(outcome: Outcome, *, dimensions: int | None) -> dict[str, Value | None]:
+    """What a call for vectors came to; ``dimensions`` is None where there are none."""
+    return {**_answered(outcome), "gen_ai.embeddings.dimension.count": dimensions}
+
+
+def _answered(outcome: Outcome) -> dict[str, Value | None]:
+    """What any call tells of its answer."""
+    reply = outcome.reply
+    return {
+        "gen_ai.response.model": reply.model_echoed if reply is not None else None,
+        "gen_ai.response.id": reply.request_id if reply is not None else None,
+        "gen_ai.usage.input_tokens": reply.usage.input_tokens if reply is not None else None,
         "http.response.status_code": outcome.status,
         "docmill.request_id": outcome.request_id,
-        "gen_ai.output.messages": _said([("assistant", reply.text)]) if content and reply is not None else None,
     }
 
 

@@ -10,11 +10,20 @@ from db.jobs import Job
 from db.stages import Stage
 from docmill.llm.client import Outcome
 from docmill.llm.types import Request
+from docmill.retrieval.embedding import Embedding
 from docmill.settings import Model
-from docmill.tracing import Tracer, Value, call_attributes, outcome_attributes, parent_of
+from docmill.tracing import (
+    Tracer,
+    Value,
+    call_attributes,
+    embedding_attributes,
+    outcome_attributes,
+    parent_of,
+    vectors_attributes,
+)
 from tasks.stages.step import Again, Onward, Step, Stop
 
-__all__ = ["traced_call", "traced_stage"]
+__all__ = ["traced_call", "traced_embedding", "traced_stage"]
 
 
 def traced_stage(tracer: Tracer | None, name: Stage, job: Job, work: Callable[[], Step]) -> Step:
@@ -69,3 +78,24 @@ async def traced_call(
         if outcome.failure is not None:
             span.fail(outcome.failure.kind)
         return outcome
+
+
+async def traced_embedding(
+    asked: Coroutine[Any, Any, Embedding],
+    model: Model,
+    texts: int,
+    *,
+    tracer: Tracer,
+    parent: str | None,
+    call_id: UUID,
+) -> Embedding:
+    """A call for the vectors of so many texts, in a span below that which began it."""
+    attributes = embedding_attributes(model.provider, model.base_url, model.model, texts=texts)
+    named = {**attributes, "docmill.call.id": str(call_id)}
+    with tracer.span(f"embeddings {model.model}", parent=parent, kind="client", attributes=named) as span:
+        found = await asked
+        dimensions = len(found.vectors[0]) if found.vectors else None
+        span.tell(vectors_attributes(found.outcome, dimensions=dimensions))
+        if found.outcome.failure is not None:
+            span.fail(found.outcome.failure.kind)
+        return found

@@ -5,23 +5,29 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import pytest
 from sqlalchemy import Engine, text
 
+from db import collections
 from db.database import Database
-from db.submit import Submission, submit, trace
+from db.submit import Indexing, Submission, submit, submit_index, trace
 from docmill.llm.loop import LoopThread
 from docmill.llm.transport import HttpTransport
 from docmill.settings import load_settings
 from docmill.tracing import OtelTracer, parent_of, valid_parent
 from prompts import Registry
+from tasks.calls.embedding.call import Asker
+from tasks.calls.embedding.question import vector_for
 from tasks.celery.stage import Handler
 from tasks.services import Caller, Services
+from tasks.stages.embed import embed
 from tests.integration.test_api_edges import app_of, asked
-from tests.otlp import Collector, Seen, collecting, reply, scripted
+from tests.otlp import Collector, Scripted, Seen, collecting, reply, scripted
 from tests.stack import RunningStack, data, start
 from tests.walk import RECEIPT, STAGES, Walk, ignore
 
@@ -98,15 +104,23 @@ def walked(engine: Engine, services: Services, job: int) -> str:
     raise AssertionError(row)
 
 
-@pytest.mark.parametrize("content", [False, True])
-def test_a_job_is_one_trace(engine: Engine, collector: Collector, content: bool) -> None:
-    with scripted(*SCRIPT) as provider, LoopThread() as loop:
+@contextmanager
+def tracing(engine: Engine, provider: Scripted, collector: Collector, *, content: bool) -> Iterator[Services]:
+    """What an io worker has; at its end all is told."""
+    with LoopThread() as loop:
         transport = HttpTransport()
         tracer = OtelTracer(collector.url, owner="io-1", content=content)
-        services = Services(
+        yield Services(
             settings=load_settings(llm_url=provider.url, call_deadline_s=5), database=Database(engine), registry=Registry(),
             publish=ignore, owner="io-1", caller=Caller(loop=loop, transport=transport, tracer=tracer), tracer=tracer,
         )  # fmt: skip
+        loop.run(transport.close())
+        tracer.close()
+
+
+@pytest.mark.parametrize("content", [False, True])
+def test_a_job_is_one_trace(engine: Engine, collector: Collector, content: bool) -> None:
+    with scripted(*SCRIPT) as provider, tracing(engine, provider, collector, content=content) as services:
         with engine.begin() as connection:
             trace(connection, PARENT)
             body = f"{RECEIPT}\n{content}".encode()
@@ -122,8 +136,6 @@ def test_a_job_is_one_trace(engine: Engine, collector: Collector, content: bool)
                 {"id": job, "text": body.decode()},
             )
         assert walked(engine, services, job) == "done"
-        loop.run(transport.close())
-        tracer.close()
     judge(collector.spans, job)
     assert {each.trace for each in collector.spans} == {"0af7651916cd43dd8448eb211c80319c"}
     told = str(collector.spans)
@@ -133,6 +145,66 @@ def test_a_job_is_one_trace(engine: Engine, collector: Collector, content: bool)
         first, *_ = [each.attributes for each in collector.spans if "not JSON" in str(each.attributes)]
         (said,) = json.loads(first["gen_ai.output.messages"])
         assert said == {"role": "assistant", "parts": [{"type": "text", "content": "Here it is: not JSON"}]}
+
+
+def vectors(number: int) -> tuple[int, dict[str, str], Any]:
+    rows = [{"index": at, "embedding": [0.5, 0.25, 0.125 * at]} for at in range(number)]
+    return 200, {}, {"model": "sim-embed-1", "data": rows, "usage": {"prompt_tokens": 21, "total_tokens": 21}}
+
+
+def test_calls_for_vectors_have_spans_below_their_stage(engine: Engine, collector: Collector) -> None:
+    """Of a document that is indexed, whose provider has a limit; and of a question, which is no job's."""
+    tenant, words = f"traces-{uuid4()}", f"Of the TEA HOUSE {uuid4()}"
+    with (
+        scripted(LIMITED, vectors(1), vectors(1)) as provider,
+        tracing(engine, provider, collector, content=True) as services,
+    ):
+        job = indexed(engine, tenant, words)
+        for _ in range(2):
+            with engine.begin() as connection:
+                connection.execute(text("update jobs set wait = 'sent' where id = :id"), {"id": job})
+                (epoch,) = connection.execute(text("select epoch from jobs where id = :id"), {"id": job}).one()
+            Handler(name="embed", function=embed, lease_s=60).run(services, job, epoch)
+        vector_for(services, "sim-embed", f"{words}?", asker=Asker(tenant=tenant))
+    calls = [each for each in collector.spans if each.name == "embeddings sim-embed"]
+    stages = {each.id: each for each in collector.spans if each not in calls}
+    assert [(each.failed, each.attributes.get("error.type")) for each in calls] == [
+        (True, "rate_limited"), (False, None), (False, None),
+    ]  # fmt: skip
+    for call in calls[:2]:
+        above = stages[call.parent]
+        assert (above.name, above.trace, above.attributes["docmill.job.id"]) == ("embed", call.trace, job)
+        assert above.began <= call.began <= call.ended <= above.ended
+    assert (calls[2].parent, calls[2].trace == calls[1].trace) == ("", False)
+    expected = {
+        "gen_ai.operation.name": "embeddings", "gen_ai.request.model": "sim-embed", "gen_ai.response.model": "sim-embed-1",
+        "gen_ai.usage.input_tokens": 21, "gen_ai.embeddings.dimension.count": 3, "docmill.texts": 1, "server.address": "127.0.0.1",
+    }  # fmt: skip
+    assert {name: calls[1].attributes[name] for name in expected} == expected
+    with engine.connect() as connection:
+        rows = connection.execute(text("select id from calls where tenant = :tenant"), {"tenant": tenant})
+        assert {each.attributes["docmill.call.id"] for each in calls} == {str(row.id) for row in rows}
+    assert "gen_ai.usage.output_tokens" not in calls[1].attributes, "there are none"
+    assert "gen_ai.embeddings.dimension.count" not in calls[0].attributes
+    assert "TEA HOUSE" not in str(collector.spans), "the conventions have no place for what is embedded"
+
+
+def indexed(engine: Engine, tenant: str, words: str) -> int:
+    """A job at its stage embed, of a document of one passage."""
+    with engine.begin() as connection:
+        made = collections.ensure(connection, tenant, "c", "sim-embed")
+        job = submit_index(connection, Indexing(collection="c", body=words.encode(), tenant=tenant))
+        connection.execute(
+            text(
+                "update jobs set stage = 'embed', wait = 'sent', state = 'running', context = cast(:context as jsonb) where id = :id"
+            ),
+            {"id": job, "context": json.dumps({"collection_id": made.id, "passages": [[0, len(words)]]})},
+        )
+        connection.execute(
+            text("update documents set text = :text where id = (select document_id from jobs where id = :id)"),
+            {"id": job, "text": words},
+        )
+        return job
 
 
 def test_what_breaks_a_stage_is_told_by_its_class_alone(engine: Engine, collector: Collector) -> None:

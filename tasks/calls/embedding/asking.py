@@ -15,6 +15,7 @@ from docmill.llm.transport import NOT_SENT
 from docmill.retrieval.embedding import Embedding, embed
 from docmill.settings import Model
 from tasks.services import Services
+from tasks.tracing import traced_embedding
 
 __all__ = ["ask_for_vectors", "worst_case"]
 
@@ -38,7 +39,8 @@ def ask_for_vectors(
 
     The deadline counts from there: a worker that slept in between must not call when its lease is over.
     """
-    if services.caller is None:
+    caller = services.caller
+    if caller is None:
         raise RuntimeError("this process calls no models: embed belongs to the io queues")
     left_s = services.settings.call_deadline_s - (time.monotonic() - opened_at)
     if left_s <= 0:
@@ -48,11 +50,13 @@ def ask_for_vectors(
         base_url=model.base_url,
         key=model.key.get_secret_value() if model.key else None,
     )
-    request = embed(
-        endpoint, model.model, texts, call_id=call_id, transport=services.caller.transport, deadline_s=left_s
-    )
+    asked = embed(endpoint, model.model, texts, call_id=call_id, transport=caller.transport, deadline_s=left_s)
+    tracer = caller.tracer
+    if tracer is not None:
+        parent = tracer.here()
+        asked = traced_embedding(asked, model, len(texts), tracer=tracer, parent=parent, call_id=call_id)
     try:
-        return services.caller.loop.run(request)
+        return caller.loop.run(asked)
     except Misconfigured as error:
         return _not_sent("bad_request", str(error))
 
