@@ -12,7 +12,7 @@ from typing import Any
 from psycopg import Connection
 from psycopg.types.json import set_json_loads
 from sqlalchemy import Connection as SqlConnection
-from sqlalchemy import Engine, create_engine, event, make_url, text
+from sqlalchemy import Engine, create_engine, event, make_url
 from sqlalchemy.exc import (
     ArgumentError,
     DBAPIError,
@@ -25,6 +25,7 @@ from sqlalchemy.exc import TimeoutError as NoConnectionFree
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from db import stored
+from db.statements import statements_of
 from docmill.errors import Misconfigured, ServiceAway
 
 __all__ = [
@@ -37,6 +38,8 @@ __all__ = [
     "make_engine",
     "without_lock_timeout",
 ]
+
+SQL = statements_of("connections")
 
 GONE = ("08", "57P01", "57P02", "57P03", "57P05", "53300", "25P03", "25P04")
 """SQLSTATEs, or their classes, of a connection that broke, and of a server that ends, starts or has no more."""
@@ -96,7 +99,7 @@ def make_engine(
         return engine
     try:
         with engine.connect() as connection:
-            connection.execute(text("select 1"))
+            SQL["answers"].scalar(connection)
     except OperationalError as error:
         engine.dispose()
         raise ServiceAway(
@@ -145,26 +148,22 @@ def _set_up(
     of what this one prepared. A pooler gives itself away: the server process it named at the start is none.
     """
     set_json_loads(stored.loads, connection)
-    told = connection.execute(
-        "select pg_backend_pid(), set_config('idle_in_transaction_session_timeout', %s, false),"
-        " set_config('lock_timeout', %s, false), set_config('statement_timeout', %s, false)",
-        [f"{seconds * 1000:.0f}ms" for seconds in (ABANDONED_AFTER_S, lock_timeout_s, statement_timeout_s)],
-    ).fetchone()
+    timeouts_s = {"abandoned": ABANDONED_AFTER_S, "lock": lock_timeout_s, "statement": statement_timeout_s}
+    told = SQL["set_up"].on_driver(connection, {name: f"{s * 1000:.0f}ms" for name, s in timeouts_s.items()})
     connection.commit()
-    if told is None or told[0] != connection.info.backend_pid:
+    if told.pid != connection.info.backend_pid:
         connection.prepare_threshold = None
 
 
 @contextmanager
 def without_lock_timeout(connection: SqlConnection) -> Iterator[None]:
     """For what has to wait for others, however long; ``connection`` commits each statement by itself."""
-    setting = text("select set_config('lock_timeout', :value, false)")
-    before = connection.execute(text("select current_setting('lock_timeout')")).scalar_one()
-    connection.execute(setting, {"value": "0"})
+    before = SQL["lock_timeout"].scalar(connection)
+    SQL["set_lock_timeout"].scalar(connection, {"value": "0"})
     try:
         yield
     finally:
-        connection.execute(setting, {"value": before})
+        SQL["set_lock_timeout"].scalar(connection, {"value": before})
 
 
 class _Guard:

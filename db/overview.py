@@ -139,7 +139,7 @@ def snapshot(connection: Connection, whose: Sequence[str], *, paced: bool = True
     under_way = SQL["under_way"].rows(connection, values)
     opened = [unsent.oldest, *(row.oldest for row in under_way), *(row.oldest for row in held)]
     return Snapshot(
-        at=connection.exec_driver_sql("select clock_timestamp()").scalar_one(),
+        at=SQL["now"].scalar(connection),
         reviews=reviews.jobs,
         review_since=reviews.oldest,
         held=held,

@@ -79,6 +79,10 @@ class Statement:
         """How many rows it changed."""
         return self._execute(connection, values or {}).rowcount
 
+    def on_driver(self, driver: psycopg.Connection[Any], values: Mapping[str, object]) -> Any:
+        """The first row, on a connection that no pool has yet. Raises what the driver raises."""
+        return driver.cursor(row_factory=namedtuple_row).execute(self._sql, values).fetchone()
+
     def _execute(
         self, connection: Connection, values: Mapping[str, object], of: type[Any] | None = None
     ) -> psycopg.Cursor[Any]:

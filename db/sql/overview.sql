@@ -2,6 +2,9 @@
 -- takes milliseconds however many jobs there are, and says where there are more.
 
 
+-- name: now
+select clock_timestamp()
+
 -- name: tenants
 -- One step along the index a tenant.
 with recursive found as (
