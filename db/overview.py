@@ -47,7 +47,7 @@ class Held:
     """Jobs that wait in Postgres for the same thing."""
 
     wait: str
-    """rate, budget, flight or batch."""
+    """rate, budget or flight."""
     held_for: str
     """Of ``rate``: a model's limits, or, as ``hold:account/model``, the end of its hold."""
     budget_id: int | None

@@ -51,7 +51,7 @@ __all__ = [
 ]
 
 
-HELD_FOR = {"rate": "provider", "budget": "budget", "flight": "same_work", "batch": "provider"}
+HELD_FOR = {"rate": "provider", "budget": "budget", "flight": "same_work"}
 """What a held job waits for, by its column ``wait``."""
 
 

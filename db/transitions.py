@@ -61,7 +61,7 @@ __all__ = [
     "wake_soon",
 ]
 
-Wait: TypeAlias = Literal["unsent", "sent", "running", "countdown", "rate", "budget", "flight", "batch"]
+Wait: TypeAlias = Literal["unsent", "sent", "running", "countdown", "rate", "budget", "flight"]
 End: TypeAlias = Literal["done", "needs_review", "failed", "cancelled"]
 Position: TypeAlias = Wait | End
 """Where a job is within its stage: ``jobs.wait``, or ``jobs.state`` once it has ended."""
@@ -74,7 +74,6 @@ STATE_OF: Mapping[Wait, str] = {
     "rate": "held",
     "budget": "held",
     "flight": "held",
-    "batch": "held",
 }
 """``jobs.state`` of a job that waits."""
 WAITS: Sequence[Wait] = tuple(STATE_OF)
@@ -129,7 +128,7 @@ TRANSITIONS: Mapping[str, Transition] = {
     "fail_poisoned": Transition(
         leaves=("sent", "running"), to=("failed",), at=REDRIVEN, but={"running": [*CLAIMED, *REDRIVEN]}
     ),
-    "free_due": Transition(leaves=("rate", "batch"), to=("unsent",)),
+    "free_due": Transition(leaves=("rate",), to=("unsent",)),
     # What it waited for is there.
     "free_for_room": Transition(leaves=("rate",), to=("unsent",)),
     "free_for_budgets": Transition(leaves=("budget",), to=("unsent",)),

@@ -16,7 +16,7 @@ wait is not null and deadline_at < statement_timestamp()
 wait in ('sent', 'running', 'countdown', 'flight') and wake_at < statement_timestamp()
 
 -- fragment: hold_over
-wait in ('rate', 'batch') and wake_at < statement_timestamp()
+wait = 'rate' and wake_at < statement_timestamp()
 
 
 -- name: intents

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
@@ -25,6 +26,7 @@ values (:tenant, 'f', 'bulk', 'document', 'receipt', :state, :stage, :wait, :epo
   'model', '-infinity', '2001-01-01', :crashes, 99, 'owner', case when cast(:wait as text) is null then clock_timestamp() end)
 returning id
 """
+CONSTRAINT = "select pg_get_constraintdef(oid) from pg_constraint where conname = 'jobs_wait_check'"
 NEW_CALL = """
 insert into calls (id, job_id, purpose, attempt, try, state, tenant, feature, usr, input_hash, provider, account,
   model, lease_until) values (:id, :job, 'first', 0, 9, 'intent', 't', 'f', '', '', 'p', 'a', 'm', '-infinity')
@@ -56,6 +58,11 @@ def connection(owner: Engine) -> Iterator[Connection]:
 def test_every_statement_stands_in_the_table() -> None:
     assert {*TRANSITIONS, *STAYS} == set(SQL)
     assert all("update jobs set" in statement.text for statement in SQL.values())
+
+
+def test_the_database_knows_the_same_positions(connection: Connection) -> None:
+    known = connection.execute(text(CONSTRAINT)).scalar_one()
+    assert set(re.findall(r"'(\w+)'", known)) == {*WAITS}
 
 
 @pytest.mark.parametrize("name", [*TRANSITIONS, *STAYS])
