@@ -16,7 +16,7 @@ from web.fleet import Fleet
 from web.following import Followers
 from web.health import Watches
 from web.limits import BodyLimit, Bounds
-from web.openapi import described
+from web.openapi import described, operation_id
 from web.pages.all import PAGES
 from web.queries import refuse_unknown
 from web.routes import API
@@ -35,6 +35,7 @@ def make_app(services: Services, *, host: str, fleet: Fleet, bounds: Bounds = Bo
         summary="Documents through language models in earnest",
         redoc_url=None,
         dependencies=[Depends(refuse_unknown)],
+        generate_unique_id_function=operation_id,
     )
     app.state.services = services
     app.state.settings = services.settings

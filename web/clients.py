@@ -1,4 +1,4 @@
-"""What the OpenAPI says for generated clients: requests whose fields may be left out, and each prompt's answer."""
+"""What the OpenAPI says for generated clients, in words that they know."""
 
 from __future__ import annotations
 
@@ -6,51 +6,9 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from docmill.errors import PromptError
-from prompts import Registry
+from web.answer_schemas import COMPONENTS
 
-__all__ = ["answers", "leave_out_defaults"]
-
-COMPONENTS = "#/components/schemas/"
-
-
-def answers(registry: Registry) -> dict[str, Any]:
-    """A schema for each prompt version's answer, and ``Answers``: by prompt, what any of its versions gives.
-
-    A version whose files do not load has none.
-    """
-    found: dict[str, Any] = {}
-    by_prompt: dict[str, list[dict[str, str]]] = {}
-    for name in registry.names():
-        for version in registry.versions(name):
-            called = f"Answer_{name}_{version}"
-            try:
-                schema = registry.get(name, version).schema
-            except PromptError:
-                continue
-            found |= _apart(called, schema)
-            by_prompt.setdefault(name, []).append({"$ref": COMPONENTS + called})
-    told = "By prompt, the value of a job of it that was accepted"
-    members = {name: {"anyOf": refs} for name, refs in by_prompt.items()}
-    return {**found, "Answers": {"type": "object", "description": told, "properties": members}}
-
-
-def _apart(called: str, schema: Mapping[str, Any]) -> dict[str, Any]:
-    """The schema, and each of its definitions, as components of their own."""
-    definitions = schema.get("$defs", {})
-    renamed = {f"#/$defs/{name}": f"{COMPONENTS}{called}_{name}" for name in definitions}
-    whole = {name: part for name, part in schema.items() if name != "$defs"}
-    parts = {called: whole, **{f"{called}_{name}": part for name, part in definitions.items()}}
-    return {name: _with_names(part, renamed) for name, part in parts.items()}
-
-
-def _with_names(part: Any, renamed: Mapping[str, str]) -> Any:
-    if isinstance(part, dict):
-        return {
-            name: renamed.get(each, each) if name == "$ref" else _with_names(each, renamed)
-            for name, each in part.items()
-        }
-    return [_with_names(each, renamed) for each in part] if isinstance(part, list) else part
+__all__ = ["leave_out_defaults", "leave_out_items_of_streams", "leave_out_openness"]
 
 
 def leave_out_defaults(openapi: dict[str, Any]) -> None:
@@ -64,6 +22,30 @@ def leave_out_defaults(openapi: dict[str, Any]) -> None:
             if "default" in field:
                 given = json.dumps(field.pop("default"))
                 field["description"] = f"{field.get('description', '')} ({given} unless given)".strip()
+
+
+def leave_out_openness(part: Any) -> None:
+    """Does not say of an object with named fields that it may have more: so it is unless it is denied.
+
+    Where it is said, generators give the named fields the type of the others, which nobody knows.
+    """
+    if isinstance(part, list):
+        for each in part:
+            leave_out_openness(each)
+    if isinstance(part, dict):
+        if "properties" in part and part.get("additionalProperties") is True:
+            del part["additionalProperties"]
+        for each in part.values():
+            leave_out_openness(each)
+
+
+def leave_out_items_of_streams(openapi: Mapping[str, Any]) -> None:
+    """OpenAPI 3.1 has no word yet for the items of a stream."""
+    operations = (operation for path in openapi["paths"].values() for operation in path.values())
+    for operation in operations:
+        for answer in operation["responses"].values():
+            for content in answer.get("content", {}).values():
+                content.pop("itemSchema", None)
 
 
 def _of_requests(openapi: Mapping[str, Any]) -> Iterator[str]:

@@ -183,7 +183,7 @@ JOB_EXAMPLE: dict[str, Any] = {
     "path": "inbox/2026/tea.txt",
     "document_id": 5,
     "prompt": "receipt",
-    "version": "v2",
+    "version": "v3",
     "feature": "bookkeeping",
     "user": "u-17",
     "run_id": None,
@@ -191,9 +191,9 @@ JOB_EXAMPLE: dict[str, Any] = {
     "stage": "store",
     "wait": None,
     "held": None,
-    "value": {"merchant": "TEA HOUSE", "date": "2026-03-14", "total": 10.7},
+    "value": {"company": "TEA HOUSE", "address": None, "date": "2026-03-14", "total": 10.7, "currency": None},
     "evidence": {
-        "merchant": {
+        "company": {
             "found": True,
             "page": 1,
             "boxes": [[0.1, 0.08, 0.31, 0.1]],

@@ -14,7 +14,15 @@ from starlette.datastructures import FormData, UploadFile
 from docmill.bounds import LONGEST_PATH
 from web.limits import MOST_BYTES, too_large
 from web.problems import Problem, invalid
-from web.schemas import INDEX_EXAMPLE, LANGUAGES_KNOWN, LONGEST_DEADLINE_S, SUBMIT_EXAMPLE, NamedFile
+from web.schemas import (
+    INDEX_EXAMPLE,
+    LANGUAGES_KNOWN,
+    LONGEST_DEADLINE_S,
+    SUBMIT_EXAMPLE,
+    FileToIndex,
+    FileWanted,
+    NamedFile,
+)
 
 __all__ = ["INDEX_BODY", "SUBMIT_BODY", "Wanted", "read", "read_json"]
 
@@ -37,8 +45,12 @@ def _body(text: str, example: dict[str, Any], form: dict[str, Any], required: li
     }
 
 
-def _fields(model: str, *names: str) -> dict[str, Any]:
-    return {name: {"$ref": f"{REFERENCE}/{model}/properties/{name}"} for name in names}
+def _fields(model: type[NamedFile], *names: str) -> dict[str, Any]:
+    """Fields of the model in full: many generators of clients follow no reference into a schema."""
+    known = model.model_json_schema()["properties"]
+    return {
+        name: {of: part for of, part in known[name].items() if of not in ("default", "title")} for name in names
+    }
 
 
 SUBMIT_BODY = _body(
@@ -46,7 +58,8 @@ SUBMIT_BODY = _body(
     SUBMIT_EXAMPLE,
     {
         "version": {"$ref": f"{REFERENCE}/Version"},
-        **_fields("FileWanted", "prompt", "feature", "user", "lane"),
+        "prompt": {"$ref": f"{REFERENCE}/Prompt"},
+        **_fields(FileWanted, "feature", "user", "lane"),
         "name": {"type": "string", "maxLength": LONGEST_PATH, "pattern": r"^[^\x00-\x1f\x7f]*$"},
         "deadline": {"type": "number", "minimum": 0, "maximum": LONGEST_DEADLINE_S},
         "params": {"type": "object", "description": "As JSON"},
@@ -58,7 +71,7 @@ INDEX_BODY = _body(
     "TextToIndex",
     INDEX_EXAMPLE,
     {
-        **_fields("FileToIndex", "feature", "user", "lane"),
+        **_fields(FileToIndex, "feature", "user", "lane"),
         "name": {"type": "string", "maxLength": LONGEST_PATH, "pattern": r"^[^\x00-\x1f\x7f]*$"},
         "meta": {"type": "object", "description": "As JSON"},
         "language": {"type": "string", "enum": LANGUAGES_KNOWN},

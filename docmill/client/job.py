@@ -24,7 +24,7 @@ PLACE: dict[str, Any] = {
         "start": {"type": "integer"},
         "end": {"type": "integer", "description": "In the document's text, in characters"},
         "quote": {"type": "string"},
-        "by": {"enum": ["text", "ocr", None]},
+        "by": {"type": ["string", "null"], "enum": ["text", "ocr", None]},
         "occurrences": {"type": "integer"},
         "document_id": {"type": "integer", "description": "Of a citation"},
     },

@@ -9,7 +9,7 @@ from typing import Any
 
 from docmill.parsing.schema import resolved
 
-__all__ = ["closed", "digest_of", "fields_in", "open_places"]
+__all__ = ["GIVEN", "NAMED", "UNSAID", "closed", "digest_of", "fields_in", "open_places"]
 
 
 NAMED = frozenset({"properties", "$defs", "definitions", "patternProperties", "dependentSchemas"})
