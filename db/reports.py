@@ -34,6 +34,7 @@ from db.tables import calls, documents, jobs, one_of, results, scanned_pages
 from docmill.errors import JobUnknown
 
 __all__ = [
+    "HELD_FOR",
     "Counts",
     "Days",
     "Held",

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated, Any
+from urllib.parse import urlencode
 
 from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import HTMLResponse
 
 from db import runs
+from db.reports import HELD_FOR
 from db.runs import RunProgress
 from web.access import Asking, Database
 from web.pages.rendering import render
@@ -49,7 +52,13 @@ def show(
         progress = runs.progress(connection, run_id)
         failures = runs.first_failures(connection, run_id)
     content = {"run": found, "progress": progress, "failures": failures, "parts": _parts(progress)}
-    return render(request, "run.html", content)
+    return render(request, "run.html", {**content, "behind": partial(_behind, run_id, progress)})
+
+
+def _behind(run_id: int, progress: RunProgress, cause: str) -> str:
+    """Where the run's jobs of that cause are listed, to be tried again: those that wait for it, or ended of it."""
+    held = cause in HELD_FOR.values() and "held" in progress.counts.states
+    return "/jobs?" + urlencode({"run": run_id, **({"state": "held"} if held else {"cause": cause})})
 
 
 def _parts(progress: RunProgress) -> list[dict[str, Any]]:
