@@ -17,6 +17,7 @@ __all__ = ["simulated"]
 def simulated(folder: Path, *options: str) -> Iterator[str]:
     """Serves at any free port; yields the address. ``options`` are those of ``docmill simulate``."""
     ready = folder / "simulator.json"
+    ready.unlink(missing_ok=True)  # of one that ran here before
     command = [sys.executable, "-m", "docmill", "simulate", "--ready-file", str(ready), "--port", "0", *options]
     running = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     try:

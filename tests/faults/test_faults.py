@@ -220,7 +220,7 @@ def test_poison_fails_alone(lab: Lab, trial: Make) -> None:
     lab.simulate("--latency-ms", "100")
     run.submit(receipts(JOBS // 2, of="13/a"))
     for name in POISON:
-        run.submit([f"a document that {name}"], name)
+        run.submit([f"Label: a document that {name}"], name)
     run.submit(receipts(JOBS // 2, of="13/b"))
     row = run.finish(within_s=400, states={"done": JOBS, "failed": len(POISON)})
     failed = lab.query(
