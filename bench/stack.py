@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from db.engine import make_engine
 from db.submit import Submission, submit_many
 from workers.stack.places import scratch
 
-__all__ = ["MeasuredStack", "cpu_seconds", "stack"]
+__all__ = ["MeasuredStack", "cpu_seconds", "family", "stack"]
 
 WORKERS = ("io", "cpu", "ocr", "quarantine")
 
@@ -66,10 +66,9 @@ class MeasuredStack:
     def workers_cpu_seconds(self) -> float:
         return sum(taken for name, taken in self.cpu_seconds().items() if name.startswith(WORKERS))
 
-    def workers_pss_bytes(self) -> int:
-        """Memory of all workers; pages that they share count once."""
-        families = [_family(pid) for name, pid in self.pids.items() if name.startswith(WORKERS)]
-        return sum(each.memory_full_info().pss for family in families for each in family)
+    def workers_pss(self) -> dict[str, int]:
+        """Bytes of memory of each worker that runs by now, children included; of shared pages its part."""
+        return {name: pss_bytes(pid) for name, pid in self.pids_now().items() if name.startswith(WORKERS)}
 
 
 @contextmanager
@@ -102,12 +101,22 @@ def stack(*options: str, **env: str) -> Iterator[MeasuredStack]:
             up.wait()
 
 
-def _family(pid: int) -> list[psutil.Process]:
+def family(pid: int) -> list[psutil.Process]:
+    """A process and all that it has started."""
     parent = psutil.Process(pid)
     return [parent, *parent.children(recursive=True)]
 
 
 def cpu_seconds(pid: int) -> float:
     """Seconds of CPU that a process has taken so far, with its children, those that ended too."""
-    times = [each.cpu_times() for each in _family(pid)]
+    times = [each.cpu_times() for each in family(pid)]
     return float(sum(each.user + each.system + each.children_user + each.children_system for each in times))
+
+
+def pss_bytes(pid: int) -> int:
+    """Memory of a process and of its children, one of which may just have ended."""
+    taken = 0
+    for each in family(pid):
+        with suppress(psutil.NoSuchProcess):
+            taken += each.memory_full_info().pss
+    return taken
