@@ -19,6 +19,7 @@ from typing import Any, Literal, Protocol, TypeAlias
 import redis
 import structlog
 from cachetools import TTLCache
+from pydantic_core import from_json
 
 __all__ = ["Cache", "Hit", "NoCache", "TwoLayerCache"]
 
@@ -124,14 +125,14 @@ class TwoLayerCache:
         generation = self._generation
         answer = self._recent.get(key)
         if answer is not None:
-            return Hit(value=json.loads(answer), layer="l1")
-        packed = self._redis.getex(_name(key), ex=math.ceil(kept_s))
+            return Hit(value=_read(answer), layer="l1")
+        packed = self._redis.execute_command("GETEX", _name(key), "EX", math.ceil(kept_s))
         if packed is None:
             return None
         answer = _unpacked(packed)
         if generation == self._generation:
             self._recent.put(key, answer)
-        return Hit(value=json.loads(answer), layer="l2")
+        return Hit(value=_read(answer), layer="l2")
 
     def put(self, key: bytes, value: Mapping[str, Any], *, kept_s: float = KEPT_S) -> None:
         if time.monotonic() < self._away_until:
@@ -210,3 +211,11 @@ def _packed(value: Mapping[str, Any]) -> bytes:
 def _unpacked(packed: bytes) -> bytes:
     """JSON begins with a brace, and what is compressed does not."""
     return packed if packed.startswith(b"{") else zlib.decompress(packed)
+
+
+def _read(answer: bytes) -> Any:
+    """The JSON as Python's own reader would have it, in a third of its time but for what is nested deeply."""
+    try:
+        return from_json(answer)
+    except ValueError:
+        return json.loads(answer)

@@ -12,6 +12,10 @@ from docmill.llm.cache import TwoLayerCache
 from workers.stack.servers import EmbeddedServers
 
 LARGE = {"answer": {"text": "tea " * 2000}, "cost_usd": None}
+DEEP: dict[str, object] = {}
+for _ in range(400):
+    DEEP = {"answer": DEEP}
+ODD = {"whole": 2**70, "real": [0.1, 1e-300, -0.0], "text": '\0 é 𝄞 "', "nothing": [None, [], {}]}
 
 
 @pytest.fixture
@@ -23,7 +27,7 @@ def caches(servers: EmbeddedServers) -> Iterator[tuple[TwoLayerCache, TwoLayerCa
         cache.close()
 
 
-@pytest.mark.parametrize("value", [{"answer": {"total": 1}}, LARGE])
+@pytest.mark.parametrize("value", [{"answer": {"total": 1}}, LARGE, DEEP, ODD])
 def test_an_answer_is_found_in_the_shared_layer_and_then_in_the_process(
     caches: tuple[TwoLayerCache, TwoLayerCache], value: dict[str, object]
 ) -> None:
