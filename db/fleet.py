@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from db.database import one_statement
-from db.stages import stages_where
+from db.stages import RoleName, stages_where
 from db.statements import statements_of
 from docmill.storable import dump_json
 
@@ -22,6 +22,7 @@ __all__ = [
     "forget_gone",
     "forget_worker",
     "held_for",
+    "is_wanted",
     "processes",
     "room",
     "room_for_countdown",
@@ -131,6 +132,13 @@ def troubles(connection: Connection) -> list[Trouble]:
 def seen(connection: Connection, *, within_s: float = SEEN_WITHIN_S) -> list[tuple[str, str, int]]:
     """Lists the workers that were seen lately: name, queue and slots."""
     return [(row.name, row.queue, row.slots) for row in SQL["seen"].rows(connection, {"within_s": within_s})]
+
+
+@one_statement
+def is_wanted(connection: Connection, role: RoleName) -> bool:
+    """Whether a job is on its way to a role that stands by, or waits for it."""
+    values = {"at_cpu": AT_CPU, "scans": role == "ocr"}
+    return bool(SQL["is_wanted"].scalar(connection, values))
 
 
 def forget_worker(connection: Connection, name: str) -> None:

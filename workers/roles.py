@@ -12,7 +12,7 @@ from db.stages import RoleName
 from docmill.settings import Settings
 from tasks.queues import QUEUES
 
-__all__ = ["ROLES", "Part", "environment_for", "worker_command"]
+__all__ = ["ROLES", "Part", "environment_for", "serving_command", "slots_of", "worker_command"]
 
 Part: TypeAlias = Literal["io", "cpu", "ocr", "quarantine", "api", "beat", "flower", "simulator"]
 
@@ -23,6 +23,8 @@ class Role:
 
     queues: tuple[str, ...]
     pool: Literal["threads", "prefork"]
+    stands_by: bool = False
+    """It is needed seldom, and starts when a job needs it (:mod:`workers.standby`)."""
 
 
 ROLES: dict[RoleName, Role] = {
@@ -31,9 +33,9 @@ ROLES: dict[RoleName, Role] = {
     # Other people's files and code, in processes that time limits can end.
     "cpu": Role(queues=QUEUES["cpu"], pool="prefork"),
     # Pages that only OCR can read, one at a time: each takes seconds of a core and hundreds of megabytes.
-    "ocr": Role(queues=QUEUES["ocr"], pool="prefork"),
+    "ocr": Role(queues=QUEUES["ocr"], pool="prefork", stands_by=True),
     # One child, so that what breaks it breaks nothing else.
-    "quarantine": Role(queues=QUEUES["quarantine"], pool="prefork"),
+    "quarantine": Role(queues=QUEUES["quarantine"], pool="prefork", stands_by=True),
 }
 
 
@@ -52,23 +54,35 @@ SECRETS: dict[str, tuple[Part, ...]] = {
 
 
 def worker_command(role_name: RoleName, settings: Settings, *, name: str | None = None) -> list[str]:
-    """Makes the command that runs a worker of that role.
+    """Makes the command that runs a worker of that role, or one that stands by for it.
 
     ``name`` sets it apart from all others of its host; unless it is given, the process that becomes it does.
     """
+    name = name or f"{role_name}-{os.getpid()}"
+    if ROLES[role_name].stands_by:
+        return [sys.executable, "-m", "workers.standby", role_name, name]
+    return [sys.executable, "-m", *serving_command(role_name, settings, name=name)]
+
+
+def serving_command(role_name: RoleName, settings: Settings, *, name: str) -> list[str]:
+    """Makes the module and arguments of a worker that serves the role's queues from its start."""
     role = ROLES[role_name]
-    slots = {
+    return [
+        *("celery", "-A", "workers.app", "worker"),
+        *("--hostname", f"{name}@%h", "--queues", ",".join(role.queues)),
+        *("--pool", role.pool, "--concurrency", str(slots_of(role_name, settings))),
+        *("--loglevel", settings.log_level.upper(), "--without-gossip", "--without-mingle"),
+    ]
+
+
+def slots_of(role_name: RoleName, settings: Settings) -> int:
+    """Tells how many tasks a worker of that role works at once."""
+    return {
         "io": settings.io_threads,
         "cpu": settings.cpu_processes,
         "ocr": settings.ocr_processes,
         "quarantine": 1,
     }[role_name]
-    return [
-        *(sys.executable, "-m", "celery", "-A", "workers.app", "worker"),
-        *("--hostname", f"{name or f'{role_name}-{os.getpid()}'}@%h", "--queues", ",".join(role.queues)),
-        *("--pool", role.pool, "--concurrency", str(slots), "--loglevel", settings.log_level.upper()),
-        *("--without-gossip", "--without-mingle"),
-    ]
 
 
 def environment_for(part: Part, settings: Settings, environ: Mapping[str, str]) -> dict[str, str]:

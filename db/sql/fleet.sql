@@ -62,6 +62,15 @@ from (
     count(*) filter (where stage <> 'ocr') as out
   from jobs where wait in ('sent', 'running', 'countdown')) under_way
 
+-- name: is_wanted
+-- Asked twice a second by each who stands by: as room, of jobs in hand, and of those that wait by their indexes.
+select exists (
+    select from jobs where wait in ('sent', 'running', 'countdown')
+    and case when :scans then stage = 'ocr' and crashes < 2
+      else (stage = any(:at_cpu) or stage = 'ocr') and crashes >= 2 end)
+  or case when :scans then exists (select from jobs where wait = 'unsent' and stage = 'ocr')
+    else exists (select from jobs where wait = 'unsent' and crashes >= 2) end
+
 -- name: room_for_countdown
 select (select count(*) from jobs where wait = 'countdown' and stage = 'complete')
   < (select coalesce(sum(slots), 0) * 0.8 from workers
