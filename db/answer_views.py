@@ -18,7 +18,7 @@ from sqlalchemy.exc import DBAPIError
 
 from db.engine import is_passing
 from db.statements import statements_of
-from docmill.parsing.schema import SCALARS, kinds, resolved
+from docmill.parsing.schema import SCALARS, kinds, only_form
 from docmill.storable import is_storable
 
 __all__ = ["Answers", "View", "may_make", "name_of", "refresh", "views_of"]
@@ -127,7 +127,7 @@ class _Walk:
     def begin(self, table: _Table, schema: Any, value: str, depth: int = 0) -> None:
         """A table's rows: an object's fields to their columns, anything else to one called ``value``."""
         self.tables.append(table)
-        only = _only(schema, self.root)
+        only = only_form(schema, self.root)
         if only.get("properties") and depth < DEEPEST:
             self._fields(table, only, _Place(value=value, column="", at="", depth=depth))
         else:
@@ -140,7 +140,7 @@ class _Walk:
 
     def _put(self, table: _Table, schema: Any, place: _Place) -> None:
         """A field to its column, an object's fields to theirs, a list to a view of its own."""
-        only = _only(schema, self.root)
+        only = only_form(schema, self.root)
         if only.get("properties") and place.depth < DEEPEST:
             self._fields(table, only, place)
         elif isinstance(only.get("items"), Mapping) and "prefixItems" not in only and place.depth < DEEPEST:
@@ -250,34 +250,12 @@ def _mark(answers: Answers, views: Sequence[View]) -> str:
     return f"{_whose(answers)} {hashlib.sha256(told.encode('utf-8', 'replace')).hexdigest()[:16]}"
 
 
-def _only(schema: Any, root: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What a value has to be that is not null, where there is one such thing; nothing where there are several."""
-    for _ in range(DEEPEST):
-        if not isinstance(schema, Mapping):
-            return {}
-        if "$ref" in schema:
-            schema = resolved(schema["$ref"], root)
-            continue
-        choices = [
-            each
-            for keyword in ("anyOf", "oneOf", "allOf")
-            for each in schema.get(keyword, ())
-            if kinds(each, root) != {"null"}
-        ]
-        if not choices:
-            return schema
-        if len(choices) > 1:
-            return {}
-        schema = choices[0]
-    return {}
-
-
 def _typed(schema: Any, root: Mapping[str, Any], value: str) -> str:
     """The value as its type in SQL; jsonb where it has none of its own."""
     found = kinds(schema, root) - {"null"}
     text = f"{value} #>> '{{}}'"
     if found == {"string"}:
-        form = _only(schema, root).get("format")
+        form = only_form(schema, root).get("format")
         reads = {"date": "docmill_date", "date-time": "docmill_moment"}.get(form if isinstance(form, str) else "")
         return f"{reads}({text})" if reads else text
     if found and found <= {"number", "integer"}:

@@ -5,13 +5,15 @@ Whether a value fits is decided by :mod:`docmill.parsing.checking`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 from urllib.parse import unquote
 
-__all__ = ["SCALARS", "kinds", "kinds_of", "labels", "resolved"]
+__all__ = ["SCALARS", "kinds", "kinds_of", "labels", "only_form", "resolved"]
 
 SCALARS = frozenset({"string", "number", "integer", "boolean", "null"})
+FORMS_WITHIN_EACH_OTHER = 12
+"""References and choices that are followed; one that leads back to itself ends there."""
 
 
 def kinds(schema: Any, root: Mapping[str, Any] | None = None) -> frozenset[str]:
@@ -33,6 +35,28 @@ def kinds(schema: Any, root: Mapping[str, Any] | None = None) -> frozenset[str]:
     of_parts = (kinds(part, root) for part in schema.get("allOf", ()))
     by_keyword = {"object"} if "properties" in schema else {"array"} if "items" in schema else set()
     return next(filter(None, of_parts), frozenset(by_keyword))
+
+
+def only_form(schema: Any, root: Mapping[str, Any], *, among: Collection[str] = ()) -> Mapping[str, Any]:
+    """Follows references and choices to the one form that a value has where it is no null.
+
+    Where a choice leaves several, the only one whose types are ``among`` these is taken, and where there is none
+    the schema that says so. Empty where no schema stands, or where they lead on without end.
+    """
+    for _ in range(FORMS_WITHIN_EACH_OTHER):
+        if not isinstance(schema, Mapping):
+            return {}
+        if "$ref" in schema:
+            schema = resolved(schema["$ref"], root)
+            continue
+        told = [choice for keyword in ("anyOf", "oneOf", "allOf") for choice in schema.get(keyword, ())]
+        left = [choice for choice in told if kinds(choice, root) != {"null"}]
+        if len(left) != 1:
+            left = [choice for choice in left if kinds(choice, root) & {*among}]
+        if len(left) != 1:
+            return schema
+        schema = left[0]
+    return {}
 
 
 def labels(schema: Mapping[str, Any]) -> list[Any]:

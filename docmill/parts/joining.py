@@ -17,7 +17,7 @@ from docmill.parsing.bounds import below
 from docmill.parts.cutting import Part
 from docmill.parts.lines import Lines
 from docmill.parts.places import Placed, Shown, Telling, place
-from docmill.parts.schemas import Schema, inner, members
+from docmill.parts.schemas import Schema, form_of, members
 
 __all__ = ["Answered", "Joined", "join"]
 
@@ -112,7 +112,7 @@ class _Joiner:
 
     def count(self, schema: Any, value: Any) -> None:
         """Notes what the rows of an answer say, by the schema that they share."""
-        wanted = inner(schema, self.root)
+        wanted = form_of(schema, self.root)
         if isinstance(value, dict):
             for name, member in members(wanted, self.root).items():
                 self.count(member, value.get(name))
@@ -124,7 +124,7 @@ class _Joiner:
 
     def _kind(self, items: Any) -> int:
         """The same number for all lists whose items have one schema."""
-        return id(inner(items, self.root)) if isinstance(items, Mapping) else 0
+        return id(form_of(items, self.root)) if isinstance(items, Mapping) else 0
 
     def object(self, schema: Any, told: Sequence[_Member], path: str, *, row: bool = False) -> dict[str, Any]:
         found = {}
@@ -135,7 +135,7 @@ class _Joiner:
         return found
 
     def _member(self, schema: Any, name: str, given: Sequence[_Member], path: str, *, row: bool) -> Any:
-        wanted = inner(schema, self.root)
+        wanted = form_of(schema, self.root)
         inward = [_inside(each, name) for each in given if each.value[name] is not None]
         if "items" in wanted and any(isinstance(each.value, list) for each in inward):
             return self._list(wanted["items"], inward, path)

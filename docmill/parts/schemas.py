@@ -5,39 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from docmill.parsing.schema import kinds, resolved
+from docmill.parsing.schema import only_form
 
-__all__ = ["Schema", "fields_of_rows", "has_rows", "inner", "members"]
+__all__ = ["Schema", "fields_of_rows", "form_of", "has_rows", "members"]
 
 Schema = Mapping[str, Any]
 DEEPEST = 12
 """Objects and lists within each other that are looked into."""
 
 
-def inner(schema: Any, root: Schema) -> Schema:
-    """The one form of a value that is no null; the schema itself where there are several."""
-    for _ in range(DEEPEST):
-        if not isinstance(schema, Mapping):
-            return {}
-        if "$ref" in schema:
-            schema = resolved(schema["$ref"], root)
-            continue
-        choices = [
-            choice
-            for keyword in ("anyOf", "oneOf", "allOf")
-            for choice in schema.get(keyword, ())
-            if kinds(choice, root) != {"null"}
-        ]
-        built = [choice for choice in choices if kinds(choice, root) & {"object", "array"}]
-        if len(choices) != 1 and len(built) != 1:
-            return schema
-        schema = (built or choices)[0]
-    return {}
+def form_of(schema: Any, root: Schema) -> Schema:
+    """The form of a value that is no null: of several the only object or list, as rows may stand there."""
+    return only_form(schema, root, among=("object", "array"))
 
 
 def members(schema: Any, root: Schema) -> Mapping[str, Any]:
     """The members of an object, by name; none of anything else."""
-    found = inner(schema, root).get("properties")
+    found = form_of(schema, root).get("properties")
     return found if isinstance(found, Mapping) else {}
 
 
@@ -52,7 +36,7 @@ def fields_of_rows(schema: Schema) -> int:
 
 
 def _row_schemas(schema: Any, root: Schema, depth: int) -> Iterator[Any]:
-    found = inner(schema, root)
+    found = form_of(schema, root)
     if depth > DEEPEST:
         return
     if "items" in found and members(found["items"], root):
