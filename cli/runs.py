@@ -35,13 +35,13 @@ def list_runs(
     data: Data = None,
 ) -> None:
     """The latest runs, and how far they are."""
-    from db.runs import listed
+    from db.runs import listed, state_of
 
     with open_stack(data) as (_, database), database.work() as connection:
         found = listed(connection, before=before, limit=limit + 1)
     if as_json:
         for run, counts in found[:limit]:
-            print_json({**run.as_json(), **vars(counts)})
+            print_json({**run.as_json(), **vars(counts), "state": state_of(run, counts)})
         return
     columns = ("run", "name", "cause", "submitted", "jobs", "open", "done", "review", "failed")
     print_table("Runs", columns, [_listed(run, counts) for run, counts in found[:limit]])
@@ -75,7 +75,8 @@ def show(run_id: RunId, as_json: AsJson = False, data: Data = None) -> None:
         failures = db.runs.first_failures(connection, run_id)
     if as_json:
         first = [{"id": each.id, "path": each.path, "failure": each.failure} for each in failures]
-        print_json({**run.as_json(), **progress.as_json(), "first_failures": first})
+        state = db.runs.state_of(run, progress.counts)
+        print_json({**run.as_json(), **progress.as_json(), "state": state, "first_failures": first})
         return
     _print(run, progress, failures)
 
@@ -137,6 +138,21 @@ def _paths(database: Database, run_id: int) -> dict[int, Path]:
     with database.work() as connection:
         db.runs.find(connection, run_id)
         return {job: Path(visible(path)) for job, path in db.runs.paths(connection, run_id).items()}
+
+
+@runs.command("close")
+def close(run_id: RunId, as_json: AsJson = False, data: Data = None) -> None:
+    """Say that a run takes no more documents: once all its jobs have ended, so has it. `submit` closes its own."""
+    import db.runs
+
+    with open_stack(data) as (_, database), database.work() as connection:
+        db.runs.find(connection, run_id)
+        db.runs.close(connection, run_id)
+        run = db.runs.find(connection, run_id)
+    if as_json:
+        print_json(run.as_json())
+    else:
+        typer.echo(f"run {run_id} takes no more documents")
 
 
 @runs.command("retry")

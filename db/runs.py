@@ -29,11 +29,14 @@ __all__ = [
     "listed",
     "paths",
     "progress",
+    "state_of",
 ]
 
 SQL = statements_of("runs")
 
 Cause: TypeAlias = Literal["submit", "api", "schedule"]
+State: TypeAlias = Literal["running", "ended"]
+ENDS = ("done", "needs_review", "failed", "cancelled")
 FAILURES_SHOWN = 5
 RATED_OVER_S = 60
 """How fast it goes is what ended within so many seconds."""
@@ -100,14 +103,20 @@ def begin(
     expected: int | None = None,
     key: str | None = None,
 ) -> Run:
-    """A new run; or, where one of the same ``key`` was begun and never closed, that one, to go on with."""
+    """A new run; or, where one of the same ``key`` was begun and never closed, that one, to go on with.
+
+    Of the API's callers a key is one run's for ever: who sends the same request again means no other.
+    """
     values: dict[str, object] = {"tenant": tenant, "name": name, "cause": cause, "expected": expected, "key": key}
     written = {"submit": json.dumps(dict(submit)), "metadata": json.dumps(dict(metadata or {}))}
     return find(connection, int(SQL["begin"].scalar(connection, values | written)))
 
 
 def close(connection: Connection, run_id: int) -> None:
-    """Its last document is submitted: the same files again are no part of it."""
+    """Its last document is submitted: the same files again are no part of it. One that is closed stays as it is.
+
+    Who submits to it just now is waited for (:func:`find` with ``fills``), so that nothing comes after its end.
+    """
     SQL["close"].count(connection, {"id": run_id})
 
 
@@ -116,9 +125,11 @@ def drop_empty(connection: Connection, run_id: int) -> None:
     SQL["drop_empty"].count(connection, {"id": run_id})
 
 
-def find(connection: Connection, run_id: int, *, tenant: str | None = None) -> Run:
-    """Raises RunUnknown, also for another tenant's run."""
+def find(connection: Connection, run_id: int, *, tenant: str | None = None, fills: bool = False) -> Run:
+    """Raises RunUnknown, also for another tenant's run. While somebody ``fills`` it, nobody closes it."""
     wanted = select(*_columns()).where(runs.c.id == run_id)
+    if fills:
+        wanted = wanted.with_for_update(read=True)
     if tenant is not None:
         wanted = wanted.where(runs.c.tenant == tenant)
     row = connection.execute(wanted).mappings().one_or_none()
@@ -144,13 +155,19 @@ def _columns() -> list[Any]:
     return [runs.c[name] for name in Run.__dataclass_fields__]
 
 
+def state_of(run: Run, counts: Counts) -> State:
+    """``ended`` once all its jobs have, and it takes no more: it is closed, or has as many as were expected."""
+    takes_more = run.closed_at is None and (run.expected is None or counts.total < run.expected)
+    return "running" if takes_more or _ended(counts) < counts.total else "ended"
+
+
 def progress(connection: Connection, run_id: int) -> RunProgress:
     """How far a run is."""
     counts = reports.counted(connection, Wanted(run=run_id))
     row = connection.execute(_spent(run_id)).mappings().one()
     usd = None if row["unknown"] else Decimal(row["usd"])
     done = counts.states.get("done", 0)
-    ended = sum(counts.states.get(state, 0) for state in ("done", "needs_review", "failed", "cancelled"))
+    ended = _ended(counts)
     per_minute = _pace(connection, run_id)
     return RunProgress(
         counts=counts,
@@ -160,6 +177,10 @@ def progress(connection: Connection, run_id: int) -> RunProgress:
         per_minute=per_minute,
         eta_s=_eta(counts.total - ended, per_minute),
     )
+
+
+def _ended(counts: Counts) -> int:
+    return sum(counts.states.get(state, 0) for state in ENDS)
 
 
 def _spent(run_id: int) -> Any:

@@ -122,7 +122,9 @@ def list_runs(
     """The newest first; `next` is null on the last page."""
     with database.work() as connection:
         found = runs.listed(connection, tenant=tenant, before=cursor, limit=limit + 1)
-    page = [{**run.as_json(), **vars(counts)} for run, counts in found[:limit]]
+    page = [
+        {**run.as_json(), **vars(counts), "state": runs.state_of(run, counts)} for run, counts in found[:limit]
+    ]
     return {"runs": page, "next": page[-1]["id"] if len(found) > limit else None}
 
 
@@ -137,8 +139,11 @@ def _run(connection: Any, run: Run) -> RunShown:
     first = [
         {"id": job.id, "path": job.path, "failure": job.failure} for job in runs.first_failures(connection, run.id)
     ]
-    progress = runs.progress(connection, run.id).as_json()
-    return RunShown.model_validate({**run.as_json(), **progress, "first_failures": first})
+    progress = runs.progress(connection, run.id)
+    state = runs.state_of(run, progress.counts)
+    return RunShown.model_validate(
+        {**run.as_json(), **progress.as_json(), "state": state, "first_failures": first}
+    )
 
 
 @router.post(
@@ -179,7 +184,7 @@ def _submit(
     if len(lines) > MOST_LINES:
         raise Problem(422, f"there are {len(lines)} lines, and {MOST_LINES} are taken at a time")
     with database.work() as connection:
-        run = runs.find(connection, run_id, tenant=tenant)
+        run = runs.find(connection, run_id, tenant=tenant, fills=True)
         if run.closed_at is not None or run.cause != "api":
             raise Problem(409, f"run {run_id} takes no more documents: begin another")
         answers: list[dict[str, Any]] = []
@@ -236,6 +241,20 @@ def _accepted(accepted: Accepted) -> dict[str, Any]:
 
 def _problem(status: int, detail: str, more: dict[str, Any]) -> dict[str, Any]:
     return {"status": status, "detail": detail, **more}
+
+
+@router.post(
+    "/{run_id}/close", response_model=RunShown, summary="Say that a run takes no more", responses=documented(404)
+)
+def close_run(run_id: RunId, database: Database, tenant: Tenant) -> RunShown:
+    """Its last document is submitted: once all its jobs have ended, so has the run, and `run.ended` is told.
+
+    One that is closed stays so. A run that has as many jobs as `expected` said needs no close.
+    """
+    with database.work() as connection:
+        runs.find(connection, run_id, tenant=tenant)
+        runs.close(connection, run_id)
+        return _run(connection, runs.find(connection, run_id))
 
 
 @router.get(
@@ -344,7 +363,10 @@ def _lists_as_json(value: Any) -> Any:
     },
 )
 async def follow_run(run_id: RunId, database: Database, tenant: Tenant) -> StreamingResponse:
-    """One event `run` at once and at each change, and the last when all its jobs have ended."""
+    """One event `run` at once and at each change, and the last when all its jobs have ended.
+
+    Before its first job, and while fewer came than `expected` says, that is not so, unless it was closed.
+    """
 
     def look() -> RunShown:
         with database.work() as connection:
@@ -356,17 +378,22 @@ async def follow_run(run_id: RunId, database: Database, tenant: Tenant) -> Strea
     )
 
 
+def _is_over(run: RunShown) -> bool:
+    """Whether nothing more of it is known to come."""
+    return run.state == "ended" or (run.expected is None and run.total > 0 and not run.open)
+
+
 async def _events(run: RunShown, look: Any) -> AsyncIterator[str]:
     told: Any = None
     silent_s = 0.0
     while True:
-        if run.states != told:
+        if (run.states, run.state) != told:
             yield f"event: run\ndata: {run.model_dump_json()}\n\n"
-            told, silent_s = run.states, 0.0
+            told, silent_s = (run.states, run.state), 0.0
         elif silent_s >= STILL_EVERY_S:
             yield ": still\n\n"
             silent_s = 0.0
-        if not run.open:
+        if _is_over(run):
             return
         await asyncio.sleep(FOLLOW_EVERY_S)
         silent_s += FOLLOW_EVERY_S

@@ -433,6 +433,9 @@ class RunListed(BaseModel):
     expected: int | None
     created_at: datetime
     closed_at: datetime | None = Field(description="null where it takes more documents")
+    state: Literal["running", "ended"] = Field(
+        description="ended: all its jobs have, and it was closed, or has as many as `expected` said"
+    )
     total: int
     states: dict[str, int]
     reasons: dict[str, int] = Field(description="By the kind of the failure, or what held jobs wait for")

@@ -166,7 +166,7 @@ class Docmill:
         expected: int | None = None,
         idempotency_key: str | None = None,
     ) -> Run:
-        """A run, for documents that belong together: :meth:`submit_to_run` fills it."""
+        """A run, for documents that belong together: :meth:`submit_to_run` fills it until :meth:`close_run`."""
         fields = fields_of(prompt, version, feature, user, lane, None, None, name, metadata)
         body = fields | ({} if expected is None else {"expected": expected})
         headers = {"idempotency-key": idempotency_key or str(uuid4())}
@@ -183,6 +183,10 @@ class Docmill:
             outcome = self._outcome("POST", f"/v1/runs/{run_id}/jobs", content=lines, headers=AS_LINES)
             answers += [LineAnswer.model_validate(each) for each in lines_answered(outcome)]
         return answers
+
+    def close_run(self, run_id: int) -> Run:
+        """Says that the run takes no more: once all its jobs have ended, so has it. Raises RunUnknown."""
+        return Run.model_validate(self._ask("POST", f"/v1/runs/{run_id}/close"))
 
     def run(self, run_id: int) -> Run:
         """How far a run is. Raises RunUnknown."""
@@ -425,6 +429,10 @@ class AsyncDocmill:
             outcome = await self._outcome("POST", f"/v1/runs/{run_id}/jobs", content=lines, headers=AS_LINES)
             answers += [LineAnswer.model_validate(each) for each in lines_answered(outcome)]
         return answers
+
+    async def close_run(self, run_id: int) -> Run:
+        """As :meth:`Docmill.close_run`."""
+        return Run.model_validate(await self._ask("POST", f"/v1/runs/{run_id}/close"))
 
     async def run(self, run_id: int) -> Run:
         """As :meth:`Docmill.run`."""

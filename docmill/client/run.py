@@ -26,6 +26,8 @@ class Run(BaseModel):
 
     id: int
     name: str
+    state: str = ""
+    """running, or ended: all its jobs have, and it was closed, or has as many as were expected."""
     total: int = 0
     states: dict[str, int] = {}
     reasons: dict[str, int] = {}

@@ -245,6 +245,8 @@ def test_a_run_is_begun_filled_and_looked_at(server: Scripted, call: Call) -> No
     server.script = [answer(200, run)]
     found: Any = call("run", 3)
     assert (found.open, found.states) == (2, {"queued": 2})
+    server.script = [CUT, answer(200, {**run, "state": "ended", "closed_at": "2026-01-01T00:00:00Z"})]
+    assert call("close_run", 3).state == "ended"
     server.script = [answer(404, {"detail": "there is no run 3"})]
     with pytest.raises(RunUnknown, match="no run 3"):
         call("run", 3)

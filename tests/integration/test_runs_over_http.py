@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import uuid4
 
@@ -12,7 +13,7 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy import Engine, text
 
-from db import keys
+from db import keys, runs
 from tests.integration.test_api_edges import app_of, asked
 
 WANTED = {"name": "March [red]", "prompt": "receipt", "feature": "f", "expected": 3}
@@ -109,6 +110,7 @@ def test_what_is_no_run_is_told(app: FastAPI, engine: Engine) -> None:
         ("/v1/runs/999999999/jobs", {"content": b"{}"}, 404),
         ("/v1/runs/999999999/retry", {}, 404),
         ("/v1/runs/999999999/cancel", {}, 404),
+        ("/v1/runs/999999999/close", {}, 404),
     ):
         found = asked(app, "POST", path, **options)
         assert (found.status_code, found.headers["content-type"]) == (status, "application/problem+json"), path
@@ -117,6 +119,70 @@ def test_what_is_no_run_is_told(app: FastAPI, engine: Engine) -> None:
     with engine.begin() as connection:
         connection.execute(text("update runs set closed_at = now() where id = :id"), {"id": run})
     assert asked(app, "POST", f"/v1/runs/{run}/jobs", content=json.dumps(line("a"))).status_code == 409
+
+
+def test_a_run_that_is_closed_takes_no_more_and_has_ended_with_its_last_job(app: FastAPI, engine: Engine) -> None:
+    key = {"idempotency-key": uuid4().hex}
+    wanted = WANTED | {"expected": None}
+
+    def shown(method: str = "GET", rest: str = "") -> dict[str, Any]:
+        found: dict[str, Any] = asked(app, method, f"/v1/runs/{run}{rest}").json()
+        return found
+
+    run = int(asked(app, "POST", "/v1/runs", json=wanted, headers=key).json()["id"])
+    assert (shown()["state"], shown()["closed_at"]) == ("running", None), "nothing has come yet"
+    (made,) = sent(app, run, line("a"))
+    ends(engine, made["id"], "done")
+    assert shown()["state"] == "running", "more may come"
+    closed = shown("POST", "/close")
+    assert (closed["state"], closed["closed_at"] is not None, closed["open"]) == ("ended", True, 0)
+    assert shown("POST", "/close")["closed_at"] == closed["closed_at"]
+    (listed,) = asked(app, "GET", "/v1/runs?limit=1").json()["runs"]
+    assert (listed["id"], listed["state"]) == (run, "ended")
+    refused = asked(app, "POST", f"/v1/runs/{run}/jobs", content=json.dumps(line("b")))
+    assert (refused.status_code, jobs_of(engine, run)) == (409, 1)
+    again = asked(app, "POST", "/v1/runs", json=wanted, headers=key).json()
+    assert again["id"] == run, "the request that began it comes again, late"
+    asked(app, "POST", f"/v1/runs/{run}/retry?fresh=true&state=done")
+    assert shown()["state"] == "running", "what is asked afresh is of the run"
+
+
+def test_a_run_with_as_many_as_were_expected_needs_no_close(app: FastAPI, engine: Engine) -> None:
+    run = begun(app, expected=2)
+    for key, state in (("a", "running"), ("b", "ended")):
+        (made,) = sent(app, run, line(key))
+        ends(engine, made["id"], "failed", kind="poison")
+        assert asked(app, "GET", f"/v1/runs/{run}").json()["state"] == state
+
+
+def test_nothing_comes_to_a_run_after_its_close(app: FastAPI, engine: Engine) -> None:
+    """Who submits just then is waited for, or is refused."""
+    run = begun(app, expected=None)
+    with engine.connect() as filling, ThreadPoolExecutor(1) as pool:
+        runs.find(filling, run, fills=True)
+        closing = pool.submit(asked, app, "POST", f"/v1/runs/{run}/close")
+        with pytest.raises(TimeoutError):
+            closing.result(0.3)
+        filling.rollback()
+        assert closing.result(10).json()["state"] == "ended"
+
+
+def test_a_runs_events_go_on_until_no_more_of_it_is_known_to_come(
+    app: FastAPI, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("web.runs.FOLLOW_EVERY_S", 0.02)
+    run = begun(app, expected=None)
+    with ThreadPoolExecutor(1) as pool:
+        following = pool.submit(asked, app, "GET", f"/v1/runs/{run}/events")
+        with pytest.raises(TimeoutError):
+            following.result(0.3)
+        asked(app, "POST", f"/v1/runs/{run}/close")
+        told = [json.loads(each.split("data: ")[1])["state"] for each in events_in(following.result(10).text)]
+    assert told == ["running", "ended"]
+
+
+def events_in(written: str) -> list[str]:
+    return [each for each in written.split("\n\n") if each.startswith("event: run")]
 
 
 def test_one_idempotency_key_is_one_run(app: FastAPI) -> None:
@@ -222,7 +288,7 @@ def test_another_tenants_run_is_unknown(app: FastAPI, engine: Engine) -> None:
     held = {"authorization": f"Bearer {getattr(made, 'key', made)}"}
     for method, rest in (
         ("GET", ""), ("GET", "/results.ndjson"), ("GET", "/results.csv"), ("GET", "/events"), ("POST", "/retry"),
-        ("POST", "/cancel"),
+        ("POST", "/cancel"), ("POST", "/close"),
     ):  # fmt: skip
         assert asked(app, method, f"/v1/runs/{run}{rest}", headers=held).status_code == 404, rest
     assert (
