@@ -2,6 +2,8 @@
 
     .venv/bin/python -m bench.api [--json]
 
+It tells milliseconds of the server's CPU a submit, too, which do not depend on what else the machine does.
+
 No worker runs. Requests are sent when they are due, whether or not those before have been answered, as web apps
 do. Both servers are uvicorn with the same settings, one after the other; docmill's has Postgres behind it, and
 commits each submit.
@@ -22,6 +24,7 @@ from uuid import uuid4
 import httpx
 
 from bench.harness import tell
+from bench.stack import cpu_seconds
 from db.migrations import upgrade
 from workers.stack.places import scratch
 from workers.stack.ports import free_port
@@ -36,6 +39,7 @@ ROUNDS = 2
 
 def main() -> None:
     taken: dict[str, list[float]] = {"bare FastAPI": [], "docmill": []}
+    cpu_s = dict.fromkeys(taken, 0.0)
     with scratch("bench") as data, EmbeddedServers(data) as servers:
         upgrade(servers.owner_url, application_url=servers.database_url)
         addresses = {
@@ -49,13 +53,17 @@ def main() -> None:
         }
         for _ in range(ROUNDS):
             for name, command in commands.items():
-                with served(command, addresses) as url:
+                with served(command, addresses) as (url, pid):
+                    before = cpu_seconds(pid)
                     taken[name] += asyncio.run(submits(url))
-    tell("api", figures(taken), "bare FastAPI, p95 ms")
+                    cpu_s[name] += cpu_seconds(pid) - before
+    cpu_ms = {f"{name}, CPU ms": 1000 * each / (ROUNDS * (WARM_UP + REQUESTS)) for name, each in cpu_s.items()}
+    tell("api", figures(taken) | cpu_ms, "bare FastAPI, p95 ms")
 
 
 @contextmanager
-def served(command: Sequence[str], env: dict[str, str]) -> Iterator[str]:
+def served(command: Sequence[str], env: dict[str, str]) -> Iterator[tuple[str, int]]:
+    """A server's address, and its process."""
     port = free_port()
     server = subprocess.Popen([*command, str(port)], env={**os.environ, **env})
     url = f"http://127.0.0.1:{port}"
@@ -66,7 +74,7 @@ def served(command: Sequence[str], env: dict[str, str]) -> Iterator[str]:
                 break
             except httpx.ConnectError:
                 time.sleep(0.05)
-        yield url
+        yield url, server.pid
     finally:
         server.terminate()
         server.wait()

@@ -16,6 +16,7 @@ from web.access import Database, Tenant
 from web.problems import documented
 from web.schemas import FileWanted, IdempotencyKey, JobShown, JobWanted
 from web.shown import shown
+from web.submission import Wanted
 
 __all__ = ["router"]
 
@@ -42,14 +43,26 @@ async def submit_job(
     The same `Idempotency-Key` with the same body gives the same job; with another body it is a 409.
     """
     wanted = await submission.read(request, file=FileWanted, text=JobWanted)
-    options = wanted.options
-    registry = request.app.state.registry
-    prompt = await run_in_threadpool(registry.get, options.prompt, options.version)
-    content_hash = await run_in_threadpool(registry.pin, prompt)
-    submitted = Submission(
+    # After the response, so that a broker that is slow or away delays no submit.
+    background.add_task(request.app.state.fleet.start)
+
+    def accepted() -> JobShown:
+        return _accept(request, database, _submission(request, wanted, tenant, idempotency_key))
+
+    # In one thread from here on: each hop to another takes as long as a statement.
+    return await run_in_threadpool(accepted)
+
+
+def _submission(
+    request: Request, wanted: Wanted[FileWanted], tenant: str, idempotency_key: str | None
+) -> Submission:
+    """What is wanted, pinned to the prompt as it is now."""
+    options, registry = wanted.options, request.app.state.registry
+    prompt = registry.get(options.prompt, options.version)
+    return Submission(
         prompt=options.prompt,
         version=prompt.version,
-        content_hash=content_hash,
+        content_hash=registry.pin(prompt),
         body=wanted.body,
         name=wanted.name,
         media_type=wanted.media_type,
@@ -62,10 +75,6 @@ async def submit_job(
         params=options.params,
         metadata=options.metadata,
     )
-
-    # After the response, so that a broker that is slow or away delays no submit.
-    background.add_task(request.app.state.fleet.start)
-    return await run_in_threadpool(_accept, request, database, submitted)
 
 
 def _accept(request: Request, database: db.database.Database, submitted: Submission) -> JobShown:
