@@ -93,6 +93,20 @@ MEANING = {
 }
 
 
+TITLES = {
+    403: "Not allowed",
+    404: "Not found",
+    405: "That cannot be done here",
+    409: "That cannot be done now",
+    413: "Too large",
+    422: "That does not fit",
+    429: "Too much at once",
+    500: "That broke",
+    503: "Away just now",
+}
+"""Of pages: what HTTP calls them says little to people."""
+
+
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """These statuses as a route's ``responses``; a key that is needed (401) may also lack a scope (403)."""
     wanted = sorted({*statuses, *((403,) if 401 in statuses else ())})
@@ -165,7 +179,9 @@ def _told(
         return _problem(status, detail, headers, **more)
     # A browser that is asked for a name and a password has a window of its own for it.
     kept = {name: value for name, value in (headers or {}).items() if name != "www-authenticate"}
-    content = {"status": status, "title": HTTPStatus(status).phrase, "detail": detail}
+    phrase = HTTPStatus(status).phrase
+    said = "" if detail == phrase else detail
+    content = {"status": status, "title": TITLES.get(status, phrase), "detail": said}
     if status == HTTPStatus.UNAUTHORIZED:
         # A link on another site brings no session along; the same page, asked for by itself, does.
         again = request.method == "GET" and request.headers.get("sec-fetch-site") == "cross-site"

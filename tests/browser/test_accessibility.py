@@ -52,6 +52,7 @@ PAGES = {
     "month": "/forecast?scale=10",
     "budgets": "/budgets",
     "models": "/models",
+    "search": "/search?q=1",
     "sign in": "/sign-in",
     "not there": "/nothing",
     "refused": "/jobs?colour=red",

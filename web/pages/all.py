@@ -17,6 +17,7 @@ from web.pages import (
     review,
     runs,
     schedules,
+    search,
     sign_in,
 )
 
@@ -25,7 +26,7 @@ __all__ = ["PAGES"]
 PAGES: tuple[APIRouter, ...] = tuple(
     page.router
     for page in (
-        overview, bulk, jobs, review, runs, prompts, documents, collections, schedules,
+        overview, search, bulk, jobs, review, runs, prompts, documents, collections, schedules,
         costs, forecast, models, sign_in,
     )
 )  # fmt: skip

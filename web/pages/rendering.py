@@ -98,7 +98,9 @@ def usd(amount: Decimal | float | None) -> str:
 
 
 def round_usd(amount: float) -> str:
-    """An amount at a line of the grid, which is round."""
+    """An amount at a line of the grid, which is round, in few letters."""
+    if amount >= 1_000_000:
+        return f"{round_usd(amount / 1_000_000)} M"
     return f"${amount:,.10f}".rstrip("0").rstrip(".")
 
 
