@@ -17,7 +17,7 @@ from db.budget_admin import Wanted
 from db.submit import Submission, submit
 from tests.integration.test_reviews import RIGHT, WRONG, in_review
 
-__all__ = ["Ledger", "seed"]
+__all__ = ["Ledger", "seed", "wait_longest"]
 
 DAYS = 20
 FEATURES = ("till", "legal", "mailroom")
@@ -58,7 +58,7 @@ def seed(engine: Engine, *, tenant: str = "default", names: Sequence[str] = ("a 
     made = Ledger(tenant=tenant)
     with engine.begin() as connection:
         _weeks(connection, tenant, names)
-        made.reviews = [_in_review(connection, tenant, at, names) for at in range(4)]
+        made.reviews = _wait(connection, tenant, names, before=0)
         found = text("select document_id from jobs where id = :id")
         made.document = connection.execute(found, {"id": made.reviews[0]}).scalar_one()
         made.run, made.failed = _run(connection, tenant, names)
@@ -66,6 +66,14 @@ def seed(engine: Engine, *, tenant: str = "default", names: Sequence[str] = ("a 
         _schedule(connection, made.schedule, names)
         _collection(connection, made, names)
     return made
+
+
+def wait_longest(engine: Engine, made: Ledger) -> list[int]:
+    """Writes four more answers that wait for a person, the oldest first: older and dearer than all before them."""
+    with engine.begin() as connection:
+        waiting = _wait(connection, made.tenant, ("a receipt.txt",), before=len(made.reviews))
+    made.reviews = [*waiting, *made.reviews]
+    return waiting
 
 
 def _weeks(connection: Connection, tenant: str, names: Sequence[str]) -> None:
@@ -109,19 +117,23 @@ def _job(number: int, names: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def _in_review(connection: Connection, tenant: str, at: int, names: Sequence[str]) -> int:
-    body = f"TEA HOUSE\nDate: 2021-03-04\nTOTAL 4.10\n{at}"
+def _wait(connection: Connection, tenant: str, names: Sequence[str], *, before: int) -> list[int]:
+    return [_in_review(connection, tenant, at, names, before) for at in range(4)]
+
+
+def _in_review(connection: Connection, tenant: str, at: int, names: Sequence[str], before: int) -> int:
+    body = f"TEA HOUSE\nDate: 2021-03-04\nTOTAL 4.10\n{before + at}"
     job = in_review(connection, WRONG, tenant=tenant, feature=FEATURES[at % 3], body=body, said=RIGHT)
     connection.execute(
         text(
             "update jobs set created_at = created_at - make_interval(mins => :m), name = :name,"
             " finished_at = finished_at - make_interval(mins => :m) where id = :id"
         ),
-        {"m": 40 - 10 * at, "id": job, "name": names[at % len(names)]},
+        {"m": 10 * (4 + before - at), "id": job, "name": names[at % len(names)]},
     )
     connection.execute(
         text("update calls set tenant = :tenant, cost_usd = :usd where job_id = :id"),
-        {"tenant": tenant, "usd": Decimal(1 + at) / 1000, "id": job},
+        {"tenant": tenant, "usd": Decimal(1 + before + at) / 1000, "id": job},
     )
     return job
 
