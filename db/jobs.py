@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -105,6 +105,10 @@ class Job:
     """None where it was deleted, and for store, which has no need of it."""
     answer: Answer | None = None
     """The reply that the present attempt has already, for complete and parse."""
+
+    def moved(self, to: Stage) -> Job:
+        """The job as :func:`db.transitions.advance` leaves it, but for what was kept with that."""
+        return replace(self, stage=to, crashes=0, redrives=0, missing=None)
 
     @property
     def fence(self) -> dict[str, object]:

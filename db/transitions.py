@@ -117,7 +117,7 @@ TRANSITIONS: Mapping[str, Transition] = {
     "next_slice": Transition(leaves=WAITS, to=("unsent",)),
     "set_apart": Transition(leaves=WAITS, to=("unsent",)),
     "end": Transition(leaves=WAITS, to=ENDS),
-    "store": Transition(leaves=WAITS, to=("done", "needs_review")),
+    "store": Transition(leaves=WAITS, to=("done", "needs_review"), stage="store"),
     # A publisher.
     "start": Transition(leaves=("unsent",), to=("sent",)),
     "send_again": Transition(leaves=("sent",), to=("sent",)),
@@ -356,9 +356,9 @@ def store(
     """
     value = job.value or {}
     found = {"value": as_json(value.get("answer")), "evidence": as_json(value.get("evidence"))}
-    row = SQL["store"].one(
-        connection, {**job.fence, "state": state, "failure": _failure(failure), **found, "alone": alone}
-    )
+    kept = as_json(job.value) if job.stage != "store" else None
+    values = {**job.fence, "state": state, "failure": _failure(failure), **found, "kept": kept, "alone": alone}
+    row = SQL["store"].one(connection, values)
     return Stored(flight=None if row.key is None else bytes(row.key)) if row.ended else None
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -79,6 +79,8 @@ class Services:
     publish: Publisher
     owner: str
     """The process's name, in claims."""
+    goes_on_with: Collection[str] = ()
+    """The stages that this process goes on with at once, when it has ended the one before."""
     broker_began_anew: Callable[[], bool] = lambda: False
     """Whether the broker started since the fleet asked last (:func:`tasks.broker.began_anew`)."""
     owner_database: Database | None = None

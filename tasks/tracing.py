@@ -21,7 +21,7 @@ from docmill.tracing import (
     parent_of,
     vectors_attributes,
 )
-from tasks.stages.step import Again, Onward, Step, Stop
+from tasks.stages.step import Again, InHand, Onward, Step, Stop
 
 __all__ = ["traced_call", "traced_embedding", "traced_stage"]
 
@@ -52,7 +52,7 @@ def traced_stage(tracer: Tracer | None, name: Stage, job: Job, work: Callable[[]
 
 def _word(step: Step) -> str:
     match step:
-        case Onward():
+        case Onward() | InHand():
             return "onward"
         case Stop(word, _):
             return word

@@ -25,6 +25,7 @@ from tasks.services import Caller, Services
 from tasks.stages.complete import complete
 from tasks.stages.context import context
 from tasks.stages.parse import parse
+from tasks.stages.step import InHand, go_on
 from tasks.stages.store import store
 
 __all__ = ["RECEIPT", "Walk", "walk"]
@@ -74,7 +75,9 @@ class Walk:
                 else jobs.load(connection, job_id, row.epoch, row.stage)
             )
         assert job is not None
-        STAGES[row.stage](self.services, job)
+        step = STAGES[row.stage](self.services, job)
+        if isinstance(step, InHand):
+            self.services.database.run(go_on, step.job, step.to, message_s=60, **step.kept)
         return True
 
     def to_the_end(self, job_id: int) -> Row[Any]:

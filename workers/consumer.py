@@ -12,13 +12,14 @@ from typing import Any
 
 import structlog
 from celery import bootsteps
+from celery.concurrency import thread
 from celery.worker import state
 from celery.worker.consumer import Consumer as CelerysConsumer
 from celery.worker.consumer.tasks import Tasks
 
 from docmill.logs import where
 
-__all__ = ["Consumer", "Slots"]
+__all__ = ["Consumer", "EventsAtHand", "Slots"]
 
 log = structlog.get_logger()
 quiet = logging.getLogger(__name__)
@@ -72,6 +73,18 @@ class Slots(bootsteps.StartStopStep):
         c.task_consumer.channel.qos.can_consume_max_estimate = lambda: (
             c.pool.num_processes - len(state.reserved_requests)
         )
+
+
+class EventsAtHand(bootsteps.StartStopStep):
+    """Lets the threads of a worker tell of events by its dispatcher, which sends them by the handful.
+
+    Children of prefork have a socket of their own.
+    """
+
+    requires = (Tasks,)
+
+    def start(self, c: Any) -> None:
+        c.app.worker_events = c.event_dispatcher if isinstance(c.pool, thread.TaskPool) else None
 
 
 class Consumer(CelerysConsumer):

@@ -24,7 +24,7 @@ from docmill.processes import identify
 from docmill.settings import Settings
 from prompts.readiness import Unready
 from tasks.upkeep.tick import Upkeep
-from workers.consumer import Slots
+from workers.consumer import EventsAtHand, Slots
 from workers.pool import ThreadPool
 from workers.services import cpu_services, io_services
 
@@ -71,6 +71,7 @@ def connect(app: Celery) -> None:
     app.steps["worker"].add(UpkeepThread)
     app.steps["worker"].add(Heartbeat)
     app.steps["consumer"].add(Slots)
+    app.steps["consumer"].add(EventsAtHand)
 
 
 def _identify(app: Any, name: str) -> str:

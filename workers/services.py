@@ -10,6 +10,7 @@ from functools import partial
 from celery import Celery
 
 from db.database import Database, open_database
+from db.stages import stages_where
 from docmill.reading import Reader
 from docmill.reading.drawn import DrawnPages
 from docmill.settings import Settings
@@ -50,6 +51,7 @@ def io_services(settings: Settings, *, owner: str, celery: Celery) -> Iterator[S
             registry=registry,
             publish=publish,
             owner=owner,
+            goes_on_with=stages_where(lambda rules: rules.role == "io"),
             broker_began_anew=partial(broker.began_anew, celery),
             limiter=stack.enter_context(open_limiter(settings)),
             cache=stack.enter_context(open_cache(settings)),
@@ -75,6 +77,8 @@ def cpu_services(settings: Settings, *, owner: str) -> Iterator[Services]:
             registry=registry_of(settings),
             publish=publish,
             owner=owner,
+            goes_on_with=stages_where(lambda rules: rules.anywhere),
+            cache=stack.enter_context(open_cache(settings)),
             reader=reader,
         )
 

@@ -143,9 +143,10 @@ update jobs set {ended}, state = :state, failure = :failure::jsonb where {fence}
 
 -- name: store
 -- The result's next revision, where there is a value, and the end of the flight that the job led; or nothing, where it
--- is to be `alone` and others wait for its answer.
+-- is to be `alone` and others wait for its answer. A job may come straight from parse, with what that `kept`.
 with ended as (
-  update jobs set {ended}, state = :state, failure = :failure::jsonb
+  update jobs set {ended}, state = :state, failure = :failure::jsonb, stage = 'store', crashes = 0, redrives = 0,
+    missing = null, value = coalesce(:kept::jsonb, jobs.value)
   where {fence} and not (:alone and exists (
     select from jobs waiting where waiting.wait = 'flight' and waiting.flight_key = jobs.flight_key)) returning id),
 written as (

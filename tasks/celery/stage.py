@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import structlog
@@ -19,18 +19,22 @@ from docmill.errors import ContentMissing, Failure, PromptError
 from docmill.logs import where
 from tasks.celery.broker import countdown_of
 from tasks.celery.drive import publish_all
+from tasks.celery.going_on import IN_HAND, following, go_on_here
 from tasks.pinning import leave
 from tasks.services import Services
-from tasks.stages.step import Again, Onward, Step, Stop, fail
+from tasks.stages.step import Again, InHand, Onward, Step, Stop, fail, go_on
 from tasks.tracing import traced_stage
 
-__all__ = ["Handler", "StageFunction", "stage"]
+__all__ = ["GOES_ON_WITHIN_S", "Handler", "StageBroke", "StageFunction", "stage"]
 
 log = structlog.get_logger()
 
 LARGEST_ID = 2**63
 DATABASE_BACK_S = 3.0
 """A message that found no database comes again, as long as there is none; its job need not wait for the sweep."""
+
+GOES_ON_WITHIN_S = 5.0
+"""What took longer is written and published: whoever takes it up reads it anew, and has all of its time."""
 
 StageFunction: TypeAlias = Callable[[Services, Job], Step]
 
@@ -51,7 +55,13 @@ def stage(name: Stage, function: StageFunction) -> Task:
             task.request.chain = None
             return "dropped"
         with structlog.contextvars.bound_contextvars(job=job_id, epoch=epoch, stage=name):
-            return _act(task, services, handler.run(services, job_id, epoch))
+            then = following(task)
+            job: Job | None = task.request.get(IN_HAND)
+            if job is None:
+                step = handler.run(services, job_id, epoch, then=then)
+            else:
+                step = handler.go_on(services, job, then=then)
+            return _act(task, services, step, then)
 
     return shared_task(
         run,
@@ -64,6 +74,15 @@ def stage(name: Stage, function: StageFunction) -> Task:
 
 
 @dataclass(frozen=True, kw_only=True)
+class At:
+    """Where a job's row stands."""
+
+    job_id: int
+    epoch: int
+    stage: Stage
+
+
+@dataclass(frozen=True, kw_only=True)
 class Handler:
     """What is done with a stage's message, whoever brings it."""
 
@@ -71,29 +90,50 @@ class Handler:
     function: StageFunction
     lease_s: float
 
-    def run(self, services: Services, job_id: int, epoch: int) -> Step:
+    def run(self, services: Services, job_id: int, epoch: int, *, then: Stage | None = None) -> Step:
         """What the stage comes to for the job that the message names; stale if it stands elsewhere.
 
+        ``then`` is the stage with which this process goes on: a step that leads there may be in hand.
         Raises StageBroke for a defect, which is on record then.
         """
+
+        def step() -> Step:
+            if self._is_anothers_turn(services, job_id, epoch):
+                return Stop("another's turn")
+            job = self._take(services, job_id, epoch)
+            return Stop("stale") if job is None else self._step(services, job, then)
+
+        return self._guarded(services, step, At(job_id=job_id, epoch=epoch, stage=self.name))
+
+    def go_on(self, services: Services, job: Job, *, then: Stage | None = None) -> Step:
+        """What the stage comes to for a job that this process has in hand from the stage before."""
+        at = At(job_id=job.id, epoch=job.epoch, stage=job.stage)
+        return self._guarded(services, lambda: self._step(services, job, then), at)
+
+    def _guarded(self, services: Services, step: Callable[[], Step], at: At) -> Step:
         try:
-            return self._step(services, job_id, epoch)
+            return step()
         except Exception as error:  # noqa: BLE001 - the boundary: told, counted, and raised again
             if isinstance(error, SQLAlchemyError) and is_passing(error):
                 return Again(f"database away: {type(error).__name__}", DATABASE_BACK_S)
             place = where(error)
-            _broke(services, self.name, job_id, epoch, place)
+            _broke(services, at, place)
             raise StageBroke(place) from None
 
-    def _step(self, services: Services, job_id: int, epoch: int) -> Step:
-        if self._is_anothers_turn(services, job_id, epoch):
-            return Stop("another's turn")
-        job = self._take(services, job_id, epoch)
-        if job is None:
-            return Stop("stale")
+    def _step(self, services: Services, job: Job, then: Stage | None) -> Step:
+        began = services.turns.clock()
+        step = self._worked(services, job, began)
+        if not isinstance(step, InHand):
+            return step
+        goes_on = then == step.to and services.turns.clock() - began < GOES_ON_WITHIN_S
+        if goes_on and STAGES[step.to].writes_before:
+            return step
+        written = services.database.run(go_on, step.job, step.to, message_s=services.message_s, **step.kept)
+        return replace(step, job=step.job.moved(step.to)) if goes_on and written == Onward() else written
+
+    def _worked(self, services: Services, job: Job, began: float) -> Step:
         if job.overdue:
             return services.database.run(fail, job, Failure(kind="deadline", message="its deadline passed"))
-        began = services.turns.clock()
         try:
             return traced_stage(services.tracer, self.name, job, lambda: self.function(services, job))
         except ContentMissing as error:
@@ -122,13 +162,18 @@ class Handler:
         )
 
 
-def _act(task: Task, services: Services, step: Step) -> str:
-    """The transition is committed; this publishes what follows from it."""
+def _act(task: Task, services: Services, step: Step, then: Stage | None) -> str:
+    """The transition is committed, or in hand; this does what follows from it."""
     match step:
+        case InHand(job):
+            go_on_here(task, job)
+            return "onward"
         case Onward():
+            # Celery publishes the chain's next task whenever a task returns.
+            if then is not None:
+                go_on_here(task)
             return "onward"
         case Stop(word, drives):
-            # Celery publishes the chain's next task whenever a task returns.
             task.request.chain = None
             publish_all(services, drives)
             return word
@@ -137,12 +182,12 @@ def _act(task: Task, services: Services, step: Step) -> str:
             raise task.retry(countdown=countdown_of(task.app, countdown_s), max_retries=None)
 
 
-def _broke(services: Services, name: Stage, job_id: int, epoch: int, place: str) -> None:
+def _broke(services: Services, at: At, place: str) -> None:
     log.error("stage_broke", where=place)
     with services.database.work() as connection:
-        if not STAGES[name].claimed:
-            transitions.wake_soon(connection, job_id, epoch, name)
+        if not STAGES[at.stage].claimed:
+            transitions.wake_soon(connection, at.job_id, at.epoch, at.stage)
             return
-        job = jobs.load(connection, job_id, epoch, name)
+        job = jobs.load(connection, at.job_id, at.epoch, at.stage)
         if job is not None:
             transitions.release_crashed(connection, job, place)

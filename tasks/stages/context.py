@@ -17,7 +17,7 @@ from tasks.stages.measuring import measured_room
 from tasks.stages.parting import in_parts
 from tasks.stages.searching import passages_beside
 from tasks.stages.seeing import Look, look
-from tasks.stages.step import Step, fail, go_on
+from tasks.stages.step import Step, fail, go_on, in_hand
 from tasks.stages.window import Room, ladder_model
 
 __all__ = ["context"]
@@ -44,9 +44,10 @@ def context(services: Services, job: Job) -> Step:
     if not isinstance(chosen, dict):
         return chosen
     chosen |= seen.record
-    return services.database.run(
-        go_on, job, "complete", message_s=services.message_s, context=chosen, model=job.model
-    )
+    if job.epoch > 1:  # it may have calls, and complete has to see them
+        kept: dict[str, Any] = {"context": chosen, "model": job.model}
+        return services.database.run(go_on, job, "complete", message_s=services.message_s, **kept)
+    return in_hand(job, "complete", context=chosen, model=job.model)
 
 
 @dataclass(frozen=True, kw_only=True)

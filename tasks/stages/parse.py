@@ -18,7 +18,7 @@ from tasks.stages.citing import with_pages
 from tasks.stages.excerpt import excerpt_of
 from tasks.stages.parse_parts import parse_parts
 from tasks.stages.parting import is_in_parts
-from tasks.stages.step import Step, fail, go_on
+from tasks.stages.step import Step, fail, in_hand
 
 __all__ = ["parse"]
 
@@ -39,7 +39,7 @@ def parse(services: Services, job: Job) -> Step:
         if rejected.value is not None:
             doubtful = replace(job, value=with_pages(services, job, kept(job, prompt, excerpt, rejected.value)))
         return _rejected(services, doubtful, prompt, rejected)
-    return services.database.run(go_on, job, "store", message_s=services.message_s, value=found)
+    return in_hand(job, "store", value=found)
 
 
 def _rejected(services: Services, job: Job, prompt: PromptVersion, rejected: ReplyRejected) -> Step:

@@ -41,7 +41,7 @@ from tasks.services import Caller, Services
 from tasks.stages.complete import complete
 from tasks.stages.context import context
 from tasks.stages.parse import parse
-from tasks.stages.step import Again, Onward, Stop
+from tasks.stages.step import Again, InHand, Onward, Step, Stop
 from tasks.stages.store import store
 from tasks.stages.validate import validate
 from tasks.upkeep.tick import Upkeep
@@ -120,7 +120,7 @@ class PlainReader(Reader):
 class Delivery:
     """A worker with a message in hand, on a thread: until it is through, or waits for the provider."""
 
-    def __init__(self, machine: Interleavings, message: Message, fate: Fate | None) -> None:
+    def __init__(self, machine: Interleavings, message: Message, fate: Fate | None, *, goes_on: bool) -> None:
         self.job_id = message[1]
         self.call_id = ""
         self.model = ""
@@ -130,6 +130,7 @@ class Delivery:
         caller = Caller(loop=machine.world.loop, transport=self)
         self._work = (machine, message, replace(machine.services, caller=caller))
         self._fate = fate
+        self._goes_on = goes_on
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
         self.await_rest()
@@ -176,9 +177,13 @@ class Delivery:
 
     def _run(self) -> None:
         machine, message, services = self._work
+        stage, job_id, epoch = message
         STRUCK.arm(self._fate)
         try:
-            machine.act(message, HANDLERS[message[0]].run(services, message[1], message[2]))
+            step = HANDLERS[stage].run(services, job_id, epoch, then=after(stage) if self._goes_on else None)
+            while isinstance(step, InHand):
+                stage, step = step.to, HANDLERS[step.to].go_on(services, step.job)
+            machine.act((stage, job_id, epoch), step)
         except Killed:
             pass
         except BaseException as error:  # noqa: BLE001 - raised again on the test's own thread
@@ -257,12 +262,13 @@ class Interleavings(RuleBasedStateMachine):
         if not self.broker_up:
             raise PublishFailed("the broker is down", taken=len(taken) if len(drives) % 2 else 0)
 
-    def act(self, message: Message, step: Onward | Stop | Again) -> None:
+    def act(self, message: Message, step: Step) -> None:
         """What Celery does after a stage."""
         stage, job_id, epoch = message
         match step:
-            case Onward() if stage != "store":
-                self.messages.append((after(stage), job_id, epoch))
+            case Onward():
+                then = after(stage)
+                self.messages += [(then, job_id, epoch)] if then else []
             case Stop(_, drives):
                 publish_all(self.services, drives)
             case Again():
@@ -296,11 +302,12 @@ class Interleavings(RuleBasedStateMachine):
             STRUCK.arm(None)
 
     @precondition(lambda self: self.messages)
-    @rule(pick=picks, twice=strategies.booleans(), fate=fates)
-    def deliver(self, pick: int, twice: bool, fate: Fate | None) -> None:
+    @rule(pick=picks, twice=strategies.booleans(), goes_on=strategies.booleans(), fate=fates)
+    def deliver(self, pick: int, twice: bool, goes_on: bool, fate: Fate | None) -> None:
+        """By a worker that goes on with the next stage where it has it in hand, or leaves it to a message."""
         at = pick % len(self.messages)
         message = self.messages[at] if twice else self.messages.pop(at)
-        delivery = Delivery(self, message, fate)
+        delivery = Delivery(self, message, fate, goes_on=goes_on)
         if delivery.in_call:
             self.calling.append(delivery)
 
@@ -400,7 +407,7 @@ class Interleavings(RuleBasedStateMachine):
             if not self.sql("select 1 from jobs where wait is not null limit 1") and not self.calling:
                 break
             while self.messages:
-                self.deliver(0, twice=False, fate=None)
+                self.deliver(0, twice=False, goes_on=True, fate=None)
             while self.calling:
                 self.answer(0, "good", None)
             self.pass_time(200)
@@ -425,9 +432,9 @@ class Interleavings(RuleBasedStateMachine):
         assert len(self.bill) <= len(self.works) + self.excuses
 
 
-def after(stage: Stage) -> Stage:
+def after(stage: Stage) -> Stage | None:
     stages = [each for each in CHAINS["document"] if not STAGES[each].on_demand]
-    return stages[stages.index(stage) + 1]
+    return None if stage == stages[-1] else stages[stages.index(stage) + 1]
 
 
 def reply(model: str, kind: Reply) -> Response | Failure:

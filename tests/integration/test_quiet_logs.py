@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from db.stages import CHAINS, STAGES
 from docmill.settings import Settings
 from tasks.celery import broker
 from tests.stack import data
@@ -55,6 +56,23 @@ def task_events(broker_url: str) -> Iterator[list[dict[str, Any]]]:
             receiver.should_stop = True
             thread.join()
     app.close()
+
+
+def assert_each_stage_is_told(events: list[dict[str, Any]]) -> None:
+    """Also of one that came by no message, because the process that ended the stage before went on with it."""
+    named = {event["uuid"]: event for event in events if event["type"] == "task-received"}
+    for kind in ("task-sent", "task-started", "task-succeeded"):
+        told = {
+            named[event["uuid"]]["name"] for event in events if event["type"] == kind and event["uuid"] in named
+        }
+        assert {f"docmill.{stage}" for stage in CHAINS["document"] if not STAGES[stage].on_demand} <= told, kind
+    above = {
+        (named[event["parent_id"]]["name"], event["name"])
+        for event in named.values()
+        if event["parent_id"] in named
+    }
+    assert {("docmill.context", "docmill.complete"), ("docmill.parse", "docmill.store")} <= above
+    assert len({event["root_id"] for event in named.values()}) < len(named)
 
 
 def test_failures_of_every_kind_are_logged_without_what_was_said(tmp_path: Path, data: Path) -> None:
@@ -115,7 +133,7 @@ def test_failures_of_every_kind_are_logged_without_what_was_said(tmp_path: Path,
     told = {log.name: log.read_text(errors="replace") for log in logs}
     assert "llm_call" in told["io-1.log"]
     assert '"level": "debug"' in told["cpu-1.log"]
-    assert {"task-received", "task-succeeded"} <= {event["type"] for event in events}
+    assert_each_stage_is_told(events)
     told["what Flower is sent"] = json.dumps(events)
     assert "stage_broke" in told["cpu-1.log"] + told["quarantine-1.log"]
     for name, text in told.items():

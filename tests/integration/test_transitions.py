@@ -172,7 +172,7 @@ def values_for(name: str) -> dict[str, Any]:
         ("version", "context", "value", "evidence", "entry", "document", "failure", "model", "need_usd", "deadline_at",
          "lately_s", "request", "remedy", "reserved_usd", "reply", "model_echoed", "request_id", "input_tokens",
          "cached_tokens", "output_tokens", "reasoning_tokens", "cost_usd", "price_source", "failure_kind",
-         "http_status", "free"), None)  # fmt: skip
+         "http_status", "free", "kept"), None)  # fmt: skip
     call = {"tenant": "t", "feature": "f", "usr": "", "prompt": "receipt", "content_hash": b"", "input_hash": b"",
             "provider": "p", "account": "a", "model": "m", "budgets": [], "attempt": 0, "latency_ms": 1,
             "possibly_billed": False, "answered": True, "ending": "answered", "missing": None}  # fmt: skip

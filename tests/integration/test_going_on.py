@@ -1,0 +1,126 @@
+"""A process that ended a stage goes on with the next one: what it has in hand is written once, and never lost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import count
+from uuid import uuid4
+
+import pytest
+from celery import Task
+from sqlalchemy import text
+
+from db.jobs import Job
+from db.stages import Stage
+from tasks.celery.going_on import following
+from tasks.celery.stage import GOES_ON_WITHIN_S, Handler, StageBroke
+from tasks.chain import FUNCTIONS, TASKS
+from tasks.services import Services
+from tasks.stages.step import InHand, Onward, Step
+from tasks.turns import Turns
+from tests.walk import Walk, walk
+
+__all__ = ["walk"]
+
+HANDLERS = {stage: Handler(name=stage, function=FUNCTIONS[stage], lease_s=60) for stage in FUNCTIONS}
+
+
+def run(way: Walk, job_id: int, stage: Stage, *, then: Stage | None = None) -> Step:
+    with way.engine.begin() as connection:
+        connection.execute(text("update jobs set wait = 'sent', state = 'running' where id = :id"), {"id": job_id})
+    return HANDLERS[stage].run(way.services, job_id, way.job(job_id).epoch, then=then)
+
+
+def timed(way: Walk, each_look_s: float = 0.0) -> Walk:
+    """By a clock that goes on by so much with each look at it."""
+    way.services = replace(way.services, turns=Turns(clock=count(step=each_look_s).__next__))
+    return way
+
+
+def in_hand(step: Step) -> Job:
+    assert isinstance(step, InHand), step
+    return step.job
+
+
+def parsed(way: Walk, *, then: Stage | None) -> tuple[int, Step]:
+    job_id = way.submit(f"TEA HOUSE {way.tenant}\nDate: 2021-03-04\nTOTAL 4.10\n")
+    assert (
+        HANDLERS["complete"].go_on(way.services, in_hand(run(way, job_id, "context", then="complete"))) == Onward()
+    )
+    return job_id, run(way, job_id, "parse", then=then)
+
+
+def test_a_job_in_hand_ends_as_one_whose_messages_came(walk: Callable[..., Walk]) -> None:
+    way = timed(walk())
+    first, step = parsed(way, then="store")
+    row = way.job(first)
+    assert (row.stage, row.wait, row.value) == ("parse", "running", None), "nothing is written yet"
+    assert HANDLERS["store"].go_on(way.services, in_hand(step)) == Onward()
+    second, step = parsed(replace_tenant(way), then=None)
+    assert step == Onward()
+    assert run(way, second, "store") == Onward()
+    ends = [way.job(each) for each in (first, second)]
+    assert [(each.state, each.stage, each.wait, each.crashes) for each in ends] == [("done", "store", None, 0)] * 2
+    assert ends[0].context == ends[1].context
+    assert ends[0].value["answer"] | {"company": ""} == ends[1].value["answer"] | {"company": ""}
+    results = [way.result(each) for each in (first, second)]
+    assert [each.value for each in results] == [each.value["answer"] for each in ends]
+    assert [each.evidence for each in results] == [each.value["evidence"] for each in ends]
+
+
+def replace_tenant(way: Walk) -> Walk:
+    """Another tenant's, who shares no answer."""
+    way.tenant = uuid4().hex[:8]
+    return way
+
+
+def test_what_breaks_with_a_job_in_hand_counts_as_a_crash_of_the_claim(walk: Callable[..., Walk]) -> None:
+    way = timed(walk())
+
+    def broken(services: Services, job: Job) -> Step:
+        raise RuntimeError("a defect")
+
+    job_id, step = parsed(way, then="store")
+    with pytest.raises(StageBroke):
+        Handler(name="store", function=broken, lease_s=60).go_on(way.services, in_hand(step))
+    row = way.job(job_id)
+    assert (row.stage, row.wait, row.crashes) == ("parse", "unsent", 1)
+
+
+def test_a_second_delivery_finds_a_job_that_went_on(walk: Callable[..., Walk]) -> None:
+    way = timed(walk())
+    job_id, step = parsed(way, then="store")
+    job = in_hand(step)
+    assert HANDLERS["store"].go_on(way.services, job) == Onward()
+    assert HANDLERS["store"].go_on(way.services, job) != Onward()
+    assert len(way.query("select from results where job_id = :id", id=job_id)) == 1
+
+
+def test_what_took_long_is_written_and_left_to_a_message(walk: Callable[..., Walk]) -> None:
+    way = timed(walk(), GOES_ON_WITHIN_S)
+    job_id = way.submit()
+    assert run(way, job_id, "context", then="complete") == Onward()
+    assert way.job(job_id).stage == "complete"
+
+
+@pytest.mark.parametrize(
+    ("chain", "found"),
+    [
+        ([], None),
+        ([("store", (1, 2)), ("complete", (1, 2))], "complete"),
+        ([("complete", (1, 2)), ("parse", (1, 2))], None),
+        ([("complete", (2, 2))], None),
+    ],
+)
+def test_a_process_goes_on_with_what_it_serves_of_the_same_job(
+    walk: Callable[..., Walk], chain: list[tuple[Stage, tuple[int, int]]], found: Stage | None
+) -> None:
+    task: Task = TASKS["context"]
+    task.app.services = replace(walk().services, goes_on_with=("complete", "store"))
+    rest = [{"task": f"docmill.{stage}", "args": list(args)} for stage, args in chain]
+    task.push_request(args=[1, 2], chain=rest)
+    try:
+        assert following(task) == found
+    finally:
+        task.pop_request()
