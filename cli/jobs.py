@@ -308,8 +308,16 @@ def retry(
     until = deadline_of(deadline)
     with open_stack(data) as (_, database):
         with database.work() as connection:
-            ids = list(job_ids) or bulk.ids_of(connection, wanted, bulk.AFRESH if fresh else bulk.AGAIN)
+            states = bulk.AFRESH if fresh else bulk.AGAIN
+            ids = list(job_ids) or bulk.ids_of(connection, wanted, states)
+            stood_for = 0 if job_ids else len(bulk.ids_of(connection, wanted, states, stood_for=True))
             price = bulk.price_of_retry(connection, ids, fresh=fresh)
+        if stood_for:
+            typer.echo(
+                f"{stood_for:,} more were asked afresh before, and are left alone, as new jobs stand for them:"
+                " name their ids to ask them again",
+                err=True,
+            )
         if len(ids) > 1 or fresh:
             agree(f"{'anew' if fresh else 'again'}, {price.told}", yes=yes)
         done = bulk.retry(database, ids, fresh=fresh, deadline_at=until)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 
-from sqlalchemy import Connection, select
+from sqlalchemy import ColumnElement, Connection, exists, func, select
 
 from db import transitions
 from db.database import Database
@@ -63,12 +63,40 @@ class Done:
 
 
 def ids_of(
-    connection: Connection, wanted: Wanted, states: Sequence[str], *, limit: int | None = None
+    connection: Connection,
+    wanted: Wanted,
+    states: Sequence[str],
+    *,
+    limit: int | None = None,
+    nonce: str | None = None,
+    stood_for: bool = False,
 ) -> list[int]:
-    """The jobs that are meant, by their ids: of the ``states``, where those asked for name none and no ids."""
+    """The jobs that are meant, by their ids: of the ``states``, where those asked for name none and no ids.
+
+    A filter does not mean those that were asked afresh: a new job stands for them (``stood_for`` asks for just
+    those), and who asks once more pays no document twice. Those asked under this very ``nonce`` are meant still.
+    """
     meant = wanted if wanted.states or wanted.ids is not None else replace(wanted, states=states)
-    found = select(jobs.c.id).select_from(those()).where(*meant.conditions()).order_by(jobs.c.id).limit(limit)
+    conditions = meant.conditions()
+    if wanted.ids is None:
+        asked = _asked_afresh(nonce)
+        conditions.append(asked if stood_for else ~asked)
+    found = select(jobs.c.id).select_from(those()).where(*conditions).order_by(jobs.c.id).limit(limit)
     return list(connection.execute(found).scalars())
+
+
+def _asked_afresh(nonce: str | None) -> ColumnElement[bool]:
+    """Whether it has ended, and a new job was made of it, by other than the nonce."""
+    later = jobs.alias("later")
+    found = exists().where(later.c.afresh_of == jobs.c.id)
+    if nonce is not None:
+        found = found.where(later.c.idem_key.is_distinct_from(func.concat(_key_of(nonce), jobs.c.id)))
+    return jobs.c.wait.is_(None) & found
+
+
+def _key_of(nonce: str) -> str:
+    """With the job's id behind it, what a new job under the nonce is known by."""
+    return f"fresh:{nonce}:"
 
 
 def price_of_retry(connection: Connection, ids: Sequence[int], *, fresh: bool) -> Price:
@@ -93,8 +121,8 @@ def retry(
 
     def again(connection: Connection, job_id: int) -> int:
         if fresh:
-            key = None if nonce is None else f"fresh:{nonce}:{job_id}"
-            return submit_fresh(connection, job_id, deadline_at=deadline_at, idem_key=key)
+            key = None if nonce is None else f"{_key_of(nonce)}{job_id}"
+            return submit_fresh(connection, job_id, deadline_at=deadline_at, idem_key=key).id
         transitions.retry(connection, job_id, deadline_at=deadline_at)
         return job_id
 

@@ -23,6 +23,7 @@ __all__ = [
     "Accepted",
     "Indexing",
     "Submission",
+    "accept",
     "check_answerable",
     "index_again",
     "submit",
@@ -77,13 +78,19 @@ class Indexing:
 
 
 def submit(connection: Connection, submission: Submission) -> int:
-    """The id of the job, which is kept once the caller commits.
+    """The id of the job, which is kept once the caller commits, as :func:`accept` makes it."""
+    return accept(connection, submission).id
+
+
+def accept(connection: Connection, submission: Submission) -> Accepted:
+    """The job, which is kept once the caller commits.
 
     The same ``idem_key`` with the same content gives the same job; with another it raises IdempotencyConflict.
     Raises SubmitRefused for what no worker could take.
     """
     with _refusals():
-        return int(SQL["submit"].scalar(connection, _row(submission)))
+        row = SQL["submit"].one(connection, _row(submission))
+    return Accepted(id=int(row.id), is_new=not row.known, is_same=True, run_id=None)
 
 
 def trace(connection: Connection, parent: str) -> None:
@@ -134,7 +141,7 @@ def submit_many(connection: Connection, submissions: Iterable[Submission]) -> li
 
 @dataclass(frozen=True, kw_only=True)
 class Accepted:
-    """What became of a submission to a run."""
+    """What became of a submission."""
 
     id: int
     """Of its job."""
@@ -232,15 +239,21 @@ def index_again(connection: Connection, tenant: str, collection: str, documents:
 
 def submit_fresh(
     connection: Connection, job_id: int, *, deadline_at: datetime | None = None, idem_key: str | None = None
-) -> int:
-    """The id of a new job with the same document, prompt and parameters; it pays again. Raises JobUnknown.
+) -> Accepted:
+    """A new job with the same document, prompt and parameters; it pays again.
 
-    The same ``idem_key`` gives the same new job.
+    The same ``idem_key`` gives the same new job; where it was used for anything else, that raises
+    IdempotencyConflict. Raises JobUnknown.
     """
     values = {"id": job_id, "deadline_at": deadline_at, "idem_key": idem_key}
-    made = SQL["submit_fresh"].scalar(connection, values)
-    if made is None and idem_key is not None:
-        made = SQL["submitted_fresh"].scalar(connection, {"id": job_id, "idem_key": idem_key})
-    if made is None:
+    made = SQL["submit_fresh"].first(connection, values)
+    if made is not None:
+        return Accepted(id=made.id, is_new=True, is_same=True, run_id=made.run_id)
+    before = SQL["submitted_fresh"].first(connection, {"id": job_id, "idem_key": idem_key})
+    if before is None:
         raise JobUnknown(job_id)
-    return int(made)
+    if not before.same:
+        raise IdempotencyConflict(
+            f"the idempotency key was used for another request: job {before.id}; use a new one"
+        )
+    return Accepted(id=before.id, is_new=False, is_same=True, run_id=before.run_id)

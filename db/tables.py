@@ -70,7 +70,8 @@ jobs = _table(
     context jsonb null, value jsonb null, failure jsonb null, finished_at timestamptz null,
     need_usd numeric(20,10) null, held_for text null, since timestamptz null,
     name text null, path text null, run_id bigint null, metadata jsonb,
-    content_hash bytea null, missing jsonb null, trace text null
+    content_hash bytea null, missing jsonb null, trace text null,
+    afresh_of bigint null
     """,
 )
 # Documents that were submitted together; one that is closed takes no more.

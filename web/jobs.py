@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Annotated, Any
 
-from fastapi import APIRouter, BackgroundTasks, Depends, Path, Query, Request
+from fastapi import APIRouter, BackgroundTasks, Depends, Path, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from sqlalchemy.exc import SQLAlchemyError
@@ -27,11 +27,13 @@ from web.schemas import (
     LARGEST_ID,
     CountsShown,
     Deadline,
+    IdempotencyKey,
     JobDetails,
     JobPage,
     JobShown,
 )
 from web.shown import listed, rows_of, shown
+from web.submits import tell_where
 
 __all__ = ["router"]
 
@@ -154,23 +156,35 @@ async def follow_job(
 
 
 @router.post(
-    "/{job_id}/retry", response_model=JobShown, summary="Try a failed job again", responses=documented(404, 409)
+    "/{job_id}/retry",
+    response_model=JobShown,
+    summary="Try a failed job again",
+    responses={201: {"description": "`fresh`: the new job", "model": JobShown}, **documented(404, 409)},
 )
 def retry_job(
     job_id: JobId,
     request: Request,
+    response: Response,
     background: BackgroundTasks,
     database: Database,
     tenant: Operating,
     fresh: bool = False,
     deadline: Annotated[Deadline | None, Query(description="Seconds from now, or a time of ISO 8601")] = None,
+    idempotency_key: IdempotencyKey = None,
 ) -> JobShown:
-    """`fresh` makes a new job, which pays again."""
+    """`fresh` makes a new job, which pays again: a 201.
+
+    The same `Idempotency-Key` gives the same new job, and the header `Idempotent-Replayed: true`; where it was
+    used for anything else, that is a 409.
+    """
     background.add_task(request.app.state.fleet.start)
     with database.work() as connection:
         reports.job_report(connection, job_id, tenant=tenant)
         if fresh:
-            job_id = submit_fresh(connection, job_id, deadline_at=due_at(deadline))
+            made = submit_fresh(connection, job_id, deadline_at=due_at(deadline), idem_key=idempotency_key)
+            response.status_code = 201
+            tell_where(response, made)
+            job_id = made.id
         else:
             transitions.retry(connection, job_id, deadline_at=due_at(deadline))
         return shown(request.app.state.registry, reports.job_report(connection, job_id))

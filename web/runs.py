@@ -424,10 +424,13 @@ def retry_run(
     """Those that failed, or of one failure. `fresh` makes new jobs, also of reviewed ones, which pay again.
 
     A request acts on 1,000 jobs: `next` leads to the others, and not to those that `fresh` made meanwhile. The
-    same `Idempotency-Key` makes one new job of each, however often the request is sent.
+    same `Idempotency-Key` makes one new job of each, however often the request is sent; without one, and under
+    another, jobs that were asked afresh before are left alone, and the new ones stand for them.
     """
     states = bulk.AFRESH if fresh else bulk.AGAIN
-    ids = _meant(database, run_id, tenant, Wanted(run=run_id, cause=failure, states=state or ()), states)
+    nonce = None if idempotency_key is None else hashlib.sha256(idempotency_key.encode()).hexdigest()
+    wanted = Wanted(run=run_id, cause=failure, states=state or ())
+    ids = _meant(database, run_id, tenant, wanted, states, nonce=nonce)
     if cursor is not None:
         after, until = map(int, cursor.split("-"))
         ids = [each for each in ids if after < each <= until]
@@ -436,7 +439,6 @@ def retry_run(
         price = _price(bulk.price_of_retry(connection, now, fresh=fresh))
     if dry_run:
         return ActedOn(jobs=0, refused={}, left=len(ids), price=price)
-    nonce = None if idempotency_key is None else hashlib.sha256(idempotency_key.encode()).hexdigest()
     done = bulk.retry(database, now, fresh=fresh, nonce=nonce)
     background.add_task(request.app.state.fleet.start)
     onward = f"{now[-1]}-{ids[-1]}" if later else None
@@ -457,12 +459,18 @@ def cancel_run(run_id: RunId, database: Database, tenant: Operating) -> ActedOn:
 
 
 def _meant(
-    database: db.database.Database, run_id: int, tenant: str, wanted: Wanted, states: tuple[str, ...]
+    database: db.database.Database,
+    run_id: int,
+    tenant: str,
+    wanted: Wanted,
+    states: tuple[str, ...],
+    *,
+    nonce: str | None = None,
 ) -> list[int]:
     """The ids of the jobs that are meant. Raises RunUnknown."""
     with database.work() as connection:
         runs.find(connection, run_id, tenant=tenant)
-        return bulk.ids_of(connection, replace(wanted, tenant=tenant), states)
+        return bulk.ids_of(connection, replace(wanted, tenant=tenant), states, nonce=nonce)
 
 
 def _price(price: Price) -> PriceShown:

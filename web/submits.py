@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, BackgroundTasks, Request
+from fastapi import APIRouter, BackgroundTasks, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from sqlalchemy import Connection
 
 import db.database
 from db import reports
-from db.submit import Submission, check_answerable, submit, trace
+from db.submit import Accepted, Submission, accept, check_answerable, trace
 from docmill.bounds import due_at
 from docmill.tracing import Tracer, Value, valid_parent
 from web import submission
@@ -18,7 +18,7 @@ from web.schemas import FileWanted, IdempotencyKey, JobShown, JobWanted
 from web.shown import shown
 from web.submission import Wanted
 
-__all__ = ["router"]
+__all__ = ["router", "tell_where"]
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"], responses=documented(401, 422, 503))
 
@@ -33,6 +33,7 @@ router = APIRouter(prefix="/v1/jobs", tags=["jobs"], responses=documented(401, 4
 )
 async def submit_job(
     request: Request,
+    response: Response,
     background: BackgroundTasks,
     database: Database,
     tenant: Tenant,
@@ -40,17 +41,20 @@ async def submit_job(
 ) -> JobShown:
     """Accepted means kept: the job ends, whatever dies in between.
 
-    The same `Idempotency-Key` with the same body gives the same job; with another body it is a 409.
+    The same `Idempotency-Key` with the same body gives the same job, and the header `Idempotent-Replayed: true`;
+    with another body it is a 409.
     """
     wanted = await submission.read(request, file=FileWanted, text=JobWanted)
     # After the response, so that a broker that is slow or away delays no submit.
     background.add_task(request.app.state.fleet.start)
 
-    def accepted() -> JobShown:
+    def accept_it() -> tuple[JobShown, Accepted]:
         return _accept(request, database, _submission(request, wanted, tenant, idempotency_key))
 
     # In one thread from here on: each hop to another takes as long as a statement.
-    return await run_in_threadpool(accepted)
+    job, accepted = await run_in_threadpool(accept_it)
+    tell_where(response, accepted)
+    return job
 
 
 def _submission(
@@ -77,7 +81,14 @@ def _submission(
     )
 
 
-def _accept(request: Request, database: db.database.Database, submitted: Submission) -> JobShown:
+def tell_where(response: Response, accepted: Accepted) -> None:
+    """Where the job is found, and whether it was there already, of another request under the same key."""
+    response.headers["location"] = f"/v1/jobs/{accepted.id}"
+    if not accepted.is_new:
+        response.headers["idempotent-replayed"] = "true"
+
+
+def _accept(request: Request, database: db.database.Database, submitted: Submission) -> tuple[JobShown, Accepted]:
     """The job, which is kept. Where jobs are traced, its trace begins here, below that of whoever asks."""
     tracer: Tracer | None = request.app.state.services.tracer
     if tracer is None:
@@ -96,12 +107,12 @@ def _accept(request: Request, database: db.database.Database, submitted: Submiss
         database.work() as connection,
     ):
         trace(connection, tracer.here() or "")
-        job = _submit(request, connection, submitted)
-        span.tell({"docmill.job.id": job.id})
-        return job
+        found = _submit(request, connection, submitted)
+        span.tell({"docmill.job.id": found[1].id})
+        return found
 
 
-def _submit(request: Request, connection: Connection, submitted: Submission) -> JobShown:
+def _submit(request: Request, connection: Connection, submitted: Submission) -> tuple[JobShown, Accepted]:
     check_answerable(connection, submitted.prompt, submitted.version or "")
-    job = reports.job_report(connection, submit(connection, submitted))
-    return shown(request.app.state.registry, job)
+    accepted = accept(connection, submitted)
+    return shown(request.app.state.registry, reports.job_report(connection, accepted.id)), accepted

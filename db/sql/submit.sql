@@ -3,8 +3,10 @@
 
 
 -- name: submit
+-- Whether its key was known is as of before: the statement does not see what it makes.
 select docmill_submit_job(:prompt, :body, :media_type, :name, :version, :tenant, :feature, :usr, :lane, :deadline_at,
-  :idem_key, :params::jsonb, :metadata::jsonb, null, :content_hash)
+  :idem_key, :params::jsonb, :metadata::jsonb, null, :content_hash) as id,
+  exists (select from jobs where tenant = :tenant and idem_key = :idem_key) as known
 
 -- name: trace
 -- What jobs that are submitted in this transaction belong to.
@@ -86,15 +88,16 @@ where c.tenant = :tenant and c.name = :collection and d.document_id = any(:docum
 order by d.document_id returning id
 
 -- name: submit_fresh
--- Once under a key: who sends a form twice pays once.
+-- Once under a key: who sends a form, or a request, twice pays once. What is wanted under the key is this job's content.
 insert into jobs (tenant, feature, usr, lane, chain, document_id, collection, prompt, version, params, deadline_at,
-  fresh, name, path, metadata, run_id, idem_key)
+  fresh, name, path, metadata, run_id, idem_key, input_hash, afresh_of)
 select tenant, feature, usr, lane, chain, document_id, collection, prompt, version, params, :deadline_at, true, name, path,
-  metadata, run_id, :idem_key
+  metadata, run_id, :idem_key, sha256(convert_to('afresh ' || id, 'UTF8')), id
 from jobs where id = :id
-on conflict (tenant, idem_key) do nothing returning id
+on conflict (tenant, idem_key) do nothing returning id, run_id
 
 -- name: submitted_fresh
 -- A statement of its own sees what others have committed meanwhile.
-select made.id from jobs old join jobs made on made.tenant = old.tenant and made.idem_key = :idem_key
+select made.id, made.run_id, made.afresh_of is not distinct from old.id as same
+from jobs old join jobs made on made.tenant = old.tenant and made.idem_key = :idem_key
 where old.id = :id

@@ -28,6 +28,7 @@ from docmill.client.request import (
     may_repeat,
     pause_s,
     request_of,
+    retry_of,
 )
 from docmill.client.run import LineAnswer, Run, lines_of, query_of
 from docmill.client.webhook import Delivery, Webhook
@@ -247,9 +248,9 @@ class Docmill:
                     raise away(error) from error
                 time.sleep(pause_s(failures))
 
-    def retry(self, job_id: int, *, fresh: bool = False) -> Job:
-        """Tries a failed job again; ``fresh`` makes a new one, which pays again."""
-        return _job(self._ask("POST", f"/v1/jobs/{job_id}/retry", once=True, params={"fresh": fresh}))
+    def retry(self, job_id: int, *, fresh: bool = False, idempotency_key: str | None = None) -> Job:
+        """Tries a failed job again; ``fresh`` makes a new one, which pays again, once under a key."""
+        return _job(self._ask("POST", f"/v1/jobs/{job_id}/retry", **retry_of(fresh, idempotency_key)))
 
     def cancel(self, job_id: int) -> Job:
         return _job(self._ask("POST", f"/v1/jobs/{job_id}/cancel", once=True))
@@ -494,9 +495,9 @@ class AsyncDocmill:
                     raise away(error) from error
                 await asyncio.sleep(pause_s(failures))
 
-    async def retry(self, job_id: int, *, fresh: bool = False) -> Job:
+    async def retry(self, job_id: int, *, fresh: bool = False, idempotency_key: str | None = None) -> Job:
         """As :meth:`Docmill.retry`."""
-        return _job(await self._ask("POST", f"/v1/jobs/{job_id}/retry", once=True, params={"fresh": fresh}))
+        return _job(await self._ask("POST", f"/v1/jobs/{job_id}/retry", **retry_of(fresh, idempotency_key)))
 
     async def cancel(self, job_id: int) -> Job:
         return _job(await self._ask("POST", f"/v1/jobs/{job_id}/cancel", once=True))

@@ -40,6 +40,7 @@ __all__ = [
     "may_repeat",
     "pause_s",
     "request_of",
+    "retry_of",
 ]
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 30.0
@@ -140,6 +141,14 @@ def request_of(document: Document, fields: dict[str, Any], idempotency_key: str 
     content = document.read_bytes() if isinstance(document, Path) else document
     form = {key: json.dumps(value) if isinstance(value, dict) else str(value) for key, value in fields.items()}
     return {"data": form, "files": {"file": (name, content)}, "headers": headers}
+
+
+def retry_of(fresh: bool, idempotency_key: str | None) -> dict[str, Any]:
+    """A retry's query and headers, and whether it may be sent ``once`` only: a key makes one new job."""
+    if not fresh:
+        return {"params": {"fresh": False}, "once": True}
+    key = str(uuid4()) if idempotency_key is None else _key(idempotency_key)
+    return {"params": {"fresh": True}, "headers": {"idempotency-key": key}}
 
 
 def _key(said: object) -> str:

@@ -189,6 +189,47 @@ def test_a_wrong_or_revoked_key_is_told_and_a_browser_may_give_it_as_a_password(
     assert asked(app, "GET", "/v1/jobs", headers={"authorization": f"Bearer {key}"}).status_code == 401
 
 
+def under(key: str) -> dict[str, str]:
+    return {"idempotency-key": key}
+
+
+def test_a_submit_says_where_its_job_is_and_whether_it_is_told_again(app: FastAPI) -> None:
+    wanted, key = receipt(), under(uuid4().hex)
+    first, again = (asked(app, "POST", "/v1/jobs", json=wanted, headers=key) for _ in range(2))
+    assert first.headers["location"] == again.headers["location"] == f"/v1/jobs/{first.json()['id']}"
+    assert (first.headers.get("idempotent-replayed"), again.headers.get("idempotent-replayed")) == (None, "true")
+    assert "idempotent-replayed" not in asked(app, "POST", "/v1/jobs", json=receipt()).headers
+
+
+def test_what_is_asked_afresh_is_bought_once_under_a_key(app: FastAPI, engine: Engine) -> None:
+    wanted, submitted = receipt(), under(uuid4().hex)
+    old, other = (
+        asked(app, "POST", "/v1/jobs", json=each, headers=headers).json()["id"]
+        for each, headers in ((wanted, submitted), (receipt(), {}))
+    )
+
+    def afresh(job: int, headers: dict[str, str]) -> httpx.Response:
+        return asked(app, "POST", f"/v1/jobs/{job}/retry?fresh=true", headers=headers)
+
+    key = under(uuid4().hex)
+    first, again = afresh(old, key), afresh(old, key)
+    assert (first.status_code, again.status_code) == (201, 201)
+    assert old != first.json()["id"] == again.json()["id"]
+    assert first.headers["location"] == again.headers["location"] == f"/v1/jobs/{first.json()['id']}"
+    assert (first.headers.get("idempotent-replayed"), again.headers.get("idempotent-replayed")) == (None, "true")
+    assert first.json()["idempotency_key"] == key["idempotency-key"]
+    for conflict in (
+        afresh(other, key),
+        afresh(old, submitted),
+        asked(app, "POST", "/v1/jobs", json=wanted, headers=key),
+    ):
+        assert (conflict.status_code, "new" in conflict.json()["detail"]) == (409, True), conflict.text
+    assert len({afresh(old, each).json()["id"] for each in ({}, {}, under(uuid4().hex))}) == 3, "other wishes"
+    with engine.connect() as connection:
+        made = text("select count(*) from jobs where afresh_of = :id")
+        assert connection.execute(made, {"id": old}).scalar_one() == 4
+
+
 def test_another_tenants_job_is_a_404_whatever_is_asked_of_it(app: FastAPI, key: str) -> None:
     job = asked(app, "POST", "/v1/jobs", json=receipt()).json()["id"]
     foreign = {"authorization": f"Bearer {key}"}

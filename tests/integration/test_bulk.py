@@ -111,6 +111,29 @@ def test_reviewed_jobs_are_made_anew_and_done_ones_only_if_they_are_named(
     assert len(states(engine, feature)) == 7
 
 
+def test_a_filter_asks_each_job_afresh_once_and_the_new_one_stands_for_it(
+    engine: Engine, make: Made, docmill: Command, feature: str
+) -> None:
+    first, second, again = make("failed", "wrong"), make("failed", "malformed"), ("--feature", feature, "--fresh")
+
+    def bought(*arguments: str) -> dict[int, int]:
+        told = docmill("retry", *arguments, "--json")
+        assert told.returncode == 0, told.stderr
+        return {line["of"]: line["id"] for line in map(json.loads, told.stdout.splitlines())}
+
+    made = bought(*again)
+    assert set(made) == {first, second}
+    assert bought(*again) == {}, "nothing is bought twice"
+    assert "2 more were asked afresh before" in docmill("retry", *again).stderr
+    assert bought("--feature", feature) == {}, "nor tried again, as the new ones stand for them"
+    with engine.begin() as connection:
+        failed = text("update jobs set state = 'failed', wait = null, finished_at = now() where id = :id")
+        connection.execute(failed, {"id": made[first]})
+    third = make("failed", "poison")
+    assert set(bought(*again)) == {made[first], third}, "the new one that failed, and what failed since"
+    assert set(bought(str(first), "--fresh")) == {first}, "what is named is meant"
+
+
 def test_open_jobs_are_cancelled_by_a_filter_and_ended_ones_are_not_meant(
     engine: Engine, make: Made, docmill: Command, feature: str
 ) -> None:

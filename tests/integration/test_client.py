@@ -139,6 +139,19 @@ def test_what_must_happen_once_is_not_sent_twice(server: Scripted, call: Call, m
     assert len(server.asked) == 1
 
 
+def test_a_new_job_is_asked_for_again_under_the_same_key(server: Scripted, call: Call) -> None:
+    server.script = [CUT, answer(201, QUEUED)]
+    assert call("retry", 6, fresh=True).id == 7
+    (first, key), (second, same) = server.asked
+    assert (first, key) == (second, same)
+    assert first == "/v1/jobs/6/retry?fresh=true"
+    assert key
+    server.asked.clear()
+    server.script = [answer(201, QUEUED)]
+    call("retry", 6, fresh=True, idempotency_key="mine")
+    assert [key for _, key in server.asked] == ["mine"]
+
+
 def test_a_stream_that_breaks_is_taken_up_again(server: Scripted, call: Call) -> None:
     server.script = [events(QUEUED), CUT, events(QUEUED, DONE)]
     assert [job.state for job in call("stream", 7)] == ["queued", "done"]  # type: ignore[attr-defined]

@@ -251,7 +251,7 @@ def test_equal_bytes_under_two_names_keep_both(engine: Engine, way: str) -> None
 def test_a_new_job_of_an_old_one_has_its_name_and_a_job_without_one_its_documents(engine: Engine) -> None:
     with engine.begin() as connection:
         job = submit(connection, Submission(prompt="receipt", body=uuid4().bytes, name="inbox/tea.txt"))
-        again = reports.job_report(connection, submit_fresh(connection, job))
+        again = reports.job_report(connection, submit_fresh(connection, job).id)
         assert (again.name, again.path) == ("tea.txt", "inbox/tea.txt")
         connection.execute(text("update jobs set name = null, path = null where id = :id"), {"id": job})
         before = reports.job_report(connection, job)

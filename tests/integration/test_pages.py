@@ -329,10 +329,10 @@ def test_two_who_send_one_form_at_once_make_one_job(engine: Engine) -> None:
 
     def again() -> int:
         with engine.begin() as connection:
-            return submit_fresh(connection, old, idem_key=f"fresh:{old}")
+            return submit_fresh(connection, old, idem_key=f"fresh:{old}").id
 
     with ThreadPoolExecutor(1) as pool, engine.begin() as first:
-        made = submit_fresh(first, old, idem_key=f"fresh:{old}")
+        made = submit_fresh(first, old, idem_key=f"fresh:{old}").id
         second = pool.submit(again)
         waits = text("select from pg_locks where not granted and locktype = 'transactionid'")
         while first.execute(waits).first() is None:

@@ -64,7 +64,7 @@ class Wish:
     before: int | None
     """No newer ones than when the price was said."""
 
-    def ids(self, database: Rows, asking: Caller) -> list[int]:
+    def ids(self, database: Rows, asking: Caller, *, nonce: str | None = None) -> list[int]:
         """The jobs that are meant, the oldest first, one more than are acted on at once."""
         states = [each for each in self.filters.state if each in POSSIBLE[self.action]]
         if (self.filters.state and not states) or self.chosen == ():
@@ -73,7 +73,7 @@ class Wish:
         asked = self.filters.wanted(asking.tenant, before=self.before, after=self.after)
         wanted = replace(asked, states=states or meant, ids=self.chosen)
         with database.work() as connection:
-            return bulk.ids_of(connection, wanted, meant, limit=MOST_AT_ONCE + 1)
+            return bulk.ids_of(connection, wanted, meant, limit=MOST_AT_ONCE + 1, nonce=nonce)
 
     def address(self, path: str = "/jobs/act", **said: object) -> str:
         """A page of it, with what else is said there; without what is None."""
@@ -143,7 +143,7 @@ def act(
     asking.check("operate")
     if wish.action == "fresh" and nonce is None:
         raise Problem(422, "what is paid again is asked for by the page that says its price: open it first")
-    now = wish.ids(database, asking)[:MOST_AT_ONCE]
+    now = wish.ids(database, asking, nonce=nonce)[:MOST_AT_ONCE]
     if wish.action == "cancel":
         done = bulk.cancel(database, now)
     else:
