@@ -30,13 +30,13 @@ class Case:
     right: Any
 
 
-def cases_of(connection: Connection, name: str, limit: int) -> list[Case]:
-    """Finds a prompt's latest ones whose document is still there. Raises Misconfigured for none."""
+def cases_of(connection: Connection, name: str, limit: int, *, tenant: str) -> list[Case]:
+    """Finds a tenant's latest ones of a prompt whose document is still there. Raises Misconfigured for none."""
     from db import quality, reports
 
     found = []
-    for each in quality.cases_of(connection, "default", name, datetime.now(UTC) - FAR_BACK, limit=limit):
-        document = None if each.document_id is None else _document(connection, each.document_id)
+    for each in quality.cases_of(connection, tenant, name, datetime.now(UTC) - FAR_BACK, limit=limit):
+        document = None if each.document_id is None else _document(connection, each.document_id, tenant)
         if document is not None:
             right = reports.job_report(connection, each.job_id).value
             found.append(Case(job_id=each.job_id, document=document, params=dict(each.params or {}), right=right))
@@ -47,14 +47,14 @@ def cases_of(connection: Connection, name: str, limit: int) -> list[Case]:
     return found
 
 
-def _document(connection: Connection, document_id: int) -> Document | None:
+def _document(connection: Connection, document_id: int, tenant: str) -> Document | None:
     """As it was read; None where its text is gone. Where its file is gone, its pages cannot be drawn."""
     from db import documents
     from db.jobs import Document
 
-    text = documents.text_of(connection, document_id, "default")
-    known = documents.shown(connection, document_id, "default")
-    file = documents.original(connection, document_id, "default")
+    text = documents.text_of(connection, document_id, tenant)
+    known = documents.shown(connection, document_id, tenant)
+    file = documents.original(connection, document_id, tenant)
     if text is None or known is None or file is None:
         return None
     return Document(
@@ -68,11 +68,11 @@ def _document(connection: Connection, document_id: int) -> Document | None:
     )
 
 
-def price_of(connection: Connection, name: str, cases: int, timezone: str) -> str:
+def price_of(connection: Connection, name: str, cases: int, timezone: str, *, tenant: str) -> str:
     """Says about what two versions will cost, by what a document of the prompt has cost so far."""
     from db.costs import costs
 
-    rows = costs(connection, ("prompt",), timezone=timezone, tenant="default", only={"prompt": name})
+    rows = costs(connection, ("prompt",), timezone=timezone, tenant=tenant, only={"prompt": name})
     each = rows[0].usd_per_accepted if rows else None
     return (
         "nobody knows what it costs"

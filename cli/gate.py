@@ -34,6 +34,7 @@ def gate(
     against: Annotated[
         str | None, typer.Option(help="The old one: the version that submits take, unless named.")
     ] = None,
+    tenant: Annotated[str, typer.Option(help="Whose cases, and whose calls.")] = "default",
     limit: Annotated[int, typer.Option(min=1, max=500, help="Cases, the latest ones.")] = 50,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     as_json: AsJson = False,
@@ -57,10 +58,10 @@ def gate(
         registry = registry_of(settings)
         new, old = registry.get(name, version), registry.get(name, against)
         with services.database.work() as connection:
-            cases = cases_of(connection, name, limit)
-            price = price_of(connection, name, len(cases), settings.timezone)
+            cases = cases_of(connection, name, limit, tenant=tenant)
+            price = price_of(connection, name, len(cases), settings.timezone, tenant=tenant)
         agree(f"{len(cases)} cases, {old} and {new}: {price}", yes=yes)
-        tried = [(case, [_asked(services, reader, each, case) for each in (old, new)]) for case in cases]
+        tried = [(case, [_asked(services, reader, each, case, tenant) for each in (old, new)]) for case in cases]
     raise typer.Exit(_told(name, old.version, new.version, tried, as_json=as_json))
 
 
@@ -98,13 +99,15 @@ def _print_scores(name: str, old: str, new: str, told: Sequence[FieldScore], *, 
         print_table(f"{name}: {new} against {old}", columns, rows)
 
 
-def _asked(services: Services, reader: Reader, prompt: PromptVersion, case: Case) -> Trial:
+def _asked(services: Services, reader: Reader, prompt: PromptVersion, case: Case, tenant: str) -> Trial:
     from tasks.trial import try_on
 
     if services.caller is None:
         raise Misconfigured("no models can be asked from here")
     settings, caller = services.settings, services.caller
-    return try_on(settings, caller, prompt, case.document, case.params, reader=reader, services=services)
+    return try_on(
+        settings, caller, prompt, case.document, case.params, reader=reader, services=services, tenant=tenant
+    )
 
 
 def _tell(broken: Sequence[tuple[int, Held]], version: str, *, as_json: bool) -> None:

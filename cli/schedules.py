@@ -18,12 +18,16 @@ Name = Annotated[str, typer.Argument(metavar="NAME")]
 
 
 @schedules.command("list")
-def list_schedules(as_json: AsJson = False, data: Data = None) -> None:
+def list_schedules(
+    tenant: Annotated[str | None, typer.Option(help="Only those of this tenant.")] = None,
+    as_json: AsJson = False,
+    data: Data = None,
+) -> None:
     """Every schedule, when it runs next, and what came of its last slot."""
     from db.schedules import listed
 
     with open_stack(data) as (_, database), database.work() as connection:
-        found = listed(connection)
+        found = listed(connection, tenant=tenant)
     if as_json:
         for schedule, last in found:
             print_json({**vars(schedule), "last": last and vars(last)})
@@ -31,6 +35,7 @@ def list_schedules(as_json: AsJson = False, data: Data = None) -> None:
     rows = [
         (
             each.name,
+            each.tenant,
             each.cron,
             each.time_zone,
             each.submit.get("prompt"),
@@ -40,7 +45,7 @@ def list_schedules(as_json: AsJson = False, data: Data = None) -> None:
         )
         for each, last in found
     ]
-    print_table("Schedules", ("name", "cron", "time zone", "prompt", "catch up", "next", "last"), rows)
+    print_table("Schedules", ("name", "tenant", "cron", "time zone", "prompt", "catch up", "next", "last"), rows)
 
 
 @schedules.command()
@@ -53,6 +58,7 @@ def add(
     time_zone: str = "UTC",
     feature: str = "default",
     user: str = "",
+    tenant: Annotated[str, typer.Option(help="Whose jobs its slots are.")] = "default",
     catch_up: Annotated[str, typer.Option(help="What about slots missed: all, last or none.")] = "last",
     as_json: AsJson = False,
     data: Data = None,
@@ -86,6 +92,7 @@ def add(
             time_zone=time_zone,
             submit=wanted.model_dump(mode="json"),
             catch_up=cast("CatchUp", catch_up),
+            tenant=tenant,
         )
     if as_json:
         print_json({"name": name, "next_at": first})

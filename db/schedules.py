@@ -14,6 +14,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from db.database import Database
 from db.statements import statements_of
 from db.tables import schedules, slots
+from docmill.bounds import check_text
 from docmill.cron import Cron
 from docmill.errors import DocmillError, Misconfigured
 
@@ -55,6 +56,8 @@ class Schedule:
     paused: bool
     catch_up: CatchUp
     next_at: datetime
+    tenant: str = "default"
+    """Whose jobs its slots are."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,18 +108,27 @@ def next_due(schedule: Schedule, now: datetime) -> tuple[datetime | None, dateti
 
 
 def add(
-    connection: Connection, *, name: str, cron: str, time_zone: str, submit: Mapping[str, Any], catch_up: CatchUp
+    connection: Connection,
+    *,
+    name: str,
+    cron: str,
+    time_zone: str,
+    submit: Mapping[str, Any],
+    catch_up: CatchUp,
+    tenant: str = "default",
 ) -> datetime:
-    """The first slot. Raises Misconfigured for a cron expression, a time zone or a name that cannot be."""
+    """The first slot. Raises Misconfigured for a cron expression, a time zone or a name that cannot be,
+    SubmitRefused for a tenant."""
+    check_text("tenant", tenant, empty=False)
     first = Cron(cron, time_zone).first_after(datetime.now(UTC))
-    timing = {"cron": cron, "time_zone": time_zone, "catch_up": catch_up, "next_at": first}
+    timing = {"cron": cron, "time_zone": time_zone, "catch_up": catch_up, "next_at": first, "tenant": tenant}
     if not SQL["add"].count(connection, {"name": name, "submit": json.dumps(dict(submit)), **timing}):
         raise Misconfigured(f"there is a schedule {name} already: choose another name, or remove that one")
     return first
 
 
-def listed(connection: Connection) -> list[tuple[Schedule, Ran | None]]:
-    """Every schedule, and what came of its last slot."""
+def listed(connection: Connection, *, tenant: str | None = None) -> list[tuple[Schedule, Ran | None]]:
+    """Every schedule, or a tenant's, and what came of its last slot."""
     last = (
         select(slots.c.slot, slots.c.jobs, slots.c.failure)
         .where(slots.c.name == schedules.c.name)
@@ -124,7 +136,8 @@ def listed(connection: Connection) -> list[tuple[Schedule, Ran | None]]:
         .limit(1)
         .lateral("last")
     )
-    rows = connection.execute(select(schedules, last).outerjoin(last, true()).order_by(schedules.c.name))
+    found = select(schedules, last).outerjoin(last, true()).order_by(schedules.c.name)
+    rows = connection.execute(found if tenant is None else found.where(schedules.c.tenant == tenant))
     return [(_schedule(row), None if row.slot is None else _ran(row)) for row in rows]
 
 

@@ -165,7 +165,8 @@ model_state = _table(
 schedules = _table(
     "schedules",
     """
-    name text, cron text, time_zone text, submit jsonb, paused boolean, catch_up text, next_at timestamptz
+    name text, cron text, time_zone text, submit jsonb, paused boolean, catch_up text, next_at timestamptz,
+    tenant text
     """,
 )
 slots = _table("slots", "name text, slot timestamptz, at timestamptz, jobs int, failure text null")

@@ -64,12 +64,14 @@ def try_on(
     *,
     reader: Reader,
     services: Services | None = None,
+    tenant: str = "default",
 ) -> Trial:
     """Asks the prompt's models about the document until it has ended, as a job's stages do.
 
     ``reader`` draws the document's pages where the prompt shows some.
 
-    With a stack's ``services`` its limits and budgets hold, and its ledger has each call, as feature ``try``.
+    With a stack's ``services`` its limits and budgets hold, and its ledger has each call, as feature ``try`` of
+    the tenant.
     Raises PromptError, Misconfigured.
     """
     if prompt.config.retrieval.collection is not None:
@@ -81,7 +83,7 @@ def try_on(
         eyes=OwnEyes(settings=settings, body=document.body or b"", name=document.name, drawn=DrawnPages(reader)),
         prompt=prompt,
         document=document,
-        job=_job(prompt, document, params),
+        job=_job(prompt, document, params, tenant),
         learned={},
     )
     try:
@@ -143,10 +145,10 @@ def _looked_at(bench: Bench, outcome: Outcome) -> tuple[Setback | None, dict[str
         return bench.setback(failure, answered=True, problems=problems), doubtful
 
 
-def _job(prompt: PromptVersion, document: Document, params: Mapping[str, Any]) -> Job:
+def _job(prompt: PromptVersion, document: Document, params: Mapping[str, Any], tenant: str) -> Job:
     """With an id that no job has, and no other trial: limits tell calls apart by it."""
     return Job(
-        id=-secrets.randbits(62), tenant="default", feature="try", usr="", lane="interactive", chain="document",
+        id=-secrets.randbits(62), tenant=tenant, feature="try", usr="", lane="interactive", chain="document",
         document_id=None, collection=None, prompt=prompt.name, version=prompt.version, params=params,
         stage="complete", epoch=0, attempt=0, purpose="first", model=None, history=[], context=None, value=None,
         crashes=0, redrives=0, flight_key=None, fresh=True, overdue=False, document=document,

@@ -63,7 +63,7 @@ def submit_slot(connection: Connection, schedule: Schedule, slot: datetime) -> S
     wanted = Wanted.of(schedule)
     troubles: list[str] = []
     said = wanted.model_dump(mode="json", exclude={"document", "paths"})
-    run = runs.begin(connection, tenant="default", name=schedule.name, cause="schedule", submit=said)
+    run = runs.begin(connection, tenant=schedule.tenant, name=schedule.name, cause="schedule", submit=said)
     made = submit_to_run(connection, run.id, _submissions(schedule, slot, wanted, troubles))
     if made:
         runs.close(connection, run.id)
@@ -79,6 +79,7 @@ def _submissions(schedule: Schedule, slot: datetime, wanted: Wanted, troubles: l
             version=wanted.version,
             body=body,
             name=name,
+            tenant=schedule.tenant,
             media_type="text/plain" if name is None else "application/octet-stream",
             feature=wanted.feature,
             usr=wanted.user,

@@ -438,6 +438,11 @@ def test_a_schedule_is_paused_and_resumed_and_shows_its_slots(app: FastAPI, engi
         assert done.status_code == 303
         section = asked(app, "GET", "/schedules", headers=BROWSER).text.partition(name)[2][:900]
         assert told in section
+    with engine.begin() as connection:
+        connection.execute(text("update schedules set tenant = 'acme' where name = :name"), {"name": name})
+    assert name not in asked(app, "GET", "/schedules", headers=BROWSER).text, "another tenant's"
+    theirs = {"name": name, "action": "pause"}
+    assert asked(app, "POST", "/schedules", data=theirs, headers=BROWSER).status_code == 404
     unknown = {"name": "none", "action": "pause"}
     assert asked(app, "POST", "/schedules", data=unknown, headers=BROWSER).status_code == 404
     with engine.begin() as connection:

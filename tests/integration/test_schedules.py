@@ -18,11 +18,11 @@ import pytest
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import OperationalError
 
-from db import schedules
+from db import runs, schedules
 from db.database import Database
 from db.engine import make_engine
 from db.schedules import CatchUp, Ran, Schedule, Submitted
-from docmill.errors import Misconfigured
+from docmill.errors import Misconfigured, SubmitRefused
 from tasks.upkeep.schedules import submit_slot
 
 
@@ -84,6 +84,28 @@ def test_a_pause_leaves_its_slots_out(engine: Engine, name: str) -> None:
         schedules.pause(connection, name, paused=False)
         extra = schedules.run_now(connection, name, submit_slot)
     assert extra.jobs == jobs(engine, name) == 1
+
+
+def test_the_jobs_of_a_slot_are_its_tenants(engine: Engine, name: str) -> None:
+    said = {"prompt": "receipt", "document": f"TOTAL {name}", "feature": name}
+    with engine.begin() as connection:
+        timing: dict[str, Any] = {"cron": "0 * * * *", "time_zone": "UTC", "catch_up": "last"}
+        schedules.add(connection, name=name, submit=said, tenant="acme", **timing)
+        assert schedules.run_now(connection, name, submit_slot).jobs == 1
+        with pytest.raises(SubmitRefused, match="tenant"):
+            schedules.add(connection, name=f"{name}-2", submit=said, tenant="a\nb", **timing)
+    with engine.connect() as connection:
+        found = connection.execute(text("select tenant from jobs where feature = :name"), {"name": name})
+        assert found.scalars().all() == ["acme"]
+        run = schedules.slots_of(connection, name, limit=1)[0].run_id
+        assert run is not None
+        assert runs.find(connection, run, tenant="acme").name == name
+        theirs = {
+            tenant: [each.name for each, _ in schedules.listed(connection, tenant=tenant)]
+            for tenant in ("acme", "default")
+        }
+    assert name in theirs["acme"]
+    assert name not in theirs["default"]
 
 
 def test_what_is_missing_is_told_and_the_rest_is_submitted(engine: Engine, name: str, tmp_path: Path) -> None:

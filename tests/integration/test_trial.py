@@ -74,7 +74,8 @@ def test_where_a_stack_is_there_its_ledger_has_the_calls_and_no_text_and_its_bud
     def tried() -> Trial:
         prompt = services.registry.get("receipt")
         assert services.caller is not None
-        return try_on(services.settings, services.caller, prompt, document, {}, reader=Reader(), services=services)
+        return try_on(services.settings, services.caller, prompt, document, {}, reader=Reader(), services=services,
+            tenant="acme")  # fmt: skip
 
     begun = datetime.now(UTC)
     trial = tried()
@@ -84,6 +85,7 @@ def test_where_a_stack_is_there_its_ledger_has_the_calls_and_no_text_and_its_bud
         (call.purpose, attempt) for attempt, call in enumerate(trial.calls)
     ]
     assert len(made) > 1
+    assert {call.tenant for call in made} == {"acme"}
     assert sum(call.cost_usd for call in made) == trial.cost_usd
     assert {(call.prompt, call.state, call.lease_until, call.texts) for call in made} == {
         ("receipt", "answered", None, 0)

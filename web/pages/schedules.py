@@ -10,7 +10,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 
 from db import schedules
 from db.schedules import Schedule
-from web.access import Asking, Caller, Database
+from web.access import Asking, Database
 from web.pages.rendering import render
 from web.problems import Problem
 
@@ -20,17 +20,15 @@ router = APIRouter(include_in_schema=False)
 
 SLOTS = 10
 MOST_SCHEDULES = 200
-OF_TENANT = "default"
-"""Whose jobs slots submit."""
 
 
 @router.get("/schedules", response_class=HTMLResponse)
 def show_list(request: Request, database: Database, asking: Asking) -> HTMLResponse:
-    """Every schedule with its latest slots; those of the tenant that slots are submitted for."""
+    """The tenant's schedules, each with its latest slots."""
     asking.check("read")
     rows = []
     with database.work() as connection:
-        found = schedules.listed(connection) if _is_theirs(asking) else []
+        found = schedules.listed(connection, tenant=asking.tenant)
         for schedule, _ in found[:MOST_SCHEDULES]:
             slots = schedules.slots_of(connection, schedule.name, limit=SLOTS)
             rows.append({"schedule": schedule, "slots": slots, "submits": _submits(schedule)})
@@ -47,14 +45,10 @@ def act(
     """Pauses a schedule, or lets it run again."""
     asking.check("operate")
     with database.work() as connection:
-        if not _is_theirs(asking) or all(each.name != name for each, _ in schedules.listed(connection)):
+        if all(each.name != name for each, _ in schedules.listed(connection, tenant=asking.tenant)):
             raise Problem(404, "there is no such schedule")
         schedules.pause(connection, name, paused=action == "pause")
     return RedirectResponse("/schedules", status_code=303)
-
-
-def _is_theirs(asking: Caller) -> bool:
-    return asking.tenant == OF_TENANT
 
 
 def _submits(schedule: Schedule) -> list[tuple[str, str]]:
