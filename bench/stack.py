@@ -20,7 +20,7 @@ from db.engine import make_engine
 from db.submit import Submission, submit_many
 from workers.stack.places import scratch
 
-__all__ = ["MeasuredStack", "cpu_seconds", "family", "stack"]
+__all__ = ["MeasuredStack", "cpu_seconds", "family", "stack", "workers_pss"]
 
 WORKERS = ("io", "cpu", "ocr", "quarantine")
 
@@ -40,8 +40,7 @@ class MeasuredStack:
 
     def pids_now(self) -> dict[str, int]:
         """What runs by now; the stack starts another in the place of what ended."""
-        found: dict[str, int] = json.loads((self.data / "ready.json").read_text(encoding="utf-8"))["pids"]
-        return found
+        return pids_of(self.data)
 
     def submit(self, bodies: list[bytes], prompt: str) -> None:
         """All in one transaction, as `docmill submit` does it."""
@@ -67,8 +66,18 @@ class MeasuredStack:
         return sum(taken for name, taken in self.cpu_seconds().items() if name.startswith(WORKERS))
 
     def workers_pss(self) -> dict[str, int]:
-        """Bytes of memory of each worker that runs by now, children included; of shared pages its part."""
-        return {name: pss_bytes(pid) for name, pid in self.pids_now().items() if name.startswith(WORKERS)}
+        return workers_pss(self.data)
+
+
+def pids_of(data: Path) -> dict[str, int]:
+    """What runs by now on a data folder."""
+    found: dict[str, int] = json.loads((data / "ready.json").read_text(encoding="utf-8"))["pids"]
+    return found
+
+
+def workers_pss(data: Path) -> dict[str, int]:
+    """Bytes of memory of each worker that runs by now, children included; of shared pages its part."""
+    return {name: pss_bytes(pid) for name, pid in pids_of(data).items() if name.startswith(WORKERS)}
 
 
 @contextmanager

@@ -1,15 +1,16 @@
-"""Child processes that do not outlive their parent, and names of processes that tell whether they live."""
+"""Processes: children that end with their parent, names that tell whether one lives, and limits."""
 
 from __future__ import annotations
 
 import ctypes
 import hashlib
 import os
+import resource
 import signal
 import socket
 from pathlib import Path
 
-__all__ = ["adopt_orphans", "end_with_parent", "identify", "is_gone", "show_as"]
+__all__ = ["adopt_orphans", "end_with_parent", "identify", "is_gone", "raise_file_limit", "show_as"]
 
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
@@ -17,6 +18,7 @@ STARTED = 19
 """The place of a process's start, in ticks since the machine's, among what /proc tells after its name."""
 COMMAND, COMMAND_END, ENVIRONMENT, ENVIRONMENT_END = 45, 46, 47, 48
 """The places there of the memory that its command line and its first environment lie in."""
+FILES = 65_536
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -32,6 +34,14 @@ def end_with_parent(how: signal.Signals) -> None:
 def adopt_orphans(*, adopts: bool = True) -> None:
     """Makes this process the parent of all that its children leave behind, and so the one that waits for them."""
     _libc.prctl(PR_SET_CHILD_SUBREAPER, int(adopts), 0, 0, 0)
+
+
+def raise_file_limit() -> None:
+    """As many files as the system allows: a connection is one, and many systems begin with 1,024."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = FILES if hard == resource.RLIM_INFINITY else min(FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def show_as(command: str) -> None:

@@ -13,11 +13,12 @@ import uvicorn
 
 from docmill.errors import DocmillError
 from docmill.logs import configure_logs
+from docmill.processes import raise_file_limit
 from docmill.settings import load_settings
 from tasks.celery import broker, redis_transport
 from tasks.upkeep.tick import start_waiting
 from web.app import make_app
-from web.connections import BoundedProtocol, raise_file_limit
+from web.connections import BoundedProtocol
 from web.fleet import Fleet, Starter, running
 from workers.services import api_services
 

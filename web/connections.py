@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import resource
 from http import HTTPStatus
 from typing import Any
 
@@ -12,7 +11,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from web.problems import PROBLEM
 
-__all__ = ["BoundedProtocol", "raise_file_limit"]
+__all__ = ["BoundedProtocol"]
 
 HEADERS_WITHIN_S = 10.0
 MOST_HEADER_BYTES = 2**16
@@ -21,15 +20,6 @@ DISCARDED_FOR_S = 5.0
 TAKEN_WITHIN_S = 60.0
 """An answer of which nothing is taken for so long is given up."""
 MOST_CONNECTIONS = 2000
-FILES = 65_536
-
-
-def raise_file_limit() -> None:
-    """As many files as the system allows: a connection is one, and many systems begin with 1,024."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = FILES if hard == resource.RLIM_INFINITY else min(FILES, hard)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 class BoundedProtocol(HttpToolsProtocol):

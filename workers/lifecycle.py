@@ -20,7 +20,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from db import fleet
 from db.database import open_database
 from docmill.errors import DocmillError
-from docmill.processes import identify
+from docmill.processes import identify, raise_file_limit
 from docmill.settings import Settings
 from prompts.readiness import Unready
 from tasks.upkeep.tick import Upkeep
@@ -52,6 +52,7 @@ def connect(app: Celery) -> None:
         if not _is_threads(sender):
             return
         sender.pool_cls = ThreadPool
+        raise_file_limit()  # each open call has a connection
         try:
             app.services = _open.enter_context(io_services(app.settings, owner=_identify(app, name), celery=app))
         except DocmillError as error:

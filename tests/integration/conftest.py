@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import signal
 import subprocess
 import sys
@@ -24,8 +25,9 @@ from tests.walk import walk
 from workers.stack.places import scratch
 from workers.stack.servers import EmbeddedServers
 
-__all__ = ["another_database", "docmill", "engine", "owner", "servers", "up", "walk"]
+__all__ = ["FEW_FILES", "another_database", "docmill", "engine", "owner", "servers", "up", "walk"]
 
+FEW_FILES = 1024
 COMMAND = (sys.executable, "-m", "docmill")
 
 
@@ -66,14 +68,19 @@ def owner(servers: EmbeddedServers) -> Iterator[Engine]:
     made.dispose()
 
 
+def _allow_few_files() -> None:
+    """As many systems do, unless a program asks for more."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (FEW_FILES, hard))
+
+
 @pytest.fixture(scope="session")
 def up() -> Iterator[Path]:
     """The data folder of a running stack, that is stopped by SIGTERM and leaves nothing running."""
     with scratch("up") as data:
         ready = data / "up.json"
-        process = subprocess.Popen(
-            [*COMMAND, "up", "--data", str(data / "stack"), "--ready-file", str(ready)], stdout=subprocess.DEVNULL
-        )
+        command = [*COMMAND, "up", "--data", str(data / "stack"), "--ready-file", str(ready)]
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, preexec_fn=_allow_few_files)  # noqa: PLW1509
         while not ready.exists():
             assert process.poll() is None
             time.sleep(0.05)
