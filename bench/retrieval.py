@@ -1,13 +1,17 @@
 """How fast a million chunks are indexed and searched, beside a plain ``order by v <=> q`` over the same rows.
 
-Usage: ``python -m bench.retrieval [--chunks 1000000] [--data ../shared/data] [--keep FOLDER]``. The chunks are
-sentences and windows of words of the data, each distinct, embedded by the default model; the questions are the
-data's own. ``--keep`` names a folder for vectors and database, so that another run need not make them again.
+Usage: ``python -m bench.retrieval [--chunks 1000000] [--data ../shared/data] [--keep FOLDER] [--ef 120,140]
+[--json]``.
+
+The chunks are sentences and windows of words of the data, each distinct, embedded by the default model; the
+questions are the data's own. ``--keep`` names a folder for vectors and database, so that another run need not make
+them again. ``--ef`` asks for vectors with other values of ``ef_search``, too: what recall costs.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import random
 import statistics as stats
 import time
@@ -19,6 +23,7 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Connection, Engine, text
 
+import db.search
 from bench.collection import database, embed_known
 from bench.corpora import passages, questions
 from db import chunks, collections, statistics
@@ -30,8 +35,13 @@ from docmill.retrieval.offline import DIMENSIONS, NAME, embed_offline
 from workers.stack.places import scratch
 
 CHUNKS_A_DOCUMENT = 100
-SHELVES = 100
-"""A filter by shelf keeps one document in so many."""
+SHELVES, RACKS = 100, 20
+"""A filter by shelf, or by rack, keeps one document in so many."""
+KEPT: Mapping[str, Mapping[str, int]] = {
+    "everything": {},
+    "1 % kept by a filter": {"shelf": 7},
+    "5 % kept by a filter": {"rack": 3},
+}
 ASKED = 300
 WARMING = 300
 """Other questions, asked beforehand: a server that has just begun has nothing in its memory."""
@@ -47,6 +57,8 @@ def main() -> None:
     options.add_argument("--chunks", type=int, default=1_000_000)
     options.add_argument("--data", type=Path, default=Path("../shared/data"))
     options.add_argument("--keep", type=Path)
+    options.add_argument("--ef", type=_numbers, default=[])
+    options.add_argument("--json", action="store_true")
     chosen = options.parse_args()
     with _folder(chosen.keep) as folder:
         texts = passages(chosen.data, chosen.chunks)
@@ -54,7 +66,13 @@ def main() -> None:
         drawn = random.Random(0).sample(questions(chosen.data), ASKED + WARMING)
         with database(folder / "database", settings=SETTINGS) as engine:
             _index(engine, texts, vectors)
-            _search(engine, vectors, drawn[:ASKED], drawn[ASKED:])
+            _search(engine, vectors, drawn[:ASKED], drawn[ASKED:], chosen.ef)
+    if chosen.json:
+        print(json.dumps(told))
+
+
+def _numbers(written: str) -> list[int]:
+    return [int(each) for each in written.split(",")]
 
 
 @contextmanager
@@ -140,7 +158,7 @@ def _document(connection: Connection, collection: Collection, number: int) -> In
         collection_id=collection.id,
         document_id=row.id,
         language="english",
-        meta={"shelf": number % SHELVES},
+        meta={"shelf": number % SHELVES, "rack": number % RACKS},
     )
 
 
@@ -148,19 +166,21 @@ def _passage(body: str) -> Passage:
     return Passage(start=0, end=len(body), text=body, searchable=searchable(body))
 
 
-def _search(engine: Engine, vectors: np.ndarray[Any, Any], asked: Sequence[str], others: Sequence[str]) -> None:
+def _search(
+    engine: Engine, vectors: np.ndarray[Any, Any], asked: Sequence[str], others: Sequence[str], efs: Sequence[int]
+) -> None:
     embedded = embed_offline(asked)
     everything = np.asarray(vectors, dtype=np.float32)
-    shelf_of = (np.arange(len(everything)) // CHUNKS_A_DOCUMENT) % SHELVES
     with engine.connect() as connection:
         collection = collections.find(connection, "bench", "million")
         places = _places(connection)
     for words, vector in zip(others, embed_offline(others), strict=True):
         _searched(engine, collection, Question(words=searchable(words), vector=vector))
-    for kept, wanted in (("everything", {}), ("1 % kept by a filter", {"shelf": 7})):
-        mask = None if not wanted else shelf_of == wanted["shelf"]
-        true = [_nearest(everything, np.asarray(vector, dtype=np.float32), mask) for vector in embedded]
-        furthest = [min(best.values()) for best in true]
+    for kept, wanted in KEPT.items():
+        true = [
+            _nearest(everything, np.asarray(vector, dtype=np.float32), _mask(wanted, len(everything)))
+            for vector in embedded
+        ]
         for mode in ("vector", "hybrid", "text"):
             questions = [
                 Question(words=searchable(words), vector=vector, mode=mode, filter=wanted)
@@ -168,13 +188,43 @@ def _search(engine: Engine, vectors: np.ndarray[Any, Any], asked: Sequence[str],
             ]
             found = _measure(engine, collection, questions, f"{mode}, {kept}")
             if mode == "vector":
-                pairs = list(zip(found, true, furthest, strict=True))
-                same = [len({places[hit.chunk_id] for hit in hits} & best.keys()) for hits, best, _ in pairs]
-                near = [sum((hit.cosine or -1) >= least - ROUNDED for hit in hits) for hits, _, least in pairs]
-                _tell(f"{mode}, {kept}: recall@10", stats.mean(same) / 10)
-                _tell(f"{mode}, {kept}: as near as the exact tenth, of 10", stats.mean(near) / 10)
+                _tell_recall(found, true, places, f"{mode}, {kept}")
+            for ef in efs if mode == "vector" and not wanted else ():
+                name = f"{mode}, {kept}, ef_search {ef}"
+                with _searching_with(ef):
+                    found = _measure(engine, collection, questions, name)
+                _tell_recall(found, true, places, name)
         with engine.connect() as connection:
             _plain(connection, embedded[:ASKED_PLAINLY], wanted, f"plain order by, {kept}")
+
+
+def _mask(wanted: Mapping[str, int], number: int) -> np.ndarray[Any, Any] | None:
+    """Which of so many chunks a filter keeps."""
+    documents = np.arange(number) // CHUNKS_A_DOCUMENT
+    for name, kept in wanted.items():
+        mask: np.ndarray[Any, Any] = documents % {"shelf": SHELVES, "rack": RACKS}[name] == kept
+        return mask
+    return None
+
+
+@contextmanager
+def _searching_with(ef: int) -> Iterator[None]:
+    """As if searches were set so."""
+    before, db.search.EF_SEARCH = db.search.EF_SEARCH, ef
+    try:
+        yield
+    finally:
+        db.search.EF_SEARCH = before
+
+
+def _tell_recall(
+    found: Sequence[Sequence[Hit]], true: Sequence[Mapping[int, float]], places: Mapping[int, int], name: str
+) -> None:
+    pairs = list(zip(found, true, strict=True))
+    same = [len({places[hit.chunk_id] for hit in hits} & best.keys()) for hits, best in pairs]
+    near = [sum((hit.cosine or -1) >= min(best.values()) - ROUNDED for hit in hits) for hits, best in pairs]
+    _tell(f"{name}: recall@10", stats.mean(same) / 10)
+    _tell(f"{name}: as near as the exact tenth, of 10", stats.mean(near) / 10)
 
 
 def _places(connection: Connection) -> Mapping[int, int]:
@@ -215,7 +265,7 @@ def _searched(engine: Engine, collection: Collection, question: Question) -> lis
 def _plain(
     connection: Connection, embedded: Sequence[Sequence[float]], wanted: Mapping[str, int], name: str
 ) -> None:
-    where = f"where meta @> '{{\"shelf\": {wanted['shelf']}}}'" if wanted else ""
+    where = f"where meta @> '{json.dumps(wanted)}'".replace(":", "\\:") if wanted else ""
     connection.execute(text("set local enable_indexscan = off"))
 
     def ask(vector: Sequence[float]) -> int:
@@ -241,7 +291,11 @@ def _tell_times(name: str, times: Sequence[float]) -> None:
     _tell(f"{name}: p95, ms", sorted(times)[int(len(times) * 0.95)])
 
 
+told: dict[str, float] = {}
+
+
 def _tell(name: str, figure: float) -> None:
+    told[name] = round(figure, 3)
     print(f"{name:<64}{figure:>12,.3f}", flush=True)
 
 

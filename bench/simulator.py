@@ -5,12 +5,21 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["simulated"]
+__all__ = ["limits_known", "simulated"]
+
+CONFIG = """
+[models.small]
+provider = "simulator"
+model = "sim-small"
+requests_per_minute = 600000
+tokens_per_minute = 600000000
+"""
 
 
 @contextmanager
@@ -29,3 +38,15 @@ def simulated(folder: Path, *options: str) -> Iterator[str]:
     finally:
         running.terminate()
         running.wait()
+
+
+@contextmanager
+def limits_known() -> Iterator[str]:
+    """A docmill.toml with limits so high that all the fleet's slots are in calls at once.
+
+    Of limits that nobody knows one call goes first, and each answer opens one more.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "docmill.toml"
+        path.write_text(CONFIG, encoding="utf-8")
+        yield str(path)

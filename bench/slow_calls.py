@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from threading import Event, Thread
 
 from sqlalchemy import text
 
-from bench.simulator import simulated
+from bench.simulator import limits_known, simulated
 from bench.stack import MeasuredStack, family, stack
 from workers.stack.places import scratch
 
@@ -75,17 +75,24 @@ BEYOND = text("select latency_ms - :latency_ms as ms from calls where state = 'a
 
 def measure(which: SlowCalls, receipts: Callable[[int, int], list[bytes]], **env: str) -> dict[str, float]:
     """Seconds, megabytes and counts, by name; ``receipts`` makes so many texts from a number on."""
-    env = {**env, "DOCMILL_IO_THREADS": str(which.threads)}
     bodies = receipts(WARM_UP, which.documents)
+    with limits_known() as config:
+        env = {**env, "DOCMILL_IO_THREADS": str(which.threads), "DOCMILL_CONFIG": config}
+        return _measured(which, receipts(0, WARM_UP), bodies, env)
+
+
+def _measured(
+    which: SlowCalls, first: list[bytes], bodies: list[bytes], env: Mapping[str, str]
+) -> dict[str, float]:
     with stack(**env) as measured:
-        _warm_up(measured, receipts(0, WARM_UP))
+        _warm_up(measured, first)
         cpu_alone_s, cpu_alone_ms, _ = _worked(measured, bodies)
     with (
         scratch("slow") as folder,
         simulated(folder, "--latency-ms", str(round(1000 * which.latency_s))) as url,
         stack(**env, DOCMILL_LLM_URL=url) as measured,
     ):
-        _warm_up(measured, receipts(0, WARM_UP))
+        _warm_up(measured, first)
         took_s, cpu_ms, samples = _worked(measured, bodies)
         with measured.engine.connect() as connection:
             beyond = [row.ms for row in connection.execute(BEYOND, {"latency_ms": 1000 * which.latency_s})]

@@ -10,17 +10,16 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import psutil
 import redis
 from sqlalchemy import text
 
 from bench.harness import tell
+from bench.simulator import limits_known
 from bench.stack import MeasuredStack, stack
 from db import dispatch, fleet
 from db.submit import Submission, submit_many
@@ -30,13 +29,6 @@ JOBS = next((int(each) for each in sys.argv[1:] if each.isdigit()), 1_000_000)
 AT_ONCE = 100_000
 TICKS = 100
 MESSAGE_S = 120.0
-CONFIG = """
-[models.small]
-provider = "simulator"
-model = "sim-small"
-requests_per_minute = 600000
-tokens_per_minute = 600000000
-"""
 
 
 def submissions(first: int) -> Iterator[Submission]:
@@ -80,15 +72,6 @@ def slow_provider() -> Iterator[str]:
         assert process.stdout is not None
         yield json.loads(process.stdout.readline())["url"]
         process.terminate()
-
-
-@contextmanager
-def limits_known() -> Iterator[str]:
-    """A docmill.toml with limits so high that all the fleet's slots are in calls at once."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "docmill.toml"
-        path.write_text(CONFIG, encoding="utf-8")
-        yield str(path)
 
 
 def await_full(running: MeasuredStack) -> None:
