@@ -1,6 +1,8 @@
 """Rules of Prometheus, in the few forms that the example rules have, held against what /metrics told.
 
-``a and b``, ``a > b``, ``a / b``, ``a * b``, ``sum [by (l)] (…)``, ``increase(name{…}[15m])``, ``name{l="v"}`` and numbers.
+``a or b``, ``a and b``, ``a > b``, ``a / b``, ``a * b``, ``sum [by (l)] (…)``, ``max(…)``, ``absent(…)``,
+``increase(name{…}[15m])``, ``name{l="v"}`` and numbers. Both sides of a sign are matched by all their labels, to which
+scraping adds ``instance`` and ``job``.
 """
 
 from __future__ import annotations
@@ -13,14 +15,16 @@ from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
 
-__all__ = ["Scrape", "evaluate", "names_in", "scrape"]
+__all__ = ["SCRAPED_AS", "Scrape", "evaluate", "names_in", "scrape"]
 
 Labels = frozenset[tuple[str, str]]
 Vector = dict[Labels, float]
 TOKEN = re.compile(r'\s*([A-Za-z_:][\w:]*|\d+(?:\.\d+)?|"[^"]*"|\[\w+\]|>=|<=|==|[{}(),=<>/*])')
 COMPARE = {">": operator.gt, "<": operator.lt, ">=": operator.ge, "<=": operator.le, "==": operator.eq}
 SECONDS = {"m": 60.0, "h": 3600.0, "s": 1.0}
-WORDS = {"sum", "by", "increase", "and"}
+WORDS = {"sum", "by", "increase", "and", "or", "max", "absent"}
+SCRAPED_AS = {"instance": "docmill:8080", "job": "docmill"}
+"""What Prometheus adds to each series."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,10 +36,11 @@ class Scrape:
 
 
 def scrape(written: str, at: float) -> Scrape:
-    samples: dict[str, Vector] = {}
+    samples: dict[str, Vector] = {"up": {frozenset(SCRAPED_AS.items()): 1.0}}
     for family in text_string_to_metric_families(written):
         for sample in family.samples:
-            samples.setdefault(sample.name, {})[frozenset(sample.labels.items())] = sample.value
+            labels = frozenset({**sample.labels, **SCRAPED_AS}.items())
+            samples.setdefault(sample.name, {})[labels] = sample.value
     return Scrape(at=at, samples=samples)
 
 
@@ -48,7 +53,7 @@ def names_in(expression: str) -> set[str]:
 def evaluate(expression: str, scrapes: list[Scrape]) -> Vector:
     """What the expression finds now, at the last scrape; nothing where it does not hold."""
     reader = Reader(tokens=list(tokens_of(expression)), scrapes=scrapes)
-    found = reader.both()
+    found = reader.either()
     assert not reader.tokens, f"left: {reader.tokens}"
     assert isinstance(found, dict)
     return found
@@ -74,11 +79,17 @@ class Reader:
     def must(self, wanted: str) -> None:
         assert self.next(wanted), (wanted, self.tokens)
 
+    def either(self) -> Any:
+        found = self.both()
+        while self.next("or"):
+            found = {**self.both(), **found}
+        return found
+
     def both(self) -> Any:
         found = self.compared()
         while self.next("and"):
             other = self.compared()
-            found = {labels: value for labels, value in found.items() if labels in other or frozenset() in other}
+            found = {labels: value for labels, value in found.items() if labels in other}
         return found
 
     def compared(self) -> Any:
@@ -100,6 +111,10 @@ class Reader:
     def single(self) -> Any:
         if self.next("sum"):
             return self.summed()
+        if self.next("max"):
+            return {frozenset(): max(values)} if (values := self.inner().values()) else {}
+        if self.next("absent"):
+            return {} if self.inner() else {frozenset(): 1.0}
         if self.next("increase"):
             self.must("(")
             name, wanted, span = self.tokens.pop(0), self.labels(), self.tokens.pop(0)
@@ -117,13 +132,17 @@ class Reader:
             while not self.next(")"):
                 by.append(self.tokens.pop(0))
                 self.next(",")
-        self.must("(")
-        inner = self.both()
-        self.must(")")
         found: Vector = {}
-        for labels, value in inner.items():
+        for labels, value in self.inner().items():
             kept = frozenset(each for each in labels if each[0] in by)
             found[kept] = found.get(kept, 0.0) + value
+        return found
+
+    def inner(self) -> Vector:
+        """What stands in brackets."""
+        self.must("(")
+        found: Vector = self.either()
+        self.must(")")
         return found
 
     def labels(self) -> dict[str, str]:

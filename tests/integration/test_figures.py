@@ -25,7 +25,7 @@ from tasks.times import StageTimes
 from tests.hearing import hear
 from tests.integration.conftest import another_database
 from tests.integration.test_api_edges import app_of, asked
-from tests.rules import Scrape, evaluate, names_in, scrape
+from tests.rules import SCRAPED_AS, Scrape, evaluate, names_in, scrape
 from web.figures import COUNTERS, HISTOGRAMS
 from web.figures import figures as told
 from workers.stack.servers import EmbeddedServers
@@ -242,6 +242,27 @@ def test_alerts_hold_where_a_budget_is_spent(engine: Engine) -> None:
     with engine.begin() as connection:
         job(connection, state="held", wait="budget", budget_id=made.id)
     assert firing([seen(engine)]) == {"DocmillBudgetNearlySpent", "DocmillJobsHeldForBudgets"}
+
+
+def test_a_cap_of_0_is_nothing_to_be_alarmed_by(engine: Engine) -> None:
+    """Who stopped something by that knows that nothing of it is left; what waits for it is told."""
+    with engine.begin() as connection:
+        wanted: dict[str, Any] = {"scope": "feature", "subject": "f", "span": "total", "policy": "hold"}
+        made = budget_admin.put(connection, Wanted(cap_usd=Decimal(0), **wanted), timezone="UTC")
+    assert firing([seen(engine)]) == set()
+    with engine.begin() as connection:
+        job(connection, state="held", wait="budget", budget_id=made.id)
+    assert firing([seen(engine)]) == {"DocmillJobsHeldForBudgets"}
+
+
+def test_an_alert_holds_where_nobody_answers(engine: Engine) -> None:
+    told = seen(engine)
+    labels = frozenset(SCRAPED_AS.items())
+    away = Scrape(at=1, samples={"up": {labels: 0.0}})
+    forgotten = Scrape(at=1, samples={})
+    assert (firing([told]), firing([told, away]), firing([forgotten])) == (
+        set(), {"DocmillNotScraped"}, {"DocmillNotScraped"},
+    )  # fmt: skip
 
 
 def test_alerts_hold_where_nothing_moves(engine: Engine) -> None:
