@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from cli.checks.models import examine_ladders, examine_models, examine_prompts, examine_schemas
+from cli.checks.pictures import examine_pictures
 from cli.checks.reading import examine_ocr, examine_reading
 from cli.checks.servers import (
     examine_broker,
@@ -20,7 +21,6 @@ from cli.checks.servers import (
     examine_workers,
 )
 from cli.console import AsJson, Data, print_json, print_table
-from cli.eyes import examine_eyes
 from docmill.errors import DocmillError
 from docmill.redaction import redacted
 
@@ -65,7 +65,7 @@ def _examine(data: Data) -> Iterator[tuple[str, bool, str]]:
         "ladders": examine_ladders,
         "models": examine_models,
         "schemas": examine_schemas,
-        "eyes": examine_eyes,
+        "eyes": examine_pictures,
         "work": examine_work,
     }
     for name, check in checks.items():

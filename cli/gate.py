@@ -16,7 +16,7 @@ from docmill.visible import visible
 if TYPE_CHECKING:
     from docmill.reading import Reader
     from prompts import PromptVersion
-    from tasks.gating import FieldScore, Held
+    from tasks.gating import Compared, FieldScore
     from tasks.services import Services
     from tasks.trial import Trial
 
@@ -67,7 +67,7 @@ def gate(
 
 def _told(name: str, old: str, new: str, tried: Sequence[tuple[Case, Sequence[Trial]]], *, as_json: bool) -> int:
     """The exit code, after all is printed: what was never answered counts for no version."""
-    from tasks.gating import held, scores, unanswered
+    from tasks.gating import compare, scores, unanswered
 
     missing = [
         (case.job_id, trial.prompt, why)
@@ -77,7 +77,7 @@ def _told(name: str, old: str, new: str, tried: Sequence[tuple[Case, Sequence[Tr
     ]
     left_out = {job_id for job_id, _, _ in missing}
     compared = [
-        (case, held(case.right, before.value, after.value))
+        (case, compare(case.right, before.value, after.value))
         for case, (before, after) in tried
         if case.job_id not in left_out
     ]
@@ -110,7 +110,7 @@ def _asked(services: Services, reader: Reader, prompt: PromptVersion, case: Case
     )
 
 
-def _tell(broken: Sequence[tuple[int, Held]], version: str, *, as_json: bool) -> None:
+def _tell(broken: Sequence[tuple[int, Compared]], version: str, *, as_json: bool) -> None:
     for job_id, each in broken if as_json else broken[:SHOWN]:
         if as_json:
             print_json({"job": job_id, "path": each.path, "right": each.right, "old": each.old, "new": each.new})

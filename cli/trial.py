@@ -14,7 +14,7 @@ from cli.console import AsJson, Data, print_json
 from cli.sources import files_in
 from cli.submit import param_of
 from cli.trial_kit import Asked, Kit, open_kit, read_document
-from cli.trial_told import print_beside, print_trial, trial_as_json
+from cli.trial_printing import print_beside, print_trial, trial_as_json
 from docmill.errors import DocmillError, PromptError, Unreadable
 from docmill.visible import visible, visible_lines
 

@@ -180,12 +180,12 @@ def views_of(answers: Answers, taken: Iterable[str] = ()) -> list[View]:
 
 
 def name_of(answers: Answers) -> str:
-    """What the view of a version's whole answers is called."""
+    """Returns what the view of a version's whole answers is called."""
     return _free(f"docmill_results_{answers.prompt}_{answers.version}", (), instead="")
 
 
 def may_make(owner: Connection) -> bool:
-    """Whether this connection's role owns what the views show."""
+    """Returns whether this connection's role owns what the views show."""
     return bool(SQL["may_make"].scalar(owner))
 
 

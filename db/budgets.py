@@ -91,7 +91,7 @@ class Covering:
         return self.cap_usd - self.spent_usd - self.reserved_usd
 
     def fits(self, need_usd: Decimal) -> bool:
-        """Whether a call that may cost so much has room; a cap of 0 has none, also for what costs nothing."""
+        """Returns whether a call that may cost so much has room; a cap of 0 has none, also for what is free."""
         return self.cap_usd > 0 and self.left_usd >= need_usd
 
     @property
@@ -198,13 +198,13 @@ def refusal_of(connection: Connection, job: Job, need_usd: Decimal | None, *, ti
 
 @one_statement
 def any_left(connection: Connection, job: Job, need_usd: Decimal | None, *, timezone: str) -> bool:
-    """Whether the call seems to fit: a look without locks, before anything else is asked for."""
+    """Returns whether the call seems to fit: a look without locks, before anything else is asked for."""
     values = {**_payer(job), "need_usd": need_usd, "timezone": timezone}
     return bool(SQL["affords"].scalar(connection, values))
 
 
 def exist(connection: Connection) -> bool:
-    """Whether there is any budget."""
+    """Returns whether there is any budget."""
     return bool(SQL["exist"].scalar(connection))
 
 

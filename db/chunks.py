@@ -21,7 +21,7 @@ DEFAULT_TENANT = "default"
 
 
 def digest(passage: str, tenant: str) -> bytes:
-    """What an embedding is kept under.
+    """Returns what an embedding is kept under.
 
     Each tenant pays for its own: a text that costs nothing because somebody has it would say that somebody has it.
 

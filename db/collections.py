@@ -95,7 +95,7 @@ def listed(connection: Connection, tenant: str) -> list[Mapping[str, Any]]:
 
 @one_statement
 def models_of(connection: Connection, collection_id: int) -> list[str]:
-    """Whose vectors a chunk of the collection needs: two while one model takes over from another."""
+    """Returns whose vectors a chunk of the collection needs: two while one model takes over from another."""
     row = SQL["models_of"].first(connection, {"id": collection_id})
     return [] if row is None else list(dict.fromkeys(filter(None, row)))
 

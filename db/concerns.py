@@ -35,7 +35,7 @@ class Concern:
 
 
 def concerns(found: Snapshot) -> list[Concern]:
-    """What of it needs somebody, the most pressing first."""
+    """Returns what of it needs somebody, the most pressing first."""
     told = [
         *_workers(found),
         *_upkeep(found),

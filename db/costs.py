@@ -192,7 +192,7 @@ def roll_up(connection: Connection, *, timezone: str) -> None:
 
 
 def spent_in(connection: Connection, scope: str, subject: str, since: date, *, timezone: str) -> Decimal:
-    """What a tenant, feature or user, or everybody, has spent since a day began, as far as it is known."""
+    """Returns what a tenant, feature or user, or everybody, has spent since a day began, as far as it is known."""
     changes = _changes(connection, timezone)
     spent = select(func.coalesce(func.sum(changes.c.cost_usd), 0)).where(changes.c.day >= since)
     if scope != "all":
@@ -201,5 +201,5 @@ def spent_in(connection: Connection, scope: str, subject: str, since: date, *, t
 
 
 def prompt_is_in_ledger(connection: Connection, prompt: str) -> bool:
-    """Whether calls were made for a prompt, also for one that is gone."""
+    """Returns whether calls were made for a prompt, also for one that is gone."""
     return bool(SQL["prompt_is_in_ledger"].scalar(connection, {"prompt": prompt}))

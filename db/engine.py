@@ -110,7 +110,7 @@ def make_engine(
 
 
 def is_away(error: BaseException) -> bool:
-    """Whether an error says that the database does not answer, and nothing of what it was asked.
+    """Returns whether an error says that the database does not answer, and nothing of what it was asked.
 
     The class alone does not tell: psycopg has one for a broken connection and for a statement that nests too deep.
     """
@@ -126,7 +126,7 @@ def is_away(error: BaseException) -> bool:
 
 
 def is_passing(error: BaseException) -> bool:
-    """Whether the same statement may well succeed a little later: the database is away, or others were in its way.
+    """Returns whether the same statement may soon succeed: the database is away, or others were in its way.
 
     Of an error that is not, another try makes the same: what was asked cannot be done.
     """
@@ -197,7 +197,7 @@ class _Guard:
 
 
 def is_readable(file: int) -> bool:
-    """Whether something came that nobody asked for: of a connection that rests, that the server closed it."""
+    """Returns whether something came unasked on a connection that rests: that the server closed it."""
     poll = select.poll()
     poll.register(file, select.POLLIN)
     return bool(poll.poll(0))

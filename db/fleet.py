@@ -136,7 +136,7 @@ def seen(connection: Connection, *, within_s: float = SEEN_WITHIN_S) -> list[tup
 
 @one_statement
 def is_wanted(connection: Connection, role: RoleName) -> bool:
-    """Whether a job is on its way to a role that stands by, or waits for it."""
+    """Returns whether a job is on its way to a role that stands by, or waits for it."""
     values = {"at_cpu": AT_CPU, "scans": role == "ocr"}
     return bool(SQL["is_wanted"].scalar(connection, values))
 
@@ -168,7 +168,7 @@ def unready(connection: Connection) -> dict[str, str] | None:
 
 
 def room(connection: Connection) -> Room:
-    """What the workers that were seen lately have not in hand already."""
+    """Returns what the workers that were seen lately have not in hand already."""
     values = {"within_s": SEEN_WITHIN_S, "lanes": list(LANES), "at_cpu": AT_CPU}
     found = SQL["room"].one(connection, values)
     io = 2 * found.io
@@ -184,7 +184,7 @@ def room(connection: Connection) -> Room:
 
 
 def room_for_countdown(connection: Connection) -> bool:
-    """Whether another job may wait in the broker: more countdowns than io slots would block other work there.
+    """Returns whether another job may wait in the broker: more countdowns than io slots would block other work.
 
     Some room is left for those that count at the same time: a process has a tenth as many connections as slots.
     """
@@ -202,5 +202,5 @@ def held_for(connection: Connection) -> list[str]:
 
 
 def database_started_s(connection: Connection) -> float:
-    """How long ago the server started: a process that has just begun cannot know that it was away."""
+    """Returns how long ago the server started: a process that has just begun cannot know that it was away."""
     return float(SQL["started_s"].scalar(connection))

@@ -298,7 +298,7 @@ def _reply(kept: object) -> Reply | None:
 
 
 def checks_of(connection: Connection, job_id: int) -> tuple[Check, ...]:
-    """What the job has met so far."""
+    """Returns what the job has met so far."""
     met = connection.execute(select(jobs.c.history).where(jobs.c.id == job_id)).scalar()
     return tuple(_check(each) for each in (met if isinstance(met, list) else ()) if isinstance(each, dict))
 
@@ -317,7 +317,7 @@ def _check(entry: Mapping[str, Any]) -> Check:
 
 
 def shown_of(connection: Connection, job_id: int) -> Shown | None:
-    """Which parts of the document the model was shown, and which not."""
+    """Returns which parts of the document the model was shown, and which not."""
     chosen = connection.execute(select(jobs.c.context).where(jobs.c.id == job_id)).scalar()
     if not isinstance(chosen, dict):
         return None
@@ -343,7 +343,7 @@ def _is_span(*ends: object) -> bool:
 
 
 def places_of(connection: Connection, job: JobReport) -> tuple[Place, ...]:
-    """Where the answer's values stand, with the words around them."""
+    """Returns where the answer's values stand, with the words around them."""
     found = job.evidence if isinstance(job.evidence, dict) else {}
     spans = {path: span for path, span in found.items() if _is_place(span)}
     wanted = {_document(span, job) for span in spans.values()} - {None}

@@ -107,7 +107,7 @@ def checked_scopes(scopes: Iterable[str]) -> list[str]:
 
 
 def holder_of(connection: Connection, key: str) -> Holder | None:
-    """Who holds a key that is valid; None for any other. Notes that it was used."""
+    """Returns who holds a key that is valid; None for any other. Notes that it was used."""
     if not (key.isascii() and key.isprintable()):
         return None
     prefix, _, rest = key.partition("_")
@@ -130,7 +130,7 @@ def open_session(connection: Connection, key: str) -> str | None:
 
 
 def session_of(connection: Connection, token: str) -> Holder | None:
-    """Who holds the session's key; None where the session is over, or its key is."""
+    """Returns who holds the session's key; None where the session is over, or its key is."""
     row = SQL["session"].first(connection, {"hash": _hash(token)})
     return None if row is None else _holder(connection, row)
 

@@ -86,7 +86,7 @@ def probe_soon(connection: Connection) -> None:
 
 
 def hold_key(model: Named) -> str:
-    """What jobs are held for that wait for the end of the model's hold."""
+    """Returns what jobs are held for that wait for the end of the model's hold."""
     return f"hold:{model.account}/{model.model}"
 
 
@@ -104,5 +104,5 @@ def learn(connection: Connection, model: Named, change: Callable[[Mapping[str, A
 
 
 def names_of(model: Named) -> dict[str, str]:
-    """What statements call a model by."""
+    """Returns what statements call a model by."""
     return {"account": model.account, "model": model.model}

@@ -107,7 +107,7 @@ class Snapshot:
     troubles: Sequence[Trouble]
 
     def ended(self, state: str) -> int:
-        """How many ended so in the last hour."""
+        """Counts what ended so in the last hour."""
         return sum(self.ends.get(state, ()))
 
 
@@ -117,12 +117,12 @@ def tenants(connection: Connection) -> list[str]:
 
 
 def reviews_waiting(connection: Connection, tenant: str) -> int:
-    """How many answers wait for a person; at most :data:`MOST`."""
+    """Counts the answers that wait for a person, at most :data:`MOST`."""
     return int(SQL["reviews"].one(connection, {"tenants": [tenant], "most": MOST}).jobs)
 
 
 def facets(connection: Connection, tenant: str, *, most: int = 1_000) -> dict[str, int]:
-    """How many jobs of the tenant are in each state that has an index of its own; at most ``most`` of each."""
+    """Counts the tenant's jobs in each state that has an index of its own, at most ``most`` of each."""
     rows = SQL["facets"].rows(connection, {"tenant": tenant, "most": most})
     return {row.state: row.jobs for row in rows}
 

@@ -59,7 +59,7 @@ class KnownPart:
 
 @one_statement
 def standing(connection: Connection, job: Job) -> dict[int, Standing]:
-    """What there is of each part that was asked for, by its number."""
+    """Returns what there is of each part that was asked for, by its number."""
     found = SQL["standing"].rows(connection, {"job": job.id, "attempt": job.attempt}, of=Standing)
     return {each.part: each for each in found}
 
@@ -72,7 +72,7 @@ def replies(connection: Connection, job: Job, parts: Sequence[int]) -> list[Repl
 
 @one_statement
 def rejected_reply(connection: Connection, job: Job, part: int) -> str | None:
-    """What the model said of a part, for its correction."""
+    """Returns what the model said of a part, for its correction."""
     said: str | None = SQL["rejected_reply"].scalar(connection, {"job": job.id, "part": part})
     return said
 

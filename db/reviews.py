@@ -296,7 +296,7 @@ def undo(connection: Connection, tenant: str, clerk: Clerk) -> int | None:
 
 
 def decided_lately(connection: Connection, tenant: str, author: str) -> tuple[int, float]:
-    """How many decisions an author took in the last twelve hours, and in how many seconds."""
+    """Returns how many decisions an author took in the last twelve hours, and in how many seconds."""
     row = SQL["decided_today"].one(connection, {"tenant": tenant, "author": author})
     return int(row.decisions), float(row.seconds)
 

@@ -162,7 +162,7 @@ def state_of(run: Run, counts: Counts) -> State:
 
 
 def progress(connection: Connection, run_id: int) -> RunProgress:
-    """How far a run is."""
+    """Returns how far a run is."""
     counts = reports.counted(connection, Wanted(run=run_id))
     row = connection.execute(_spent(run_id)).mappings().one()
     usd = None if row["unknown"] else Decimal(row["usd"])

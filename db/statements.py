@@ -76,7 +76,7 @@ class Statement:
         return None if row is None else row[0]
 
     def count(self, connection: Connection, values: Mapping[str, object] | None = None) -> int:
-        """How many rows it changed."""
+        """Returns how many rows it changed."""
         return self._execute(connection, values or {}).rowcount
 
     def on_driver(self, driver: psycopg.Connection[Any], values: Mapping[str, object]) -> Any:

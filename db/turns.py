@@ -34,7 +34,7 @@ class Waiting:
 
 @one_statement
 def waiting(connection: Connection, job_id: int, epoch: int) -> Waiting | None:
-    """Who else waits, when a job's message came; None for a stale one, and for a job in quarantine."""
+    """Returns who else waits, when a job's message came; None for a stale one, and for a job in quarantine."""
     values = {"id": job_id, "epoch": epoch, "at_cpu": AT_CPU, "patience_s": PATIENCE_S, "most_s": LOST_S}
     rows = SQL["waiting"].rows(connection, {**values, "lanes": list(LANES), "within_s": SEEN_WITHIN_S})
     others = {row.tenant: row.waited_s for row in rows if row.tenant is not None}
@@ -45,7 +45,7 @@ def waiting(connection: Connection, job_id: int, epoch: int) -> Waiting | None:
 
 @one_statement
 def must_give_way(connection: Connection, job: Job) -> bool:
-    """Whether a job that has run for a while holds up others, and is not among the half that may."""
+    """Returns whether a job that has run for a while holds up others, and is not among the half that may."""
     values = {"id": job.id, "tenant": job.tenant, "lane": job.lane, "at_cpu": AT_CPU}
     return bool(
         SQL["gives_way"].scalar(connection, {**values, "patience_s": PATIENCE_S, "within_s": SEEN_WITHIN_S})

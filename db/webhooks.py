@@ -151,7 +151,7 @@ def add(
 
 @one_statement
 def exist(connection: Connection) -> bool:
-    """Whether there is any webhook."""
+    """Returns whether there is any webhook."""
     return bool(SQL["exist"].scalar(connection))
 
 
@@ -191,7 +191,7 @@ def deliveries(
     before: int | None = None,
     limit: int,
 ) -> list[Delivery]:
-    """What a webhook was told, and is to be told, the newest first."""
+    """Returns what a webhook was told, and is to be told, the newest first."""
     columns = [webhook_deliveries.c[name] for name in Delivery.__dataclass_fields__]
     wanted = select(*columns).where(webhook_deliveries.c.webhook_id == webhook_id)
     if state is not None:
@@ -223,7 +223,7 @@ def tell_of_runs(connection: Connection) -> None:
 def take_due(
     connection: Connection, *, each: int, of_tenant: int, limit: int, under_way: Mapping[int, int]
 ) -> list[Due]:
-    """What is to be sent now, by this process alone, which has some ``under_way`` by webhook.
+    """Takes what is to be sent now, for this process alone, which has some ``under_way`` by webhook.
 
     With these there are at most ``each`` of a webhook, and ``of_tenant`` of a tenant.
     """
@@ -246,7 +246,7 @@ def note_failed(connection: Connection, due: Due, told: str, status: int | None)
 
 
 def pause_s(tries: int, draw: float | None = None) -> float:
-    """How long to wait after so many tries: 5 s, then four times as long each, at most three hours.
+    """Returns how long to wait after so many tries: 5 s, then four times as long each, at most three hours.
 
     A fifth more or less by ``draw``, from 0 to 1.
     """

@@ -141,7 +141,7 @@ def params_as_json(params: object, *, field: str = "params") -> str:
 
 
 def metadata_as_json(metadata: object) -> str:
-    """What an application says of its own job, as JSON: texts by their names. Raises SubmitRefused."""
+    """Returns what an application says of its own job, as JSON: texts by their names. Raises SubmitRefused."""
     if not isinstance(metadata, Mapping) or len(metadata) > MOST_METADATA:
         raise SubmitRefused(f'metadata: an object of at most {MOST_METADATA} texts, as {{"order": "17"}}')
     for name, said in metadata.items():

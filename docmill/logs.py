@@ -74,7 +74,7 @@ def configure_logs(settings: Settings) -> None:
 
 
 def configure_commands_logs() -> None:
-    """What happens while a command works is told on stderr, in nobody's way who reads its output."""
+    """Has what happens while a command works told on stderr, in nobody's way who reads its output."""
     structlog.configure(
         processors=[
             structlog.stdlib.add_log_level,

@@ -72,7 +72,7 @@ def identify(name: str, beside: Path) -> str:
 
 
 def is_gone(identity: str, beside: Path) -> bool:
-    """Whether the process of that name is known to have ended; False where it lives, and where nobody can tell."""
+    """Returns whether the process of that name is known to have ended; False also where nobody can tell."""
     pid, started, place = (*identity.rpartition("#")[2].split("."), "", "")[:3]
     if not (pid.isdecimal() and started and place) or place != _place(beside):
         return False

@@ -42,12 +42,12 @@ _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
 def is_storable(text: str) -> bool:
-    """Whether a text has a place in Postgres as it is: it holds no NUL and no half of a surrogate pair."""
+    """Returns whether a text has a place in Postgres as it is: it holds no NUL and no half of a surrogate pair."""
     return _UNSTORABLE.search(text) is None
 
 
 def is_storable_json(value: object) -> bool:
-    """Whether every text and every name in the value is :func:`is_storable`."""
+    """Returns whether every text and every name in the value is :func:`is_storable`."""
     layer = [value]
     while layer:
         if not all(is_storable(each) for each in layer if isinstance(each, str)):
@@ -107,7 +107,7 @@ def _is_flat(written: str) -> bool:
 
 
 def deeper_than(value: object, levels: int) -> bool:
-    """Whether lists and objects are nested in each other more than so many levels deep."""
+    """Returns whether lists and objects are nested in each other more than so many levels deep."""
     layer: list[object] = [value]
     for _ in range(levels):
         layer = [member for each in layer for member in _members(each)]

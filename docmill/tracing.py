@@ -78,7 +78,7 @@ def valid_parent(written: str | None) -> str | None:
 
 
 def parent_of(stored: str | None, job_id: int, tenant: str, work: str) -> str:
-    """Whose trace a job belongs to: that of its submit; or one of its own, which each stage finds alike."""
+    """Returns whose trace a job belongs to: its submit's, or one of its own, which each stage finds alike."""
     known = valid_parent(stored)
     if known is not None:
         return known
@@ -87,7 +87,7 @@ def parent_of(stored: str | None, job_id: int, tenant: str, work: str) -> str:
 
 
 def call_attributes(provider: str, base_url: str, request: Request, *, content: bool) -> dict[str, Value | None]:
-    """What is known of a call before it is made."""
+    """Returns what is known of a call before it is made."""
     messages = [(str(each.role), each.content) for each in request.messages]
     return {
         **_asked("chat", provider, base_url, request.model),
@@ -99,7 +99,7 @@ def call_attributes(provider: str, base_url: str, request: Request, *, content: 
 
 
 def embedding_attributes(provider: str, base_url: str, model: str, *, texts: int) -> dict[str, Value | None]:
-    """What is known of a call for vectors before it is made; the conventions have no place for its texts."""
+    """Returns what is known of a call for vectors before it is made; for its texts there is no attribute."""
     return {**_asked("embeddings", provider, base_url, model), "docmill.texts": texts}
 
 
@@ -116,7 +116,7 @@ def _asked(operation: str, provider: str, base_url: str, model: str) -> dict[str
 
 
 def outcome_attributes(outcome: Outcome, *, content: bool) -> dict[str, Value | None]:
-    """What a call came to; tokens that were read from a cache are input tokens, too, as in the ledger."""
+    """Returns what a call came to; tokens that were read from a cache are input tokens, too, as in the ledger."""
     reply = outcome.reply
     usage = reply.usage if reply is not None else Usage()
     return {
@@ -131,7 +131,7 @@ def outcome_attributes(outcome: Outcome, *, content: bool) -> dict[str, Value | 
 
 
 def vectors_attributes(outcome: Outcome, *, dimensions: int | None) -> dict[str, Value | None]:
-    """What a call for vectors came to; ``dimensions`` is None where there are none."""
+    """Returns what a call for vectors came to; ``dimensions`` is None where there are none."""
     return {**_answered(outcome), "gen_ai.embeddings.dimension.count": dimensions}
 
 

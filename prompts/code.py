@@ -105,7 +105,7 @@ def _tellable(annotation: Any) -> bool:
 
 
 def line_of_field(code: str, model: str, name: str) -> int | None:
-    """Where a class declares a field."""
+    """Returns where a class declares a field."""
     classes = (node for node in ast.walk(ast.parse(code)) if isinstance(node, ast.ClassDef) and node.name == model)
     declared = (each for found in classes for each in found.body if isinstance(each, ast.AnnAssign))
     return next((each.lineno for each in declared if getattr(each.target, "id", None) == name), None)

@@ -40,7 +40,7 @@ def signature_of(folder: Path) -> Signature:
 
 
 def signature_of_file(file: Path) -> tuple[int, int, int] | None:
-    """When a file was written, how large it is and which; None where it is not there."""
+    """Returns when a file was written, how large it is and which; None where it is not there."""
     try:
         found = file.stat()
     except OSError:
@@ -63,7 +63,7 @@ class Look:
         return self.found.content_hash if isinstance(self.found, PromptVersion) else None
 
     def still_holds(self, folder: Path) -> bool:
-        """Whether it is what lies in the folder now."""
+        """Returns whether it is what lies in the folder now."""
         is_there = not isinstance(self.found, PromptVersion) or self.found.folder == folder
         return is_there and self.settled and signature_of(folder) == self.signature
 

@@ -59,7 +59,7 @@ class Broken(PromptBroken):
 
 
 def meant(written: str, known: Iterable[str], *, otherwise: str = "") -> str:
-    """What is near to a name that there is not, as a question; or what else there is to say."""
+    """Returns what is near to a name that there is not, as a question; or what else there is to say."""
     names = {each.casefold(): each for each in known}
     near = difflib.get_close_matches(written.casefold(), names, n=1)
     return f"did you mean {names[near[0]]}?" if near else otherwise or f"there are {', '.join(names.values())}"
@@ -125,7 +125,7 @@ def of_template(file: Path, error: TemplateError) -> Mistake:
 
 
 def of_code(file: Path, code: str, error: BaseException) -> Mistake:
-    """Why a module does not load, at the line that raised."""
+    """Returns why a module does not load, at the line that raised."""
     if isinstance(error, SyntaxError):
         return Mistake(file=file, line=error.lineno, told=f"this is no Python ({error.msg}): mend it")
     steps = [step.lineno for step in extract_tb(error.__traceback__) if step.filename == str(file)]

@@ -64,7 +64,7 @@ class Unready:
 
 
 def problems(prompt: PromptVersion, models: Models, *, with_keys: bool = True) -> list[str]:
-    """What keeps the models of a prompt's ladder from answering it; each tells what to do.
+    """Returns what keeps the models of a prompt's ladder from answering it; each tells what to do.
 
     Without keys only what docmill.toml and the prompt say is looked at: some processes are given no secrets.
     Raises PromptError.
@@ -74,7 +74,7 @@ def problems(prompt: PromptVersion, models: Models, *, with_keys: bool = True) -
 
 
 def may_show(prompt: PromptVersion, models: Models) -> bool:
-    """Whether a prompt may show pages as pictures, so that one without a word is none the less read."""
+    """Returns whether a prompt may show pages as pictures, so that one without a word is none the less read."""
     config = prompt.config
     return config.input.see != "text" and any(models.find(name).sees for name in config.ladder)
 

@@ -93,18 +93,18 @@ class Registry:
         return prompt.content_hash
 
     def check(self) -> list[str]:
-        """What is wrong: files that do not load, and released versions whose files have changed."""
+        """Returns what is wrong: files that do not load, and released versions whose files have changed."""
         return [*map(str, self.misplaced()), *self._unloaded()]
 
     def folder_of(self, name: str) -> Path:
-        """Where a prompt lies. Raises PromptUnknown; PromptBroken where two folders have the name."""
+        """Returns where a prompt lies. Raises PromptUnknown; PromptBroken where two folders have the name."""
         found = self._folders_of(name)
         if len(found) > 1:
             raise PromptBroken(f"{found[1]} and {found[0]} have the same name: rename one")
         return found[0]
 
     def misplaced(self) -> Iterator[Mistake]:
-        """What lies astray where prompts are looked for, and what is not as it was released."""
+        """Returns what lies astray where prompts are looked for, and what is not as it was released."""
         for folder in self.folders:
             yield from self._of_released(folder)
             if VERSION.fullmatch(folder.name) or _versions(folder):

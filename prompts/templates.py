@@ -42,7 +42,7 @@ def known_names(file: str, params: Collection[str], *, collection: bool) -> list
 
 
 def mistakes_in(file: Path, text: str, params: Collection[str], *, collection: bool) -> list[Mistake]:
-    """What keeps a template from being filled in, and what it has to show and does not."""
+    """Returns what keeps a template from being filled in, and what it has to show and does not."""
     try:
         tree = TEMPLATES.parse(text)
         TEMPLATES.compile(tree, filename=file.name)  # a filter that there is not is found only here

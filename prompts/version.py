@@ -234,7 +234,7 @@ class PromptVersion:
         return schema_of(self.folder / "output.py", self._files["output.py"], self.output_model)
 
     def asked(self, params: Mapping[str, Any]) -> tuple[str, ...]:
-        """What a document is searched for where it is too long: a question, or what each field of the answer says.
+        """Returns what a document that is too long is searched for: a question, or what each field says.
 
         Nothing where the prompt wants its beginning and its end.
         """
@@ -246,7 +246,7 @@ class PromptVersion:
         return tuple(_described(name, field, self.schema) for name, field in self.schema["properties"].items())
 
     def question(self, params: Mapping[str, Any]) -> str | None:
-        """What is asked by a parameter; None where the fields ask."""
+        """Returns what is asked by a parameter; None where the fields ask."""
         question = params.get(self.config.retrieval.question or "question")
         return question if isinstance(question, str) and question.strip() else None
 
@@ -363,7 +363,7 @@ def _other_name(folder: Path, name: str) -> str:
 
 
 def read_config(file: Path, text: str) -> Config:
-    """What a version's ``prompt.toml`` says. Raises Broken."""
+    """Returns what a version's ``prompt.toml`` says. Raises Broken."""
     try:
         return Config.model_validate(tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:

@@ -7,13 +7,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tasks.reviewing import leaves
+from docmill.parsing.bounds import leaves
 
 if TYPE_CHECKING:
     from docmill.errors import FailureKind
     from tasks.trial import Trial
 
-__all__ = ["FieldScore", "Held", "held", "scores", "unanswered"]
+__all__ = ["Compared", "FieldScore", "compare", "scores", "unanswered"]
 
 PLACE = re.compile(r"(?<=\.)\d+(?=\.|$)")
 OF_ANSWER: frozenset[FailureKind] = frozenset(
@@ -23,7 +23,7 @@ OF_ANSWER: frozenset[FailureKind] = frozenset(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Held:
+class Compared:
     """One value of a case, and what both versions gave for it."""
 
     path: str
@@ -70,12 +70,12 @@ def unanswered(trial: Trial) -> str | None:
     return None if trial.failure.kind in OF_ANSWER else f"{trial.failure.kind}: {trial.failure.message}"
 
 
-def held(right: Any, old: Any, new: Any) -> list[Held]:
-    """Each value of a case, with those that only a version gives."""
-    expected, before, after = (dict(leaves(each)) if each else {} for each in (right, old, new))
+def compare(right: Any, old: Any, new: Any) -> list[Compared]:
+    """Compares each value of a case, also those that only a version gives."""
+    expected, before, after = (dict(leaves(each, empties=True)) if each else {} for each in (right, old, new))
     paths = dict.fromkeys([*expected, *before, *after])
     return [
-        Held(
+        Compared(
             path=path,
             right=expected.get(path, MISSING),
             old=before.get(path, MISSING),
@@ -85,8 +85,8 @@ def held(right: Any, old: Any, new: Any) -> list[Held]:
     ]
 
 
-def scores(cases: Iterable[Iterable[Held]]) -> list[FieldScore]:
-    """Each field's score, in the order in which fields come."""
+def scores(cases: Iterable[Iterable[Compared]]) -> list[FieldScore]:
+    """Counts for each field, in the order in which they come, what each version had right."""
     found: dict[str, FieldScore] = {}
     for case in cases:
         for each in case:

@@ -41,7 +41,7 @@ def past_hold(services: Services, job: Job, prompt: PromptVersion, state: ModelS
 
 
 def past_blindness(services: Services, job: Job, prompt: PromptVersion) -> Step:
-    """What is done where the model is known to take no pictures, without asking it again."""
+    """Returns what is done where the model is known to take no pictures, without asking it again."""
     failure = Failure(
         kind="bad_request",
         message="the model is known to take no pictures",

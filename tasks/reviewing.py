@@ -16,12 +16,13 @@ from db.reviews import Clerk, Decided, Decision, Subject
 from docmill.errors import JobNotFit, PromptError, ReplyRejected, ReplyWrong, SubmitRefused
 from docmill.llm.cache import Cache
 from docmill.parsing import accept, correction_problems
+from docmill.parsing.bounds import leaves
 from docmill.parsing.evidence import Evidence, evidence
 from docmill.reading.layout.places import Geometry
 from prompts import PromptVersion, Registry
 from prompts.numbers import with_numbers
 
-__all__ = ["Checked", "Desk", "ReviewRefused", "Said", "check", "differing", "leaves", "with_values", "written"]
+__all__ = ["Checked", "Desk", "ReviewRefused", "Said", "check", "differing", "with_values", "written"]
 
 LONGEST_NOTE = 2000
 LONGEST_VALUE = 400_000
@@ -62,7 +63,7 @@ class Said:
 
 
 def check(prompt: PromptVersion, text: str, value: Any) -> Checked:
-    """What the prompt's validators say of a value, held against the whole of the document's text."""
+    """Returns what the prompt's validators say of a value, held against the whole of the document's text."""
     written = json.dumps(value, ensure_ascii=False)
     if len(written) > LONGEST_VALUE:
         raise SubmitRefused(f"value: at most {LONGEST_VALUE:,} characters of JSON")
@@ -97,7 +98,7 @@ class Desk:
         return decided
 
     def check(self, subject: Subject, value: Any) -> Checked:
-        """What the checks say of a value for a job's answer. Raises JobNotFit where its prompt is gone."""
+        """Returns what the checks say of a value for a job's answer. Raises JobNotFit where its prompt is gone."""
         return check(self._prompt(subject), subject.text or "", value)
 
     def _decision(self, subject: Subject, said: Said) -> Decision:
@@ -164,23 +165,12 @@ def _marked(said: Said, subject: Subject) -> Evidence:
 
 def differing(before: Any, after: Any) -> list[str]:
     """Paths of the values that are other ones, or are there in one of the two alone."""
-    first, second = dict(leaves(before)), dict(leaves(after))
+    first, second = dict(leaves(before, empties=True)), dict(leaves(after, empties=True))
     return [
         path
         for path in {**first, **second}
         if path not in first or path not in second or first[path] != second[path]
     ]
-
-
-def leaves(value: Any, path: str = "") -> list[tuple[str, Any]]:
-    """Each scalar of an answer by its path (``lines.0.name``), in order; an empty list or object is one too."""
-    if isinstance(value, dict) and value:
-        members: list[tuple[Any, Any]] = list(value.items())
-    elif isinstance(value, list) and value:
-        members = list(enumerate(value))
-    else:
-        return [(path, value)]
-    return [leaf for name, member in members for leaf in leaves(member, f"{path}.{name}" if path else str(name))]
 
 
 def written(value: Any) -> str:

@@ -130,7 +130,7 @@ def _ladder(services: Configured, prompt: PromptVersion, job: Job) -> tuple[str,
 
 
 def shows_pictures(job: Job) -> bool:
-    """Whether the job's request has pictures of pages."""
+    """Returns whether the job's request has pictures of pages."""
     return bool((job.context or {}).get("pictures"))
 
 

@@ -48,7 +48,7 @@ class Turns:
             self._slow_until = now + SLOW_FOR_S
 
     def is_due(self, seen: Waiting) -> bool:
-        """Whether it is the tenant's turn: nobody has waited since before its last one, without a turn since.
+        """Returns whether it is the tenant's turn: nobody has waited since before its last, without a turn since.
 
         Never where it holds its share already.
         """

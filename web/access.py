@@ -166,7 +166,7 @@ def _password(credentials: str) -> str:
 
 
 def seen_address(request: Request) -> Address:
-    """Where the request was sent, as its browser has it."""
+    """Returns where the request was sent, as its browser has it."""
     return address_of(request, request.app.state.settings.proxies)
 
 

@@ -77,14 +77,14 @@ def answers(registry: Registry, names: Names) -> tuple[Mapping[str, Schema], Ver
 
 
 def by_prompt(versions: Versions) -> Schema:
-    """What any version of a prompt gives, by the prompt's name."""
+    """Returns what any version of a prompt gives, by the prompt's name."""
     told = "By prompt, the value of a job of it that was accepted"
     members = {name: {"anyOf": [ref(called) for called in of.values()]} for name, of in versions.items()}
     return {"type": "object", "description": told, "properties": members, "required": list(members)}
 
 
 def jobs(shown: Schema, versions: Versions, prefix: str, names: Names) -> tuple[Schema, Mapping[str, Schema]]:
-    """What ``shown`` says of a job, as a union of a schema a version; and its members, whose names begin so.
+    """Returns what ``shown`` says of a job: a union of a schema a version, and its members, by ``prefix``.
 
     It is told apart by ``prompt``, and below that by ``version``. Each member has all fields: many generators of
     clients do not put a schema together out of several.

@@ -13,7 +13,7 @@ from pydantic.json_schema import models_json_schema
 from docmill.errors import PromptError
 from prompts import Registry
 from web.answer_schemas import Names, answers, by_prompt, jobs, listed_prompts, ref
-from web.clients import leave_out_defaults, leave_out_items_of_streams, leave_out_openness
+from web.client_generators import leave_out_defaults, leave_out_items_of_streams, leave_out_openness
 from web.problems import ProblemDetails
 from web.schemas import FileToIndex, FileWanted, JobWanted, LineWanted, TextToIndex
 
@@ -24,13 +24,13 @@ DESCRIBED = (JobWanted, FileWanted, LineWanted, TextToIndex, FileToIndex, Proble
 
 
 def operation_id(route: APIRoute) -> str:
-    """What generated clients call the operation: ``submitJob``."""
+    """Returns what generated clients call the operation: ``submitJob``."""
     first, *others = route.name.split("_")
     return first + "".join(map(str.capitalize, others))
 
 
 def described(app: FastAPI, registry: Registry) -> Callable[[], dict[str, Any]]:
-    """What makes the document, when it is asked for: once for the prompts that there are."""
+    """Makes what makes the document, when it is asked for: once for the prompts that there are."""
     made_for: Mapping[str, bytes | None] = {}
 
     def openapi() -> dict[str, Any]:

@@ -45,7 +45,7 @@ def address_of(request: Request, trusted: Networks) -> Address:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether nobody but this machine reaches an address to listen on."""
+    """Returns whether nobody but this machine reaches an address to listen on."""
     if host == "localhost":
         return True
     try:

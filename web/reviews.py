@@ -119,11 +119,11 @@ def decide(
 
 
 def desk_of(request: Request) -> Desk:
-    """Where decisions are taken."""
+    """Returns where decisions are taken."""
     services: Services = request.app.state.services
     return Desk(database=services.database, registry=services.registry, cache=services.cache)
 
 
 def clerk_by_key(asking: Caller) -> Clerk:
-    """Who decides by a program: each key is a desk."""
+    """Returns who decides by a program: each key is a desk."""
     return Clerk(name=asking.name, desk=f"key:{asking.name}")

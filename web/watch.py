@@ -31,7 +31,7 @@ class Watch(Generic[Seen]):
         self._began = 0.0
 
     async def seen(self) -> Seen:
-        """What was seen, or what the look raised. Raises TimeoutError where it takes longer."""
+        """Returns what was seen, or what the look raised. Raises TimeoutError where it takes longer."""
         running = asyncio.wrap_future(self._latest())
         # Whoever gives up must not end the look for the others.
         return await asyncio.wait_for(asyncio.shield(running), self._within_s)

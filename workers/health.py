@@ -20,7 +20,7 @@ SILENT_S = 60
 
 
 def seen_lately(database_url: str, host: str) -> bool:
-    """Whether a worker of this host was seen lately. Raises ServiceAway."""
+    """Returns whether a worker of this host was seen lately. Raises ServiceAway."""
     with open_database(database_url, pool_size=1) as database:
         return any(name.endswith(f"@{host}") for name, _, _ in database.run(seen, within_s=SILENT_S))
 

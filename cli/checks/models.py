@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from cli.checks.pictures import decoded
 from cli.checks.servers import found_in
-from cli.eyes import decoded
 from docmill.errors import Misconfigured, ServiceAway
 
 if TYPE_CHECKING:

@@ -149,7 +149,7 @@ class TwoLayerCache:
         self._recent.clear()
 
     def kept(self) -> tuple[int, int]:
-        """How many answers L2 has, and their bytes as they lie there. Raises redis.RedisError."""
+        """Returns how many answers L2 has, and their bytes as they lie there. Raises redis.RedisError."""
         answers, size = 0, 0
         for names in self._names():
             answers += len(names)

@@ -130,7 +130,7 @@ def _sized(failure: Failure | None, request: Request) -> Failure | None:
 
 
 def classified(provider: str, response: Response) -> Failure | None:
-    """What is wrong with the response; None for a good one. Never raises."""
+    """Returns what is wrong with the response; None for a good one. Never raises."""
 
     def read() -> Failure | None:
         return classify(

@@ -91,7 +91,7 @@ class Limiter(Protocol):
         """
 
     def room(self, model: str) -> int:
-        """How many calls more would get a slot now."""
+        """Returns how many calls more would get a slot now."""
 
     def share_with(self, processes: int) -> None:
         """So many processes of the fleet ask, this one included."""

@@ -130,7 +130,7 @@ _THOUSANDS = re.compile(r"(?<=\d),(?=\d{3})")
 
 
 def overflow_in(message: str, codes: frozenset[str] = frozenset()) -> Overflow | None:
-    """What the message and codes say about a request that is too large; None where they speak of something
+    """Returns what the message and codes say about a request that is too large; None where they speak of something
     else."""
     plain = _THOUSANDS.sub("", message)
     for wordings, is_window in ((WINDOW_WORDINGS, True), (OTHER_WORDINGS, False)):

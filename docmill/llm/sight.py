@@ -32,7 +32,7 @@ class Rule(Protocol):
         """Tokens of a picture of any size, after what the provider does to it."""
 
     def keeps(self, width: int, height: int) -> bool:
-        """Whether a picture of that size is shown to the model as it is."""
+        """Returns whether a picture of that size is shown to the model as it is."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,11 +181,11 @@ class Sight:
     """How many times the counted tokens the provider may bill; more where it publishes no rule."""
 
     def tokens(self, width: int, height: int) -> int:
-        """What a picture counts, by the published rule."""
+        """Returns what a picture counts, by the published rule."""
         return self.rule.tokens(width, height)
 
     def most_tokens(self, width: int, height: int) -> int:
-        """What a picture may be billed for at most."""
+        """Returns what a picture may be billed for at most."""
         return math.ceil(self.tokens(width, height) * self.doubt)
 
     def kept(self, width: int, height: int, *, beside: int = 0) -> Size:
@@ -196,7 +196,7 @@ class Sight:
         return largest((width, height), lambda w, h: max(w, h) <= edge and self.rule.keeps(w, h))
 
     def refusal(self, pictures: Sequence[Size], sizes: Sequence[int]) -> str | None:
-        """What of a request is beyond the provider's limits, in words; None where nothing is.
+        """Returns what of a request is beyond the provider's limits, in words; None where nothing is.
 
         ``sizes`` are the pictures' bytes.
         """
@@ -321,7 +321,7 @@ LIMITS: dict[str, dict[str, int]] = {
 
 
 def sees(model: str, *, told: bool | None = None, met: bool | None = None) -> bool | None:
-    """Whether a model takes pictures; None is unknown.
+    """Returns whether a model takes pictures; None is unknown.
 
     ``met`` is what the provider itself has shown, ``told`` what docmill.toml says; both go before the names that
     are listed here.
@@ -335,7 +335,7 @@ def sees(model: str, *, told: bool | None = None, met: bool | None = None) -> bo
 
 
 def sight_of(provider: str, model: str) -> Sight:
-    """How a model sees that takes pictures."""
+    """Returns how a model sees that takes pictures."""
     rule = _rule_of(model)
     doubtful = rule is None or UNPUBLISHED.search(model.lower()) is not None
     limits = LIMITS.get("simulator" if isinstance(rule, Summed) else provider.lower(), {})

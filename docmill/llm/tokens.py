@@ -135,7 +135,7 @@ def load() -> None:
 def learn_ratio(
     learned: Mapping[str, Any], *, estimated: int, counted: int, at_once: bool = False
 ) -> dict[str, Any] | None:
-    """What is known after a provider's own count; None where that adds nothing worth a write.
+    """Returns what is known after a provider's own count; None where that adds nothing worth a write.
 
     An average that favours the newest counts; ``at_once`` takes the new one for true, as after an overflow, where
     the next call depends on it.
@@ -146,7 +146,7 @@ def learn_ratio(
 def learn_picture_ratio(
     learned: Mapping[str, Any], *, words: int, pictures: int, counted: int
 ) -> dict[str, Any] | None:
-    """What is known after a provider's own count of ``words`` tokens of text, as far as is known, and pictures.
+    """Returns what is known after a provider's own count of pictures beside ``words`` tokens of text.
 
     ``pictures`` are theirs by the published rule. None where that adds nothing worth a write.
     """
@@ -180,7 +180,7 @@ def _sane(ratio: float) -> float:
 
 
 def shortened(text: str, tokens: int, counter: Counter) -> list[tuple[int, int]]:
-    """Where a text's first and last parts lie that together have at most ``tokens`` tokens.
+    """Returns where a text's first and last parts lie that together have at most ``tokens`` tokens.
 
     (start, end) pairs of characters, in order; the whole text where it fits. Two thirds are taken from the
     beginning: most documents say there what they are.

@@ -46,7 +46,7 @@ class Picture:
         return f"Page {self.page}:"
 
     def as_json(self) -> dict[str, Any]:
-        """What is on record of it, by which the very picture can be drawn again."""
+        """Returns what is on record of it, by which the very picture can be drawn again."""
         names = ("document_id", "page", "dots_an_inch", "width", "height", "media_type", "sha256", "detail")
         return {name: getattr(self, name) for name in names}
 

@@ -257,7 +257,7 @@ class Forecast:
 
 
 def forecast(load: Load, *, seed: int = 0) -> Forecast:
-    """What a load will cost; the same load and seed give the same figures.
+    """Returns what a load will cost; the same load and seed give the same figures.
 
     A request that is cached costs nothing. The others cost one call, and retries and escalations add calls.
     With a fixed number of requests the middle is the exact sum and P95 follows from the variance of a
@@ -278,7 +278,7 @@ def forecast(load: Load, *, seed: int = 0) -> Forecast:
 
 
 def ahead(load: Load, days: int, *, seed: int = 0) -> list[Spread]:
-    """What a load will have cost at the end of each of the coming days, summed from the first of them on.
+    """Returns what a load will have cost at the end of each of the coming days, summed from the first of them on.
 
     Raises ValueError as :func:`forecast` does.
     """

@@ -86,7 +86,7 @@ class Listed:
 def list_price(
     usage: Usage, provider: str, model: str, at: datetime | None, processing: Processing = "standard"
 ) -> Listed | None:
-    """What a call costs by the provider's published price; None where the list does not have the model."""
+    """Returns what a call costs by the provider's published price; None where the list does not have the model."""
     provider_id = PUBLISHED.get(provider)
     if provider_id is None or usage.input_tokens is None:
         return None

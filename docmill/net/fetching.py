@@ -41,7 +41,7 @@ class Fetched:
 
 
 def is_address(given: str) -> bool:
-    """Whether this is meant as an address, and not as a file's path."""
+    """Returns whether this is meant as an address, and not as a file's path."""
     return re.match(r"https?://", given, re.IGNORECASE) is not None
 
 

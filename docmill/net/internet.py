@@ -63,7 +63,7 @@ def parts_of(url: str) -> SplitResult:
 
 
 def is_public(address: str) -> bool:
-    """Whether anybody on the internet may be reached there, and nobody on this machine or in its networks."""
+    """Returns whether anybody on the internet may be reached there, nobody on this machine or in its networks."""
     ip = ipaddress.ip_address(address.partition("%")[0])
     if isinstance(ip, ipaddress.IPv6Address):
         if ip.ipv4_mapped is not None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, NoReturn
 
 from docmill.errors import ReplyInvalid, ReplyNotJson
@@ -76,7 +76,7 @@ def _unrepeated(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def same(one: Any, other: Any) -> bool:
-    """Whether two values are equal as JSON: in any order of members, 1 as 1.0, and a truth is no number."""
+    """Returns whether two values are equal as JSON: members in any order, 1 as 1.0, and a truth is no number."""
     if isinstance(one, dict) and isinstance(other, dict):
         return one.keys() == other.keys() and all(same(member, other[name]) for name, member in one.items())
     if isinstance(one, list) and isinstance(other, list):
@@ -124,15 +124,21 @@ def _check_text(text: str) -> None:
         )
 
 
-def leaves(value: Any, place: str = "") -> Iterator[tuple[str, Any]]:
-    """Yields each scalar of a value, with its place, as in ``lines.0.total``."""
+def leaves(value: Any, place: str = "", *, empties: bool = False) -> Iterator[tuple[str, Any]]:
+    """Yields each scalar of a value, with its place, as in ``lines.0.total``.
+
+    With ``empties`` a list or an object that holds nothing is one, too: where its being empty is an answer.
+    """
     if isinstance(value, dict):
-        for name, member in value.items():
-            yield from leaves(member, below(place, name))
+        members: Iterable[tuple[object, Any]] = value.items()
     elif isinstance(value, list):
-        for index, member in enumerate(value):
-            yield from leaves(member, below(place, index))
+        members = enumerate(value)
     else:
+        yield place, value
+        return
+    for step, member in members:
+        yield from leaves(member, below(place, step), empties=empties)
+    if empties and not value:
         yield place, value
 
 

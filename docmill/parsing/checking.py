@@ -94,7 +94,7 @@ class Checker:
         self.root, self._validators, self._pointers = _compiled(_written(schema))
 
     def fits(self, value: Any, part: Any = None) -> bool:
-        """Whether a value fits the schema, or the part of it that is given."""
+        """Returns whether a value fits the schema, or the part of it that is given."""
         if isinstance(part, bool):
             return part
         try:
@@ -105,7 +105,7 @@ class Checker:
             return False
 
     def problems(self, value: Any) -> list[Problem]:
-        """What keeps the value from fitting; empty where it fits."""
+        """Returns what keeps the value from fitting; empty where it fits."""
         if self.fits(value):
             return []
         if _Unfolding(self.root).rules_within(self.root, _depth(value)) > MOST_RULES_TOLD:

@@ -52,7 +52,7 @@ class Total:
     tolerance: Decimal = TOLERANCE
 
     def gaps(self, answer: Mapping[str, Any], path: str) -> Iterator[Gap]:
-        """What does not add up."""
+        """Returns what does not add up."""
         total, summed = _number(_at(answer, path)), _sum(_column(answer, self.of))
         if total is not None and summed is not None and abs(total - summed) > self.tolerance:
             yield Gap(path=path, rule=f"is {_told(total)}, and {self.of} adds up to {_told(summed)}")
@@ -182,7 +182,7 @@ def _names(declaration: Declaration) -> list[str]:
 
 
 def gaps(answer: Mapping[str, Any], output: type[BaseModel]) -> list[Gap]:
-    """What of the declarations does not hold for an answer, each declaration's first ones."""
+    """Returns what of the declarations does not hold for an answer, each declaration's first ones."""
     found: list[Gap] = []
     for path, each in declared(output):
         found += [gap for gap, _ in zip(each.gaps(answer, path), range(MOST_GAPS), strict=False)]

@@ -30,7 +30,7 @@ def evidence(
     *,
     known: Document | None = None,
 ) -> Evidence | None:
-    """Where each value stands that ``output`` demands to be grounded; None where it demands none.
+    """Returns where each value stands that ``output`` demands to be grounded; None where it demands none.
 
     ``passages`` are the parts of the text that the model was shown, as offsets: only there is looked. What a
     rejected answer made up is not ``found``. ``known`` is what the answer was held against, if that was a passage.

@@ -105,7 +105,7 @@ def scan(text: str, *, repeated: bool = False) -> Reply:
 
 
 def fenced(text: str) -> str:
-    """What stands in the fence, where a text is one fence and nothing else; else the text."""
+    """Returns what stands in the fence, where a text is one fence and nothing else; else the text."""
     blocks = marks.fenced_parts(text) if text.startswith("```") and text.endswith("```") else []
     return blocks[0].strip() if len(blocks) == 1 else text
 

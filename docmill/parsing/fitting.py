@@ -44,7 +44,7 @@ def fitted(value: Any, checker: Checker) -> Any:
 
 
 def is_foreign(value: Any, schema: Any, root: Mapping[str, Any] | None = None) -> bool:
-    """Whether an object has nothing of what was asked for, and so answers something else."""
+    """Returns whether an object has nothing of what was asked for, and so answers something else."""
     if not isinstance(schema, Mapping):
         return False
     if "$ref" in schema:
@@ -56,7 +56,7 @@ def is_foreign(value: Any, schema: Any, root: Mapping[str, Any] | None = None) -
 
 
 def concerns(value: Any, schema: Mapping[str, Any]) -> bool:
-    """Whether a value is about what the schema asks for: of its kind, and with something of it."""
+    """Returns whether a value is about what the schema asks for: of its kind, and with something of it."""
     wanted = kinds(schema)
     kind = _kind(value)
     return (not wanted or not kind or kind in wanted) and not is_foreign(value, schema)

@@ -43,7 +43,7 @@ TIME_BEHIND = 30
 
 
 def holds(text: str, value: object) -> bool:
-    """Whether the value occurs in the text, in any of its usual renderings."""
+    """Returns whether the value occurs in the text, in any of its usual renderings."""
     return Document(text).holds(value)
 
 
@@ -57,7 +57,7 @@ class Document:
         self._known: dict[tuple[type, object], list[Span]] = {}
 
     def holds(self, value: object) -> bool:
-        """Whether the value occurs, each part of it where it has some. What says nothing holds."""
+        """Returns whether the value occurs, each part of it where it has some. What says nothing holds."""
         parts = _parts(value)
         if parts is not None:
             return all(map(self.holds, parts))
@@ -67,7 +67,7 @@ class Document:
         return any(self._kinds(value)) if _is_moment(value) else bool(self.places(value))
 
     def find(self, value: object) -> Span | None:
-        """Where the value first occurs; None where it does not, or says nothing."""
+        """Returns where the value first occurs; None where it does not, or says nothing."""
         if _says_nothing(value):
             return None
         return next((self._source(min(places)) for places in self._kinds(value) if places), None)

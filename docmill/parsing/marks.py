@@ -67,13 +67,13 @@ GROUPS = (*CHANNELS, "token", "tail", "element", "arrows", "capitals")
 
 
 def is_quoted(mark: re.Match[str]) -> bool:
-    """Whether a mark is all of a text, and so none."""
+    """Returns whether a mark is all of a text, and so none."""
     before, behind = mark.string[mark.start() - 1 : mark.start()], mark.string[mark.end() : mark.end() + 1]
     return before != "" and before in "\"'“‘«「`" and behind != "" and behind in "\"'”“’»」`"
 
 
 def kind_of(mark: re.Match[str]) -> Kind:
-    """What a mark says about what stands behind it."""
+    """Returns what a mark says about what stands behind it."""
     name = _name_of(mark)
     if any(mark[group] for group in CHANNELS):
         return "final" if re.match("final|.*response", name) or "to=" in (mark["recipient"] or "") else "channel"
@@ -124,7 +124,7 @@ LANGUAGES = WORDS_FOR_JSON | {"text", "plaintext", "txt", "js", "py", "typescrip
 
 
 def is_answer_heading(before: str) -> bool:
-    """Whether the words right before a value announce the answer, and nothing else, on a line of their own."""
+    """Returns whether the words right before a value announce the answer, alone on a line of their own."""
     words, _ = _without_fence(before)
     stripped = words.rstrip()
     heading = ANSWER_HEADING.fullmatch(stripped.rpartition("\n")[2].strip())
@@ -132,7 +132,7 @@ def is_answer_heading(before: str) -> bool:
 
 
 def behind_heading(text: str) -> str:
-    """What stands behind the last heading that announces the answer; the whole text where there is none."""
+    """Returns what stands behind the last heading that announces the answer; all where there is none."""
     lines = text.splitlines(keepends=True)
     for at in reversed(range(len(lines))):
         heading = ANSWER_HEADING.match(lines[at])
@@ -142,17 +142,17 @@ def behind_heading(text: str) -> str:
 
 
 def is_draft_heading(paragraph: str) -> bool:
-    """Whether the paragraph that a value stands in begins as reasoning."""
+    """Returns whether the paragraph that a value stands in begins as reasoning."""
     return any(DRAFT_HEADING.search(line) for line in paragraph.splitlines())
 
 
 def is_set_apart(between: str) -> bool:
-    """Whether nothing but a fence, or a word for JSON, stands between a mark and a value."""
+    """Returns whether nothing but a fence, or a word for JSON, stands between a mark and a value."""
     return _without_fence(between)[0].strip().removesuffix(":").lower() in WORDS_FOR_JSON
 
 
 def opens_fence(before: str) -> bool:
-    """Whether a fence opens right before a value."""
+    """Returns whether a fence opens right before a value."""
     return _without_fence(before)[1]
 
 
@@ -167,11 +167,11 @@ def _without_fence(before: str) -> tuple[str, bool]:
 
 
 def fenced_parts(text: str) -> list[str]:
-    """What stands in each of the fences of a text, without their language."""
+    """Returns what stands in each of the fences of a text, without their language."""
     parts = [part.lstrip("`") for part in text.split("```")[1:-1:2]]
     return [body if is_set_apart(line) else part for part in parts for line, _, body in [part.partition("\n")]]
 
 
 def ends_within_one(text: str) -> bool:
-    """Whether a text ends in the middle of a mark."""
+    """Returns whether a text ends in the middle of a mark."""
     return ENDS_WITHIN.search(text) is not None

@@ -49,17 +49,17 @@ PROSE = re.compile(
 
 
 def in_comment(comment: str) -> bool:
-    """Whether a comment within a value says that something is missing there."""
+    """Returns whether a comment within a value says that something is missing there."""
     return COMMENT.search(comment) is not None
 
 
 def in_prose(words: str) -> bool:
-    """Whether a sentence beside a value says that it is not all."""
+    """Returns whether a sentence beside a value says that it is not all."""
     return PROSE.search(words) is not None
 
 
 def in_words(words: str) -> bool:
-    """Whether words without quotes, where a value should be, stand for something else."""
+    """Returns whether words without quotes, where a value should be, stand for something else."""
     return UNQUOTED.search(words) is not None
 
 

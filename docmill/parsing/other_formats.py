@@ -31,7 +31,7 @@ ENDS_ALONE = re.compile(r"\s*(?:[).;,!?]|\n|\Z)")
 
 
 def is_member(text: str, start: int, end: int, *, since: int) -> bool:
-    """Whether the value from ``start`` to ``end`` belongs to lines, or to a text, of another format.
+    """Returns whether the value from ``start`` to ``end`` belongs to lines, or to a text, of another format.
 
     ``since`` is where the words before it begin: behind the last value or mark.
     """

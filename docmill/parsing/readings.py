@@ -85,14 +85,14 @@ class Readings:
         return (value, end) if isinstance(value, dict | list) else None
 
     def next_mark(self, at: int) -> int:
-        """Where the next mark begins; the text's end where there is none."""
+        """Returns where the next mark begins; the text's end where there is none."""
         if self.mark_ahead < at:
             found = next((mark for mark in MARK.finditer(self.text, at) if not is_quoted(mark)), None)
             self.mark_ahead = found.start() if found else len(self.text)
         return self.mark_ahead
 
     def end_of_brackets(self, at: int, limit: int) -> int | None:
-        """Where brackets that cannot be read are closed; None where they are not before ``limit``."""
+        """Returns where brackets that cannot be read are closed; None where they are not before ``limit``."""
         end = None if self._is_out_of_patience() else end_of(self.text, at, limit)
         if end is None:
             # A quote may be missing, or be one too many.

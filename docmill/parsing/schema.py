@@ -75,7 +75,7 @@ def kinds_of(value: Any) -> frozenset[str]:
 
 
 def resolved(reference: str, root: Mapping[str, Any]) -> Any:
-    """What a reference points to; True, which allows anything, where it is no path from the schema's root."""
+    """Returns what a reference points to; True, which allows anything, where it is no path from the root."""
     target: Any = root
     for step in filter(None, unquote(reference).removeprefix("#").split("/")):
         try:

@@ -103,7 +103,7 @@ def _ends_with_its_objects(value: Any) -> bool:
 
 
 def looks_like_a_value(text: str, start: int, end: int) -> bool:
-    """Whether brackets that cannot be read were meant as a value, and not as ``{name}`` in prose."""
+    """Returns whether brackets that cannot be read were meant as a value, and not as ``{name}`` in prose."""
     signs = SIGNS_OF_MEMBERS if text[start] in "{｛" else SIGNS_OF_ITEMS
     shapes = (VALUE_BEGINS.match(text, start), signs.search(text, start, end), REMARK.fullmatch(text, start, end))
     has_words = WORDS.fullmatch(text, start, end) and not NAME.fullmatch(text, start, end)
@@ -111,7 +111,7 @@ def looks_like_a_value(text: str, start: int, end: int) -> bool:
 
 
 def is_remark(text: str, start: int, end: int) -> bool:
-    """Whether a list without quotes stands within a line of prose that does not announce it."""
+    """Returns whether a list without quotes stands within a line of prose that does not announce it."""
     if REMARK.fullmatch(text, start, end) is None:
         return False
     before = text[text.rfind("\n", 0, start) + 1 : start].rstrip(EDGES)
@@ -121,17 +121,17 @@ def is_remark(text: str, start: int, end: int) -> bool:
 
 
 def is_reference(text: str, start: int, end: int) -> bool:
-    """Whether a remark is one as ``[1]`` or ``[see note]``."""
+    """Returns whether a remark is one as ``[1]`` or ``[see note]``."""
     return REFERENCE.fullmatch(text, start, end) is not None
 
 
 def has_loose_members(words: str) -> bool:
-    """Whether members, items or brackets stand beside the values: those of one whose own brackets are lost."""
+    """Returns whether members, items or brackets stand beside the values: of one whose own brackets are lost."""
     return LOOSE.search(words) is not None and words.strip(EDGES + "}]") != ""
 
 
 def has_tuples(words: str, *, for_sure: bool) -> bool:
-    """Whether brackets beside the values look like a tuple, ``for_sure`` or perhaps, that could not be read."""
+    """Returns whether unreadable brackets beside the values look like a tuple, ``for_sure`` or perhaps."""
     if for_sure:
         return TUPLE_FOR_SURE.search(words) is not None
     return not set("()（）").isdisjoint(HARMLESS.sub("", words))

@@ -116,7 +116,7 @@ def read_text(text: str, at: int, role: Role) -> tuple[str, int]:
 
 
 def ends_oddly(text: str, start: int, end: int) -> bool:
-    """Whether the last quote of the text between ``start`` and ``end`` may belong to it, and its own be lost.
+    """Returns whether the text's last quote, before ``end``, may belong to it, and its own be lost.
 
     A quote that was not escaped stands within, or a backslash before the last one.
     """
@@ -128,7 +128,7 @@ def ends_oddly(text: str, start: int, end: int) -> bool:
 
 
 def has_lone_quote(words: str) -> bool:
-    """Whether a quote stands in the words that belongs to none within them; an apostrophe is none."""
+    """Returns whether a quote stands in the words that belongs to none within them; an apostrophe is none."""
     plain = APOSTROPHE.sub("", words)
     alone = any(plain.count(sign) % 2 for sign in STRAIGHT + "'`´＂＇")
     return (
@@ -295,7 +295,7 @@ def _another_begins(text: str, at: int, behind: int, role: Role) -> bool:
 
 
 def another_member_begins(text: str, at: int) -> bool:
-    """Whether a member begins, though no comma stands before: a quoted name, or on a new line a bare one."""
+    """Returns whether a member begins without a comma before: a quoted name, or on a new line a bare one."""
     if QUOTED_KEY.match(text, at):
         return True
     before = text[max(0, at - 200) : at]

@@ -60,7 +60,7 @@ class Part:
         return sum(end - start for start, end in self.spans)
 
     def holds(self, offset: int) -> bool:
-        """Whether the part is about the place of a character."""
+        """Returns whether the part is about the place of a character."""
         return any(start <= offset < end for start, end in self.spans)
 
 
@@ -79,7 +79,7 @@ class Size:
 
 
 def expected_rows(lines: Lines) -> int:
-    """How many rows the tables of a document seem to have."""
+    """Returns how many rows the tables of a document seem to have."""
     return sum(lines.is_row(line) for line in range(len(lines)))
 
 
@@ -160,7 +160,7 @@ def _stripped(lines: Lines, line: int) -> tuple[int, int]:
 
 
 def beside(lines: Lines, start: int) -> Spans:
-    """What a part that begins at ``start`` needs from before it, in order."""
+    """Returns what a part that begins at ``start`` needs from before it, in order."""
     line = lines.at(start)
     found = [*_head(lines, line), *_heading(lines, line), *_header(lines, line)]
     return joined_spans([(begin, min(end, start)) for begin, end in found if begin < start])

@@ -51,11 +51,11 @@ class Lines:
         return frozenset(shape for shape, lines in counted.items() if lines >= SHARED)
 
     def is_row(self, line: int) -> bool:
-        """Whether a line looks like a row of some table, before any row of it is known."""
+        """Returns whether a line looks like a row of some table, before any row of it is known."""
         return self.shapes[line] in self.tabular
 
     def rows_in(self, start: int, end: int) -> int:
-        """How many lines that look like rows begin within a stretch."""
+        """Returns how many lines that look like rows begin within a stretch."""
         first, last = self.at(start), self.at(max(start, end - 1))
         return sum(self.is_row(line) for line in range(first, last + 1))
 

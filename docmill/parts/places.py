@@ -53,12 +53,12 @@ class Shown:
         return Document(self.text)
 
     def holds_line(self, line: int) -> bool:
-        """Whether the model was shown something of a line."""
+        """Returns whether the model was shown something of a line."""
         first, last = self.lines.span(line)
         return any(start < last and first < end for start, end in self._own)
 
     def places(self, value: Any) -> list[Span]:
-        """Where a scalar stands in the document, in order."""
+        """Returns where a scalar stands in the document, in order."""
         key = (type(value), value)
         if key not in self._known:
             found = self.document.places(value)[:MOST_PLACES] if _says_something(value) else []
@@ -98,7 +98,7 @@ class Telling:
             self._said.setdefault(path, set()).add(leaf)
 
     def of(self, path: str) -> float:
-        """How many different values a member has, for each row."""
+        """Returns how many different values a member has, for each row."""
         return len(self._said[path]) / self._rows if path in self._said else 1.0
 
 

@@ -139,7 +139,7 @@ Round: TypeAlias = Ask | Found
 def next_round(
     whole: Whole, plan: Plan, accepted: Mapping[int, Any], rejected: Mapping[int, ReplyRejected]
 ) -> Round:
-    """What follows from the answers of all parts: ``accepted`` values and rejections, by the parts' numbers."""
+    """Decides what follows from the answers of all parts: ``accepted`` values and rejections, by their numbers."""
     numbers = count(plan.numbered + 1)
     ended = plan.rounds >= MOST_ROUNDS
     kept, again = [], []

@@ -26,12 +26,12 @@ def members(schema: Any, root: Schema) -> Mapping[str, Any]:
 
 
 def has_rows(schema: Schema) -> bool:
-    """Whether an answer holds a list of objects."""
+    """Returns whether an answer holds a list of objects."""
     return next(_row_schemas(schema, schema, 0), None) is not None
 
 
 def fields_of_rows(schema: Schema) -> int:
-    """How many members the widest of an answer's rows has; 0 without a list of objects."""
+    """Returns how many members the widest of an answer's rows has; 0 without a list of objects."""
     return max((len(members(items, schema)) for items in _row_schemas(schema, schema, 0)), default=0)
 
 

@@ -144,7 +144,7 @@ def give_back_memory() -> None:
 
 
 def resident_bytes() -> int:
-    """What this process holds in memory now; 0 where the system does not tell."""
+    """Returns what this process holds in memory now; 0 where the system does not tell."""
     return _pages(1) if _LINUX else 0
 
 

@@ -8,5 +8,5 @@ __all__ = ["installed"]
 
 
 def installed() -> bool:
-    """Whether the engine that needs no other program is installed."""
+    """Returns whether the engine that needs no other program is installed."""
     return all(importlib.util.find_spec(name) is not None for name in ("rapidocr", "onnxruntime"))

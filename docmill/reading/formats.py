@@ -33,7 +33,7 @@ _MODULES = {
     media.OUTLOOK: "docmill.reading.outlook",
     media.XML: "docmill.reading.xml",
     media.WINMAIL: "docmill.reading.tnef",
-    **dict.fromkeys((media.XLS, media.XLSB, media.ODS), "docmill.reading.sheets"),
+    **dict.fromkeys((media.XLS, media.XLSB, media.ODS), "docmill.reading.workbooks"),
     **dict.fromkeys(media.PICTURES, "docmill.reading.ocr.pictures"),
 }
 

@@ -32,7 +32,7 @@ class PipeEnded(FrameBroken):
 
 
 def wait_for_ever(fd: int, event: int) -> None:
-    """What the child does while there is no document."""
+    """Does what the child does while there is no document."""
     poll = select.poll()
     poll.register(fd, event)
     poll.poll()

@@ -57,7 +57,7 @@ def first(element: Element | None, *path: str) -> Element | None:
 
 
 def switched_on(element: Element | None) -> bool:
-    """Whether a property such as ``w:vanish`` is there and not switched off by its value."""
+    """Returns whether a property such as ``w:vanish`` is there and not switched off by its value."""
     return element is not None and attribute(element, "val") not in ("0", "false", "off", "none")
 
 

@@ -85,7 +85,7 @@ class ReadingProcess:
         return not self._ended.is_set()
 
     def greet(self) -> Greeting:
-        """What the child may do, once it is ready. Raises Misconfigured where it does not come so far."""
+        """Reads what the child may do, once it is ready. Raises Misconfigured where it does not come so far."""
         if self._greeting is None:
             self._greeting = self._first_frame()
         return self._greeting

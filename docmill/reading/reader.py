@@ -90,7 +90,7 @@ class Reader:
         *,
         limits: Limits | None = None,
     ) -> Scan:
-        """What OCR finds on one page, counted from 0, of ``Reading.scans``. Raises as ``read`` does."""
+        """Reads with OCR one page, counted from 0, of ``Reading.scans``. Raises as ``read`` does."""
         request = replace(_request(name, media_type, limits or self.limits), page=page)
         with self._turn:
             answer, text = self._ocr.ask(request, body)
@@ -98,7 +98,7 @@ class Reader:
         return Scan(text=found.text, layout=found.layout[0] if found.layout else BLANK)
 
     def shows_ink(self, body: bytes, page: int, name: str | None = None, media_type: str | None = None) -> bool:
-        """Whether anything is drawn on a page, counted from 0, of ``Reading.scans``. Raises as ``read`` does."""
+        """Looks whether anything is drawn on a page (from 0) of ``Reading.scans``. Raises as ``read`` does."""
         request = replace(_request(name, media_type, self.limits), page=page, ink=True)
         with self._turn:
             answer, told = self._ocr.ask(request, body)
@@ -155,7 +155,7 @@ class Reader:
         return with_scans(reading, scans)
 
     def confinement(self) -> Greeting:
-        """What the child may do. Raises Misconfigured where it cannot be started."""
+        """Returns what the child may do. Raises Misconfigured where it cannot be started."""
         with self._turn:
             return self._parser.running().greet()
 

@@ -98,7 +98,7 @@ class _Workbook:
                 yield name, Part(name=target, root=None, targets=self._package.targets_of(target))
 
     def warnings(self) -> list[ReadingWarning]:
-        """What was left out of the text, or only guessed."""
+        """Returns what was left out of the text, or only guessed."""
         told = warnings_of(self._unread)
         return [*told, warned("hidden_sheet", self._hidden)] if self._hidden else told
 

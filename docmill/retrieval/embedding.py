@@ -29,7 +29,7 @@ class Embedding:
 
 
 def batch(tokens: Sequence[int]) -> int:
-    """How many texts, of so many tokens each, make up the next call: at least one."""
+    """Returns how many texts, of so many tokens each, make up the next call: at least one."""
     total = 0
     for place, each in enumerate(tokens[:MOST_TEXTS]):
         total += each

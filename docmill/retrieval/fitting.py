@@ -47,7 +47,7 @@ def fitting(
 
 
 def left_out(text: str, spans: Spans) -> Spans:
-    """What of the text lies in none of the spans, and is more than white space."""
+    """Returns what of the text lies in none of the spans, and is more than white space."""
     ends = [0, *(end for _, end in spans)]
     starts = [*(start for start, _ in spans), len(text)]
     return [(end, start) for end, start in zip(ends, starts, strict=True) if text[end:start].strip()]

@@ -26,7 +26,7 @@ def explain(
 
 
 def reasons(error: ValidationError, known_at: Callable[[Place], Sequence[str]]) -> list[tuple[Place, str]]:
-    """Where each mistake is, and why it is one."""
+    """Returns where each mistake is, and why it is one."""
     found = error.errors(include_url=False, include_input=False, include_context=False)
     return [(each["loc"], _reason(each, known_at)) for each in found]
 

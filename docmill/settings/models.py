@@ -222,7 +222,7 @@ class Models:
         )
 
     def find(self, name: str) -> ModelTable:
-        """What is known of a model, whether it can be reached or not. Raises Misconfigured for an unknown one."""
+        """Returns what is known of a model, reachable or not. Raises Misconfigured for an unknown one."""
         if name in self._tables:
             return self._tables[name]
         if name in SIMULATED or name in SIMULATOR_MODELS:
@@ -234,7 +234,7 @@ class Models:
         )
 
     def has(self, name: str) -> bool:
-        """Whether there is a model of that name."""
+        """Returns whether there is a model of that name."""
         return name in self._tables or name in SIMULATED or name in SIMULATOR_MODELS
 
     def configured(self) -> list[str]:

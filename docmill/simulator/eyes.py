@@ -98,12 +98,12 @@ def _opened(data: str, place: str, source: Mapping[str, Any] | None = None, *, w
 
 
 def tokens_of(pictures: Sequence[Shown]) -> int:
-    """What pictures count: a base each, and a token for each so many dots."""
+    """Returns what pictures count: a base each, and a token for each so many dots."""
     return sum(BASE_TOKENS - -(each.width * each.height) // DOTS_A_TOKEN for each in pictures)
 
 
 def objection(pictures: Sequence[Shown]) -> tuple[str, str] | None:
-    """What is wrong with the pictures: ``many``, ``bytes`` or ``dots``, and where or how."""
+    """Returns what is wrong with the pictures: ``many``, ``bytes`` or ``dots``, and where or how."""
     if len(pictures) > MOST_PICTURES:
         return "many", str(MOST_PICTURES)
     for each in pictures:
@@ -169,7 +169,7 @@ def _limits() -> Limits:
 
 
 def seen_in(document: str, read: Sequence[str]) -> str:
-    """What a model has before it: the text, and what pictures say that the text does not."""
+    """Returns what a model has before it: the text, and what pictures say that the text does not."""
     known = set(document.split())
     new = [words for words in read if not _mostly(words.split(), known)]
     return "\n".join(filter(None, (document, *new)))

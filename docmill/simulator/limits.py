@@ -42,7 +42,7 @@ class Limit:
         return self.per_minute if self.window == "minute" else max(1.0, self.per_minute / 60)
 
     def left(self, now: float) -> float:
-        """What can be taken now."""
+        """Returns what can be taken now."""
         self._refill(now)
         return self._left
 
@@ -52,7 +52,7 @@ class Limit:
         return Standing(name=name, per_minute=self.per_minute, left=left, reset_s=self.wait_s(self.capacity, now))
 
     def wait_s(self, amount: float, now: float) -> float:
-        """How long until ``amount`` can be taken, if nobody else takes it; 0 is now."""
+        """Returns how long until ``amount`` can be taken, if nobody else takes it; 0 is now."""
         self._refill(now)
         missing = min(amount, self.capacity) - self._left
         if missing <= 0:

@@ -53,7 +53,7 @@ class Settings:
         return int.from_bytes(hashlib.sha256(key.encode()).digest()[:7]) / 2**56
 
     def latency_s(self, request: str) -> float:
-        """How long the answer to a request takes."""
+        """Returns how long the answer to a request takes."""
         if not self.latency_spread:
             return self.latency_ms / 1000
         draw = min(max(self.draw("latency", request), 1e-9), 1 - 1e-9)

@@ -151,7 +151,7 @@ class Shape(Protocol):
         """The JSON, status and headers of a refusal."""
 
     def limit_headers(self, standings: Sequence[Standing]) -> Headers:
-        """What is left of the limits."""
+        """Returns what is left of the limits."""
 
 
 class OpenAIShape:

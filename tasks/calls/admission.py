@@ -101,7 +101,7 @@ def wait_for(services: Services, call: JobsCall) -> Step | None:
 
 
 def may_go(services: Services, call: Call) -> bool:
-    """Whether the call has its slot now; it waits for none."""
+    """Takes a slot for the call where there is one now, and returns whether; it waits for none."""
     return _ask(services, call).wait_s <= 0
 
 

@@ -23,12 +23,12 @@ __all__ = ["ask_in_time", "ask_model", "outcome_of", "start_in_time"]
 def ask_model(
     caller: Caller, model: Model, request: Request, *, learned: Mapping[str, Any], call_id: UUID, deadline_s: float
 ) -> Outcome:
-    """What the call came to; never raises for what a provider does. ``learned`` is what is known of the model."""
+    """Asks, and returns what came of it; never raises for what a provider does. ``learned`` is of the model."""
     return outcome_of(_start(caller, model, request, learned=learned, call_id=call_id, deadline_s=deadline_s))
 
 
 def ask_in_time(services: Services, call: Call, opened_at: float) -> Outcome:
-    """What the call came to whose intent was written at ``opened_at``, by ``time.monotonic``."""
+    """Asks within the deadline that began at ``opened_at`` (``time.monotonic``), when the intent was written."""
     return outcome_of(start_in_time(services, call, opened_at))
 
 
@@ -55,7 +55,7 @@ def start_in_time(services: Services, call: Call, opened_at: float) -> Future[Ou
 
 
 def outcome_of(begun: Future[Outcome]) -> Outcome:
-    """What a call came to, waited for; one that could not be made was none."""
+    """Waits for what a call came to; one that could not be made was none."""
     try:
         return begun.result()
     except Misconfigured as error:

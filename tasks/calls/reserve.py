@@ -45,7 +45,7 @@ def worst_case(job: Job, model: Model, request: Request) -> Decimal | None:
 
 
 def short_of_money(services: Services, job: Job, prompt: PromptVersion, need_usd: Decimal | None) -> Step | None:
-    """What is done where the call does not fit a budget, before anything else is asked for; None where it may."""
+    """Returns what is done where the call fits no budget, before anything else is asked for; None where it may."""
     if not services.budgets.exist or _outside(services, need_usd):
         return None
     timezone = services.settings.timezone

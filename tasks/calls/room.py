@@ -28,7 +28,7 @@ class Room:
 
     @contextmanager
     def of(self, size: int, *, within_s: float) -> Iterator[bool]:
-        """Whether there is room for so many bytes, which are held until the block ends.
+        """Holds room for so many bytes until the block ends, and says whether there is any.
 
         Waits for it at most ``within_s`` seconds. What is larger than all the room goes alone.
         """

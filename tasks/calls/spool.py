@@ -185,7 +185,7 @@ class Drain:
 
 
 def set_aside(folder: Path) -> int:
-    """How many files wait for a person."""
+    """Returns how many files wait for a person."""
     return sum(1 for _ in (folder / SET_ASIDE).glob("*"))
 
 

@@ -51,7 +51,7 @@ def trial_call(
 
 
 def ask_on_record(services: Services, call: Call) -> tuple[Outcome, Decimal | None]:
-    """What the call came to, and its cost in USD where that is known.
+    """Asks, and returns what the call came to, and its cost in USD where that is known.
 
     A hold, a limit or a budget that stands in its way is a failure like one of the provider's. Never raises after
     the call was made.

@@ -112,7 +112,7 @@ def countdown_of(app: Celery, seconds: float) -> float:
 
 
 def began_anew(app: Celery) -> bool:
-    """Whether the broker has started since anybody of the fleet asked last: what was under way may be gone.
+    """Returns whether the broker started since the fleet asked last: what was under way may be gone.
 
     One of those who ask is told. False where the broker does not answer, and of RabbitMQ, whose queues outlive it.
     """

@@ -69,7 +69,7 @@ def drive_to_store(
 
 
 def publish_all(services: Services, drives: Sequence[Drive]) -> bool:
-    """Whether all were published; those that may not have been wait in Postgres again.
+    """Publishes, and returns whether all were; those that may not have been wait in Postgres again.
 
     Of these a message that did arrive may still move its job, once, until upkeep drives it anew.
     """

@@ -19,7 +19,7 @@ COUNTER = Counter(encoding="o200k_base")
 
 
 def chunk(services: Services, job: Job) -> Step:
-    """Where the text is parted, and its language, are kept in the job; the chunks are made by store."""
+    """Parts the text; where, and its language, are kept in the job, and the chunks are made by store."""
     document = job.document
     if document is None or document.text is None:
         return text_gone(services, job)

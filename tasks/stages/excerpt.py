@@ -27,5 +27,5 @@ def excerpt_of(services: Services, job: Job, text: str) -> Excerpt:
 
 
 def found_places(chosen: Mapping[str, Any]) -> list[Place]:
-    """Where the passages of a collection stand that were found, in the order of their numbers."""
+    """Returns where the passages of a collection stand that were found, in the order of their numbers."""
     return [Place(**place) for place in chosen.get("found", ())]

@@ -30,7 +30,7 @@ ANSWER_SHARE = 0.7
 
 
 def is_in_parts(job: Job) -> bool:
-    """Whether the job's document was cut into parts."""
+    """Returns whether the job's document was cut into parts."""
     return bool((job.context or {}).get("plan"))
 
 
@@ -42,7 +42,7 @@ def plan_of(job: Job) -> Plan:
 def in_parts(
     text: str, room: Room, prompt: PromptVersion, job: Job, *, pages: Sequence[int]
 ) -> dict[str, Any] | Failure | None:
-    """What is kept of a document that is asked in parts; None for one that is asked as a whole.
+    """Returns what is kept of a document that is asked in parts; None for one that is asked as a whole.
 
     A failure where it has more parts than its prompt allows.
     """

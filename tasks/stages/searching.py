@@ -8,7 +8,7 @@ from db.search import Hit
 from docmill.errors import CollectionUnknown, EmbeddingAway, Failure, Misconfigured
 from prompts import PromptVersion
 from tasks.calls.embedding.call import Asker
-from tasks.calls.embedding.failing import remedied
+from tasks.calls.embedding.failing import apply_remedy
 from tasks.question import passages_for
 from tasks.services import Services
 from tasks.stages.step import Step, Stop, fail
@@ -42,4 +42,4 @@ def _unasked(services: Services, job: Job, away: EmbeddingAway) -> Step:
     if away.failure.kind == "budget":
         services.database.run(transitions.hold, job, "rate", for_s=BUDGET_S)
         return Stop("held: budget")
-    return services.database.run(remedied, job, services.settings.models.get(away.model), away.failure)
+    return services.database.run(apply_remedy, job, services.settings.models.get(away.model), away.failure)

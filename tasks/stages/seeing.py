@@ -91,7 +91,7 @@ class Eyes(Protocol):
         """Which models there are."""
 
     def sees(self, name: str) -> bool:
-        """Whether the model takes pictures, as far as that is known."""
+        """Returns whether the model takes pictures, as far as that is known."""
 
     def draw(self, page: int, dots: int) -> Drawn:
         """The page, counted from 1, with so many dots an inch. Raises Unreadable, Busy."""
@@ -190,7 +190,7 @@ def pictures_in(chosen: Mapping[str, Any]) -> tuple[Picture, ...]:
 
 
 def spans_seen(chosen: Mapping[str, Any]) -> list[tuple[int, int]]:
-    """Where the texts stand of pages that were shown as pictures alone."""
+    """Returns where the texts stand of pages that were shown as pictures alone."""
     return [(start, end) for start, end in chosen.get("seen", ())]
 
 
@@ -270,7 +270,7 @@ def _picture(document_id: int, page: Page, dots: int, drawn: Drawn, sight: Sight
 
 
 def is_drawn(reading: Reading | Document) -> bool:
-    """Whether a document has pages that can be drawn."""
+    """Returns whether a document has pages that can be drawn."""
     return reading.media_type == media.PDF or reading.media_type in media.PICTURES
 
 

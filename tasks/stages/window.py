@@ -29,7 +29,7 @@ class Room:
     """That are part of the request."""
 
     def record(self, estimate: int) -> dict[str, int]:
-        """What is kept of a choice whose passages have ``estimate`` tokens (:meth:`Counter.estimate`)."""
+        """Returns what is kept of a choice whose passages have ``estimate`` tokens (:meth:`Counter.estimate`)."""
         whole = self.frame + estimate
         tokens = self.counter.scaled(whole) + self.counter.count_pictures(self.pictures)
         of_pictures = sum(picture.tokens for picture in self.pictures)

@@ -227,6 +227,12 @@ def test_no_function_does_more_than_a_screen_shows() -> None:
     assert long == []
 
 
+def test_no_module_is_longer_than_one_reads_at_a_sitting() -> None:
+    assert [
+        name for name, path in MODULES.items() if len(path.read_text(encoding="utf-8").splitlines()) > 600
+    ] == []
+
+
 def functions(path: Path) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
     tree = ast.walk(parsed(path))
     return [node for node in tree if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]

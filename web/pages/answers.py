@@ -9,8 +9,9 @@ from typing import Any
 from db.inspection import Call, Check, Inspection, Place
 from docmill.errors import ReplyRejected
 from docmill.parsing import parse
+from docmill.parsing.bounds import leaves
 from docmill.reading.layout.places import Geometry
-from tasks.reviewing import leaves, written
+from tasks.reviewing import written
 
 __all__ = ["MOST_VALUES", "Box", "Value", "boxes_on", "doubts_of", "values_of"]
 
@@ -62,7 +63,7 @@ def values_of(found: Inspection, value: Any) -> list[Value]:
     evidence = found.job.evidence if isinstance(found.job.evidence, Mapping) else {}
     said = said_by(found.calls)
     values: list[Value] = []
-    for path, each in leaves(value):
+    for path, each in leaves(value, empties=True):
         if len(values) == MOST_VALUES:
             break
         values.append(
@@ -100,7 +101,7 @@ def doubts_of(checks: Sequence[Check]) -> dict[str, list[str]]:
 
 
 def said_by(calls: Sequence[Call]) -> list[tuple[str, dict[str, Any]]]:
-    """What each answering call gave, by model and path, the last call of each model."""
+    """Returns what each answering call gave, by model and path, the last call of each model."""
     found: dict[str, dict[str, Any]] = {}
     for call in calls:
         if call.reply is None or call.purpose == "embed" or len(call.reply.text) > LONGEST_REPLY:
@@ -110,7 +111,7 @@ def said_by(calls: Sequence[Call]) -> list[tuple[str, dict[str, Any]]]:
         except ReplyRejected:
             continue
         found.pop(call.model, None)
-        found[call.model] = dict(leaves(value))
+        found[call.model] = dict(leaves(value, empties=True))
     return list(found.items())
 
 
@@ -122,7 +123,7 @@ def _differing(
 
 
 def boxes_on(page: int, values: Sequence[Value], geometry: Geometry) -> list[Box]:
-    """What is drawn on a page, the doubted values among it."""
+    """Returns what is drawn on a page, the doubted values among it."""
     return [
         Box(
             path=value.path,

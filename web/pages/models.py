@@ -110,7 +110,7 @@ def draft_of(
     policy: budgets.Policy = "hold",
     cap: Annotated[Decimal | None, Query(ge=0, le=1_000_000_000, allow_inf_nan=False)] = None,
 ) -> Draft | None:
-    """What a link wants to have set; None where it says nothing."""
+    """Returns what a link wants to have set; None where it says nothing."""
     return None if scope is None else Draft(scope=scope, subject=subject, span=span, policy=policy, cap=cap)
 
 
@@ -181,5 +181,5 @@ def _check_seen(database: Rows, asking: Caller, budget_id: int) -> None:
 
 
 def is_seen(budget: Budget, asking: Caller) -> bool:
-    """Whether a budget is the caller's: those of all tenants together are for whoever looks after all."""
+    """Returns whether a budget is the caller's: those of all tenants together are for whoever looks after all."""
     return asking.may("admin") or (budget.scope == "tenant" and budget.subject == asking.tenant)

@@ -90,7 +90,7 @@ def paper_of(
 
 
 def geometry_of(document: documents.Shown) -> Geometry:
-    """Where its words stand; nowhere, of a document that was read before that was kept."""
+    """Returns where its words stand; nowhere, of a document that was read before that was kept."""
     try:
         return Geometry(_starts(document), unpack(bytes(document.layout or b"")))
     except ValueError:

@@ -62,7 +62,7 @@ templates = Jinja2Templates(
 
 
 def wants_page(request: Request) -> bool:
-    """Whether a browser asks, for what a person reads."""
+    """Returns whether a browser asks, for what a person reads."""
     return not request.url.path.startswith(APART) and "text/html" in request.headers.get("accept", "")
 
 
@@ -105,7 +105,7 @@ def round_usd(amount: float) -> str:
 
 
 def ago(at: datetime) -> str:
-    """How long ago, or how soon, as people say it."""
+    """Returns how long ago, or how soon, as people say it."""
     seconds = (datetime.now(UTC) - at).total_seconds()
     return f"{span(seconds)} ago" if seconds >= 0 else f"in {span(-seconds)}"
 

@@ -44,7 +44,7 @@ After = Annotated[int | None, Query(ge=1, le=LARGEST_ID)]
 def narrowed(
     prompt: Storable | None = None, feature: Storable | None = None, order: Literal["dearest"] | None = None
 ) -> Narrowed:
-    """Which answers the desk is for, and in which order, as the address has it."""
+    """Returns which answers the desk is for, and in which order, as the address has it."""
     return Narrowed(prompt=prompt or None, feature=feature or None, order=order)
 
 
@@ -58,7 +58,7 @@ def _link(path: str, filter_: Narrowed, **more: object) -> str:
 
 
 def clerk(request: Request, asking: Asking) -> Clerk:
-    """Who sits at this browser. Raises Problem for a key that may not review, and where another site sends it.
+    """Returns who sits at this browser. Raises Problem for a key that may not review, or who comes from elsewhere.
 
     To look at an answer is to have it for five minutes, so that a link from elsewhere is more than a look.
     """

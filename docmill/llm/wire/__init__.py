@@ -44,7 +44,7 @@ class Wire(Protocol):
         """The JSON to send, with what was learned about the model applied."""
 
     def list_url(self, base_url: str) -> str:
-        """Where the provider lists its models."""
+        """Returns where the provider lists its models."""
 
 
 WIRES: Mapping[str, Wire] = {

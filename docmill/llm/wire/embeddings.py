@@ -65,7 +65,7 @@ def _in_order(rows: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
 
 
 def reply(answer: object) -> Reply:
-    """What the answer tells beside the vectors; never raises."""
+    """Returns what the answer tells beside the vectors; never raises."""
     told = mapping(answer)
     usage = mapping(told.get("usage"))
     tokens = next(

@@ -46,10 +46,10 @@ _PICTURE = re.compile(
 
 
 def takes_no_images(message: str) -> bool:
-    """Whether a provider says that the model sees no pictures at all, and not that this one is at fault."""
+    """Returns whether a provider says that the model sees no pictures at all, not that this one is at fault."""
     return bool(_BLIND.search(message))
 
 
 def is_about_pictures(message: str) -> bool:
-    """Whether a provider's complaint is about pictures: that it takes none, or not these."""
+    """Returns whether a provider's complaint is about pictures: that it takes none, or not these."""
     return takes_no_images(message) or bool(_PICTURE.search(message))

@@ -33,7 +33,7 @@ class Probe:
 
 
 def probe_of(provider: str, base_url: str, model: str) -> Probe | None:
-    """How the provider is asked; None where it knows no way."""
+    """Returns how the provider is asked; None where it knows no way."""
     root = base_url.rstrip("/").removesuffix("/v1").removesuffix("/api")
     match provider.lower():
         case "ollama":

@@ -94,7 +94,7 @@ _EXCLUSIVE_CAP = re.compile(r"supported range is from \d+ \(inclusive\) to (\d{1
 
 
 def repair_for(complaint: Complaint, status: int) -> Repair | None:
-    """How the request can be changed so that it is accepted; None where its author must change it."""
+    """Returns how the request can be changed so that it is accepted; None where its author must change it."""
     message = complaint.message
     if takes_no_images(message):
         return Repair(action="no_images")
@@ -197,7 +197,7 @@ def _parameter(complaint: Complaint) -> str | None:
 
 
 def learn(learned: Mapping[str, Any], repair: Repair) -> dict[str, Any]:
-    """What is known about a model after this repair; equal to what was known where it adds nothing.
+    """Adds a repair to what is known about a model; equal to what was known where it adds nothing.
 
     ``resample`` is nothing to remember.
     """
@@ -264,18 +264,18 @@ def _texts(message: Mapping[str, Any]) -> list[str]:
 
 
 def is_dropped(name: str, learned: Mapping[str, Any]) -> bool:
-    """Whether the model is known to reject a key, also of a part of a message."""
+    """Returns whether the model is known to reject a key, also of a part of a message."""
     return name in learned.get("drop", ())
 
 
 def takes_images(learned: Mapping[str, Any]) -> bool | None:
-    """Whether the model was met to take pictures; None where it was never asked."""
+    """Returns whether the model was met to take pictures; None where it was never asked."""
     known = learned.get("images")
     return known if isinstance(known, bool) else None
 
 
 def native_schema(learned: Mapping[str, Any], schema: Mapping[str, Any]) -> bool:
-    """Whether the model may still be asked with its native structured output, by such a schema.
+    """Returns whether the model may still be asked with its native structured output, by such a schema.
 
     One that is too large for it stands in the prompt's words, as every schema does.
     """
@@ -287,7 +287,7 @@ def native_schema(learned: Mapping[str, Any], schema: Mapping[str, Any]) -> bool
 
 
 def schema_told(learned: Mapping[str, Any], structured: str = "schema") -> str:
-    """How the model is told the shape of an answer; ``structured`` is what it was set to at first."""
+    """Returns how the model is told the shape of an answer; ``structured`` is what it was set to at first."""
     steps = {"schema": "json_schema", "json": "json_object", "prompt": "none"}
     set_to, met = steps.get(structured, "none"), learned.get("schema", SCHEMA_STEPS[0])
     step = max((set_to, met), key=lambda each: SCHEMA_STEPS.index(each) if each in SCHEMA_STEPS else 0)
@@ -299,5 +299,5 @@ def schema_told(learned: Mapping[str, Any], structured: str = "schema") -> str:
 
 
 def json_allowed(learned: Mapping[str, Any]) -> bool:
-    """Whether the model may still be asked for any JSON object."""
+    """Returns whether the model may still be asked for any JSON object."""
     return learned.get("schema") != "none"

@@ -48,7 +48,7 @@ def digest_of(schema: Mapping[str, Any]) -> str:
 
 
 def fields_in(schema: Mapping[str, Any]) -> int:
-    """How many fields an answer's schema unfolds to, each reference as often as it is used: how large it is."""
+    """Counts the fields that an answer's schema unfolds to, each reference as often as it is used."""
     return _fields_in(schema, schema, {})
 
 
@@ -71,7 +71,7 @@ def _fields_in(schema: Any, root: Mapping[str, Any], known: dict[str, int]) -> i
 
 
 def open_places(schema: Any, place: str = "the answer") -> list[str]:
-    """Where a closed schema still has an object of any fields, which strict providers reject."""
+    """Returns where a closed schema still has an object of any fields, which strict providers reject."""
     if isinstance(schema, list):
         return [found for item in schema for found in open_places(item, place)]
     if not isinstance(schema, dict):

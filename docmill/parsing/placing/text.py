@@ -100,5 +100,5 @@ def _document(text: str, known: Document | None) -> Document:
 
 
 def apart(one: tuple[float, float, float], other: tuple[float, float, float]) -> float:
-    """How far two columns lie apart, from 0 to 1, by the edge or the middle at which they are nearest."""
+    """Returns how far two columns lie apart, from 0 to 1, by the edge or the middle at which they are nearest."""
     return min(1.0, 10 * min(abs(a - b) for a, b in zip(one, other, strict=True)))

@@ -50,7 +50,7 @@ class Plain:
         self.text = plain.replace("\u00a0", " ") if is_common else plain
 
     def span(self, start: int, end: int) -> tuple[int, int]:
-        """Where a part of the plain text stands in the text itself; the part is not empty."""
+        """Returns where a part of the plain text stands in the text itself; the part is not empty."""
         return (start, end) if not self._removed else (self._at(start), self._at(end - 1) + 1)
 
     def _at(self, place: int) -> int:

@@ -98,7 +98,7 @@ def key_of(value: float | Decimal) -> str | None:
 
 
 def written_number(text: str) -> tuple[str, ...]:
-    """What a text means that is a number and nothing else; empty for any other."""
+    """Returns what a text means that is a number and nothing else; empty for any other."""
     if len(text) > 2 * LONGEST or not WRITTEN.fullmatch(text):
         return ()
     whole = [
@@ -123,11 +123,11 @@ class Numbers:
         return [] if key is None else self._index.get(key, [])
 
     def meaning(self, keys: Sequence[str]) -> Sequence[tuple[int, int]]:
-        """Where a number stands that may mean one of these."""
+        """Returns where a number stands that may mean one of these."""
         return [span for key in keys for span in self._index.get(key, [])]
 
     def allows(self, span: tuple[int, int], keys: Sequence[str]) -> bool:
-        """Whether words may begin and end there: not within a number, unless only zeros are cut off.
+        """Returns whether words may begin and end there: not within a number, unless only zeros are cut off.
 
         Words that are a number, one of ``keys``, are not where another stands, as one below zero.
         """

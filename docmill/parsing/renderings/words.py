@@ -104,7 +104,7 @@ class Words:
         return index
 
     def runs(self, wanted: Sequence[str]) -> Iterator[tuple[int, int]]:
-        """Where these words follow one another: the number of the first, and of the one after the last.
+        """Returns where these words follow one another: the number of the first, and of the one after the last.
 
         Nothing may be cut: what begins or ends with half of ``A4`` is another thing.
         """

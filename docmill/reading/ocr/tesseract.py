@@ -32,7 +32,7 @@ NO_LANGUAGES = frozenset({"osd", "equ", "snum"})
 
 @cache
 def found() -> str | None:
-    """Where the program is; None where it is not."""
+    """Returns where the program is; None where it is not."""
     return shutil.which("tesseract", path=PLACES)
 
 

@@ -27,7 +27,7 @@ MOST_DEEP = 3
 
 
 def shows_more(page: Any, words: Sequence[Word], *, width: float, height: float) -> bool:
-    """Whether OCR may find words on a page beside those of its text.
+    """Returns whether OCR may find words on a page beside those of its text.
 
     Without words any picture may hold some. Words without ink upon a picture are what another OCR found in it.
     """

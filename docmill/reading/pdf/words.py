@@ -52,7 +52,7 @@ class _Open:
     """Quarters of a turn, against the clock, by which its letters are turned on the page."""
 
     def takes(self, found: pdfium.FS_RECTF, letter: str) -> bool:
-        """Whether a character stands close behind the last one, or before it where one writes to the left."""
+        """Returns whether a character stands close behind the last one; before it where one writes to the left."""
         word, box = (self.x0, self.y0, self.x1, self.y1), (found.left, found.bottom, found.right, found.top)
         if self.turns:
             word, box = _level(self.turns, *word), _level(self.turns, *box)

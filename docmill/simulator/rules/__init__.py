@@ -91,7 +91,7 @@ class Search:
     """Where the schema demands a value, and none was found."""
 
     def value(self, path: tuple[str, ...], schema: Mapping[str, Any]) -> Any:
-        """What was found; None, which is noted where it may not be."""
+        """Returns what was found; None, which is noted where it may not be."""
         schema, may_be_null = self._plain(schema)
         found = self._found(path, schema, may_be_null=may_be_null)
         if found is None and not may_be_null:

@@ -99,7 +99,7 @@ def _rounded(document: str) -> float | None:
 
 
 def lines(document: str) -> list[dict[str, Any]]:
-    """What a table bills: each line that begins with words and ends with an amount, and is no sum."""
+    """Returns what a table bills: each line that begins with words and ends with an amount, and is no sum."""
     found = []
     for line in document.splitlines():
         amounts = list(_amounts(line))

@@ -119,7 +119,7 @@ def label(document: str, labels: Sequence[str]) -> str:
 
 
 def occurs(document: str, label: str) -> bool:
-    """Whether anything in the document speaks for the label; of kinds of documents, some kind it always is."""
+    """Returns whether anything in the document speaks for the label; some kind of document it always is."""
     return label in SHAPES or _score(label, document[:LONGEST_READ]) > 0
 
 

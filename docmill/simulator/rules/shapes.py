@@ -42,7 +42,7 @@ def label_of(name: str) -> re.Pattern[str] | None:
 
 
 def is_heading(line: str, label: re.Pattern[str]) -> bool:
-    """Whether a line says the label and nothing else."""
+    """Returns whether a line says the label and nothing else."""
     return label.fullmatch(line.strip().lstrip("#").strip().rstrip(":").rstrip()) is not None
 
 
@@ -54,7 +54,7 @@ def below(name: str, document: str) -> str | None:
 
 
 def labelled(names: Sequence[str], document: str) -> str | None:
-    """What stands behind the first of the names that is a label in a line."""
+    """Returns what stands behind the first of the names that is a label in a line."""
     for label in filter(None, map(label_of, names[:MOST_NAMES])):
         found = next(filter(None, (_behind(label, line) for line in document.splitlines())), None)
         if found is not None:
@@ -99,14 +99,14 @@ def _number(written: str) -> float | None:
 
 
 def said_yes(names: Sequence[str], document: str) -> bool | None:
-    """What a yes or no behind the label says."""
+    """Returns what a yes or no behind the label says."""
     found = labelled(names, document)
     word = (found or "").casefold().strip(" .!")
     return True if word in YES else False if word in NO else None
 
 
 def listed(names: Sequence[str], document: str) -> list[str]:
-    """What is listed behind a label, parted by commas, or below a heading, a point a line."""
+    """Returns what is listed behind a label, parted by commas, or below a heading, a point a line."""
     for name in names[:MOST_NAMES]:
         rest = below(name, document)
         points = list(_points(rest)) if rest else []

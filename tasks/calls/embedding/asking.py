@@ -21,7 +21,7 @@ __all__ = ["ask_for_vectors", "worst_case"]
 
 
 def worst_case(model: Model, texts: Iterable[str]) -> Decimal | None:
-    """What the texts' vectors cost at most, in USD, or None: no token of a text has less than a byte."""
+    """Returns what the texts' vectors cost at most, in USD, or None: no token of a text has less than a byte."""
     return money.worst_case(
         sum(len(text.encode()) + 1 for text in texts),
         0,

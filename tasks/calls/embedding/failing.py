@@ -15,10 +15,10 @@ from docmill.settings import Model
 from tasks import remedies
 from tasks.stages.step import Step, Stop, fail
 
-__all__ = ["remedied"]
+__all__ = ["apply_remedy"]
 
 
-def remedied(connection: Connection, job: Job, model: Model, failure: Failure) -> Step:
+def apply_remedy(connection: Connection, job: Job, model: Model, failure: Failure) -> Step:
     """Waits as the failure asks for; there is no other model, and no smaller request, to try."""
     name = model.name
     now = Tried(purpose="first", kind=failure.kind, model=name)

@@ -9,7 +9,7 @@ from docmill.errors import Failure, Misconfigured
 from docmill.retrieval.embedding import Embedding
 from tasks.calls.closing import Closure
 from tasks.calls.embedding.call import EmbeddingCall
-from tasks.calls.embedding.failing import remedied
+from tasks.calls.embedding.failing import apply_remedy
 from tasks.calls.settlement import settlement_of
 from tasks.calls.spool import settle_or_spool
 from tasks.services import Services
@@ -50,14 +50,16 @@ def _settle(
         if vectors and not fresh:
             ledger.mark_surplus(connection, call.intent.id)
         if failure is not None:
-            return remedied(connection, call.job, call.model, failure)
+            return apply_remedy(connection, call.job, call.model, failure)
         if call.state.hold_cause is not None:
             model_state.release(connection, call.model)
-    return _same_length(services, call, vectors)
+    return _require_same_length(services, call, vectors)
 
 
-def _same_length(services: Services, call: EmbeddingCall, vectors: Mapping[bytes, list[float]]) -> Step | None:
-    """All vectors of a model have one length: else no index can hold them."""
+def _require_same_length(
+    services: Services, call: EmbeddingCall, vectors: Mapping[bytes, list[float]]
+) -> Step | None:
+    """Fails the job where the model had vectors of another length before: no index can hold both."""
     length = len(next(iter(vectors.values())))
     try:
         services.database.run(collections.model_id, call.model.name, length)

@@ -10,7 +10,7 @@ from cli.cases import Case
 from cli.gate import _told
 from db.jobs import Document
 from docmill.errors import Failure, FailureKind
-from tasks.gating import held, scores
+from tasks.gating import compare, scores
 from tasks.trial import Trial
 
 RIGHT: dict[str, Any] = {"total": 4.1, "date": None, "lines": [{"name": "tea"}, {"name": "cake"}]}
@@ -32,20 +32,20 @@ RIGHT: dict[str, Any] = {"total": 4.1, "date": None, "lines": [{"name": "tea"}, 
 def test_a_value_is_broken_where_the_old_version_had_it_right(
     old: Any, new: Any, broken: list[str], mended: list[str]
 ) -> None:
-    found = held(RIGHT, old, new)
+    found = compare(RIGHT, old, new)
     assert [each.path for each in found if each.broken] == broken
     assert [each.path for each in found if each.mended] == mended
 
 
 def test_a_value_that_only_a_version_gives_is_wrong() -> None:
     more = {**RIGHT, "lines": [*RIGHT["lines"], {"name": "jam"}]}
-    (jam,) = [each for each in held(RIGHT, more, RIGHT) if each.path == "lines.2.name"]
+    (jam,) = [each for each in compare(RIGHT, more, RIGHT) if each.path == "lines.2.name"]
     assert (jam.old, jam.right) == ("jam", "(nothing)")
 
 
 def test_fields_are_summed_over_cases_and_places() -> None:
     wrong = {**RIGHT, "lines": [{"name": "tea"}, {"name": "jam"}]}
-    found = {each.field: each for each in scores([held(RIGHT, RIGHT, wrong), held(RIGHT, wrong, RIGHT)])}
+    found = {each.field: each for each in scores([compare(RIGHT, RIGHT, wrong), compare(RIGHT, wrong, RIGHT)])}
     assert list(found) == ["total", "date", "lines.*.name"]
     names = found["lines.*.name"]
     assert (names.values, names.old, names.new, names.broken, names.mended) == (4, 3, 3, 1, 1)

@@ -12,12 +12,12 @@ if TYPE_CHECKING:
 
     from docmill.settings import Model, Settings
 
-__all__ = ["decoded", "examine_eyes"]
+__all__ = ["decoded", "examine_pictures"]
 
 TIMEOUT_S = 20
 
 
-def examine_eyes(settings: Settings) -> str:
+def examine_pictures(settings: Settings) -> str:
     """Tells of each model whether it takes pictures. Raises Misconfigured where docmill.toml says otherwise.
 
     A model whose server cannot be asked for nothing is sent a picture of 32 by 32 dots, which costs some tokens.

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.eyes import examine_eyes
+from cli.checks.pictures import examine_pictures
 from docmill.errors import Misconfigured
 from docmill.settings import load_settings
 from docmill.simulator import Simulator
@@ -27,7 +27,7 @@ def examined(tmp_path: Path, config: str) -> str:
         async with Simulator(eyes=Quick()) as simulator:
             (tmp_path / "docmill.toml").write_text(config.replace("URL", simulator.url), encoding="utf-8")
             settings = load_settings(config=tmp_path / "docmill.toml", llm_url=simulator.url)
-            return await asyncio.to_thread(examine_eyes, settings)
+            return await asyncio.to_thread(examine_pictures, settings)
 
     return asyncio.run(go())
 

@@ -16,7 +16,7 @@ from docmill.visible import visible, visible_lines
 
 if TYPE_CHECKING:
     from tasks.trial import Trial
-    from tasks.tried import TriedCall
+    from tasks.trial.calls import TriedCall
 
 __all__ = ["print_beside", "print_trial", "trial_as_json"]
 

@@ -18,20 +18,20 @@ from prompts import Excerpt, PromptVersion
 from tasks.calls.pictures import drawn_in
 from tasks.calls.request import compose
 from tasks.calls.trying import ask_on_record, trial_call
-from tasks.eyes import OwnEyes, excerpt_shown, show
 from tasks.services import Caller, Services
 from tasks.setbacks import Setback
 from tasks.stages.window import ladder_model
-from tasks.tried import TriedCall, ask_off_record, told_of
+from tasks.trial.calls import TriedCall, ask_off_record, told_of
+from tasks.trial.view import OwnEyes, excerpt_shown, show
 
-__all__ = ["Bench"]
+__all__ = ["TrialJob"]
 
 LONGEST_WAIT_S = 30.0
 """For a limit or an outage; a job would be held for longer ones."""
 
 
 @dataclass(kw_only=True)
-class Bench:
+class TrialJob:
     """A job that stands nowhere, on its way."""
 
     settings: Settings
@@ -47,7 +47,10 @@ class Bench:
     previous: str | None = None
 
     def choose(self) -> Failure | None:
-        """What the model is shown; a failure where not even the prompt fits. Raises PromptError, Unreadable."""
+        """Chooses what the model is shown; returns a failure where not even the prompt fits.
+
+        Raises PromptError, Unreadable.
+        """
         shown = show(self.eyes, self.job, self.prompt, self.document, self.learned)
         if isinstance(shown, Failure):
             return shown

@@ -45,13 +45,13 @@ class TriedCall:
 def ask_off_record(
     caller: Caller, model: Model, request: Request, *, learned: Mapping[str, Any], deadline_s: float
 ) -> tuple[Outcome, Decimal | None]:
-    """What the call came to, and its cost in USD where that is known; nobody writes it down."""
+    """Asks, and returns what the call came to, and its cost in USD where that is known; nobody writes it down."""
     outcome = ask_model(caller, model, request, learned=learned, call_id=uuid4(), deadline_s=deadline_s)
     return outcome, settlement_of(uuid4(), model, outcome, None).cost_usd
 
 
 def told_of(job: Job, name: str, request: Request, outcome: Outcome, cost_usd: Decimal | None) -> TriedCall:
-    """What is told of a call."""
+    """Gathers what is told of a call."""
     reply = outcome.reply
     return TriedCall(
         model=name,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from web.answer_schemas import COMPONENTS
-from web.clients import leave_out_defaults
+from web.client_generators import leave_out_defaults
 
 
 def test_requests_have_no_defaults_and_answers_keep_theirs() -> None:

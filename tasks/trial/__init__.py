@@ -20,12 +20,12 @@ from docmill.reading import Reader
 from docmill.reading.drawn import DrawnPages
 from docmill.settings import Settings
 from prompts import PromptVersion
-from tasks.bench import Bench
-from tasks.eyes import OwnEyes
 from tasks.services import Caller, Services
 from tasks.setbacks import Setback
 from tasks.stages.checking import checked, kept
-from tasks.tried import TriedCall
+from tasks.trial.calls import TriedCall
+from tasks.trial.job import TrialJob
+from tasks.trial.view import OwnEyes
 
 __all__ = ["Trial", "try_on", "unread"]
 
@@ -76,7 +76,7 @@ def try_on(
     """
     if prompt.config.retrieval.collection is not None:
         raise PromptError(f"prompt {prompt} looks into a collection, which only a stack has: submit the document")
-    bench = Bench(
+    tried = TrialJob(
         settings=settings,
         caller=caller,
         services=services,
@@ -87,34 +87,34 @@ def try_on(
         learned={},
     )
     try:
-        return _run(bench)
+        return _run(tried)
     except Unreadable as error:
         return unread(prompt, error)
 
 
-def _run(bench: Bench) -> Trial:
+def _run(tried: TrialJob) -> Trial:
     """Raises PromptError, Misconfigured, Unreadable."""
     calls: list[TriedCall] = []
-    ended = bench.choose()
+    ended = tried.choose()
     while ended is None and len(calls) < MOST_CALLS:
-        outcome, call = bench.call()
-        setback, value = _looked_at(bench, outcome)
+        outcome, call = tried.call()
+        setback, value = _looked_at(tried, outcome)
         if setback is None:
             calls.append(call)
             doubt = (value or {}).get("doubt")
-            return _trial(bench, calls, "needs_review" if doubt else "done", value, doubt and Failure(**doubt))
+            return _trial(tried, calls, "needs_review" if doubt else "done", value, doubt and Failure(**doubt))
         calls.append(_with_setback(call, setback))
         if value is not None:
-            bench.job = replace(bench.job, value=value)
-        bench.previous = call.reply
-        ended = bench.follow(setback)
+            tried.job = replace(tried.job, value=value)
+        tried.previous = call.reply
+        ended = tried.follow(setback)
         if ended is not None and setback.remedy.action == "review":
-            return _trial(bench, calls, "needs_review", bench.job.value, ended)
-    return _trial(bench, calls, "failed", None, ended)
+            return _trial(tried, calls, "needs_review", tried.job.value, ended)
+    return _trial(tried, calls, "failed", None, ended)
 
 
 def unread(prompt: PromptVersion, error: Unreadable) -> Trial:
-    """What comes of a document that cannot be read."""
+    """Returns what comes of a document that cannot be read."""
     failure = Failure(kind="unreadable", message=f"{error.kind}: {error}")
     return Trial(
         prompt=str(prompt),
@@ -128,12 +128,12 @@ def unread(prompt: PromptVersion, error: Unreadable) -> Trial:
     )
 
 
-def _looked_at(bench: Bench, outcome: Outcome) -> tuple[Setback | None, dict[str, Any] | None]:
+def _looked_at(tried: TrialJob, outcome: Outcome) -> tuple[Setback | None, dict[str, Any] | None]:
     """What is wrong with an answer, and the value as far as there is one, with its places."""
     if outcome.reply is None or (outcome.failure is not None and outcome.failure.kind != "truncated"):
         failure = outcome.failure or Failure(kind="internal", message="the call came to nothing")
-        return bench.setback(failure, answered=outcome.answered), None
-    job, prompt, excerpt = bench.job, bench.prompt, bench.excerpt
+        return tried.setback(failure, answered=outcome.answered), None
+    job, prompt, excerpt = tried.job, tried.prompt, tried.excerpt
     reply = outcome.reply
     answer = Answer(call_id=uuid4(), text=reply.text, finish_reason=reply.finish_reason)
     try:
@@ -142,7 +142,7 @@ def _looked_at(bench: Bench, outcome: Outcome) -> tuple[Setback | None, dict[str
         failure = Failure(kind=rejected.kind, message=str(rejected))
         problems = tuple(correction_problems(rejected))
         doubtful = None if rejected.value is None else kept(job, prompt, excerpt, rejected.value)
-        return bench.setback(failure, answered=True, problems=problems), doubtful
+        return tried.setback(failure, answered=True, problems=problems), doubtful
 
 
 def _job(prompt: PromptVersion, document: Document, params: Mapping[str, Any], tenant: str) -> Job:
@@ -162,15 +162,15 @@ def _with_setback(call: TriedCall, setback: Setback) -> TriedCall:
 
 
 def _trial(
-    bench: Bench, calls: list[TriedCall], state: str, value: Mapping[str, Any] | None, failure: Failure | None
+    tried: TrialJob, calls: list[TriedCall], state: str, value: Mapping[str, Any] | None, failure: Failure | None
 ) -> Trial:
     return Trial(
-        prompt=str(bench.prompt),
-        content_hash=bench.prompt.content_hash.hex(),
+        prompt=str(tried.prompt),
+        content_hash=tried.prompt.content_hash.hex(),
         state=state,
         value=(value or {}).get("answer"),
         evidence=(value or {}).get("evidence"),
         failure=failure,
-        left_out_chars=int((bench.job.context or {}).get("left_out_chars", 0)),
+        left_out_chars=int((tried.job.context or {}).get("left_out_chars", 0)),
         calls=tuple(calls),
     )
