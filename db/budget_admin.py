@@ -92,7 +92,7 @@ def listed(connection: Connection) -> list[Budget]:
     series = func.coalesce(each.series, each.id)
     first = (
         select(jobs.c.need_usd)
-        .where(jobs.c.wait == "budget", jobs.c.budget_id == series)
+        .where(jobs.c.state == "held", jobs.c.wait == "budget", jobs.c.budget_id == series)
         .order_by(jobs.c.id)
         .limit(MOST_WAITING)
         .correlate(tables.budgets)

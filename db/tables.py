@@ -71,7 +71,7 @@ jobs = _table(
     need_usd numeric(20,10) null, held_for text null, since timestamptz null,
     name text null, path text null, run_id bigint null, metadata jsonb,
     content_hash bytea null, missing jsonb null, trace text null,
-    afresh_of bigint null
+    afresh_of bigint null, turn text, held_until timestamptz
     """,
 )
 # Documents that were submitted together; one that is closed takes no more.

@@ -35,6 +35,7 @@ __all__ = [
     "WAITS",
     "Move",
     "Position",
+    "Wait",
     "advance",
     "advance_with_text",
     "cancel",

@@ -51,9 +51,9 @@ on conflict (scope, subject, span, window_start) do nothing returning id
 -- name: awaited
 -- One step along an index for each budget that somebody waits for, however many wait.
 with recursive awaited as (
-  (select budget_id from jobs where wait = 'budget' order by budget_id limit 1)
+  (select budget_id from jobs where state = 'held' and wait = 'budget' and budget_id is not null order by budget_id limit 1)
   union all
-  select (select budget_id from jobs where wait = 'budget' and budget_id > awaited.budget_id
+  select (select budget_id from jobs where state = 'held' and wait = 'budget' and budget_id > awaited.budget_id
           order by budget_id limit 1) from awaited where awaited.budget_id is not null)
 select awaited.budget_id as series, b.id,
   b.window_start < docmill_window_start(b.span, clock_timestamp(), :timezone) as stale

@@ -35,7 +35,7 @@ select id from documents where tenant = :tenant and sha256 = :sha256
 
 -- name: jobs_of
 -- Those that ended, by an index of these; of the others those among the latest of the tenant.
-(select id from jobs where document_id = :id and wait is null and tenant = :tenant order by id desc limit :limit)
+(select id from jobs where document_id = :id and {has_ended} and tenant = :tenant order by id desc limit :limit)
 union
 (select id from (select id, document_id, wait from jobs where tenant = :tenant order by id desc limit :most) recent
  where document_id = :id and wait is not null limit :limit)

@@ -3,10 +3,12 @@
 
 
 -- name: unsent
-select stage, wait, count(*) as jobs from jobs where wait = 'unsent' group by stage, wait
+select stage, wait, count(*) as jobs from jobs where state = 'queued' group by stage, wait
 
 -- name: under_way
-select stage, wait, count(*) as jobs from jobs where wait is not null and wait <> 'unsent' group by stage, wait
+select stage, wait, count(*) as jobs from (
+  select stage, wait from jobs where state = 'running' union all select stage, wait from jobs where state = 'held') under_way
+group by stage, wait
 
 -- name: in_doubt
 select count(*) from calls where possibly_billed and state = 'in_doubt'
@@ -43,7 +45,7 @@ ended as (
     case when e.content_hash is null then '' else coalesce(e.prompt, '') end as prompt,
     greatest(0, extract(epoch from e.finished_at - e.created_at))::float as took_s
   from tenants cross join lateral (
-    select * from jobs where jobs.tenant = tenants.tenant and wait is null and finished_at > :since::timestamptz) e),
+    select * from jobs where jobs.tenant = tenants.tenant and {has_ended} and finished_at > :since::timestamptz) e),
 found as (
   select ended.minute, v.* from ended cross join lateral (values
     ('docmill_jobs_ended', array[state, prompt, cause], 1::float),

@@ -21,7 +21,7 @@ delete from workers where name = :name
 -- Workers' processes, and those that have calls open or jobs in hand.
 select process, true as worker from workers where process is not null
 union select owner, false from calls where state = 'intent' and owner is not null
-union select owner, false from jobs where wait = 'running' and owner is not null
+union select owner, false from jobs where state = 'running' and wait = 'running' and owner is not null
 
 -- name: forget_gone
 delete from workers where process = any(:gone::text[])
@@ -45,11 +45,10 @@ where seen_at > clock_timestamp() - make_interval(secs => :within_s) order by qu
 -- Asked ten times a second while jobs wait, and so in one round trip.
 select seen.*, under_way.*,
   array(select lanes.name from unnest(:lanes::text[]) lanes(name)
-    where exists (select from jobs where wait = 'unsent' and stage = 'validate' and crashes < 2 and lane = lanes.name)
-      or exists (select from jobs where wait = 'unsent' and stage <> 'validate' and stage <> 'ocr' and crashes < 2
-                 and lane = lanes.name)) as wanted,
-  exists (select from jobs where wait = 'unsent' and crashes >= 2) as wanted_apart,
-  exists (select from jobs where wait = 'unsent' and stage = 'ocr') as wanted_scans
+    where exists (select from jobs where state = 'queued' and turn = 'new' and lane = lanes.name)
+      or exists (select from jobs where state = 'queued' and turn = 'begun' and lane = lanes.name)) as wanted,
+  exists (select from jobs where state = 'queued' and turn = 'apart') as wanted_apart,
+  exists (select from jobs where state = 'queued' and turn = 'scans') as wanted_scans
 from (
   select coalesce(sum(slots) filter (where queue = 'io'), 0)::int as io,
     coalesce(sum(slots) filter (where queue = 'cpu'), 0)::int as cpu,
@@ -60,29 +59,29 @@ from (
     count(*) filter (where stage = 'ocr' and crashes < 2) as scans,
     count(*) filter (where (stage = any(:at_cpu) or stage = 'ocr') and crashes >= 2) as apart,
     count(*) filter (where stage <> 'ocr') as out
-  from jobs where wait in ('sent', 'running', 'countdown')) under_way
+  from jobs where state = 'running') under_way
 
 -- name: is_wanted
 -- Asked twice a second by each who stands by: as room, of jobs in hand, and of those that wait by their indexes.
 select exists (
-    select from jobs where wait in ('sent', 'running', 'countdown')
+    select from jobs where state = 'running'
     and case when :scans then stage = 'ocr' and crashes < 2
       else (stage = any(:at_cpu) or stage = 'ocr') and crashes >= 2 end)
-  or case when :scans then exists (select from jobs where wait = 'unsent' and stage = 'ocr')
-    else exists (select from jobs where wait = 'unsent' and crashes >= 2) end
+  or case when :scans then exists (select from jobs where state = 'queued' and turn = 'scans')
+    else exists (select from jobs where state = 'queued' and turn = 'apart') end
 
 -- name: room_for_countdown
-select (select count(*) from jobs where wait = 'countdown' and stage = 'complete')
+select (select count(*) from jobs where state = 'running' and wait = 'countdown' and stage = 'complete')
   < (select coalesce(sum(slots), 0) * 0.8 from workers
      where queue = 'io' and seen_at > clock_timestamp() - make_interval(secs => :within_s))
 
 -- name: held_for
 -- The models for whose limits jobs are held: a walk along the index, one step a model.
 with recursive keys as (
-  (select held_for as key from jobs where wait = 'rate' and held_for > '' and held_for !~ '^hold:'
+  (select held_for as key from jobs where state = 'held' and wait = 'rate' and held_for > '' and held_for !~ '^hold:'
    order by held_for limit 1)
   union all
-  select (select held_for from jobs where wait = 'rate' and held_for > keys.key and held_for !~ '^hold:'
+  select (select held_for from jobs where state = 'held' and wait = 'rate' and held_for > keys.key and held_for !~ '^hold:'
           order by held_for limit 1) from keys where keys.key is not null)
 select key from keys where key is not null
 

@@ -153,6 +153,11 @@ begin
     $1, convert_to($2, 'UTF8'), 'text/plain', $3, $4, $5, $6, $7, $8, $9, $10, $11);
 end $$;
 
+-- In which turn a job starts that is queued: for the first time, in quarantine, with pages for OCR, or once again.
+create or replace function docmill_turn(stage text, crashes int) returns text immutable language sql as $$
+  select case when crashes >= 2 then 'apart' when stage = 'validate' then 'new' when stage = 'ocr' then 'scans' else 'begun' end
+$$;
+
 -- Budgets.
 create or replace function docmill_window_start(span text, at timestamptz, zone text) returns timestamptz
 language sql stable as $$
@@ -213,7 +218,8 @@ create or replace trigger calls_are after update on calls referencing new table 
 create or replace trigger calls_gone after delete on calls referencing old table as changed for each statement
   execute function docmill_note_calls('-1');
 
--- A job's end tells what its answers were worth; a retry takes it back.
+-- A job's end tells what its answers were worth; a retry takes it back. (A list in one literal: Postgres reads the
+-- condition anew in each statement, and half as long as one of many literals.)
 create or replace function docmill_note_end() returns trigger language plpgsql as $$
 begin
   if new.state in ('failed', 'cancelled') then
@@ -227,9 +233,19 @@ begin
 end $$;
 
 create or replace trigger jobs_ended after update of state on jobs for each row
-  when (old.state is distinct from new.state
-        and (old.state in ('done', 'failed', 'cancelled') or new.state in ('done', 'failed', 'cancelled')))
+  when (old.state <> new.state
+        and (old.state = any('{done,failed,cancelled}') or new.state = any('{done,failed,cancelled}')))
   execute function docmill_note_end();
+
+-- What is held is found by `held_until`, whoever makes its `wake_at` earlier: another version's code, or somebody by hand.
+create or replace function docmill_wake_earlier() returns trigger language plpgsql as $$
+begin
+  update jobs set held_until = 'epoch' where id = new.id;
+  return null;
+end $$;
+
+create or replace trigger jobs_woken after update of wake_at on jobs for each row
+  when (new.held_until > new.wake_at) execute function docmill_wake_earlier();
 
 -- Webhooks (docs/decisions/0150).
 -- What a webhook is sent: what happened, when, and ids and states alone.
@@ -264,7 +280,7 @@ begin
 end $$;
 
 create or replace trigger jobs_told after update of state on jobs for each row
-  when (old.state is distinct from new.state and new.state in ('done', 'needs_review', 'failed', 'cancelled'))
+  when (old.state <> new.state and new.state = any('{done,needs_review,failed,cancelled}'))
   execute function docmill_tell_of_job();
 
 -- A run takes no more: all of it may have ended before. One that had as many jobs as were expected is told of when the

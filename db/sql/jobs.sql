@@ -2,6 +2,10 @@
 -- the reply that the present attempt has already.
 
 
+-- fragment: has_ended
+-- As the indexes of what has ended say it.
+state in ('done', 'needs_review', 'failed', 'cancelled')
+
 -- fragment: job_row
 j.id, j.tenant, j.feature, j.usr, j.lane, j.chain, j.document_id, j.collection, coalesce(j.prompt, '') as prompt,
   j.version, j.content_hash, j.missing, j.params, j.stage, j.epoch, j.attempt, j.purpose, j.model, j.history, j.context, j.value, j.crashes,

@@ -20,23 +20,26 @@ cross join lateral (select finished_at from jobs where jobs.tenant = t.tenant an
                     order by finished_at limit :most) waiting
 
 -- name: held
+-- With `between`, as below.
 select wait, coalesce(held_for, '') as held_for, budget_id, count(*) as jobs, min(wake_at) as until,
   min(created_at) as oldest
 from unnest(:tenants::text[]) t(tenant)
 cross join lateral (select wait, held_for, budget_id, wake_at, created_at from jobs
-                    where jobs.tenant = t.tenant and state = 'held' limit :most) held
+                    where jobs.tenant between t.tenant and t.tenant and state = 'held'
+                    order by jobs.tenant, held_for limit :most) held
 group by 1, 2, 3 order by jobs desc
 
 -- name: under_way
 -- Sent, running or counting down: as many as the fleet has room for.
 select stage, count(*) as jobs, min(created_at) as oldest from jobs
-where wait in ('sent', 'running', 'countdown') and tenant = any(:tenants::text[]) group by stage
+where state = 'running' and tenant = any(:tenants::text[]) group by stage
 
 -- name: unsent
 select count(*) as jobs, min(created_at) as oldest from unnest(:tenants::text[]) t(tenant)
 cross join unnest(array['interactive', 'bulk']) lanes(lane)
+cross join unnest(array['new', 'begun', 'scans', 'apart']) turns(turn)
 cross join lateral (select created_at from jobs where jobs.tenant = t.tenant and jobs.lane = lanes.lane
-                    and wait = 'unsent' order by id limit :most) waiting
+                    and jobs.turn = turns.turn and state = 'queued' order by id limit :most) waiting
 
 -- name: ends
 -- Of the last hour, in parts of five minutes, 0 being the oldest.
@@ -44,7 +47,7 @@ select state, least(11, floor(extract(epoch from finished_at - began.at) / 300))
 from (select statement_timestamp() - interval '1 hour' as at) began
 cross join unnest(:tenants::text[]) t(tenant)
 cross join lateral (select state, finished_at from jobs
-                    where jobs.tenant = t.tenant and wait is null and finished_at > began.at
+                    where jobs.tenant = t.tenant and {has_ended} and finished_at > began.at
                     order by finished_at desc limit :moved) ended
 group by 1, 2
 
@@ -80,7 +83,8 @@ union all select 'needs_review', count(*) from (
   select from jobs where tenant = :tenant and state = 'needs_review' order by finished_at limit :most) reviews
 union all select 'held', count(*) from (select from jobs where tenant = :tenant and state = 'held' limit :most) held
 union all select 'running', count(*) from (
-  select from jobs where tenant = :tenant and wait in ('sent', 'running', 'countdown') limit :most) running
+  select from jobs where tenant = :tenant and state = 'running' limit :most) running
 union all select 'queued', count(*) from unnest(array['interactive', 'bulk']) lanes(lane)
-  cross join lateral (select from jobs where tenant = :tenant and lane = lanes.lane and wait = 'unsent'
-                      order by id limit :most) queued
+  cross join unnest(array['new', 'begun', 'scans', 'apart']) turns(turn)
+  cross join lateral (select from jobs where tenant = :tenant and lane = lanes.lane and jobs.turn = turns.turn
+                      and state = 'queued' order by id limit :most) queued

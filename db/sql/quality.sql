@@ -8,7 +8,8 @@ latest as materialized (
     extract(epoch from j.finished_at - j.created_at)::float as took_s,
     j.state = 'needs_review' or exists (
       select from reviews r where r.job_id = j.id and r.decision is not null) as to_person
-  from (select * from jobs where tenant = :tenant and wait is null and finished_at > :since::timestamptz
+  from (select * from jobs where tenant = :tenant
+          and state in ('done', 'needs_review', 'failed', 'cancelled') and finished_at > :since::timestamptz
         order by finished_at desc limit :most) j
   where j.prompt is not null and j.state <> 'cancelled' and (:prompt::text is null or j.prompt = :prompt))
 

@@ -1,7 +1,10 @@
 -- Every statement that changes a job's row. db/transitions.py says which leaves what, and where it leads. A statement
 -- changes nothing where somebody was faster. Locks are taken in one order: flight, budgets by id, calls, jobs by id.
--- A job that has crashed twice, or took too long, runs apart from all others; that is the number 2 here, and no value,
--- because indexes are for it.
+-- A job that has crashed twice, or took too long, runs apart from all others: the number 2 here.
+--
+-- No index asks for anything that changes while a job is `sent`, `running` or counts down (docs/decisions/0205): they ask
+-- for `state`, for `turn` of what is queued, and for `held_until` of what is held: never later than `wake_at`, which a
+-- trigger sees to, and elsewhere `epoch`.
 
 
 -- fragment: fence
@@ -16,15 +19,17 @@ set_config('synchronous_commit', 'off', true) = 'off'
 -- fragment: onward
 -- What the broker is about to be told of is under way. (least() passes over a deadline that is null.)
 stage = :to, wait = 'sent', state = 'running', owner = null, crashes = 0, redrives = 0, missing = null,
-  since = clock_timestamp(),
+  since = clock_timestamp(), held_until = 'epoch',
   wake_at = least(deadline_at, clock_timestamp() + make_interval(secs => :message_s))
 
 -- fragment: waits_again
-wait = 'unsent', state = 'queued', owner = null, wake_at = clock_timestamp()
+-- Whoever says it says in which `turn`, too.
+wait = 'unsent', state = 'queued', owner = null, wake_at = clock_timestamp(), held_until = 'epoch'
 
 -- fragment: held
 state = 'held', owner = null, redrives = 0,
-  wake_at = least(deadline_at, clock_timestamp() + make_interval(secs => :for_s))
+  wake_at = least(deadline_at, clock_timestamp() + make_interval(secs => :for_s)),
+  held_until = least(deadline_at, statement_timestamp() + make_interval(secs => :for_s))
 
 -- fragment: ended
 wait = null, epoch = epoch + 1, owner = null, finished_at = clock_timestamp()
@@ -72,6 +77,7 @@ where {fence}
 
 -- name: count_down
 update jobs set wait = 'countdown', state = 'running', owner = null, missing = null, attempt = attempt + :attempts, redrives = 0,
+  held_until = 'epoch',
   wake_at = least(deadline_at, clock_timestamp() + make_interval(secs => :for_s))
 where {fence}
 
@@ -83,15 +89,15 @@ where {fence}
 
 -- name: release_crashed
 -- The claim ends at once, and counts as a crash.
-update jobs set {waits_again}, crashes = crashes + 1 where {fence}
+update jobs set {waits_again}, crashes = crashes + 1, turn = docmill_turn(stage, crashes + 1) where {fence}
 
 -- name: next_slice
 -- The claim ends, and others have their turn. What was done is kept, so nothing that broke before counts any more.
-update jobs set {waits_again}, crashes = 0, redrives = 0 where {fence}
+update jobs set {waits_again}, crashes = 0, redrives = 0, turn = docmill_turn(stage, 0) where {fence}
 
 -- name: set_apart
 -- The claim ends, and its next one is in quarantine.
-update jobs set {waits_again}, crashes = greatest(crashes, 2) where {fence}
+update jobs set {waits_again}, crashes = greatest(crashes, 2), turn = 'apart' where {fence}
 
 -- name: wake_soon
 -- The sweep drives it again in a few seconds, later each time.
@@ -113,7 +119,7 @@ select *, false as quarantined from moved
 
 -- name: take_back
 -- What may not have been published, where nothing else has happened since.
-update jobs set {waits_again}
+update jobs set {waits_again}, turn = docmill_turn(jobs.stage, crashes)
 from unnest(:ids::bigint[], :epochs::int[], :stages::text[]) as taken(id, epoch, stage)
 where jobs.id = taken.id and jobs.epoch = taken.epoch and jobs.stage = taken.stage and wait = 'sent'
 
@@ -123,7 +129,8 @@ where jobs.id = taken.id and jobs.epoch = taken.epoch and jobs.stage = taken.sta
 update jobs set {waits_again}, epoch = epoch + 1, content_hash = null, missing = null, flight_key = null, history = '[]', crashes = 0, redrives = 0, failure = null,
   finished_at = null, deadline_at = coalesce(:deadline_at, deadline_at), attempt = attempt + :attempts,
   purpose = case when :attempts = 0 then purpose else 'first' end, model = case when :attempts = 0 then model end,
-  stage = case when :from_complete then 'complete' else stage end
+  stage = case when :from_complete then 'complete' else stage end,
+  turn = docmill_turn(case when :from_complete then 'complete' else stage end, 0)
 where id = :id and state = 'failed'
 
 
@@ -180,7 +187,7 @@ where id = any(:ids::bigint[]) and {poisoned}
 -- Drives the `picked` jobs, which were `due` then, for a `cause` that counts as so many redrives `again`.
 moved as (
   update jobs set wait = 'sent', state = 'running', owner = null, epoch = epoch + 1, redrives = redrives + again,
-    since = clock_timestamp(), crashes = crashes + (wait = 'running' and stage = any(:claimed))::int,
+    since = clock_timestamp(), held_until = 'epoch', crashes = crashes + (wait = 'running' and stage = any(:claimed))::int,
     wake_at = least(deadline_at,
       clock_timestamp() + make_interval(secs => :message_s * 2 ^ least(redrives + again, 5)))
   from picked where jobs.id = picked.id
@@ -195,7 +202,7 @@ from moved
 -- Jobs that wait, new ones and those that come back from a hold or a crash.
 with picked as (
   select id, 'start' as cause, null::timestamptz as due, 0 as again from jobs
-  where id = any(:ids::bigint[]) and wait = 'unsent'),
+  where id = any(:ids::bigint[]) and state = 'queued'),
 {driven}
 
 -- name: drive_lost
@@ -216,20 +223,21 @@ with picked as (
 -- name: spare_claims
 -- Rows that somebody holds just now are being told of; waiting for them could end in a deadlock.
 update jobs set wake_at = greatest(wake_at, clock_timestamp() + make_interval(secs => :for_s))
-where ctid in (select ctid from jobs where wait = 'running' for update skip locked)
+where ctid in (select ctid from jobs where state = 'running' and wait = 'running' for update skip locked)
 
 
 -- name: free_due
 -- Holds whose time is over.
-update jobs set {waits_again} where id = any(:ids::bigint[]) and {hold_over}
+update jobs set {waits_again}, turn = docmill_turn(stage, crashes) where id = any(:ids::bigint[]) and {hold_over}
 
 -- name: free_for_room
 -- Those for whom a model's limits have room.
-update jobs set {waits_again} where id = any(:ids::bigint[]) and wait = 'rate'
+update jobs set {waits_again}, turn = docmill_turn(stage, crashes) where id = any(:ids::bigint[]) and wait = 'rate'
 
 -- name: wake_released
 -- Those that wait for the end of a model's hold; the sweep frees them.
-update jobs set wake_at = clock_timestamp() where wait = 'rate' and held_for = any(:models::text[])
+update jobs set wake_at = clock_timestamp(), held_until = 'epoch'
+where state = 'held' and wait = 'rate' and held_for = any(:models::text[])
 
 -- name: free_for_budgets
 -- Only the latest window of a series has room to give. Those who could never fit are passed over.
@@ -238,7 +246,8 @@ with room as materialized (
   from budgets b
   cross join lateral (select coalesce(b.series, b.id) as series) mine
   cross join lateral (select coalesce(sum(need_usd), 0) as usd from jobs
-                      where budget_id = mine.series and wait in ('unsent', 'sent')) admitted
+                      where budget_id = mine.series and state in ('queued', 'running')
+                        and wait in ('unsent', 'sent')) admitted
   where b.id = any(:ids) and b.cap_usd > 0 and not exists (
     select from budgets later where later.scope = b.scope and later.subject = b.subject and later.span = b.span
     and later.window_start > b.window_start)),
@@ -247,21 +256,24 @@ fitting as (
     select id, sum(need_usd) over (order by place) as up_to from (
       select id, need_usd, row_number() over (order by lane desc, id) as place from (
         select id, lane, need_usd from jobs
-        where wait = 'budget' and budget_id = room.series and need_usd <= room.usd
-          and exists (select from jobs least where least.wait = 'budget' and least.budget_id = room.series
-                      and least.need_usd <= room.usd)
+        where state = 'held' and wait = 'budget' and budget_id = room.series and need_usd <= room.usd
+          and exists (select from jobs least where least.state = 'held' and least.wait = 'budget'
+                      and least.budget_id = room.series and least.need_usd <= room.usd)
         order by lane desc, id limit :limit for update skip locked) waiting) placed) summed
   where up_to <= room.usd)
-update jobs set {waits_again} from fitting where jobs.id = fitting.id
+update jobs set {waits_again}, turn = docmill_turn(stage, crashes) from fitting where jobs.id = fitting.id
 
 -- name: free_of_budget
 -- The budget is gone.
-update jobs set {waits_again}, budget_id = null, need_usd = null where wait = 'budget' and budget_id = :series
+update jobs set {waits_again}, turn = docmill_turn(stage, crashes), budget_id = null, need_usd = null
+where state = 'held' and wait = 'budget' and budget_id = :series
 
 -- name: look_again_for_budgets
-update jobs set wake_at = least(deadline_at, clock_timestamp() + make_interval(secs => 3600))
+update jobs set wake_at = least(deadline_at, clock_timestamp() + make_interval(secs => 3600)),
+  held_until = least(deadline_at, statement_timestamp() + make_interval(secs => 3600))
 where id in (
-  select id from jobs where wait = 'budget' and wake_at < statement_timestamp()
+  select id from jobs
+  where state = 'held' and wait = 'budget' and held_until < statement_timestamp() and wake_at < statement_timestamp()
   order by id limit :limit for update skip locked)
 
 
@@ -278,20 +290,21 @@ with led as (
   on conflict (key) do update
   set job_id = case when {has_leader} then flights.job_id else excluded.job_id end returning flights.job_id),
 held as (
-  update jobs set {held}, wait = 'flight', flight_key = :key from led where {fence} and led.job_id <> :id returning id)
+  update jobs set {held}, wait = 'flight', held_for = null, flight_key = :key from led where {fence} and led.job_id <> :id returning id)
 select led.job_id as leader, exists (select from held) as held from led
 
 -- name: follow
 with led as (
   select flights.job_id from flights where flights.key = :key and flights.job_id <> :id and {has_leader}
   for share of flights)
-update jobs set {held}, wait = 'flight', flight_key = :key from led where {fence} and led.job_id <> :id
+update jobs set {held}, wait = 'flight', held_for = null, flight_key = :key from led where {fence} and led.job_id <> :id
 
 -- name: hand_over
 -- The leader's answer to those who follow, and what it cost.
 with spent as ({spent_on_job}),
 handed as (
-  update jobs set {waits_again}, stage = 'store', crashes = 0, redrives = 0, value = :value::jsonb
+  update jobs set {waits_again}, stage = 'store', turn = docmill_turn('store', 0), crashes = 0, redrives = 0,
+    value = :value::jsonb
   where wait = 'flight' and flight_key = :key returning id)
 select model, usd, array(select id from handed) as followers from spent
 
@@ -301,7 +314,7 @@ where wait = 'flight' and flight_key = :key
 
 -- name: free_follower
 -- One of them leads.
-update jobs set {waits_again}
+update jobs set {waits_again}, turn = docmill_turn(stage, crashes)
 where id = (select id from jobs where wait = 'flight' and flight_key = :key order by id limit 1)
 
 

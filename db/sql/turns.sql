@@ -7,14 +7,14 @@
 -- already, as in due.sql: its document was sent before it was known that they take long.
 select mine.tenant as mine, other.tenant,
   extract(epoch from clock_timestamp() - min(other.since))::float as waited_s,
-  mine.stage = 'validate' and exists (select from jobs apart where apart.wait = 'unsent' and apart.crashes >= 2
+  mine.stage = 'validate' and exists (select from jobs apart where apart.state = 'queued' and apart.turn = 'apart'
     and apart.lane = any(:lanes) and apart.tenant = mine.tenant)
-  and (select count(*) from jobs held where held.wait = 'running' and held.stage = any(:at_cpu) and held.crashes < 2
+  and (select count(*) from jobs held where held.state = 'running' and held.wait = 'running' and held.stage = any(:at_cpu) and held.crashes < 2
       and held.tenant = mine.tenant)
     >= (select greatest(1, coalesce(sum(slots), 0)::int / 2) from workers
         where queue = 'cpu' and seen_at > clock_timestamp() - make_interval(secs => :within_s)) as beyond_share
 from jobs mine left join jobs other
-  on other.wait = 'sent' and other.stage = any(:at_cpu) and other.crashes < 2 and other.tenant <> mine.tenant
+  on other.state = 'running' and other.wait = 'sent' and other.stage = any(:at_cpu) and other.crashes < 2 and other.tenant <> mine.tenant
   and (other.lane = 'interactive' or mine.lane = 'bulk')
   and other.since < clock_timestamp() - make_interval(secs => :patience_s)
   and other.since > clock_timestamp() - make_interval(secs => :most_s)
@@ -25,10 +25,10 @@ group by mine.tenant, mine.stage, other.tenant
 -- Whether a job that has run for a while holds up another tenant, or a more urgent lane: one of theirs waits, and
 -- half of the slots are held already by jobs that have run for longer.
 select exists (
-    select from jobs other where other.wait = 'sent' and other.stage = any(:at_cpu) and other.crashes < 2
+    select from jobs other where other.state = 'running' and other.wait = 'sent' and other.stage = any(:at_cpu) and other.crashes < 2
       and (other.tenant <> :tenant or (other.lane = 'interactive' and :lane = 'bulk'))
       and other.since < clock_timestamp() - make_interval(secs => :patience_s))
-  and (select count(*) from jobs older where older.wait = 'running' and older.stage = any(:at_cpu)
+  and (select count(*) from jobs older where older.state = 'running' and older.wait = 'running' and older.stage = any(:at_cpu)
          and older.crashes < 2 and older.since < (select since from jobs where id = :id))
     >= (select coalesce(sum(slots), 0)::int / 2 from workers
         where queue = 'cpu' and seen_at > clock_timestamp() - make_interval(secs => :within_s))

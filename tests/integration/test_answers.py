@@ -128,7 +128,7 @@ def test_a_question_waits_for_a_model_that_is_held_and_is_embedded_once(asking: 
     assert (row.stage, row.wait in ("countdown", "rate"), row.history[0]["purpose"]) == ("context", True, "embed")
     with jobs_way.engine.begin() as connection:
         model_state.release(connection, model)
-        connection.execute(text("update jobs set wait = 'sent' where id = :id"), {"id": job_id})
+        connection.execute(text("update jobs set wait = 'sent', state = 'running' where id = :id"), {"id": job_id})
     assert jobs_way.to_the_end(job_id).state == "done"
     assert jobs_way.result(job_id).value["answered"] is True
 

@@ -18,6 +18,7 @@ from sqlalchemy import Engine, text
 from db import dispatch
 from db.jobs import Drive
 from db.submit import Submission, submit
+from db.transitions import STATE_OF, Wait
 from docmill.settings import load_settings
 from tasks.celery import broker, redis_transport
 from tasks.celery.drive import PublishFailed
@@ -132,7 +133,7 @@ def test_a_broker_that_is_away_takes_no_chain_and_says_so_at_once(
 
 def test_what_was_under_way_is_sent_again_and_nothing_else(engine: Engine) -> None:
     tenant = uuid4().hex
-    waits = ("sent", "running", "countdown", "unsent")
+    waits: tuple[Wait, ...] = ("sent", "running", "countdown", "unsent")
     with engine.connect() as connection:
         made = {
             wait: submit(connection, Submission(prompt="receipt", body=wait.encode(), tenant=tenant))
@@ -140,8 +141,10 @@ def test_what_was_under_way_is_sent_again_and_nothing_else(engine: Engine) -> No
         }
         for wait, job in made.items():
             connection.execute(
-                text("update jobs set wait = :wait, stage = 'complete', redrives = 1 where id = :id"),
-                {"wait": wait, "id": job},
+                text(
+                    "update jobs set wait = :wait, state = :state, stage = 'complete', redrives = 1 where id = :id"
+                ),
+                {"wait": wait, "state": STATE_OF[wait], "id": job},
             )
         drives = dispatch.run(connection, dispatch.SEND_AGAIN)
         ours = [drive for drive in drives if drive.id in made.values()]

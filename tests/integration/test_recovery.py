@@ -136,7 +136,9 @@ def test_after_two_calls_in_doubt_a_person_decides(walk: Callable[..., Walk]) ->
     for _ in range(2):
         row = jobs_way.job(job_id)
         with jobs_way.engine.begin() as connection:
-            connection.execute(text("update jobs set wait = 'sent' where id = :id"), {"id": job_id})
+            connection.execute(
+                text("update jobs set wait = 'sent', state = 'running' where id = :id"), {"id": job_id}
+            )
             job = jobs.load(connection, job_id, row.epoch, "complete")
             assert job is not None
             intent = ledger.Intent(

@@ -39,7 +39,7 @@ def asked(walk: Walk) -> tuple[int, UUID]:
         walk.step(job_id)
     call_id = uuid4()
     with walk.engine.begin() as connection:
-        connection.execute(text("update jobs set wait = 'sent' where id = :id"), {"id": job_id})
+        connection.execute(text("update jobs set wait = 'sent', state = 'running' where id = :id"), {"id": job_id})
         job = jobs.load(connection, job_id, walk.job(job_id).epoch, "complete")
         assert job is not None
         intent = ledger.Intent(

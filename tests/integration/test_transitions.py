@@ -21,12 +21,19 @@ EPOCH = 3
 TO: Stage = "parse"
 NEW_JOB = """
 insert into jobs (tenant, feature, lane, chain, prompt, state, stage, wait, epoch, flight_key, budget_id, need_usd,
-  held_for, wake_at, deadline_at, crashes, redrives, owner, finished_at)
+  held_for, wake_at, deadline_at, crashes, redrives, owner, finished_at, turn)
 values (:tenant, 'f', 'bulk', 'document', 'receipt', :state, :stage, :wait, :epoch, :key, :series, 0,
-  'model', '-infinity', '2001-01-01', :crashes, 99, 'owner', case when cast(:wait as text) is null then clock_timestamp() end)
+  'model', '-infinity', '2001-01-01', :crashes, 99, 'owner', case when cast(:wait as text) is null then clock_timestamp() end,
+  docmill_turn(:stage, :crashes))
 returning id
 """
 CONSTRAINT = "select pg_get_constraintdef(oid) from pg_constraint where conname = 'jobs_wait_check'"
+FOUND = """
+select state, stage, wait, state <> 'queued' or turn = docmill_turn(stage, crashes) as in_turn,
+  case when state = 'held' then held_until <= greatest(wake_at, 'epoch') else held_until = 'epoch' end as found_in_time
+from jobs where id = :id
+"""
+UPDATES = "select n_tup_upd as made, n_tup_hot_upd as hot from pg_stat_xact_user_tables where relname = 'jobs'"
 NEW_CALL = """
 insert into calls (id, job_id, purpose, attempt, try, state, tenant, feature, usr, input_hash, provider, account,
   model, lease_until) values (:id, :job, 'first', 0, 9, 'intent', 't', 'f', '', '', 'p', 'a', 'm', '-infinity')
@@ -62,7 +69,7 @@ def test_every_statement_stands_in_the_table() -> None:
 
 def test_the_database_knows_the_same_positions(connection: Connection) -> None:
     known = connection.execute(text(CONSTRAINT)).scalar_one()
-    assert set(re.findall(r"'(\w+)'", known)) == {*WAITS}
+    assert set(re.findall(r"[{,](\w+)", known)) == {*WAITS}
 
 
 @pytest.mark.parametrize("name", [*TRANSITIONS, *STAYS])
@@ -116,6 +123,39 @@ def test_nobody_looks_at_a_job_later_than_its_deadline(connection: Connection, n
             tried.rollback()
 
 
+IN_HAND = ("sent", "running", "countdown")
+
+
+@pytest.mark.parametrize(
+    "name", [name for name, table in TRANSITIONS.items() if {*table.leaves} & {*IN_HAND} >= {*table.to}]
+)
+def test_a_transition_of_a_job_in_hand_writes_no_index(connection: Connection, name: str) -> None:
+    """As long as its page has room, as all of them have here."""
+    others, made = others_there(connection), 0
+    for place in (place for place in PLACES if place.position in IN_HAND):
+        before = connection.execute(text(UPDATES)).one()
+        with connection.begin_nested() as tried:
+            taken(connection, name, place, {**others, "series": None})
+            after = connection.execute(text(UPDATES)).one()
+            tried.rollback()
+        assert after.made - before.made == after.hot - before.hot, place
+        made += after.made - before.made
+    assert made
+
+
+@pytest.mark.parametrize("position", ["rate", "flight"])
+def test_a_hold_that_somebody_ends_by_hand_is_found(connection: Connection, position: Position) -> None:
+    job = new_job(connection, Place(position, "complete"), series=None)
+    connection.execute(
+        text("update jobs set wake_at = 'infinity', held_until = 'infinity', deadline_at = null where id = :id"),
+        {"id": job},
+    )
+    chore = dispatch.SWEEP["holds" if position == "rate" else "lost"]
+    assert chore.find(connection, {}) == []
+    connection.execute(text("update jobs set wake_at = clock_timestamp() where id = :id"), {"id": job})
+    assert chore.find(connection, {}) == [job]
+
+
 def allowed(name: str, place: Place) -> list[Place]:
     """Where the table says that a statement takes a job: one of several, as its values say."""
     table = TRANSITIONS.get(name)
@@ -141,7 +181,7 @@ def others_there(connection: Connection) -> dict[str, Any]:
 
 
 def new_job(connection: Connection, place: Place, **values: Any) -> int:
-    """A job that is due in every way, and has broken as often as a job may."""
+    """A job that is due in every way, and has broken as often as a job may; where it waits, it is in its turn."""
     ended = place.position in ENDS
     state = place.position if ended else STATE_OF[place.position]  # type: ignore[index]
     wait = None if ended else place.position
@@ -160,8 +200,10 @@ def taken(connection: Connection, name: str, place: Place, others: Mapping[str, 
     stages = [place.stage]
     SQL[name].count(connection, {**values_for(name), "id": job, "stage": place.stage, "ids": ids, "call_id": call,
                                  "epoch": EPOCH, "epochs": [EPOCH], "stages": stages, "calls": [call], **others})  # fmt: skip
-    row = connection.execute(text("select state, stage, wait from jobs where id = :id"), {"id": job}).one()
+    row = connection.execute(text(FOUND), {"id": job}).one()
     assert row.wait is None or STATE_OF[row.wait] == row.state, (place, row)
+    assert row.in_turn, (place, row)
+    assert row.found_in_time, (place, row)
     return Place(row.wait or row.state, row.stage)
 
 
