@@ -320,7 +320,7 @@ def retry(
             )
         if len(ids) > 1 or fresh:
             agree(f"{'anew' if fresh else 'again'}, {price.told}", yes=yes)
-        done = bulk.retry(database, ids, fresh=fresh, deadline_at=until)
+        done = bulk.retry(database, ids, fresh=fresh, deadline_at=until, once=not job_ids)
     if as_json:
         for job_id, made in done.made.items():
             print_json({"id": made, "of": job_id, "fresh": fresh})

@@ -113,16 +113,17 @@ def retry(
     fresh: bool,
     deadline_at: datetime | None = None,
     nonce: str | None = None,
+    once: bool = False,
 ) -> Done:
     """Tries the jobs again, or makes new ones of them; what is done of it is kept, whatever comes after.
 
-    Under the same ``nonce`` one new job is made of each, however often it is asked for.
+    Under the same ``nonce`` one new job is made of each, however often it is asked for; ``once``, under any.
     """
 
     def again(connection: Connection, job_id: int) -> int:
         if fresh:
             key = None if nonce is None else f"{_key_of(nonce)}{job_id}"
-            return submit_fresh(connection, job_id, deadline_at=deadline_at, idem_key=key).id
+            return submit_fresh(connection, job_id, deadline_at=deadline_at, idem_key=key, once=once).id
         transitions.retry(connection, job_id, deadline_at=deadline_at)
         return job_id
 

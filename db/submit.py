@@ -17,7 +17,7 @@ from sqlalchemy.exc import DBAPIError
 from db import fleet
 from db.statements import statements_of
 from docmill import bounds
-from docmill.errors import IdempotencyConflict, JobUnknown, SubmitRefused
+from docmill.errors import IdempotencyConflict, JobNotFit, JobUnknown, SubmitRefused
 
 __all__ = [
     "Accepted",
@@ -238,20 +238,27 @@ def index_again(connection: Connection, tenant: str, collection: str, documents:
 
 
 def submit_fresh(
-    connection: Connection, job_id: int, *, deadline_at: datetime | None = None, idem_key: str | None = None
+    connection: Connection,
+    job_id: int,
+    *,
+    deadline_at: datetime | None = None,
+    idem_key: str | None = None,
+    once: bool = False,
 ) -> Accepted:
     """A new job with the same document, prompt and parameters; it pays again.
 
     The same ``idem_key`` gives the same new job; where it was used for anything else, that raises
-    IdempotencyConflict. Raises JobUnknown.
+    IdempotencyConflict. ``once`` raises JobNotFit where another new job stands for it. Raises JobUnknown.
     """
-    values = {"id": job_id, "deadline_at": deadline_at, "idem_key": idem_key}
+    if SQL["ask_one_by_one"].first(connection, {"id": job_id}) is None:
+        raise JobUnknown(job_id)
+    values = {"id": job_id, "deadline_at": deadline_at, "idem_key": idem_key, "once": once}
     made = SQL["submit_fresh"].first(connection, values)
     if made is not None:
         return Accepted(id=made.id, is_new=True, is_same=True, run_id=made.run_id)
     before = SQL["submitted_fresh"].first(connection, {"id": job_id, "idem_key": idem_key})
     if before is None:
-        raise JobUnknown(job_id)
+        raise JobNotFit(f"job {job_id} was asked afresh already: name its id to ask it again")
     if not before.same:
         raise IdempotencyConflict(
             f"the idempotency key was used for another request: job {before.id}; use a new one"

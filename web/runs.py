@@ -439,7 +439,7 @@ def retry_run(
         price = _price(bulk.price_of_retry(connection, now, fresh=fresh))
     if dry_run:
         return ActedOn(jobs=0, refused={}, left=len(ids), price=price)
-    done = bulk.retry(database, now, fresh=fresh, nonce=nonce)
+    done = bulk.retry(database, now, fresh=fresh, nonce=nonce, once=True)
     background.add_task(request.app.state.fleet.start)
     onward = f"{now[-1]}-{ids[-1]}" if later else None
     return ActedOn(jobs=len(done.made), refused=done.refused, left=len(later), next=onward, price=price)

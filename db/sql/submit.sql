@@ -87,13 +87,19 @@ from collection_documents d join collections c on c.id = d.collection_id
 where c.tenant = :tenant and c.name = :collection and d.document_id = any(:documents::bigint[])
 order by d.document_id returning id
 
+-- name: ask_one_by_one
+-- Who asks for the same job afresh just now is waited for, and seen by the statement that follows.
+select id from jobs where id = :id for no key update
+
 -- name: submit_fresh
 -- Once under a key: who sends a form, or a request, twice pays once. What is wanted under the key is this job's content.
 insert into jobs (tenant, feature, usr, lane, chain, document_id, collection, prompt, version, params, deadline_at,
   fresh, name, path, metadata, run_id, idem_key, input_hash, afresh_of)
 select tenant, feature, usr, lane, chain, document_id, collection, prompt, version, params, :deadline_at, true, name, path,
   metadata, run_id, :idem_key, sha256(convert_to('afresh ' || id, 'UTF8')), id
-from jobs where id = :id
+from jobs old where id = :id and not (:once and exists (
+  select from jobs later where later.afresh_of = old.id
+    and (:idem_key::text is null or later.idem_key is distinct from :idem_key)))
 on conflict (tenant, idem_key) do nothing returning id, run_id
 
 -- name: submitted_fresh

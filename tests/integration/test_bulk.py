@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from typing import Any
 from uuid import uuid4
@@ -13,7 +14,8 @@ import typer
 from sqlalchemy import Engine, text
 
 from db import bulk
-from db.submit import Submission, submit
+from db.database import Database
+from db.submit import Submission, submit, submit_fresh
 from tests.command import Command
 from workers.stack.servers import EmbeddedServers
 
@@ -132,6 +134,21 @@ def test_a_filter_asks_each_job_afresh_once_and_the_new_one_stands_for_it(
     third = make("failed", "poison")
     assert set(bought(*again)) == {made[first], third}, "the new one that failed, and what failed since"
     assert set(bought(str(first), "--fresh")) == {first}, "what is named is meant"
+
+
+def test_two_who_ask_afresh_by_a_filter_at_once_buy_each_job_once(engine: Engine, make: Made) -> None:
+    old, database = make("failed", "wrong"), Database(engine)
+    with ThreadPoolExecutor(1) as pool, engine.connect() as first:
+        made = submit_fresh(first, old, once=True)
+        second = pool.submit(bulk.retry, database, [old], fresh=True, once=True)
+        waits = text("select from pg_locks where not granted and locktype = 'transactionid'")
+        while first.execute(waits).first() is None:
+            assert not second.done()
+        first.commit()
+        done = second.result(10)
+    assert (done.made, "asked afresh already" in done.refused[old]) == ({}, True)
+    named = bulk.retry(database, [old], fresh=True)
+    assert set(named.made) == {old} != {made.id}
 
 
 def test_open_jobs_are_cancelled_by_a_filter_and_ended_ones_are_not_meant(

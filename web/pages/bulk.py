@@ -147,7 +147,7 @@ def act(
     if wish.action == "cancel":
         done = bulk.cancel(database, now)
     else:
-        done = bulk.retry(database, now, fresh=wish.action == "fresh", nonce=nonce)
+        done = bulk.retry(database, now, fresh=wish.action == "fresh", nonce=nonce, once=wish.chosen is None)
     background.add_task(request.app.state.fleet.start)
     last = None if until is None or wish.before is None else wish.before - 1
     told = {"made": len(done.made), "not": len(done.refused), "refused": list(done.refused)[:REFUSALS]}
