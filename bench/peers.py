@@ -7,8 +7,8 @@ procrastinate's, and Instructor with asyncio: `bench/peers_of`, each as its manu
 name and version into an environment of their own, in the user's cache, the first time.
 
 First the simulator answers at once; documents a second and CPU are measured. Then calls take a second, and with
-half of 300 calls answered all that works is killed by SIGKILL and started again: what was lost (not ended when
-nothing had ended for a minute), doubled (stored more than once), paid twice by the provider's bill, and how long
+half of 300 calls answered all that works is killed by SIGKILL and started again: what had not ended when
+nothing had for a minute, was doubled (stored more than once) or paid twice by the provider's bill, and how long
 after the kill the last one ended. Memory (PSS) is that of the workers before the kill, with calls open.
 """
 
@@ -133,7 +133,7 @@ def after_a_kill(contender: Contender, place: Place) -> dict[str, Any]:
             paid = running.billed(json.loads(line)["id"] for line in _bill(url))
             return {
                 "pss_mb": memory / 1e6,
-                "lost": WARM_UP + KILLED - ended,
+                "not_ended": WARM_UP + KILLED - ended,
                 "doubled": running.doubled(),
                 "paid_twice": sum(times - 1 for times in paid.values()),
                 "told": running.told(),
@@ -184,16 +184,16 @@ def _means(turns: Sequence[dict[str, float]]) -> dict[str, Any]:
 
 
 COLUMNS = {
-    "documents_a_second": "docs/s",
-    "workers_ms": "CPU ms/doc",
+    "documents_a_second": "documents a second",
+    "workers_ms": "CPU ms a document: workers",
     "postgres_ms": "Postgres",
     "broker_ms": "Valkey",
     "pss_mb": "PSS MB",
-    "lost": "lost",
-    "doubled": "doubled",
+    "not_ended": "after the kill: not ended",
+    "doubled": "stored twice",
     "paid_twice": "paid twice",
-    "told": "told of",
-    "ended_after_s": "ended after s",
+    "told": "of these known",
+    "ended_after_s": "all ended after s",
 }
 
 
@@ -212,9 +212,10 @@ def tell(found: Sequence[dict[str, Any]], options: argparse.Namespace, took_s: f
         print(json.dumps({**about, "peers": found}))
         return
     print(", ".join(f"{name}: {value}" for name, value in about.items() if name != "versions"))
-    print(f"{'':<24}" + "".join(f"{title:>15}" for title in COLUMNS.values()))
+    print("| | " + " | ".join(COLUMNS.values()) + " |")
+    print("| --- " * (1 + len(COLUMNS)) + "|")
     for each in found:
-        print(f"{each['name']:<24}" + "".join(f"{_cell(each[name]):>15}" for name in COLUMNS))
+        print(f"| {each['name']} | " + " | ".join(_cell(each[name]) for name in COLUMNS) + " |")
 
 
 def _cell(value: float | None) -> str:

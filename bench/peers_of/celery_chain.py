@@ -3,8 +3,9 @@
     celery -A celery_chain worker --pool threads --concurrency 100        (or --pool prefork)
     python celery_chain.py        submits
 
-``acks_late`` and ``reject_on_worker_lost`` keep what a dead worker had in hand; Redis gives it back after the
-visibility timeout, which is an hour unless told, and here is what a call and its retries may take.
+``acks_late`` and ``reject_on_worker_lost`` keep what a dead worker had in hand, and others get it after the
+visibility timeout: an hour unless told, and here what a call may take. Ten messages in 100 s are given back unless
+told, too.
 """
 
 from __future__ import annotations
@@ -27,7 +28,11 @@ app.conf.update(
     task_acks_late=True,
     task_reject_on_worker_lost=True,
     worker_prefetch_multiplier=1,
-    broker_transport_options={"visibility_timeout": receipt.CALL_TIMEOUT_S + 10},
+    broker_transport_options={
+        "visibility_timeout": receipt.CALL_TIMEOUT_S + 10,
+        "unacked_restore_interval": 5,
+        "unacked_restore_throttle": 1,
+    },
 )
 
 

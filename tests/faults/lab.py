@@ -19,7 +19,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import httpx
 import kombu
@@ -93,7 +93,7 @@ class Lab:
     _simulator: subprocess.Popen[bytes] | None = field(default=None, init=False)
     _simulated: tuple[str, ...] = field(default=(), init=False)
 
-    def __enter__(self) -> Lab:
+    def __enter__(self) -> Self:
         try:
             self._start()
         except BaseException:
@@ -392,6 +392,28 @@ class Trial:
         began = time.monotonic()
         self.until(lambda: self.ended() == len(self.jobs), within_s)
         self.consuming_after_s = time.monotonic() - began
+
+    def callers_die(self, start_again: Callable[[], None] = lambda: None) -> Row:
+        """SIGKILL for all io workers amid the calls of 300 jobs: soon after their return all must have ended.
+
+        ``start_again`` starts them where no stack does. Only the calls of the dead may be made again.
+        """
+        self.submit()
+        self.until_answered(0.5)
+        self.until(lambda: self.count("calls", "state = 'intent'") > 5, 60)
+        dead = {name: self.lab.pids[name] for name in ("io-1", "io-2")}
+        for name in dead:
+            self.lab.kill(name)
+        start_again()
+        self.until(lambda: all(self.lab.sees(name, but=dead[name]) for name in dead), 120)
+        self.returned(within_s=30)  # where nobody judged, a lease would run out later
+        row = self.finish(within_s=200, paid_twice=True)
+        assert row.possibly_billed > 0, "no call was open"
+        of_the_dead = " or ".join(f"owner like '{name}-%#{pid}.%'" for name, pid in dead.items())
+        assert self.count("calls", "state = 'in_doubt'") == self.count(
+            "calls", f"state = 'in_doubt' and ({of_the_dead})"
+        )
+        return row
 
     def finish(self, *, within_s: float, states: Mapping[str, int] | None = None, paid_twice: bool = False) -> Row:
         """Waits for the end of all jobs, checks what must hold, and tells the row of the table.

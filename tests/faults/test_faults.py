@@ -55,19 +55,7 @@ def test_whole_workers_are_killed(lab: Lab, trial: Make) -> None:
 def test_calls_of_the_dead_are_made_again_at_once(lab: Lab, trial: Make) -> None:
     run = trial("2b", "kill -9 of all io workers at half of the jobs, with calls of a second open")
     lab.simulate("--latency-ms", "1000")
-    run.submit()
-    run.until_answered(0.5)
-    dead = {name: lab.pids[name] for name in ("io-1", "io-2")}
-    for name in dead:
-        lab.kill(name)
-    run.until(lambda: all(lab.sees(name, but=dead[name]) for name in dead), 120)
-    run.returned(within_s=30)  # where nobody judged, a lease would run out in 35
-    row = run.finish(within_s=200, paid_twice=True)
-    of_the_dead = " or ".join(f"owner like '{name}-%#{pid}.%'" for name, pid in dead.items())
-    assert run.count("calls", "state = 'in_doubt'") == run.count(
-        "calls", f"state = 'in_doubt' and ({of_the_dead})"
-    )
-    keep(row)
+    keep(run.callers_die())
 
 
 @slow

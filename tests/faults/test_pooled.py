@@ -1,4 +1,4 @@
-"""The database falls silent for a fleet that reaches it through PgBouncer in transaction mode."""
+"""A fleet that reaches its database through PgBouncer in transaction mode: silence, and dead callers."""
 
 from __future__ import annotations
 
@@ -36,3 +36,9 @@ def test_the_database_falls_silent_behind_a_pooler(pooled: Lab, fault: str, betw
     proxy.mend()
     run.repaired()
     keep(run.finish(within_s=250))
+
+
+def test_calls_of_the_dead_are_made_again_at_once_behind_a_pooler(pooled: Lab) -> None:
+    run = pooled.trial("2d", "as 2b, with PgBouncer between")
+    pooled.simulate("--latency-ms", "1000")
+    keep(run.callers_die())
