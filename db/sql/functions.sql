@@ -237,15 +237,18 @@ create or replace trigger jobs_ended after update of state on jobs for each row
         and (old.state = any('{done,failed,cancelled}') or new.state = any('{done,failed,cancelled}')))
   execute function docmill_note_end();
 
--- What is held is found by `held_until`, whoever makes its `wake_at` earlier: another version's code, or somebody by hand.
-create or replace function docmill_wake_earlier() returns trigger language plpgsql as $$
+-- What is queued or held is found by `turn` and `held_until`, whoever changes what these follow: another version's code, or
+-- somebody by hand. Those of docmill's own statements are right already.
+create or replace function docmill_place_job() returns trigger language plpgsql as $$
 begin
-  update jobs set held_until = 'epoch' where id = new.id;
+  if new.held_until > new.wake_at or new.turn <> docmill_turn(new.stage, new.crashes) then
+    update jobs set held_until = 'epoch', turn = docmill_turn(stage, crashes) where id = new.id;
+  end if;
   return null;
 end $$;
 
-create or replace trigger jobs_woken after update of wake_at on jobs for each row
-  when (new.held_until > new.wake_at) execute function docmill_wake_earlier();
+create or replace trigger jobs_placed after update of wake_at, state, stage, crashes on jobs for each row
+  when (new.state = 'queued' or new.held_until > new.wake_at) execute function docmill_place_job();
 
 -- Webhooks (docs/decisions/0150).
 -- What a webhook is sent: what happened, when, and ids and states alone.

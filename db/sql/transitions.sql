@@ -3,8 +3,8 @@
 -- A job that has crashed twice, or took too long, runs apart from all others: the number 2 here.
 --
 -- No index asks for anything that changes while a job is `sent`, `running` or counts down (docs/decisions/0205): they ask
--- for `state`, for `turn` of what is queued, and for `held_until` of what is held: never later than `wake_at`, which a
--- trigger sees to, and elsewhere `epoch`.
+-- for `state`, for `turn` of what is queued, and for `held_until` of what is held: never later than `wake_at`, and elsewhere
+-- `epoch`. A trigger sees to both, for who forgets them.
 
 
 -- fragment: fence

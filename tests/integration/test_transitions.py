@@ -156,6 +156,15 @@ def test_a_hold_that_somebody_ends_by_hand_is_found(connection: Connection, posi
     assert chore.find(connection, {}) == [job]
 
 
+@pytest.mark.parametrize(
+    ("changed", "turn"), [("crashes = 2", "apart"), ("stage = 'ocr'", "scans"), ("stage = 'parse'", "begun")]
+)
+def test_what_is_queued_is_in_its_turn_whoever_queues_it(connection: Connection, changed: str, turn: str) -> None:
+    job = new_job(connection, Place("unsent", "validate"), series=None, crashes=0)
+    connection.execute(text(f"update jobs set {changed} where id = :id"), {"id": job})
+    assert connection.execute(text("select turn from jobs where id = :id"), {"id": job}).scalar_one() == turn
+
+
 def allowed(name: str, place: Place) -> list[Place]:
     """Where the table says that a statement takes a job: one of several, as its values say."""
     table = TRANSITIONS.get(name)
