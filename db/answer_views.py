@@ -125,7 +125,7 @@ class _Walk:
     tables: list[_Table] = field(default_factory=list)
 
     def begin(self, table: _Table, schema: Any, value: str, depth: int = 0) -> None:
-        """A table's rows: an object's fields to their columns, anything else to one called ``value``."""
+        """Begins a table: an object's fields have columns of their own, anything else one called ``value``."""
         self.tables.append(table)
         only = only_form(schema, self.root)
         if only.get("properties") and depth < DEEPEST:

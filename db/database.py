@@ -36,7 +36,7 @@ class Database:
 
     @contextmanager
     def work(self, *, atomic: bool = True) -> Iterator[Connection]:
-        """A unit of work, committed at its end; an exception takes it back.
+        """Begins a unit of work, and commits it at its end; an exception takes it back.
 
         Without ``atomic`` each statement is committed by itself, in the round trip that it takes anyway: for where
         what stands after the first of them is as good as what stands after all.
@@ -66,7 +66,7 @@ class Database:
 
 @contextmanager
 def open_database(url: str, **options: Any) -> Iterator[Database]:
-    """A database with an engine of its own (:func:`db.engine.make_engine`), which is closed at the end."""
+    """Opens a database with an engine of its own (:func:`db.engine.make_engine`), and closes it at the end."""
     database = Database(make_engine(url, **options), keeps=True)
     try:
         yield database

@@ -103,7 +103,7 @@ def begin(
     expected: int | None = None,
     key: str | None = None,
 ) -> Run:
-    """A new run; or, where one of the same ``key`` was begun and never closed, that one, to go on with.
+    """Begins a run; or goes on with one of the same ``key`` that was begun and never closed.
 
     Of the API's callers a key is one run's for ever: who sends the same request again means no other.
     """

@@ -135,7 +135,7 @@ def add(
     name: str = "",
     of_operator: bool = False,
 ) -> Webhook:
-    """A new webhook; ``secret`` is encrypted. Raises SubmitRefused for what cannot be one."""
+    """Adds a webhook; ``secret`` is encrypted. Raises SubmitRefused for what cannot be one."""
     check_text("name", name)
     unknown = [event for event in events if event not in EVENTS]
     if unknown or not events:
@@ -234,13 +234,13 @@ def take_due(
 
 @one_statement
 def note_delivered(connection: Connection, taken: Sequence[Due]) -> None:
-    """The other side took them."""
+    """Notes that the other side took them."""
     SQL["note_delivered"].count(connection, {"ids": [each.id for each in taken]})
 
 
 @one_statement
 def note_failed(connection: Connection, due: Due, told: str, status: int | None) -> None:
-    """It did not: it is told again later, or given up after a day. ``told`` is the reason."""
+    """Notes that it did not: it is told again later, or given up after a day. ``told`` is the reason."""
     values = {"id": due.id, "tries": due.tries, "status": status, "failure": storable_text(told, LONGEST_FAILURE)}
     SQL["note_failed"].count(connection, {**values, "pause_s": pause_s(due.tries)})
 

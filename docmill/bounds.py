@@ -66,7 +66,7 @@ def check_submit(
     idempotency_key: object = None,
     deadline_at: datetime | None = None,
 ) -> None:
-    """All that a submit says but its document and its params. Raises SubmitRefused, which names the argument."""
+    """Checks what a submit says but its document and params. Raises SubmitRefused, which names the argument."""
     if lane not in LANES:
         raise SubmitRefused(f"lane: {' or '.join(LANES)}")
     check_text("prompt", prompt, empty=False)
@@ -82,7 +82,7 @@ def check_submit(
 
 
 def check_text(field: str, text: object, *, longest: int = LONGEST_TEXT, empty: bool = True) -> None:
-    """A text that has a place in a column, and in one line. Raises SubmitRefused."""
+    """Checks that a text has a place in a column, and in one line. Raises SubmitRefused."""
     if not isinstance(text, str):
         raise SubmitRefused(f"{field}: a text")
     if not text and not empty:
@@ -99,7 +99,7 @@ def file_path(said: str | None) -> str | None:
 
 
 def check_document(size: int) -> None:
-    """``size`` in bytes. Raises SubmitRefused."""
+    """Checks a document's ``size`` in bytes. Raises SubmitRefused."""
     if size > MOST_BYTES:
         raise SubmitRefused(f"document: at most {MOST_BYTES // 2**20} MB are taken: split it")
 
@@ -117,7 +117,7 @@ def check_deadline(at: datetime | None) -> None:
 
 
 def due_at(deadline: Deadline) -> datetime | None:
-    """The deadline as a time in UTC, and None for none. Raises SubmitRefused for one that nobody means."""
+    """Reads a deadline as a time in UTC; None for none. Raises SubmitRefused for one that nobody means."""
     if deadline is None:
         return None
     if isinstance(deadline, datetime):

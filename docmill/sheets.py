@@ -117,7 +117,7 @@ class Sheets:
         self._waiting.close()
 
     def add(self, facts: Mapping[str, Any], value: Any) -> None:
-        """A job, of which ``facts`` stand before its answer; ``id`` and ``path`` stand in every sheet."""
+        """Adds a job, of which ``facts`` stand before its answer; ``id`` and ``path`` stand in every sheet."""
         self.jobs += 1
         who = {name: facts.get(name) for name in ("id", "path")}
         for sheet, at, row in rows_of(value):
@@ -137,7 +137,7 @@ class Sheets:
             yield sheet, row
 
     def write(self, path: Path) -> list[Path]:
-        """The files that it wrote: one, or with CSV one for each list, too. Raises Misconfigured, OSError."""
+        """Writes files, and returns them: one, or with CSV one a list, too. Raises Misconfigured, OSError."""
         self.columns.setdefault(MAIN, Columns(()))
         if path.suffix == ".csv":
             return self._write_csv(path)

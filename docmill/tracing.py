@@ -54,7 +54,7 @@ class Span(Protocol):
         """Adds to what is known of it; None is unknown, and not told."""
 
     def fail(self, kind: str) -> None:
-        """It came to nothing, or to the wrong thing."""
+        """Says that it came to nothing, or to the wrong thing."""
 
 
 class Tracer(Protocol):
@@ -66,14 +66,14 @@ class Tracer(Protocol):
     def span(
         self, name: str, *, parent: str | None, kind: Kind, attributes: Mapping[str, Value | None]
     ) -> AbstractContextManager[Span]:
-        """A span, while it lasts, below that of ``parent`` (a ``traceparent``)."""
+        """Opens a span below that of ``parent`` (a ``traceparent``), which ends with the block."""
 
     def here(self) -> str | None:
-        """The span that lasts in this thread now, as a ``traceparent``."""
+        """Names the span that lasts in this thread now, as a ``traceparent``."""
 
 
 def valid_parent(written: str | None) -> str | None:
-    """A ``traceparent`` that somebody else wrote; None for what is none."""
+    """Returns a ``traceparent`` that somebody else wrote; None for what is none."""
     return written if written is not None and PARENT.fullmatch(written) else None
 
 
@@ -192,7 +192,7 @@ class OtelTracer:
     def span(
         self, name: str, *, parent: str | None, kind: Kind, attributes: Mapping[str, Value | None]
     ) -> Iterator[Span]:
-        """A span; an exception that leaves it is told by its class alone."""
+        """Opens a span; an exception that leaves it is told by its class alone."""
         context = self._propagator.extract({} if parent is None else {"traceparent": parent})
         kinds = self._trace.SpanKind
         with self._tracer.start_as_current_span(

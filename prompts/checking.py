@@ -34,13 +34,13 @@ ROOM = 4
 
 
 def mistakes_of_all(registry: Registry, models: Models | None = None) -> list[str]:
-    """Every mistake in every prompt, and in where they lie."""
+    """Finds every mistake in every prompt, and in where they lie."""
     of_prompts = (told for name in registry.names() for told in mistakes_of(registry, name, models))
     return [*map(str, registry.misplaced()), *of_prompts]
 
 
 def mistakes_of(registry: Registry, name: str, models: Models | None = None) -> list[str]:
-    """Every mistake in the versions of one prompt. Raises PromptUnknown."""
+    """Finds every mistake in the versions of one prompt. Raises PromptUnknown."""
     try:
         folder = registry.folder_of(name)
     except PromptBroken as error:
@@ -50,7 +50,7 @@ def mistakes_of(registry: Registry, name: str, models: Models | None = None) -> 
 
 
 def mistakes_of_version(prompt: PromptVersion, models: Models | None = None) -> list[str]:
-    """Every mistake in a version that loads."""
+    """Finds every mistake in a version that loads."""
     return [str(told) for told in _of_version(prompt.name, prompt.version, prompt.folder, models)]
 
 

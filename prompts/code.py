@@ -27,7 +27,7 @@ NO_WORDS = (
 
 
 def load_output(file: Path, code: str, *, module_name: str) -> type[BaseModel]:
-    """The class ``Output``. Raises Broken, whatever the module raises: it is the user's own."""
+    """Loads the class ``Output``. Raises Broken, whatever the module raises: it is the user's own."""
     module = ModuleType(module_name)
     module.__file__ = str(file)
     sys.modules[module_name] = module  # Pydantic looks annotations up there

@@ -69,7 +69,7 @@ class Look:
 
 
 def look_at(name: str, version: str, folder: Path, *, patiently: bool) -> Look:
-    """The version as all its files hold it at one moment: ``patiently`` waits until they are left alone."""
+    """Reads the version as all its files hold it at one moment: ``patiently`` waits until they are left alone."""
     give_up_at = time.monotonic() + (PATIENCE_S if patiently else 0.0)
     while True:
         before = signature_of(folder)
@@ -136,7 +136,7 @@ def _put(draft: Path, folder: Path, prompt: PromptVersion) -> None:
 
 
 def kept(name: str, version: str, content_hash: bytes, home: Path) -> PromptVersion | None:
-    """The version with the content of that hash; None where it is not kept, or is not what it was."""
+    """Finds the version with the content of that hash; None where it is not kept, or is not what it was."""
     folder = home / content_hash.hex()
     found = _read(name, version, folder) if folder.is_dir() else None
     return found if isinstance(found, PromptVersion) and found.content_hash == content_hash else None

@@ -50,7 +50,7 @@ class Wanted:
 
 
 def start(registry: Registry, home: Path, wanted: Wanted) -> Path:
-    """The folder of the version that was made in ``home``. Raises PromptError, and then nothing is made."""
+    """Makes a version in ``home``, and returns its folder. Raises PromptError, and then nothing is made."""
     if not NAME.fullmatch(wanted.name):
         raise PromptError(
             f"a prompt's name is like purchase-order, and not {wanted.name[:60]!r}: a-z, 0-9, - and _"

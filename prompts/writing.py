@@ -57,7 +57,7 @@ TOLD = """# Grounded() demands that the value occurs in the document: take it fr
 
 
 def output_of_schema(schema: Any, *, title: str, example: Any = None) -> str:
-    """The module. Raises PromptError, naming the place of what a prompt cannot ask for."""
+    """Writes the module. Raises PromptError, naming the place of what a prompt cannot ask for."""
     if not isinstance(schema, Mapping):
         raise PromptError('the schema is no object: it begins as {"type": "object", "properties": {…}}')
     try:

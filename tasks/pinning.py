@@ -24,7 +24,7 @@ MOST_PLACES = 20
 
 
 def prompt_of(services: Services, job: Job) -> PromptVersion:
-    """The content that the job is pinned to. A job that is not pinned yet is, to what the files hold now.
+    """Loads the content that the job is pinned to; a job that is not yet is pinned to what the files hold now.
 
     Raises ContentMissing, PromptUnknown, PromptBroken.
     """

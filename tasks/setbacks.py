@@ -44,7 +44,7 @@ class Setback:
         answered: bool,
         problems: Sequence[str] = (),
     ) -> Setback:
-        """The setback with its remedy decided, given all that failed before."""
+        """Decides the remedy of a failure, given all that failed before."""
         size = sent(job, prompt)
         now = Tried(
             purpose=job.purpose,

@@ -38,7 +38,7 @@ class Turns:
         return self.clock() < self._slow_until
 
     def note(self, tenant: str, began: float) -> None:
-        """A turn that is over."""
+        """Notes a turn that is over."""
         self._began[tenant] = began
         self._began.move_to_end(tenant)
         if len(self._began) > MOST_TENANTS:

@@ -33,7 +33,7 @@ class Address:
 
 
 def address_of(request: Request, trusted: Networks) -> Address:
-    """Forwarded headers count where they come from a ``trusted`` proxy; the last value is the nearest one's."""
+    """Believes forwarded headers of a ``trusted`` proxy alone; the last value is the nearest one's."""
     headers = request.headers
     peer = request.client.host if request.client else ""
     scheme, host = request.url.scheme, headers.get("host", "")

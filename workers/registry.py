@@ -16,7 +16,7 @@ log = structlog.get_logger()
 
 
 def registry_of(settings: Settings) -> Registry:
-    """The prompts that there are; the contents that jobs are pinned to are kept where all workers spool."""
+    """Opens the prompts that there are; the contents that jobs are pinned to are kept where all workers spool."""
     home = settings.spool / "prompts" if settings.spool is not None else None
     return Registry([BUILT_IN, *settings.prompt_folders], home=home)
 

@@ -84,7 +84,7 @@ def expected_rows(lines: Lines) -> int:
 
 
 def cut(lines: Lines, size: Size, pages: Sequence[int] = ()) -> list[Part]:
-    """The whole document in parts, numbered from 1, each with a few lines of the one before it."""
+    """Cuts the whole document into parts, numbered from 1, each with a few lines of the one before it."""
     cuts = [*_cuts(lines, size, {lines.at(page) for page in pages}), len(lines)]
     parts: list[Part] = []
     for first, last in pairwise(cuts):
@@ -200,7 +200,7 @@ def _header(lines: Lines, before: int) -> Iterator[tuple[int, int]]:
 
 
 def halves(lines: Lines, part: Part, numbers: Iterator[int]) -> list[Part]:
-    """A part in two, at a line, with overlap; nothing where it is a line or two."""
+    """Cuts a part in two, at a line, with overlap; returns nothing where it is a line or two."""
     covered = [line for start, end in part.spans for line in range(lines.at(start), lines.at(end - 1) + 1)]
     if len(covered) < 2 * OVERLAP:
         return _halved_line(part, numbers)
@@ -233,7 +233,7 @@ def _like(
 
 
 def joined_spans(spans: Sequence[tuple[int, int]]) -> Spans:
-    """In order, with those in one that touch."""
+    """Sorts spans, and makes one of those that touch."""
     joined: Spans = []
     for start, end in sorted(spans):
         if joined and start <= joined[-1][1]:

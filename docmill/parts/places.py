@@ -128,7 +128,7 @@ class Placed:
 
 
 def place(items: Sequence[Any], shown: Shown, telling: Telling | None = None) -> Iterator[Placed]:
-    """Each item with its place, in the order of the answer: equal ones stand one after another.
+    """Finds each item's place, in the order of the answer: equal ones stand one after another.
 
     Where all of an item's places are taken it is said once too often, or says another thing of the same place.
     """

@@ -58,7 +58,7 @@ class Plan:
     """The job's; one that follows it is a person's wish to try again."""
 
     def for_attempt(self, attempt: int) -> Plan:
-        """The plan as the job's attempt begins with it: what was given up is tried again."""
+        """Returns the plan as the job's attempt begins with it: what was given up is tried again."""
         if attempt <= self.attempt:
             return self
         parts = tuple(replace(part, lost=None, tries=0) for part in self.parts)

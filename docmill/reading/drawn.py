@@ -63,7 +63,7 @@ class DrawnPages:
         fetch: Callable[[], tuple[bytes, str | None, str | None]],
         patience_s: float = 0.0,
     ) -> Drawn:
-        """A page, counted from 1, of the document whose content is named.
+        """Draws a page, counted from 1, of the document whose content is named.
 
         ``fetch`` gives its bytes, its name and its media type, and is asked where the page is not kept. Raises
         Busy after ``patience_s`` seconds of others' pages, and Unreadable.

@@ -43,7 +43,7 @@ _POLICY = _AsSent(message_factory=EmailMessage)
 
 
 def parsed(body: bytes) -> EmailMessage:
-    """The message and its parts."""
+    """Reads the message and its parts."""
     message = BytesParser(policy=_POLICY).parsebytes(body)
     assert isinstance(message, EmailMessage)  # noqa: S101 - the policy makes these; its types cannot say so
     return message

@@ -140,12 +140,12 @@ _ADAPTERS: dict[type, TypeAdapter[Any]] = {each: TypeAdapter(each) for each in (
 
 
 def encode(message: Greeting | Request | Answer) -> bytes:
-    """The message as a frame's header."""
+    """Writes the message as a frame's header."""
     return _ADAPTERS[type(message)].dump_json(message)
 
 
 def decode(kind: type[_Message], header: bytes) -> _Message:
-    """A frame's header as the message that it must be. Raises Garbled."""
+    """Reads a frame's header as the message that it must be. Raises Garbled."""
     try:
         message: _Message = _ADAPTERS[kind].validate_json(header)
     except ValidationError as error:

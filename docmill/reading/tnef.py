@@ -35,7 +35,7 @@ BROKEN = (
 
 
 def read_body(body: bytes, *, charset: str | None, limits: Limits) -> Reading:  # noqa: ARG001 - formats share a shape
-    """Subject, wordings and attachments. Raises Unreadable: corrupt, too_large."""
+    """Reads subject, wordings and attachments. Raises Unreadable: corrupt, too_large."""
     unread: Counter[WarningKind] = Counter()
     try:
         message = TNEF(body, do_checksum=False)

@@ -19,7 +19,7 @@ NAMES_SHOWN = 3
 
 
 def read_body(body: bytes, *, charset: str | None, limits: Limits) -> Reading:  # noqa: ARG001 - XML names its own
-    """The document's values under their names. Raises Unreadable: corrupt, too_large, unsupported (entities)."""
+    """Reads the values under their names. Raises Unreadable: corrupt, too_large, unsupported (entities)."""
     text = clean("\n".join(data_lines(body)))
     require_length(len(text), limits)
     return reading_of(text, XML)

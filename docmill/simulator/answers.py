@@ -154,7 +154,7 @@ def _agree(kinds: dict[Steps, str], path: Steps, kind: str) -> None:
 
 
 def read_answers(path: Path) -> Answers:
-    """The answers of a file of JSON lines. Raises Misconfigured, with file and line, for what is none."""
+    """Reads the answers of a file of JSON lines. Raises Misconfigured, with file and line, for what is none."""
     try:
         size = path.stat().st_size
         if size > LARGEST_FILE:

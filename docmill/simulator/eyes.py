@@ -124,7 +124,7 @@ class Eyes:
         self._lock = threading.Lock()
 
     def read(self, pictures: Sequence[Shown]) -> tuple[str, ...]:
-        """The words of each picture. Raises Unreadable where there is no engine."""
+        """Reads the words of each picture. Raises Unreadable where there is no engine."""
         return tuple(map(self._words, pictures))
 
     def _words(self, picture: Shown) -> str:

@@ -21,7 +21,7 @@ __all__ = ["may_call"]
 
 
 def may_call(services: Services, call: Call, *, claimed: bool = False) -> Call | Step:
-    """The call with its slot of the limits, and with what is known of its model; or what it has to wait for.
+    """Takes the call's slot of the limits, and looks what is known of its model; or says what it waits for.
 
     Who waits for another's answer takes no slot from those who call; who has ``claimed`` its stage with an earlier
     call leads the work already.

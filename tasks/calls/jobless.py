@@ -33,7 +33,7 @@ class JoblessCall(Protocol):
 
 
 def hold_in_its_way(model: Model, state: ModelState) -> Failure | None:
-    """A failure where the model is held."""
+    """Returns a failure where the model is held."""
     if state.hold_s <= 0:
         return None
     message = f"it is held for another {state.hold_s:.0f} s: `docmill models release {model.name}` ends that"
@@ -41,7 +41,7 @@ def hold_in_its_way(model: Model, state: ModelState) -> Failure | None:
 
 
 def limit_in_its_way(services: Services, call: admission.Call) -> Failure | None:
-    """A failure where the limits have no room within seconds; else the call has its slot."""
+    """Takes the call's slot, or returns a failure where the limits have no room within seconds."""
     slot = admission.at_the_door(services, call)
     if slot.wait_s <= 0:
         return None
@@ -52,7 +52,7 @@ def limit_in_its_way(services: Services, call: admission.Call) -> Failure | None
 def reserve_jobless(
     connection: Connection, services: Services, asker: budgets.Payer, intent: Intent
 ) -> Sequence[int] | Failure:
-    """The budgets in which the call's worst case is reserved now, or which one has no room."""
+    """Reserves the call's worst case, and returns in which budgets, or which one has no room."""
     need_usd = intent.reserved_usd
     if need_usd is None and services.settings.unpriced == "allow":
         return ()

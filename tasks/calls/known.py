@@ -18,7 +18,7 @@ __all__ = ["answered_lately", "answered_meanwhile", "from_cache", "known_answer"
 
 
 def known_answer(services: Services, call: Call) -> Hit | None:
-    """The answer to the same work, if a cache has it and the job does not want to pay again."""
+    """Looks up the answer to the same work, unless the job wants to pay again."""
     policy = call.prompt.config.cache
     if not call.may_share or not policy.enabled:
         return None
@@ -44,7 +44,7 @@ def answered_meanwhile(services: Services, call: Call) -> Stop | None:
 
 
 def answered_lately(connection: Connection, services: Services, call: Call) -> Stop | None:
-    """The same, within a unit of work that does more."""
+    """Does the same within a unit of work that does more."""
     landed = flights.answered_lately(connection, call.job, call.work) if call.may_share else None
     if landed is None:
         return None

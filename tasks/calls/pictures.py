@@ -24,7 +24,7 @@ BUSY_S = 3.0
 
 
 def with_pictures(services: Services, call: Call) -> Call | Step:
-    """The call with the bytes of its pictures, or what is done where they cannot be had."""
+    """Fetches the bytes of the call's pictures; returns what is done where they cannot be had."""
     try:
         request = _drawn(services, call.job, call.request)
     except Busy:
@@ -45,7 +45,7 @@ def _drawn(services: Services, job: Job, request: Request) -> Request | None:
 
 
 def drawn_in(request: Request, draw: Callable[[Picture], Drawn]) -> Request:
-    """The request with the bytes of its pictures."""
+    """Puts into the request the bytes of its pictures."""
     if not request.pictures:
         return request
     messages = [

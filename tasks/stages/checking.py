@@ -21,7 +21,7 @@ MOST_NAMED = 5
 
 
 def checked(job: Job, prompt: PromptVersion, excerpt: Excerpt, answer: Answer) -> dict[str, Any]:
-    """The answer that a reply holds, with its places. Raises ReplyRejected."""
+    """Checks the answer that a reply holds, and finds its places. Raises ReplyRejected."""
     text = (job.document.text if job.document else None) or ""
     media_type = job.document.media_type if job.document else ""
     document = Document(cells_apart(Excerpt.GAP.join([*excerpt.passages, *_seen(job, text)]), media_type))

@@ -16,7 +16,7 @@ __all__ = ["choose", "those_that_fit"]
 
 
 def choose(text: str, room: Room, asked: Sequence[str], found: Sequence[Hit] = ()) -> dict[str, Any]:
-    """The record of the choice: ``passages`` as offsets in the text, tokens, and what was left out.
+    """Chooses passages, and returns the record: ``passages`` as offsets in the text, tokens, what was left out.
 
     A document that fits beside what was ``found`` in a collection is shown whole; of another, the passages that
     say most about what is ``asked``.

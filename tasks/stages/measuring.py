@@ -18,7 +18,7 @@ __all__ = ["measured_room"]
 
 
 def measured_room(services: Services, job: Job, prompt: PromptVersion, pictures: Sequence[Picture]) -> Room:
-    """The room for the document in the job's next request, as its model counts."""
+    """Measures the room for the document in the job's next request, as its model counts."""
     model = services.settings.models.find(ladder_model(job, prompt))
     return room_for(job, prompt, model, _learned(services, model, pictures), pictures)
 

@@ -24,7 +24,7 @@ __all__ = ["prepare"]
 
 
 def prepare(services: Services, job: Job) -> Call | Step:
-    """The call to make, or what is done instead."""
+    """Prepares the call to make, or returns what is done instead."""
     prompt = prompt_of(services, job)
     doubts = too_many_doubts(services, job, prompt)
     if doubts is not None:

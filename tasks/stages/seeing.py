@@ -94,7 +94,7 @@ class Eyes(Protocol):
         """Returns whether the model takes pictures, as far as that is known."""
 
     def draw(self, page: int, dots: int) -> Drawn:
-        """The page, counted from 1, with so many dots an inch. Raises Unreadable, Busy."""
+        """Draws the page, counted from 1, with so many dots an inch. Raises Unreadable, Busy."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -223,7 +223,7 @@ def dots_an_inch(layout: PageLayout) -> int:
 
 
 def fetched(services: Services, document_id: int, tenant: str, page: int, dots: int) -> Drawn:
-    """A page's picture, drawn where it is not kept. Raises Unreadable, Busy."""
+    """Fetches a page's picture, drawn where it is not kept. Raises Unreadable, Busy."""
     if services.pages is None:
         raise RuntimeError("this worker draws no pages: context and complete belong to the io queues")
 

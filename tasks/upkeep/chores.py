@@ -35,7 +35,7 @@ Does: TypeAlias = Callable[[Connection, Sequence[RowId], float], list[Drive]]
 
 @contextmanager
 def leading(services: Services) -> Iterator[Connection | None]:
-    """A transaction that does upkeep for the fleet; None where another one does so now."""
+    """Opens a transaction that does upkeep for the fleet; None where another one does so now."""
     with services.database.work() as connection:
         yield connection if fleet.try_lead(connection) else None
 

@@ -40,7 +40,7 @@ class Troubles:
 
     @contextmanager
     def part(self, name: str) -> Iterator[None]:
-        """A part of upkeep: what breaks in it is told, and ends it alone. Raises where the database is away."""
+        """Does a part of upkeep: what breaks is told, and ends it alone. Raises where the database is away."""
         try:
             yield
         except Exception as error:

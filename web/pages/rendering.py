@@ -74,7 +74,7 @@ def render(
     status: int = 200,
     headers: Mapping[str, str] | None = None,
 ) -> HTMLResponse:
-    """A page in the layout. ``content`` is what its template names."""
+    """Renders a page in the layout. ``content`` is what its template names."""
     shared = {"caller": getattr(request.state, "caller", None), "navigation": NAVIGATION, "path": request.url.path}
     return templates.TemplateResponse(
         request,

@@ -18,7 +18,7 @@ WEBHOOK_KEY = "webhook-key"
 
 
 def flower_password(settings: Settings, data: Path) -> str:
-    """The settings' own, or one of the stack's."""
+    """Returns the settings' own, or one that the stack keeps."""
     given = settings.flower_password
     if given is not None:
         return given.get_secret_value()
@@ -26,7 +26,7 @@ def flower_password(settings: Settings, data: Path) -> str:
 
 
 def webhook_key(settings: Settings, data: Path) -> str:
-    """With which the secrets of webhooks are sealed: the settings' own, or one of the stack's."""
+    """Returns what seals the secrets of webhooks: the settings' own, or one that the stack keeps."""
     given = settings.webhook_key
     return keep_secret(data, WEBHOOK_KEY, new_key) if given is None else given.get_secret_value()
 

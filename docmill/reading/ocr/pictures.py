@@ -32,7 +32,7 @@ Image.init()  # what opens each format is imported at the first picture else, an
 
 
 def read_body(body: bytes, *, charset: str | None, limits: Limits) -> Reading:  # noqa: ARG001 - formats share a shape
-    """A reading without text, whose pages are all left to OCR: one a picture, and one for a moving picture.
+    """Reads no text: all pages are left to OCR, one a picture, and one for a moving picture.
 
     Raises Unreadable: unsupported (OCR is off), corrupt, too_large.
     """

@@ -49,7 +49,7 @@ _MOST_DOTS = 12_000_000
 
 
 def read_body(body: bytes, *, charset: str | None, limits: Limits) -> Reading:  # noqa: ARG001 - a PDF has none
-    """The text of all pages.
+    """Reads the text of all pages.
 
     Raises Unreadable: encrypted (it needs a password), corrupt, too_large (pages, or characters).
     """

@@ -34,7 +34,7 @@ OTHERS_S = 1.0
 def call_for_some(
     services: Services, job: Job, model: Model, state: ModelState, missing: Mapping[bytes, str]
 ) -> Step | None:
-    """One call for as many of the texts as it may hold; None where it brought their vectors."""
+    """Makes one call for as many of the texts as it may hold; None where it brought their vectors."""
     call = EmbeddingCall.for_some(services, job, model, state, missing)
     waits = admission.wait_for(services, call)
     if waits is not None:

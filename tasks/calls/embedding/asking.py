@@ -35,7 +35,7 @@ def worst_case(model: Model, texts: Iterable[str]) -> Decimal | None:
 def ask_for_vectors(
     services: Services, model: Model, texts: Sequence[str], call_id: UUID, *, opened_at: float
 ) -> Embedding:
-    """One call, whose intent was written at ``opened_at``, by ``time.monotonic``.
+    """Makes one call, whose intent was written at ``opened_at``, by ``time.monotonic``.
 
     The deadline counts from there: a worker that slept in between must not call when its lease is over.
     """

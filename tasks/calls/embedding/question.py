@@ -25,7 +25,7 @@ OTHERS_S = 0.1
 
 
 def vector_for(services: Services, name: str, words: str, *, asker: Asker) -> list[float]:
-    """The words' vector by the embedding model of that name.
+    """Looks up the words' vector by the embedding model of that name, or asks for it.
 
     Raises Misconfigured for a model that cannot be asked, EmbeddingAway where it cannot be asked now.
     """

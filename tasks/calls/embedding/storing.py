@@ -19,7 +19,7 @@ __all__ = ["store_vectors"]
 
 
 def store_vectors(services: Services, call: EmbeddingCall, answer: Embedding) -> Step | None:
-    """The next step of the call's job; None where it goes on with the vectors."""
+    """Stores what came, and returns the job's next step; None where it goes on with the vectors."""
     settlement = settlement_of(call.intent.id, call.model, answer.outcome, call.intent.reserved_usd)
     vectors = dict(zip(call.texts, answer.vectors or (), strict=False))
 
