@@ -195,8 +195,26 @@ language sql stable as $$
   order by c.attempt desc, c.try desc limit 1
 $$;
 
--- A trigger a statement sees all its rows, as they were or as they are now; its argument is the sign. One line a day
--- is enough where it is known when days begin; in every time zone that is at a quarter of an hour.
+-- A call's line, as it was or as it is now; the argument is the sign. An intent adds nothing, and costs nothing here.
+create or replace function docmill_note_call() returns trigger language plpgsql as $$
+begin
+  if tg_argv[0] = '-1' then
+    insert into costs_changes select * from docmill_costs_of(old, -1);
+  else
+    insert into costs_changes select * from docmill_costs_of(new, 1);
+  end if;
+  return null;
+end $$;
+
+create or replace trigger calls_made after insert on calls for each row
+  when (new.state <> 'intent') execute function docmill_note_call('1');
+create or replace trigger calls_were after update on calls for each row
+  when (old.state <> 'intent') execute function docmill_note_call('-1');
+create or replace trigger calls_are after update on calls for each row
+  when (new.state <> 'intent') execute function docmill_note_call('1');
+
+-- What is deleted goes by the thousand: a trigger a statement sees all its rows. One line a day is enough where it is known
+-- when days begin; in every time zone that is at a quarter of an hour.
 create or replace function docmill_note_calls() returns trigger language plpgsql as $$
 begin
   insert into costs_changes
@@ -209,12 +227,6 @@ begin
   return null;
 end $$;
 
-create or replace trigger calls_made after insert on calls referencing new table as changed for each statement
-  execute function docmill_note_calls('1');
-create or replace trigger calls_were after update on calls referencing old table as changed for each statement
-  execute function docmill_note_calls('-1');
-create or replace trigger calls_are after update on calls referencing new table as changed for each statement
-  execute function docmill_note_calls('1');
 create or replace trigger calls_gone after delete on calls referencing old table as changed for each statement
   execute function docmill_note_calls('-1');
 
