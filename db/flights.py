@@ -18,6 +18,7 @@ from db.jobs import Job
 from db.ledger import note_cached
 from db.model_state import ModelState, Named, names_of, state_from
 from db.statements import statements_of
+from db.transitions import Stored
 from docmill.storable import dump_json
 
 __all__ = [
@@ -117,16 +118,9 @@ def hand_over(connection: Connection, leader: Job, key: bytes) -> SharedAnswer:
     return _hand_over(connection, leader.id, key, leader.value or {})
 
 
-@one_statement
-def landed(connection: Connection, leader: Job, key: bytes) -> SharedAnswer | None:
-    """Returns what the work cost whose flight ended by itself; None where others wait for it after all.
-
-    They joined while it ended, and :func:`hand_over` gives them the answer.
-    """
-    row = SQL["landed"].one(connection, {"job": leader.id, "key": key})
-    if row.awaited:
-        return None
-    return SharedAnswer(value=leader.value or {}, model=row.model or "unknown", cost_usd=row.usd)
+def landed(leader: Job, ended: Stored) -> SharedAnswer:
+    """The answer of a leader whose flight ended, and for which nobody waits."""
+    return SharedAnswer(value=leader.value or {}, model=ended.model or "unknown", cost_usd=ended.cost_usd)
 
 
 def _hand_over(connection: Connection, leader_id: int, key: bytes, value: Mapping[str, Any]) -> SharedAnswer:

@@ -18,7 +18,7 @@ from sqlalchemy.exc import IntegrityError
 from db import budgets
 from db.budgets import Payer
 from db.database import one_statement
-from db.jobs import Job
+from db.jobs import Job, as_json
 from db.statements import statements_of
 from docmill.errors import DocmillError
 from docmill.storable import dump_json, storable_count, storable_text, storable_usd
@@ -36,6 +36,7 @@ __all__ = [
     "doubt",
     "doubt_abandoned",
     "expire_intents",
+    "lead_and_open",
     "mark_surplus",
     "note_cached",
     "open_call",
@@ -148,6 +149,28 @@ def open_call(
     if opened.answered:
         return "answered"
     return "opened" if opened.calls else "stale"
+
+
+def lead_and_open(
+    connection: Connection, job: Job, intent: Intent, *, work: bytes, lease_s: float, answered_within_s: float
+) -> bool:
+    """Opens the first call of a job that comes straight from context, in one statement: it leads the work, whose
+    flight nobody had begun, and the row has what context kept.
+
+    False where anything was in its way, an answer to the same work of late, too; the job stands where it stood.
+    Raises BudgetsUnasked, CallTaken, as :func:`open_call`.
+    """
+    values = _opening(intent, job, lease_s, ()) | {"purpose": job.purpose, "attempt": job.attempt, "asked": False}
+    values |= {**job.fence, "key": work, "prompt": job.prompt, "version": job.version}
+    values |= {"request": dump_json(intent.request), "lately_s": answered_within_s}
+    values |= {"kept": as_json(job.context), "chosen": job.model}
+    try:
+        opened = TRANSITIONS["lead_and_open"].one(connection, values)
+    except IntegrityError as error:  # calls_one_open, calls_answered
+        raise CallTaken from error
+    if opened.budgets and not opened.calls:
+        raise BudgetsUnasked
+    return bool(opened.calls)
 
 
 def open_embedding(

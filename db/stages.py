@@ -40,8 +40,6 @@ class StageRules:
     anywhere: bool = False
     """It takes milliseconds, and nothing but the database and the cache: who ended the stage before goes on with
     it, whatever his role."""
-    writes_before: bool = False
-    """Its transition writes what the stage before came to, too, where that is in hand and not written yet."""
     soft_s: float | None = None
     hard_s: float | None = None
     """Time limits of its task; they bite in processes alone."""
@@ -59,7 +57,7 @@ STAGES: Mapping[Stage, StageRules] = {
     "parse": StageRules(role="cpu", claimed=True, reads_layout=True, reads_answer=True, soft_s=60, hard_s=65),
     "chunk": StageRules(role="cpu", claimed=True, soft_s=60, hard_s=65),
     "embed": StageRules(calls=True),
-    "store": StageRules(reads_text=False, anywhere=True, writes_before=True),  # an index job's does read it
+    "store": StageRules(reads_text=False, anywhere=True),  # an index job's does read it
 }
 CHAINS: Mapping[Chain, tuple[Stage, ...]] = {
     "document": ("validate", "ocr", "context", "complete", "parse", "store"),

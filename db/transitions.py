@@ -105,6 +105,7 @@ TRANSITIONS: Mapping[str, Transition] = {
     "open_call": Transition(
         leaves=("sent", "countdown"), to=("running",)
     ),  # an embedding's also a claim of its own
+    "lead_and_open": Transition(leaves=("sent", "countdown"), to=("running",), stage="complete"),
     "advance": Transition(leaves=WAITS, to=("sent",), stage="given"),
     "advance_with_text": Transition(leaves=WAITS, to=("sent",), stage="given"),
     "close_call": Transition(leaves=WAITS, to=("sent",), stage="given"),
@@ -186,9 +187,15 @@ class Move:
 
 @dataclass(frozen=True, kw_only=True)
 class Stored:
-    """``flight``: the key of the flight that the job led, which is over; its followers are still to be told."""
+    """``flight``: the key of the flight that the job led, which is over; its followers are still to be told, if it
+    is ``awaited``.
+    """
 
     flight: bytes | None
+    awaited: bool = False
+    model: str | None = None
+    cost_usd: Decimal | None = None
+    """Of a leader: which model answered it, and what all its calls cost; None where a price is unknown."""
 
 
 @one_statement
@@ -359,8 +366,11 @@ def store(
     found = {"value": as_json(value.get("answer")), "evidence": as_json(value.get("evidence"))}
     kept = as_json(job.value) if job.stage != "store" else None
     values = {**job.fence, "state": state, "failure": _failure(failure), **found, "kept": kept, "alone": alone}
-    row = SQL["store"].one(connection, values)
-    return Stored(flight=None if row.key is None else bytes(row.key)) if row.ended else None
+    row = SQL["store"].one(connection, {**values, "job": job.id})
+    if not row.ended:
+        return None
+    flight = None if row.key is None else bytes(row.key)
+    return Stored(flight=flight, awaited=row.awaited, model=row.model, cost_usd=row.usd)
 
 
 def cancel(connection: Connection, job_id: int) -> None:

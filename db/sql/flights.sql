@@ -19,11 +19,6 @@ from (select 1) as one left join model_state on account = :account and model = :
 -- name: spent_on_job
 {spent_on_job}
 
--- name: landed
--- What a job that has ended did cost, and whether others wait for its answer all the same.
-with spent as ({spent_on_job})
-select model, usd, exists (select from jobs where wait = 'flight' and flight_key = :key) as awaited from spent
-
 -- name: lock_led
 select from flights where job_id = :id for update
 

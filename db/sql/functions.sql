@@ -330,6 +330,22 @@ end $$;
 create or replace trigger budgets_told after update of warned on budgets for each row
   when (new.warned > old.warned) execute function docmill_tell_of_budget();
 
+-- What others committed while a statement waited for a lock that they had is not in what that statement sees; it is in
+-- what a function sees that is called after it (volatile, with a snapshot of its own).
+-- Whether another job has the answer to the same work, from the last so many seconds.
+create or replace function docmill_answered(work bytea, asker bigint, lately_s float) returns boolean volatile
+language plpgsql as $$
+begin
+  return exists (select from jobs where flight_key = work and id <> asker and state = 'done' and not fresh
+    and finished_at > clock_timestamp() - make_interval(secs => lately_s));
+end $$;
+
+-- Whether jobs wait for the answer to a work.
+create or replace function docmill_awaited(work bytea) returns boolean volatile language plpgsql as $$
+begin
+  return exists (select from jobs where wait = 'flight' and flight_key = work);
+end $$;
+
 -- Views of answers (docs/decisions/0151): a value as its column's type, or null where it is of another.
 create or replace function docmill_number(value jsonb) returns numeric immutable language sql as $$
   select case when jsonb_typeof(value) = 'number' then value::numeric end

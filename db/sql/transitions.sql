@@ -150,7 +150,8 @@ update jobs set {ended}, state = :state, failure = :failure::jsonb where {fence}
 
 -- name: store
 -- The result's next revision, where there is a value, and the end of the flight that the job led; or nothing, where it
--- is to be `alone` and others wait for its answer. A job may come straight from parse, with what that `kept`.
+-- is to be `alone` and others wait for its answer. A job may come straight from parse, with what that `kept`. Of a flight
+-- also what the work cost, and whether others wait for its answer all the same: who joined it before it was gone.
 with ended as (
   update jobs set {ended}, state = :state, failure = :failure::jsonb, stage = 'store', crashes = 0, redrives = 0,
     missing = null, value = coalesce(:kept::jsonb, jobs.value)
@@ -162,7 +163,9 @@ written as (
     :value::jsonb, :evidence::jsonb, 'model'
   from ended where :value::jsonb is not null),
 led as (delete from flights using ended where flights.job_id = ended.id returning key)
-select (select count(*) from ended) as ended, (select key from led) as key
+select exists (select from ended) as ended, led.key, spent.model, spent.usd, docmill_awaited(led.key) as awaited
+from (select) as one left join led on true
+left join lateral ({spent_on_job}) as spent on led.key is not null
 
 -- name: cancel
 -- Whether it ended, and the state in which it was found.
@@ -323,6 +326,21 @@ where id = (select id from jobs where wait = 'flight' and flight_key = :key orde
 select id, value from jobs where flight_key = :key and id <> :id and state = 'done' and not fresh
   and finished_at > clock_timestamp() - make_interval(secs => :lately_s) order by id limit 1
 
+-- fragment: intent_of_call
+-- What the `payer` is about to ask, where there is one.
+intent as (
+  insert into calls (id, job_id, purpose, attempt, part, try, state, tenant, feature, usr, prompt, version,
+    content_hash, input_hash, provider, account, model, remedy, reserved_usd, budgets, lease_until,
+    owner)
+  select :call_id, id, :purpose, :attempt, :part,
+    1 + coalesce((select max(try) from calls where job_id = payer.id and attempt = :attempt and part = :part), 0),
+    'intent', :tenant, :feature, :usr, :prompt, :version, :content_hash,
+    :input_hash, :provider, :account, :model, :remedy, :reserved_usd::numeric, :budgets::bigint[],
+    clock_timestamp() + make_interval(secs => :lease_s), :owner
+  from payer returning id),
+asked as (
+  insert into exchanges (call_id, request) select id, :request::jsonb from intent where :request::jsonb is not null)
+
 -- name: open_call
 -- Claims the stage and writes the intent: of a job's call, or of a question's, which belongs to no job. There is none
 -- where another job `answered` the same work lately, or where there are budgets and none was asked. The key is that of
@@ -338,20 +356,28 @@ claimed as (
     and (:asked or not exists (select from budgets)) and not exists (select from answered)
   returning id),
 payer as (select id from claimed union all select null where :id::bigint is null),
-intent as (
-  insert into calls (id, job_id, purpose, attempt, part, try, state, tenant, feature, usr, prompt, version,
-    content_hash, input_hash, provider, account, model, remedy, reserved_usd, budgets, lease_until,
-    owner)
-  select :call_id, id, :purpose, :attempt, :part,
-    1 + coalesce((select max(try) from calls where job_id = payer.id and attempt = :attempt and part = :part), 0),
-    'intent', :tenant, :feature, :usr, :prompt, :version, :content_hash,
-    :input_hash, :provider, :account, :model, :remedy, :reserved_usd::numeric, :budgets::bigint[],
-    clock_timestamp() + make_interval(secs => :lease_s), :owner
-  from payer returning id),
-asked as (
-  insert into exchanges (call_id, request) select id, :request::jsonb from intent where :request::jsonb is not null)
+{intent_of_call}
 select count(*) as calls, exists (select from budgets) as budgets, exists (select from answered) as answered
 from intent
+
+-- name: lead_and_open
+-- The same for a first call straight from context, with what that `kept`: the job leads the work, whose flight nobody
+-- had begun, and its intent is written. Nothing is changed where anything is in its way. What others did while the
+-- flight's row was waited for is seen by the function.
+with led as (
+  insert into flights (key, job_id)
+  select :key::bytea, id from jobs
+  where {fence} and wait in ('sent', 'countdown') and (:asked or not exists (select from budgets))
+  on conflict (key) do nothing returning job_id),
+answered as materialized (select docmill_answered(:key::bytea, job_id, :lately_s) as yes from led),
+claimed as (
+  update jobs set stage = 'complete', state = 'running', wait = 'running', owner = :owner, flight_key = :key, crashes = 0,
+    redrives = 0, missing = null, context = :kept::jsonb, model = coalesce(:chosen, jobs.model), since = clock_timestamp(),
+    wake_at = clock_timestamp() + make_interval(secs => :lease_s)
+  from answered where {fence} and wait in ('sent', 'countdown') and not answered.yes returning jobs.id),
+payer as (select id from claimed),
+{intent_of_call}
+select count(*) as calls, exists (select from budgets) as budgets from intent
 
 -- name: close_call
 -- Stores what a call came to, whatever became of its job, and takes the job `to` the next stage, where one is named

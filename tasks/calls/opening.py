@@ -25,7 +25,7 @@ from tasks.calls.spool import spool
 from tasks.services import Services
 from tasks.stages.step import Again, Step, Stop
 
-__all__ = ["WAITER_S", "board", "open_calls"]
+__all__ = ["WAITER_S", "board", "open_calls", "spool_unsent"]
 
 log = structlog.get_logger()
 
@@ -62,7 +62,7 @@ def open_calls(
     except SQLAlchemyError as error:
         if asked and is_passing(error):
             for call in going:
-                _spool_unsent(services, call)
+                spool_unsent(services, call)
         raise
     except ledger.CallTaken:
         return Stop("stale")
@@ -115,7 +115,7 @@ def board(
     return replace(call, budgets=found.budgets) if isinstance(found, Reservation) else found
 
 
-def _spool_unsent(services: Services, call: Call) -> None:
+def spool_unsent(services: Services, call: Call) -> None:
     """Whether the intent stands or not, its call was never made. Nobody else knows that, and would doubt it."""
     failure = Failure(kind="connection", message="the database went away before the call", code=NOT_SENT)
     outcome = Outcome(reply=None, failure=failure, status=None, latency_ms=0)

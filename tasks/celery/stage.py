@@ -12,7 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from db import jobs, transitions
 from db.engine import is_passing
-from db.jobs import Job
+from db.jobs import Drive, Job
 from db.stages import STAGES, Stage
 from db.turns import waiting
 from docmill.errors import ContentMissing, Failure, PromptError
@@ -103,19 +103,27 @@ class Handler:
             job = self._take(services, job_id, epoch)
             return Stop("stale") if job is None else self._step(services, job, then)
 
-        return self._guarded(services, step, At(job_id=job_id, epoch=epoch, stage=self.name))
+        at = At(job_id=job_id, epoch=epoch, stage=self.name)
+        return self._guarded(services, step, at, lambda why: Again(why, DATABASE_BACK_S))
 
     def go_on(self, services: Services, job: Job, *, then: Stage | None = None) -> Step:
         """What the stage comes to for a job that this process has in hand from the stage before."""
         at = At(job_id=job.id, epoch=job.epoch, stage=job.stage)
-        return self._guarded(services, lambda: self._step(services, job, then), at)
+        # Nobody knows whether its row stands where it stood or has moved on: of two messages one finds it.
+        stands = Drive(
+            id=job.id, epoch=job.epoch, stage=job.stage, lane=job.lane, quarantined=False, chain=job.chain
+        )
+        both = (stands, replace(stands, stage=self.name))
+        return self._guarded(services, lambda: self._step(services, job, then), at, lambda why: Stop(why, both))
 
-    def _guarded(self, services: Services, step: Callable[[], Step], at: At) -> Step:
+    def _guarded(
+        self, services: Services, step: Callable[[], Step], at: At, when_away: Callable[[str], Step]
+    ) -> Step:
         try:
             return step()
         except Exception as error:  # noqa: BLE001 - the boundary: told, counted, and raised again
             if isinstance(error, SQLAlchemyError) and is_passing(error):
-                return Again(f"database away: {type(error).__name__}", DATABASE_BACK_S)
+                return when_away(f"database away: {type(error).__name__}")
             place = where(error)
             _broke(services, at, place)
             raise StageBroke(place) from None
@@ -125,11 +133,9 @@ class Handler:
         step = self._worked(services, job, began)
         if not isinstance(step, InHand):
             return step
-        goes_on = then == step.to and services.turns.clock() - began < GOES_ON_WITHIN_S
-        if goes_on and STAGES[step.to].writes_before:
-            return step
-        written = services.database.run(go_on, step.job, step.to, message_s=services.message_s, **step.kept)
-        return replace(step, job=step.job.moved(step.to)) if goes_on and written == Onward() else written
+        if then == step.to and services.turns.clock() - began < GOES_ON_WITHIN_S:
+            return step  # whose function writes it
+        return services.database.run(go_on, step.job, step.to, message_s=services.message_s, **step.kept)
 
     def _worked(self, services: Services, job: Job, began: float) -> Step:
         if job.overdue:

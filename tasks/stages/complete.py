@@ -5,25 +5,23 @@ No database connection is held while the model thinks. A document in parts has a
 
 from __future__ import annotations
 
-import time
-
 from sqlalchemy import Connection
 
 from db.jobs import Job
 from tasks import remedies
 from tasks.calls import admission
-from tasks.calls.asking import ask_in_time
 from tasks.calls.call import Call
 from tasks.calls.clearance import may_call
 from tasks.calls.known import from_cache, known_answer
+from tasks.calls.making import make
 from tasks.calls.opening import board, open_calls
 from tasks.calls.pictures import with_pictures
-from tasks.calls.settling import store_outcome
+from tasks.calls.straight import call_straight
 from tasks.services import Services
 from tasks.stages.parting import is_in_parts
 from tasks.stages.parts import ask_parts
 from tasks.stages.preparing import prepare
-from tasks.stages.step import Step, go_on
+from tasks.stages.step import Onward, Step, go_on
 
 __all__ = ["complete"]
 
@@ -33,7 +31,21 @@ NO_ROOM_S = 3.0
 
 
 def complete(services: Services, job: Job) -> Step:
-    """Asks the model unless this attempt has its answer, and goes on as the answer demands."""
+    """Asks the model unless this attempt has its answer, and goes on as the answer demands.
+
+    A job that is in hand from context stands there still, and goes straight to its call where it can.
+    """
+    if job.stage == "complete":
+        return _complete(services, job)
+    straight = None if is_in_parts(job) else call_straight(services, job)
+    if straight is not None:
+        return straight
+    kept = {"context": job.context, "model": job.model}
+    written = services.database.run(go_on, job, "complete", message_s=services.message_s, **kept)
+    return _complete(services, job.moved("complete")) if written == Onward() else written
+
+
+def _complete(services: Services, job: Job) -> Step:
     if is_in_parts(job):
         return ask_parts(services, job)
     if job.answer is not None:
@@ -57,21 +69,9 @@ def _call(services: Services, wanted: Call) -> Step:
         return allowed
     shown = with_pictures(services, allowed)
     if isinstance(shown, Call):
-        return _make(services, shown)
+        return make(services, shown, _open)
     admission.give_back(services, allowed)
     return shown
-
-
-def _make(services: Services, call: Call) -> Step:
-    """The call, whose slot of the limits is taken."""
-    opened_at = time.monotonic()
-    opened = _open(services, call)
-    if not isinstance(opened, Call):
-        admission.give_back(services, call)
-        return opened
-    outcome = ask_in_time(services, opened, opened_at)
-    admission.tell(services, opened, outcome)
-    return store_outcome(services, opened, outcome)
 
 
 def _open(services: Services, call: Call) -> Call | Step:

@@ -30,7 +30,7 @@ def store(services: Services, job: Job) -> Step:
     end: End = {"state": "needs_review" if failure else "done", "failure": failure}
     alone = services.database.run(transitions.store, job, **end, alone=True)
     if alone is not None:
-        answer = None if alone.flight is None else _landed(services, job, alone.flight)
+        answer = _landed(services, job, alone)
     else:
         with services.database.work() as connection:
             together = transitions.store(connection, job, **end)
@@ -51,14 +51,17 @@ class End(TypedDict):
     failure: Failure | None
 
 
-def _landed(services: Services, job: Job, key: bytes) -> flights.SharedAnswer:
-    """Almost nobody waits for another's answer, and then two statements are less than a transaction.
+def _landed(services: Services, job: Job, ended: transitions.Stored) -> flights.SharedAnswer | None:
+    """Almost nobody waits for another's answer, and then the job's end was the only statement.
 
-    Who joined while the flight ended has committed before that did, so that it is seen now. Only if this process
-    dies in between it finds out by itself, within a minute, as after any other loss.
+    Who joined before the flight was gone is told in a second one. Only if this process dies in between he finds
+    out by himself, within a minute, as after any other loss.
     """
-    answer = services.database.run(flights.landed, job, key)
-    return answer or services.database.run(flights.hand_over, job, key)
+    if ended.flight is None:
+        return None
+    if ended.awaited:
+        return services.database.run(flights.hand_over, job, ended.flight)
+    return flights.landed(job, ended)
 
 
 def _remember(services: Services, job: Job, key: bytes, landed: flights.SharedAnswer) -> None:

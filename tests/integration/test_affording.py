@@ -311,7 +311,7 @@ def test_a_budget_set_while_a_call_is_open_is_settled(
         reserved.append(cap(services, Decimal(1)).reserved_usd)
         return ask(*arguments)
 
-    monkeypatch.setattr("tasks.stages.complete.ask_in_time", asking)
+    monkeypatch.setattr("tasks.calls.making.ask_in_time", asking)
     before = spent_today(services)
     assert complete(services, job) == Onward()
     with services.database.engine.connect() as connection:

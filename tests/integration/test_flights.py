@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import TypeVar
 from uuid import uuid4
 
 import pytest
 from sqlalchemy import Connection, Engine, text
 
-from db import dispatch, flights, jobs, transitions
+from db import dispatch, flights, jobs, ledger, transitions
 from db.dispatch import SWEEP
 from db.jobs import Job
 from db.submit import Submission, submit
 from docmill.errors import Failure, FailureKind
+
+T = TypeVar("T")
 
 
 @pytest.fixture
@@ -76,21 +81,75 @@ def test_who_ends_alone_has_nobody_waiting(connection: Connection) -> None:
     assert ended.flight == key
 
 
-def test_who_joins_while_the_leader_ends_alone_is_seen_and_has_the_answer(connection: Connection) -> None:
+def beside(engine: Engine, meanwhile: Callable[[Connection], object], done: Callable[[Connection], T]) -> T:
+    """What is ``done`` comes to, which waits for a lock of what happens ``meanwhile``, and goes on when that commits."""
+    with engine.connect() as first, engine.connect() as second, ThreadPoolExecutor(1) as pool:
+        meanwhile(first)
+        waiting = pool.submit(done, second)
+        blocked = text("select count(*) from pg_stat_activity where :pid = any(pg_blocking_pids(pid))")
+        pid = first.execute(text("select pg_backend_pid()")).scalar()
+        with engine.connect() as third:
+            while not third.execute(blocked, {"pid": pid}).scalar():
+                assert not waiting.done()
+                third.rollback()
+        first.commit()
+        found = waiting.result(timeout=30)
+        second.commit()
+    return found
+
+
+def test_who_joins_while_the_leader_ends_alone_is_seen_and_has_the_answer(engine: Engine) -> None:
     key = uuid4().bytes
-    leader, follower = at_store(connection, key), at_complete(connection)
-    assert transitions.store(connection, leader, "done", failure=None, alone=True) is not None
-    answer = flights.landed(connection, leader, key)
-    assert answer is not None
-    assert answer.value == {"answer": 1}
-    joined = text("update jobs set wait = 'flight', state = 'held', flight_key = :key where id = :id")
-    connection.execute(joined, {"id": follower.id, "key": key})  # its commit came first, the end has waited for it
-    assert flights.landed(connection, leader, key) is None
-    flights.hand_over(connection, leader, key)
-    given = connection.execute(
-        text("select stage, wait, value from jobs where id = :id"), {"id": follower.id}
-    ).one()
-    assert tuple(given) == ("store", "unsent", {"answer": 1})
+    with engine.begin() as connection:
+        leader, follower = at_store(connection, key), at_complete(connection)
+    ended = beside(
+        engine,
+        lambda connection: flights.lead_or_follow(connection, follower, key, for_s=60),
+        lambda connection: transitions.store(connection, leader, "done", failure=None, alone=True),
+    )
+    assert ended is not None
+    assert (ended.flight, ended.awaited) == (key, True)
+    with engine.begin() as connection:
+        flights.hand_over(connection, leader, key)
+        given = connection.execute(
+            text("select stage, wait, value from jobs where id = :id"), {"id": follower.id}
+        ).one()
+        assert tuple(given) == ("store", "unsent", {"answer": 1})
+        transitions.cancel(connection, follower.id)
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_no_call_is_opened_for_work_that_lands_while_its_flight_is_waited_for(
+    engine: Engine, shared: bool
+) -> None:
+    """The statement that opens it began before that was committed; an answer that is to be seen by a person is none."""
+    key = uuid4().bytes
+    with engine.begin() as connection:
+        leader, job = at_store(connection, key), at_complete(connection)
+        connection.execute(text("update jobs set stage = 'context' where id = :id"), {"id": job.id})
+        connection.execute(text("delete from budgets"))
+    job = replace(job, stage="context", context={"passages": []}, model="small")
+    intent = ledger.Intent(
+        id=uuid4(), content_hash=b"", input_hash=b"", provider="p", account="a", model="m", request={}, remedy=None,
+        reserved_usd=None, owner="w",
+    )  # fmt: skip
+    opened = beside(
+        engine,
+        lambda connection: transitions.store(
+            connection, leader, "done" if shared else "needs_review", failure=None, alone=True
+        ),
+        lambda connection: ledger.lead_and_open(
+            connection, job, intent, work=key, lease_s=60, answered_within_s=flights.LATELY_S
+        ),
+    )
+    assert opened is not shared
+    with engine.begin() as connection:
+        row = connection.execute(text("select stage, wait, model from jobs where id = :id"), {"id": job.id}).one()
+        assert tuple(row) == (("context", "sent", None) if shared else ("complete", "running", "small"))
+        calls = connection.execute(text("select count(*) from calls where job_id = :id"), {"id": job.id}).scalar()
+        assert calls == (0 if shared else 1)
+        connection.execute(text("delete from calls where job_id = :id"), {"id": job.id})
+        transitions.cancel(connection, job.id)
 
 
 def test_a_leader_that_ended_is_followed_only_when_its_call_is_closed(connection: Connection) -> None:

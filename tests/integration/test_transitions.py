@@ -16,7 +16,7 @@ from db import dispatch, transitions
 from db.stages import STAGES, Stage
 from db.transitions import ENDS, SQL, STATE_OF, STAYS, TRANSITIONS, WAITS, Position
 
-KEY = b"of the work"
+KEY, OTHER_KEY = b"of the work", b"of work that nobody leads"
 EPOCH = 3
 TO: Stage = "parse"
 NEW_JOB = """
@@ -48,7 +48,7 @@ class Place:
     stage: Stage
 
 
-PAST_THE_DEADLINE = {"open_call", "spare_claims"}
+PAST_THE_DEADLINE = {"open_call", "lead_and_open", "spare_claims"}
 """A call in flight is let finish, and a lease is kept whoever judges."""
 PLACES = [Place(position, stage) for position in (*WAITS, *ENDS) for stage in STAGES]
 
@@ -223,11 +223,11 @@ def values_for(name: str) -> dict[str, Any]:
         ("version", "context", "value", "evidence", "entry", "document", "failure", "model", "need_usd", "deadline_at",
          "lately_s", "request", "remedy", "reserved_usd", "reply", "model_echoed", "request_id", "input_tokens",
          "cached_tokens", "output_tokens", "reasoning_tokens", "cost_usd", "price_source", "failure_kind",
-         "http_status", "free", "kept"), None)  # fmt: skip
+         "http_status", "free", "kept", "chosen"), None)  # fmt: skip
     call = {"tenant": "t", "feature": "f", "usr": "", "prompt": "receipt", "content_hash": b"", "input_hash": b"",
             "provider": "p", "account": "a", "model": "m", "budgets": [], "attempt": 0, "latency_ms": 1,
             "possibly_billed": False, "answered": True, "ending": "answered", "missing": None}  # fmt: skip
-    chosen: dict[str, Any] = {"to": TO, "owner": "owner", "key": KEY, "held_for": "model", "models": ["model"], "wait": "rate", "cause": "test",
+    chosen: dict[str, Any] = {"to": TO, "owner": "owner", "key": OTHER_KEY if name == "lead_and_open" else KEY, "held_for": "model", "models": ["model"], "wait": "rate", "cause": "test",
               "state": "done" if name == "store" else "failed", "purpose": "first", "alone": False, "attempts": 0, "lane": "bulk",
               "words": "", "pages": [], "layout": None, "warnings": None, "scans": [], "media_type": "text/plain", "flushed": True, "settles": True, "asked": True,
               "from_complete": False, "early": False, "joins": False, "part": 0, "reads_file": True, "reads_text": True, "reads_answer": True, "reads_layout": True}  # fmt: skip
