@@ -6,8 +6,8 @@ The peers are a Celery chain written by hand (threads, prefork), a durable workf
 procrastinate's, and Instructor with asyncio: `bench/peers_of`, each as its manual has it. They are installed by
 name and version into an environment of their own, in the user's cache, the first time.
 
-First the simulator answers at once; documents a second and CPU are measured. Then calls take a second, and with
-half of 300 calls answered all that works is killed by SIGKILL and started again: what had not ended when
+First the simulator answers at once; documents a second and CPU are measured. Then calls take about a second, and
+with half of 300 calls answered all that works is killed by SIGKILL and started again: what had not ended when
 nothing had for a minute, was doubled (stored more than once) or paid twice by the provider's bill, and how long
 after the kill the last one ended. Memory (PSS) is that of the workers before the kill, with calls open.
 """
@@ -38,7 +38,8 @@ from workers.stack.servers import EmbeddedServers
 WARM_UP = 50
 KILLED = 300
 """Documents of the run with the kill."""
-LATENCY_MS = 1000
+SLOW = ("--latency-ms", "1000", "--latency-spread", "0.3")
+"""Around a second: calls of exactly one come in waves, and a kill between two of these would find none open."""
 PATIENCE_S = 60.0
 """So long nothing has ended, and nothing will. Longer than any of them takes to notice a death."""
 SETTLE_S = 3.0
@@ -117,7 +118,7 @@ def after_a_kill(contender: Contender, place: Place) -> dict[str, Any]:
     """What became of 300 documents whose workers died at half of them."""
     last = len(place.bodies)
     first = last - KILLED
-    with simulated(place.data, "--latency-ms", str(LATENCY_MS)) as url:
+    with simulated(place.data, *SLOW) as url:
         here = Place(servers=place.servers, llm_url=url, data=place.data, bodies=place.bodies)
         with contender.start(here) as running:
             running.submit(first - WARM_UP, first)

@@ -15,7 +15,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
+import psutil
 import pytest
+from sqlalchemy import text
 
 from db.submit import Submission, submit
 from tests.faults.conftest import POISON
@@ -218,15 +220,24 @@ def test_poison_fails_alone(lab: Lab, trial: Make) -> None:
     keep(row)
 
 
+SERVED = tuple(queue for queue in QUEUE_NAMES if queue != "ocr")
+"""Where nobody submits a scan, OCR's worker stands by and takes nothing."""
+
+
 @slow
 def test_the_queues_hold_garbage(lab: Lab, trial: Make) -> None:
-    run = trial("14", "garbage bytes, a pickled message and an unknown task in each queue")
+    run = trial("14", "garbage bytes, a pickled message and an unknown task in each queue that is served")
     lab.simulate("--latency-ms", "300")
+    with lab.engine.begin() as connection:  # quarantine's worker, too, stands by until a job needs it
+        body = receipts(1, of=f"14/{time.time_ns()}")[0].encode()
+        run.jobs.append(submit(connection, Submission(prompt="receipt", body=body)))
+        connection.execute(text("update jobs set crashes = 2 where id = :job"), {"job": run.jobs[0]})
     run.submit()
+    run.until(lambda: bool(psutil.Process(lab.pids["quarantine-1"]).children()), 60)
     with lab.broker_client() as client:
         for share, message in ((0.2, b"\x80\xffgarbage"), (0.4, _message("pickle")), (0.6, _message("json"))):
             run.until_answered(share)
-            for queue in QUEUE_NAMES:
+            for queue in SERVED:
                 client.lpush(f"docmill:{queue}", message)
     run.repaired()
     keep(run.finish(within_s=250, paid_twice=True))
