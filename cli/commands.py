@@ -15,6 +15,7 @@ from cli.forecast import forecast
 from cli.groups import GROUPS
 from cli.jobs import cancel, result, retry
 from cli.nouns import Noun
+from cli.opening import open_page
 from cli.operating import PARTS, RUNNING, TRYING
 from cli.submit import submit
 from cli.trial import try_prompt
@@ -66,6 +67,7 @@ def docmill(
 for command in COMMANDS:
     app.command()(command)
 app.command("try")(try_prompt)
+app.command("open")(open_page)
 for part in PARTS:
     app.command(rich_help_panel="Parts of a stack")(part)
 for name, group in GROUPS.items():

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.console import AsJson, Data, open_stack, print_json, print_table, usd
-from docmill.errors import ServiceAway
+from cli.console import AsJson, Data, deadline_of, open_stack, print_json, print_table, usd
+from docmill.errors import Misconfigured, ServiceAway
 from docmill.redaction import redacted
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from docmill.settings import Settings
 
 __all__ = ["cache", "models"]
+
+BY_HAND = "held by an operator"
 
 models = typer.Typer(help="The models, and which of them are held.", invoke_without_command=True)
 cache = typer.Typer(help="Answers that are remembered.", invoke_without_command=True)
@@ -94,6 +97,31 @@ def release(
         print_json({"name": name, "released": True})
     else:
         typer.echo(f"model {name} is free")
+
+
+@models.command()
+def hold(
+    name: Annotated[str, typer.Argument(help="As ladders name it.")],
+    until: Annotated[
+        str | None, typer.Option("--for", help="A span as in 15m, at most an hour; then one job tries.")
+    ] = None,
+    as_json: AsJson = False,
+    data: Data = None,
+) -> None:
+    """Let nobody ask a model, of whatever tenant: for an hour, unless told otherwise. `release` ends it."""
+    from db.model_state import hold as keep
+    from docmill.remedies import LONGEST_HOLD_S
+
+    ends_at = deadline_of(until, option="--for")
+    for_s = LONGEST_HOLD_S if ends_at is None else (ends_at - datetime.now(UTC)).total_seconds()
+    if not 0 < for_s <= LONGEST_HOLD_S:
+        raise Misconfigured(f"--for is a span of at most {LONGEST_HOLD_S / 60:.0f} minutes: hold it again then")
+    with open_stack(data) as (settings, database):
+        database.run(keep, settings.models.get(name), for_s=for_s, cause=BY_HAND)
+    if as_json:
+        print_json({"name": name, "held_s": round(for_s)})
+    else:
+        typer.echo(f"model {name} is held for {for_s:.0f} s")
 
 
 @models.command()

@@ -19,6 +19,7 @@ from web.limits import BodyLimit, Bounds
 from web.openapi import described, operation_id
 from web.pages.all import PAGES
 from web.queries import refuse_unknown
+from web.request_ids import RequestIds
 from web.routes import API
 
 __all__ = ["make_app"]
@@ -49,6 +50,7 @@ def make_app(services: Services, *, host: str, fleet: Fleet, bounds: Bounds = Bo
     app.state.pictures = documents.Pictures(reader=services.reader or Reader())
     app.state.keys_needed = not is_loopback(host)
     app.add_middleware(BodyLimit, bounds=bounds)
+    app.add_middleware(RequestIds)
     problems.install(app)
     for room in API:
         app.include_router(room, dependencies=[Depends(BEARER)])

@@ -9,7 +9,7 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from web.problems import PROBLEM
+from web.problems import CODES, PROBLEM
 
 __all__ = ["BoundedProtocol"]
 
@@ -106,7 +106,9 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _refuse(self, status: int, detail: str) -> None:
         title = HTTPStatus(status).phrase
-        problem: dict[str, Any] = {"type": "about:blank", "title": title, "status": status, "detail": detail}
+        code = CODES.get(status, "refused")
+        told: dict[str, Any] = {"title": title, "status": status, "detail": detail}
+        problem = {"type": f"/problems/{code}", "code": code, **told}
         body = json.dumps(problem).encode()
         head = f"HTTP/1.1 {status} {title}\r\ncontent-type: {PROBLEM}\r\ncontent-length: {len(body)}\r\n"
         self.transport.write(f"{head}connection: close\r\n\r\n".encode() + body)

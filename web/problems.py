@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
@@ -31,8 +32,9 @@ from docmill.errors import (
 )
 from docmill.logs import where
 from web.pages.rendering import render, wants_page
+from web.request_ids import HEADER
 
-__all__ = ["PROBLEM", "Problem", "ProblemDetails", "documented", "install", "invalid"]
+__all__ = ["CODES", "PROBLEM", "Problem", "ProblemDetails", "documented", "install", "invalid"]
 
 PROBLEM = "application/problem+json"
 STATUS: tuple[tuple[type[DocmillError], int], ...] = (
@@ -71,7 +73,11 @@ class ProblemDetails(BaseModel):
 
     model_config = ConfigDict(extra="allow")
 
-    type: str = "about:blank"
+    type: str = Field(description="`/problems/` and the code")
+    code: str = Field(description="Which error it is, in words for programs, as `idempotency-conflict`")
+    request_id: str | None = Field(
+        None, description="As the header `Request-Id` has it, and every line of the log"
+    )
     title: str = Field(description="The status in words")
     status: int
     detail: str = Field(description="What, where, and what to do")
@@ -92,6 +98,24 @@ MEANING = {
     503: "The database, or an embedding model, does not answer; try again after `Retry-After` seconds",
 }
 
+
+CODES = {
+    400: "bad-request",
+    401: "unauthorized",
+    403: "forbidden",
+    404: "not-found",
+    405: "method-not-allowed",
+    408: "too-slow",
+    409: "conflict",
+    410: "erased",
+    413: "too-large",
+    415: "unsupported-media-type",
+    422: "invalid",
+    429: "too-many-requests",
+    500: "defect",
+    503: "unavailable",
+}
+"""Of errors that are no DocmillError; the code of one that is, is its class in words."""
 
 TITLES = {
     403: "Not allowed",
@@ -121,7 +145,8 @@ def install(app: FastAPI) -> None:
     async def told(request: Request, error: DocmillError) -> Response:
         status = next((status for kind, status in STATUS if isinstance(error, kind)), 400)
         wait_s = error.failure.retry_after_s if isinstance(error, EmbeddingAway) else None
-        return _told(request, status, str(error), {"retry-after": f"{math.ceil(wait_s)}"} if wait_s else None)
+        headers = {"retry-after": f"{math.ceil(wait_s)}"} if wait_s else None
+        return _told(request, status, str(error), headers, code=_code_of(error))
 
     @app.exception_handler(HTTPException)
     async def refused(request: Request, error: HTTPException) -> Response:
@@ -152,7 +177,8 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     async def broke(request: Request, error: Exception) -> Response:
-        log.error("request_broke", where=where(error))
+        # It comes here once the request is over for those who note whose lines are whose.
+        log.error("request_broke", where=where(error), request_id=_request_id(request))
         return _told(request, 500, "a defect of docmill: its log says more")
 
 
@@ -176,7 +202,11 @@ def _told(
 ) -> Response:
     """For a browser a page, on which one can sign in where that is what is missing; for others a problem."""
     if not wants_page(request):
-        return _problem(status, detail, headers, **more)
+        request_id = _request_id(request)
+        told = {"code": CODES.get(status, "refused"), "request_id": request_id, **more}
+        return _problem(
+            status, detail, {**(headers or {}), **({HEADER: request_id} if request_id else {})}, **told
+        )
     # A browser that is asked for a name and a password has a window of its own for it.
     kept = {name: value for name, value in (headers or {}).items() if name != "www-authenticate"}
     phrase = HTTPStatus(status).phrase
@@ -195,6 +225,10 @@ def _told(
     )
 
 
+def _request_id(request: Request) -> str | None:
+    return getattr(request.state, "request_id", None)
+
+
 def _address(request: Request) -> str:
     """Where to go once who asks is known: only what is looked at can be asked for again."""
     if request.method != "GET":
@@ -202,7 +236,12 @@ def _address(request: Request) -> str:
     return request.url.path + (f"?{request.url.query}" if request.url.query else "")
 
 
+def _code_of(error: DocmillError) -> str:
+    """The class of the error, in words: ``idempotency-conflict``."""
+    return re.sub(r"(?<!^)(?=[A-Z])", "-", type(error).__name__).lower()
+
+
 def _problem(status: int, detail: str, headers: dict[str, str] | None = None, **more: Any) -> JSONResponse:
     title = HTTPStatus(status).phrase
-    content = {"type": "about:blank", "title": title, "status": status, "detail": detail, **more}
+    content = {"type": f"/problems/{more['code']}", "title": title, "status": status, "detail": detail, **more}
     return JSONResponse(content, status_code=status, media_type=PROBLEM, headers=headers)

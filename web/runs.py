@@ -106,7 +106,9 @@ def begin_run(
             key=None if idempotency_key is None else f"api:{idempotency_key}",
         )
         if dict(run.submit) != said or run.name != wanted.name:
-            raise Problem(409, "the idempotency key was used for another run: use a new one")
+            raise Problem(
+                409, "the idempotency key was used for another run: use a new one", code="idempotency-conflict"
+            )
         found = _run(connection, run)
     response.headers["location"] = f"/v1/runs/{run.id}"
     return found
@@ -186,7 +188,7 @@ def _submit(
     with database.work() as connection:
         run = runs.find(connection, run_id, tenant=tenant, fills=True)
         if run.closed_at is not None or run.cause != "api":
-            raise Problem(409, f"run {run_id} takes no more documents: begin another")
+            raise Problem(409, f"run {run_id} takes no more documents: begin another", code="run-closed")
         answers: list[dict[str, Any]] = []
         taken: list[tuple[dict[str, Any], Submission]] = []
         content = registry.pin(registry.get(run.submit["prompt"], run.submit["version"]))

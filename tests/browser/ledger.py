@@ -63,7 +63,7 @@ def seed(engine: Engine, *, tenant: str = "default", names: Sequence[str] = ("a 
         made.document = connection.execute(found, {"id": made.reviews[0]}).scalar_one()
         made.run, made.failed = _run(connection, tenant, names)
         _budgets(connection, tenant)
-        _schedule(connection, made.schedule, names)
+        _schedule(connection, made, names)
         _collection(connection, made, names)
     return made
 
@@ -177,12 +177,13 @@ def _caps(tenant: str) -> Iterator[tuple[Any, str, Any, str]]:
     yield "tenant", tenant, "day", "0.1"
 
 
-def _schedule(connection: Connection, name: str, names: Sequence[str]) -> None:
+def _schedule(connection: Connection, made: Ledger, names: Sequence[str]) -> None:
     said = {"prompt": "receipt", "feature": names[-1], "paths": ["inbox"]}
-    schedules.add(connection, name=name, cron="30 3 * * *", time_zone="UTC", submit=said, catch_up="last")
+    timing: dict[str, Any] = {"cron": "30 3 * * *", "time_zone": "UTC", "catch_up": "last"}
+    schedules.add(connection, name=made.schedule, submit=said, tenant=made.tenant, **timing)
     connection.execute(
         text("insert into slots (name, slot, jobs, failure) values (:name, now(), 0, 'there is no inbox')"),
-        {"name": name},
+        {"name": made.schedule},
     )
 
 

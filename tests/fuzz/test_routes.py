@@ -18,6 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import Engine
 
+from db.submit import Submission, submit
 from tests.fuzz.examples import examples
 from tests.fuzz.hostile import json_bodies, numbers, texts, values
 from tests.integration.test_api_edges import app_of
@@ -65,10 +66,9 @@ def described(app: FastAPI) -> list[Route]:
     fields = tuple(sorted({name for schema in schemas.values() for name in schema.get("properties", {})}))
     routes: list[Route] = []
     for path, methods in found["paths"].items():
-        if not path.endswith("/events"):
-            for method, operation in methods.items():
-                names = tuple(each["name"] for each in operation.get("parameters", ()) if each["in"] == "query")
-                routes.append((method, path, names, fields))
+        for method, operation in methods.items():
+            names = tuple(each["name"] for each in operation.get("parameters", ()) if each["in"] == "query")
+            routes.append((method, path, names, fields))
     return routes + pages(app, fields)
 
 
@@ -90,9 +90,39 @@ def taken_by(dependant: Dependant) -> Iterator[str]:
         yield from taken_by(below)
 
 
+class FirstEvent:
+    """The application for somebody who leaves once the first part of a stream has come: some have no end."""
+
+    def __init__(self, app: FastAPI) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        came, whole, asked = asyncio.Event(), False, False
+
+        async def receiving() -> Any:
+            nonlocal asked
+            if not asked:
+                asked = True
+                return await receive()
+            await came.wait()
+            return {"type": "http.disconnect"}
+
+        async def sending(message: Any) -> None:
+            nonlocal whole
+            await send(message)
+            if message["type"] == "http.response.body":
+                whole = not message.get("more_body", False)
+                came.set()
+
+        await self.app(scope, receiving, sending)
+        if not whole:
+            await send({"type": "http.response.body"})
+
+
 def ask(app: FastAPI, method: str, address: str, body: bytes, headers: dict[bytes, bytes]) -> httpx.Response:
     async def asked() -> httpx.Response:
-        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+        asked_of = FirstEvent(app) if address.partition("?")[0].endswith("/events") else app
+        transport = httpx.ASGITransport(asked_of, raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
             return await client.request(
                 method, httpx.URL(f"http://127.0.0.1{address}"), content=body, headers=headers
@@ -158,3 +188,23 @@ def test_every_route_answers_or_says_what_is_wrong(app: FastAPI, data: st.DataOb
         return  # no client sends it
     assert_is_an_answer_or_a_problem(found, method)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < MOST_GROWTH_KB
+
+
+@examples(20)
+@given(
+    query=st.dictionaries(st.sampled_from(("x", "cursor", "after")), written(), max_size=2),
+    job=st.just("1") | written(),
+)
+def test_whoever_follows_and_leaves_is_answered(
+    app: FastAPI, engine: Engine, query: dict[str, str], job: str
+) -> None:
+    with engine.begin() as connection:
+        wanted = Submission(prompt="receipt", body=b"TOTAL 4.10", idem_key="followed", feature="f")
+        followed = submit(connection, wanted)
+    app.state.followers.most = 1  # who has left holds no place
+    asked_with = "?" + "&".join(f"{name}={value}" for name, value in query.items()) if query else ""
+    for path in (f"/v1/jobs/{followed}/events", f"/v1/jobs/{job}/events", f"/v1/runs/{job}/events"):
+        found = ask(app, "GET", path + asked_with, b"", {})
+        assert_is_an_answer_or_a_problem(found, "GET")
+        if found.status_code == 200:
+            assert found.text.startswith("event: ")

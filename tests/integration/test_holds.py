@@ -203,6 +203,10 @@ def test_release_ends_whatever_holds(
     sweep(walk)
     assert waits(walk, [first, *others]) == ["unsent"] * 3
     assert "rate_limited" not in docmill("models").stdout
+    assert docmill("models", "hold", "sim-small", "--for", "2h").returncode != 0
+    assert docmill("models", "hold", "sim-small", "--for", "10m").returncode == 0
+    assert "held by an operator" in docmill("models", "--json").stdout
+    assert docmill("models", "release", "sim-small").returncode == 0
 
 
 def test_what_a_model_rejected_is_forgotten_and_how_it_counts_is_kept(

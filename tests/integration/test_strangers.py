@@ -24,6 +24,7 @@ ALL_BUT_ADMIN = ["submit", "read", "review", "operate", "money"]
 OF_ALL = {
     "/models/{name}/{action}": 403,  # models are all tenants': only an admin acts on them
 }
+OF_ALL_TENANTS = ("/prompts/{name}", "/v1/prompts/{name}")
 SENT: dict[str, dict[str, Any]] = {
     "/v1/reviews/{job_id}": {"json": {"decision": "accept"}},
     "/v1/runs/{run_id}/jobs": {"content": b'{"key": "a", "document": "x"}\n'},
@@ -100,7 +101,7 @@ def test_what_is_another_tenants_is_a_404_on_every_route(
     with engine.connect() as connection:
         (budget, *_) = [each.id for each in budget_admin.listed(connection) if each.subject == THEIRS]
     before = counted(engine)
-    named = [(method, path) for method, path in routes(app) if "{" in path and path != "/prompts/{name}"]
+    named = [(method, path) for method, path in routes(app) if "{" in path and path not in OF_ALL_TENANTS]
     named.remove(MAKES_ONES_OWN)
     assert len(named) > 30
     for method, path in named:
@@ -119,7 +120,7 @@ def test_no_list_or_page_tells_of_another_tenant(app: FastAPI, engine: Engine, t
     stranger, owner = key_of(engine, "stranger"), key_of(engine, THEIRS)
     told = 0
     for method, path in routes(app):
-        if method != "GET" or ("{" in path and path != "/prompts/{name}") or "events" in path:
+        if method != "GET" or ("{" in path and path not in OF_ALL_TENANTS) or "events" in path:
             continue
         found = asked(app, "GET", placed(path, theirs, 0, 0), headers=stranger)
         assert MARK not in found.text, path
@@ -137,6 +138,8 @@ def test_no_form_without_an_address_of_its_own_acts_on_another_tenant(
         assert MARK not in asked(app, "POST", address, headers=stranger).text
     budget = {"scope": "tenant", "subject": THEIRS, "span": "day", "policy": "fail", "cap": "0"}
     assert asked(app, "POST", "/budgets", headers=stranger, data=budget).status_code == 403
+    put = {**{name: each for name, each in budget.items() if name != "cap"}, "cap_usd": "0"}
+    assert asked(app, "PUT", "/v1/budgets", headers=stranger, json=put).status_code == 403
     sent = SENT["/schedules"]
     assert asked(app, "POST", "/schedules", headers=stranger, **sent).status_code == 404
     assert counted(engine) == before
