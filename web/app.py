@@ -17,6 +17,7 @@ from web.following import Followers
 from web.health import Watches
 from web.limits import BodyLimit, Bounds
 from web.openapi import described, operation_id
+from web.origins import Origins
 from web.pages.all import PAGES
 from web.queries import refuse_unknown
 from web.request_ids import RequestIds
@@ -50,6 +51,8 @@ def make_app(services: Services, *, host: str, fleet: Fleet, bounds: Bounds = Bo
     app.state.pictures = documents.Pictures(reader=services.reader or Reader())
     app.state.keys_needed = not is_loopback(host)
     app.add_middleware(BodyLimit, bounds=bounds)
+    if services.settings.origins:
+        app.add_middleware(Origins, allowed=services.settings.origins)
     app.add_middleware(RequestIds)
     problems.install(app)
     for room in API:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from functools import cached_property
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
@@ -23,6 +24,7 @@ from docmill.settings.models import Models, read_config
 
 __all__ = ["Settings", "load_settings"]
 
+ORIGIN = re.compile(r"https?://(?:[a-z0-9.-]+|\[[0-9a-f:]+\])(?::[0-9]{1,5})?", re.ASCII)
 OCR_PAGE_S = 30.0
 """Within which a page is read by OCR: its task ends after 45 s, and a slice takes ten before it."""
 
@@ -104,6 +106,8 @@ class Settings(BaseSettings):
     trusted_proxies: str = ""
     """Addresses or networks, parted by commas, of proxies before the API. What they forward of TLS and of the host
     is believed, so that a browser can sign in."""
+    cors_origins: str = ""
+    """Web sites, parted by commas, whose scripts may ask `/v1/` with a key of their own, as `https://app.example`."""
     flower_port: int | None = None
     """As `api_port`, for Flower."""
     flower_password: SecretStr | None = None
@@ -147,6 +151,14 @@ class Settings(BaseSettings):
                 ip_network(each)
             except ValueError as error:
                 raise ValueError(f"{each!r} is neither an address nor a network, as 10.0.0.0/8 is one") from error
+        return listed
+
+    @field_validator("cors_origins")
+    @classmethod
+    def origins_are_sites(cls, listed: str) -> str:
+        for each in filter(None, (part.strip() for part in listed.split(","))):
+            if not ORIGIN.fullmatch(each):
+                raise ValueError(f"{each!r} is no origin of a web site, as https://app.example is one")
         return listed
 
     @field_validator("broker_url", "cache_url", "llm_url", "traces_url")
@@ -202,6 +214,11 @@ class Settings(BaseSettings):
     def proxies(self) -> tuple[IPv4Network | IPv6Network, ...]:
         """The proxies that are believed."""
         return tuple(ip_network(each.strip()) for each in self.trusted_proxies.split(",") if each.strip())
+
+    @property
+    def origins(self) -> tuple[str, ...]:
+        """The web sites whose scripts may ask."""
+        return tuple(each.strip() for each in self.cors_origins.split(",") if each.strip())
 
     @property
     def prompt_folders(self) -> tuple[Path, ...]:

@@ -11,6 +11,11 @@ from sqlalchemy import Engine
 from structlog.contextvars import merge_contextvars
 from structlog.testing import capture_logs
 
+from db import keys
+from db.database import Database
+from docmill.settings import Settings
+from prompts import Registry
+from tasks.services import Services
 from tests.integration.test_api_edges import app_of, asked
 
 
@@ -48,6 +53,35 @@ def test_a_problem_says_which_it_is_and_of_which_request(app: FastAPI) -> None:
         told = answer.json()
         assert (told["code"], told["type"], told["request_id"]) == (code, f"/problems/{code}", "r-1")
         assert answer.headers["request-id"] == "r-1"
+
+
+def test_a_script_of_a_site_that_the_operator_names_may_ask_with_its_key(engine: Engine) -> None:
+    services = Services(
+        settings=Settings(cors_origins="https://app.example, http://127.0.0.1:5173"), database=Database(engine),
+        registry=Registry(), publish=lambda _: None, owner="api",
+    )  # fmt: skip
+    app = app_of(engine, host="0.0.0.0", services=services)
+    with engine.begin() as connection:
+        key = keys.add(connection, "default")
+    theirs = {"Origin": "https://app.example", "Sec-Fetch-Site": "cross-site"}
+    wanted = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization"}
+    before = asked(app, "OPTIONS", "/v1/jobs", headers={**theirs, **wanted})
+    assert (before.status_code, before.headers["access-control-allow-origin"]) == (200, "https://app.example")
+    found = asked(app, "GET", "/v1/jobs", headers={**theirs, "Authorization": f"Bearer {key}"})
+    assert (found.status_code, found.headers["access-control-allow-origin"]) == (200, "https://app.example")
+    assert "access-control-allow-credentials" not in found.headers
+    assert asked(app, "GET", "/v1/jobs", headers=theirs).status_code == 401
+    assert "access-control-allow-origin" not in asked(app, "GET", "/jobs", headers=theirs).headers
+    other = {**theirs, **wanted, "Origin": "https://evil.example"}
+    assert "access-control-allow-origin" not in asked(app, "OPTIONS", "/v1/jobs", headers=other).headers
+
+
+@pytest.mark.parametrize(
+    "odd", ["*", "app.example", "https://app.example/", "https://a.example https://b.example"]
+)
+def test_what_is_no_site_is_no_origin(odd: str) -> None:
+    with pytest.raises(ValueError, match="is no origin of a web site"):
+        Settings(cors_origins=odd)
 
 
 def test_a_defect_is_found_in_the_log_by_its_id(app: FastAPI) -> None:
