@@ -1,7 +1,7 @@
 """Rules of Prometheus, in the few forms that the example rules have, held against what /metrics told.
 
 ``a or b``, ``a and b``, ``a > b``, ``a / b``, ``a * b``, ``sum [by (l)] (…)``, ``max(…)``, ``absent(…)``,
-``increase(name{…}[15m])``, ``name{l="v"}`` and numbers. Both sides of a sign are matched by all their labels, to which
+``increase(name{…}[15m])``, ``a - b``, ``(a)``, ``name{l="v"} offset 15m`` and numbers. Both sides of a sign are matched by all their labels, to which
 scraping adds ``instance`` and ``job``.
 """
 
@@ -19,10 +19,12 @@ __all__ = ["SCRAPED_AS", "Scrape", "evaluate", "names_in", "scrape"]
 
 Labels = frozenset[tuple[str, str]]
 Vector = dict[Labels, float]
-TOKEN = re.compile(r'\s*([A-Za-z_:][\w:]*|\d+(?:\.\d+)?|"[^"]*"|\[\w+\]|>=|<=|==|[{}(),=<>/*])')
+TOKEN = re.compile(r'\s*([A-Za-z_:][\w:]*|\d+(?:\.\d+)?|"[^"]*"|\[\w+\]|>=|<=|==|[{}(),=<>/*-])')
 COMPARE = {">": operator.gt, "<": operator.lt, ">=": operator.ge, "<=": operator.le, "==": operator.eq}
 SECONDS = {"m": 60.0, "h": 3600.0, "s": 1.0}
-WORDS = {"sum", "by", "increase", "and", "or", "max", "absent"}
+WORDS = {"sum", "by", "increase", "and", "or", "max", "absent", "offset"}
+FUNCTIONS = {"sum": "summed", "max": "largest", "absent": "missing", "increase": "increased"}
+"""Each by its method."""
 SCRAPED_AS = {"instance": "docmill:8080", "job": "docmill"}
 """What Prometheus adds to each series."""
 
@@ -46,7 +48,7 @@ def scrape(written: str, at: float) -> Scrape:
 
 def names_in(expression: str) -> set[str]:
     """The metrics that an expression asks for."""
-    outside = re.sub(r"\{[^}]*\}|by \([^)]*\)", "", expression)
+    outside = re.sub(r"\{[^}]*\}|by \([^)]*\)|offset \w+", "", expression)
     return {word for word in re.findall(r"[a-z_]+", re.sub(r"\[\w+\]", "", outside)) if word not in WORDS}
 
 
@@ -93,12 +95,18 @@ class Reader:
         return found
 
     def compared(self) -> Any:
-        left = self.product()
+        left = self.difference()
         sign = self.next(*COMPARE)
         if sign is None:
             return left
-        pairs = matched(left, self.product())
+        pairs = matched(left, self.difference())
         return {labels: first for labels, (first, second) in pairs.items() if COMPARE[sign](first, second)}
+
+    def difference(self) -> Any:
+        found = self.product()
+        while self.next("-"):
+            found = {labels: one - other for labels, (one, other) in matched(found, self.product()).items()}
+        return found
 
     def product(self) -> Any:
         found = self.single()
@@ -109,21 +117,34 @@ class Reader:
         return found
 
     def single(self) -> Any:
-        if self.next("sum"):
-            return self.summed()
-        if self.next("max"):
-            return {frozenset(): max(values)} if (values := self.inner().values()) else {}
-        if self.next("absent"):
-            return {} if self.inner() else {frozenset(): 1.0}
-        if self.next("increase"):
-            self.must("(")
-            name, wanted, span = self.tokens.pop(0), self.labels(), self.tokens.pop(0)
-            self.must(")")
-            return self.increase(name, wanted, int(span[1:-2]) * SECONDS[span[-2]])
+        if self.tokens[0] == "(":
+            return self.inner()
+        word = self.next(*FUNCTIONS)
+        if word is not None:
+            return getattr(self, FUNCTIONS[word])()
         token = self.tokens.pop(0)
-        if token[0].isdigit():
-            return float(token)
-        return chosen(self.scrapes[-1], token, self.labels())
+        return float(token) if token[0].isdigit() else self.selected(token)
+
+    def selected(self, name: str) -> Vector:
+        wanted = self.labels()
+        if not self.next("offset"):
+            return chosen(self.scrapes[-1], name, wanted)
+        at = self.scrapes[-1].at - seconds(f"{self.tokens.pop(0)}{self.tokens.pop(0)}")
+        before = [each for each in self.scrapes if each.at <= at]
+        return chosen(before[-1], name, wanted) if before else {}
+
+    def largest(self) -> Vector:
+        values = self.inner().values()
+        return {frozenset(): max(values)} if values else {}
+
+    def missing(self) -> Vector:
+        return {} if self.inner() else {frozenset(): 1.0}
+
+    def increased(self) -> Vector:
+        self.must("(")
+        name, wanted, span = self.tokens.pop(0), self.labels(), self.tokens.pop(0)
+        self.must(")")
+        return self.increase(name, wanted, seconds(span[1:-1]))
 
     def summed(self) -> Vector:
         by: list[str] = []
@@ -160,6 +181,11 @@ class Reader:
         within = [each for each in self.scrapes if each.at >= self.scrapes[-1].at - span_s]
         first, last = chosen(within[0], name, wanted), chosen(within[-1], name, wanted)
         return {labels: value - first.get(labels, 0.0) for labels, value in last.items()}
+
+
+def seconds(span: str) -> float:
+    """Of a span as in 15m."""
+    return int(span[:-1]) * SECONDS[span[-1]]
 
 
 def chosen(told: Scrape, name: str, wanted: Mapping[str, str]) -> Vector:

@@ -40,7 +40,8 @@ HISTOGRAMS: Mapping[str, tuple[str, str]] = {
     "docmill_stage_seconds": ("What a worker spent with a job's stage", "stage"),
 }
 NONE_YET: Mapping[str, Mapping[Labels, float]] = {
-    "docmill_jobs_ended": {(state, "", ""): 0.0 for state in ("done", "needs_review", "failed", "cancelled")}
+    "docmill_jobs_ended": {(state, "", ""): 0.0 for state in ("done", "needs_review", "failed", "cancelled")},
+    "docmill_calls_unpriced": {("",): 0.0},
 }
 """Told before anything was counted: what is not there has no increase, and no alert asks after it."""
 MOST_BUDGETS = 200

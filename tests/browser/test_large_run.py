@@ -7,14 +7,12 @@ import io
 import json
 import re
 import subprocess
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +22,7 @@ from openpyxl import load_workbook
 from playwright.sync_api import Browser, Page, expect
 
 from tests.command import Command, docmill
+from tests.provider import Provider, Said, complaint, providing, reply
 from tests.stack import COMMAND, RunningStack
 
 __all__ = ["docmill"]
@@ -45,24 +44,14 @@ class Trouble:
     state: str
     kind: str
     """Of the failure."""
-    answer: tuple[int, Any] | None = None
+    answer: Said | None = None
     """What the provider says to whoever asks about it."""
-
-
-def complaint(message: str, **more: str) -> tuple[int, Any]:
-    return 400, {"error": {"message": message, "type": "invalid_request_error", **more}}
 
 
 INVENTED = {
     "invoice_number": "9-9", "issue_date": "1999-01-01", "seller_name": "Nobody Anywhere", "currency": "EUR", "lines": [],
     "grand_total": 9.99,
 }  # fmt: skip
-
-
-def reply(text: str) -> tuple[int, Any]:
-    choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
-    usage = {"prompt_tokens": 90, "completion_tokens": 20}
-    return 200, {"id": "chatcmpl-1", "model": "sim-small", "choices": [choice], "usage": usage}
 
 
 TROUBLES = (
@@ -121,57 +110,20 @@ def write_files(folder: Path, files: int, each: int) -> None:
         (folder / f"{at * each // files:03} good {at:04}.txt").write_text(invoice(at))
 
 
-@dataclass(kw_only=True)
-class Provider:
-    """The simulator, but for documents that it takes ill until that is mended."""
+def complaints(*, mended: set[str]) -> Callable[[str], Said | None]:
+    """What the provider says of documents that it takes ill, but for what is mended."""
 
-    simulator: str = ""
-    url: str = ""
-    mended: set[str] = field(default_factory=set)
-    client: httpx.Client = field(
-        default_factory=lambda: httpx.Client(timeout=60, limits=httpx.Limits(max_connections=64))
-    )
+    def says(body: str) -> Said | None:
+        found = (each.answer for each in TROUBLES if each.answer and each.mark in body and each.kind not in mended)
+        return next(found, None)
 
-    def answer(self, path: str, headers: Mapping[str, str], body: bytes) -> tuple[int, bytes]:
-        for trouble in TROUBLES:
-            if trouble.answer and trouble.mark.encode() in body and trouble.kind not in self.mended:
-                status, said = trouble.answer
-                return status, json.dumps(said).encode()
-        passed = {
-            name: value for name, value in headers.items() if name.lower().startswith(("x-", "content-type"))
-        }
-        found = self.client.post(f"{self.simulator}{path}", content=body, headers=passed)
-        return found.status_code, found.content
+    return says
 
 
 @pytest.fixture
 def provider() -> Iterator[Provider]:
-    made = Provider()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["content-length"]))
-            status, said = made.answer(self.path, dict(self.headers), body)
-            self.send_response(status)
-            self.send_header("content-type", "application/json")
-            self.send_header("content-length", str(len(said)))
-            self.end_headers()
-            self.wfile.write(said)
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    class Server(ThreadingHTTPServer):
-        daemon_threads = True
-        request_queue_size = 256
-
-    with Server(("127.0.0.1", 0), Handler) as server, made.client:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-        thread.start()
-        made.url = f"http://127.0.0.1:{server.server_port}"
-        yield made
-        server.shutdown()
-        thread.join()
+    with providing(Provider(says=complaints(mended=set()))) as running:
+        yield running
 
 
 # --- what the faces tell ---
@@ -531,7 +483,7 @@ def test_a_run_is_told_of_alike_while_it_goes_and_its_answers_are_the_same_every
     assert faces.sql().states == {**states, "done": files - states.total()}
 
     meant = {row.id for row in stack.query("select id from jobs where failure ->> 'kind' = 'bad_request'")}
-    provider.mended.add("bad_request")
+    provider.says = complaints(mended={"bad_request"})
     assert retry_of_one_cause(faces, "bad_request") == meant
     assert faces.sql().reasons == {kind: number for kind, number in reasons.items() if kind != "bad_request"}
     faces.tell_the_same_as_sql()

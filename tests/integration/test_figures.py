@@ -277,7 +277,8 @@ def test_alerts_hold_where_nothing_moves(engine: Engine) -> None:
 
 
 def test_alerts_hold_where_jobs_and_calls_fail(engine: Engine) -> None:
-    before = seen(engine, at=0)
+    """At once, and of what was not there before, too."""
+    before = [seen(engine, at=at) for at in (0, 2700)]
     with engine.begin() as connection:
         for _ in range(9):
             job(connection, state="done", prompt="nda")
@@ -285,7 +286,7 @@ def test_alerts_hold_where_jobs_and_calls_fail(engine: Engine) -> None:
         for each in failed:
             call(connection, each, state="failed", failure_kind="refused", cost_usd=None)
         call(connection, failed[0], attempt=1, cost_usd=None, input_tokens=None)
-    found = firing([before, seen(engine, at=600)])
+    found = firing([*before, seen(engine, at=3600)])
     assert found == {"DocmillFailing", "DocmillPromptFailing", "DocmillModelFailing", "DocmillCostUnknown"}
 
 
