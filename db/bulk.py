@@ -11,11 +11,11 @@ from sqlalchemy import ColumnElement, Connection, exists, func, select
 
 from db import transitions
 from db.database import Database
-from db.reports import Wanted, those
 from db.statements import statements_of
 from db.submit import submit_fresh
 from db.tables import jobs
 from db.transitions import SAME_ATTEMPT
+from db.wanted import Wanted
 from docmill.errors import JobNotFit, JobUnknown
 
 __all__ = ["Done", "Price", "cancel", "ids_of", "price_of_retry", "retry"]
@@ -81,7 +81,7 @@ def ids_of(
     if wanted.ids is None:
         asked = _asked_afresh(nonce)
         conditions.append(asked if stood_for else ~asked)
-    found = select(jobs.c.id).select_from(those()).where(*conditions).order_by(jobs.c.id).limit(limit)
+    found = select(jobs.c.id).where(*conditions).order_by(jobs.c.id).limit(limit)
     return list(connection.execute(found).scalars())
 
 

@@ -22,8 +22,6 @@ BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 6
 """Of histograms, in seconds."""
 STILL = timedelta(minutes=2)
 """After its time, what ended in a minute is committed: no transaction is silent for longer than half of that."""
-LONGEST_CALL_S = 1100.0
-"""A deadline is at most 900 s, and a call's lease half a minute more."""
 MOST_DELIVERIES = 10_000
 
 Labels = tuple[str, ...]
@@ -33,7 +31,7 @@ def count(connection: Connection) -> None:
     """Counts what has ended since the last time. One at a time, as upkeep does it."""
     row = SQL["until"].one(connection, {})
     since = row.until - STILL
-    values = {"since": since, "bounds": list(BOUNDS), "longest_s": LONGEST_CALL_S, "now": row.now}
+    values = {"since": since, "bounds": list(BOUNDS), "now": row.now}
     SQL["count_jobs"].count(connection, values)
     SQL["count_calls"].count(connection, values)
     SQL["set_until"].count(connection, values)

@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 from functools import cache
 from typing import Any
 
 from sqlalchemy import (
-    TIMESTAMP,
     ColumnElement,
     Connection,
-    Date,
     Float,
     FromClause,
     Integer,
@@ -24,15 +22,15 @@ from sqlalchemy import (
     bindparam,
     case,
     cast,
-    exists,
     func,
     null,
     select,
     true,
 )  # fmt: skip
 
-from db import tables
+from db import job_search, tables
 from db.tables import calls, documents, jobs, one_of, results, scanned_pages
+from db.wanted import Days, Wanted
 from docmill.errors import JobUnknown
 
 __all__ = [
@@ -41,15 +39,16 @@ __all__ = [
     "Days",
     "Held",
     "JobReport",
+    "Page",
     "Wanted",
     "counted",
     "drives",
     "each",
     "ended",
     "job_report",
+    "page",
     "recent",
     "saved_by_layer",
-    "those",
     "timeline",
 ]
 
@@ -273,66 +272,26 @@ def ended(connection: Connection, job_ids: Sequence[int]) -> list[JobReport]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Days:
-    """Days in a time zone, both included; None has no end."""
+class Page:
+    """Some of the jobs that fit."""
 
-    since: date | None = None
-    until: date | None = None
-    timezone: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Wanted:
-    """Which jobs are asked for; what is None, or empty, asks for nothing."""
-
-    states: Sequence[str] = ()
-    tenant: str | None = None
-    feature: str | None = None
-    user: str | None = None
-    prompt: str | None = None
-    name: str | None = None
-    """What the file's name or path holds, in whatever case."""
-    cause: str | None = None
-    """The kind of the failure."""
-    run: int | None = None
-    version: str | None = None
-    document: int | None = None
-    """The document's id."""
-    model: str | None = None
-    """The provider's name of one that answered it."""
-    ids: Sequence[int] | None = None
-    """No others than these."""
-    since: datetime | None = None
-    """Submitted then, or later."""
-    created_before: datetime | None = None
-    finished_after: datetime | None = None
-    finished_before: datetime | None = None
-    before: int | None = None
-    """Of a smaller id."""
-    after: int | None = None
-    """Of a larger id."""
-    stuck: bool = False
-    """Those that somebody should have looked at, or that broke workers."""
-    called: Days | None = None
-    """The days on one of which a call was made for them."""
-
-    def conditions(self) -> list[ColumnElement[bool]]:
-        """As a query of :func:`those` takes them."""
-        return _conditions(self)
+    jobs: list[JobReport]
+    looked_to: int | None
+    """How far was looked for as many as were asked for; None where there are as many, or no more."""
 
 
-def those() -> FromClause:
-    """Jobs with their documents, as conditions speak of them."""
-    return jobs.outerjoin(documents, documents.c.id == jobs.c.document_id)
+def page(connection: Connection, wanted: Wanted, *, limit: int, values: bool = True) -> Page:
+    """The latest of the jobs, the newest first; answers and evidence are None unless they are wanted too."""
+    found = job_search.latest(connection, wanted, limit=limit)
+    rows = connection.execute(
+        _reports(values=values).where(one_of(jobs.c.id, found.ids)).order_by(jobs.c.id.desc())
+    )
+    return Page(jobs=[_report(row) for row in rows.mappings()], looked_to=found.looked_to)
 
 
 def recent(connection: Connection, wanted: Wanted, *, limit: int, values: bool = True) -> list[JobReport]:
-    """The latest of the jobs, the newest first; answers and evidence are None unless they are wanted too."""
-    reported = _reports(values=values).where(*wanted.conditions())
-    order = jobs.c.id.desc() if wanted.after is None else jobs.c.id
-    rows = connection.execute(reported.order_by(order).limit(limit))
-    found = [_report(row) for row in rows.mappings()]
-    return found if wanted.after is None else found[::-1]
+    """As :func:`page`, for who takes what is found."""
+    return page(connection, wanted, limit=limit, values=values).jobs
 
 
 def each(
@@ -362,7 +321,7 @@ def counted(connection: Connection, wanted: Wanted) -> Counts:
     reason = case((jobs.c.state == "held", held_for), (jobs.c.wait.is_(None), ended), else_="").label("reason")
     rows = connection.execute(
         select(jobs.c.state, reason, func.count().label("number"))
-        .select_from(those())
+        .select_from(jobs)
         .where(*replace(wanted, before=None).conditions())
         .group_by(jobs.c.state, reason)
     ).all()
@@ -372,71 +331,6 @@ def counted(connection: Connection, wanted: Wanted) -> Counts:
         reasons[row.reason] += row.number
     del reasons[""]
     return Counts(total=states.total(), states=dict(states), reasons=dict(reasons.most_common()))
-
-
-def _conditions(wanted: Wanted) -> list[ColumnElement[bool]]:
-    same = (
-        (jobs.c.tenant, wanted.tenant),
-        (jobs.c.feature, wanted.feature),
-        (jobs.c.usr, wanted.user),
-        (jobs.c.prompt, wanted.prompt),
-        (jobs.c.run_id, wanted.run),
-        (jobs.c.version, wanted.version),
-        (jobs.c.document_id, wanted.document),
-    )
-    found = [column == value for column, value in same if value is not None]
-    if wanted.states:
-        found.append(jobs.c.state.in_(wanted.states))
-    if wanted.name is not None:
-        path = func.coalesce(jobs.c.path, documents.c.name, "")
-        found.append(func.strpos(func.lower(path), wanted.name.lower()) > 0)
-    if wanted.cause is not None:
-        found.append((jobs.c.failure["kind"].astext == wanted.cause) & jobs.c.wait.is_(None))
-    if wanted.ids is not None:
-        found.append(one_of(jobs.c.id, wanted.ids))
-    if wanted.model is not None:
-        answered = exists().where(calls.c.job_id == jobs.c.id, calls.c.state == "answered")
-        found.append(answered.where(calls.c.model == wanted.model))
-    found += _times(wanted)
-    if wanted.before is not None:
-        found.append(jobs.c.id < wanted.before)
-    if wanted.after is not None:
-        found.append(jobs.c.id > wanted.after)
-    if wanted.stuck:
-        found.append(_stuck())
-    if wanted.called is not None and (wanted.called.since or wanted.called.until):
-        found.append(_called(wanted.called))
-    return found
-
-
-def _times(wanted: Wanted) -> list[ColumnElement[bool]]:
-    given = (
-        (jobs.c.created_at, wanted.since, wanted.created_before),
-        (jobs.c.finished_at, wanted.finished_after, wanted.finished_before),
-    )
-    since = [column >= first for column, first, _ in given if first is not None]
-    return since + [column < end for column, _, end in given if end is not None]
-
-
-def _stuck() -> ColumnElement[bool]:
-    late = jobs.c.wake_at < func.clock_timestamp() - timedelta(seconds=30)
-    return jobs.c.wait.is_not(None) & (
-        (jobs.c.crashes > 0) | (jobs.c.redrives > 2) | ((jobs.c.wait != "unsent") & late)
-    )
-
-
-def _called(days: Days) -> ColumnElement[bool]:
-    made = exists().where(calls.c.job_id == jobs.c.id)
-    if days.since is not None:
-        made = made.where(calls.c.started_at >= _begin(cast(days.since, Date), days.timezone))
-    if days.until is not None:
-        made = made.where(calls.c.started_at < _begin(cast(days.until, Date) + 1, days.timezone))
-    return made
-
-
-def _begin(day: ColumnElement[Any], timezone: str) -> ColumnElement[Any]:
-    """When a day begins in a time zone: as Postgres says, where the clocks change at midnight."""
-    return func.timezone(timezone, cast(day, TIMESTAMP))
 
 
 def _report(row: RowMapping) -> JobReport:

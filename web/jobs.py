@@ -61,16 +61,19 @@ def list_jobs(
         ),
     ] = None,
 ) -> JobPage:
-    """The newest first; `next` is null on the last page."""
+    """The newest first; `next` is null on the last page. Who has very many jobs, of which few fit, may get a page
+    that is short, or empty, and has a `next`: so far was looked for them.
+    """
     wanted = replace(asked, tenant=tenant, before=cursor)
     values, registry = "value" in (include or ()), request.app.state.registry
     with database.work() as connection:
-        found = reports.recent(connection, wanted, limit=limit + 1, values=values)
+        found = reports.page(connection, wanted, limit=limit + 1, values=values)
         counts = reports.counted(connection, wanted) if "counts" in (include or ()) else None
-    page = found[:limit]
+    page = found.jobs[:limit]
     jobs = [shown(registry, job) if values else listed(job) for job in page]
     more = {} if counts is None else {"counts": CountsShown(**vars(counts))}
-    return JobPage(jobs=jobs, next=page[-1].id if len(found) > limit else None, **more)
+    further = page[-1].id if len(found.jobs) > limit else found.looked_to
+    return JobPage(jobs=jobs, next=further, **more)
 
 
 @router.get(

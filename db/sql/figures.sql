@@ -54,12 +54,10 @@ found as (
 {counted}
 
 -- name: count_calls
--- Those that have begun lately, and ended: no call lasts longer than `longest_s`.
+-- Those that were closed lately, however long ago they began: a reply may lie with its worker for hours before it is stored.
 with ended as (
-  select *, date_trunc('minute', coalesce(finished_at, started_at)) as minute, latency_ms / 1000.0 as took_s
-  from calls
-  where started_at > :since::timestamptz - make_interval(secs => :longest_s) and state <> 'intent'
-    and coalesce(finished_at, started_at) > :since::timestamptz),
+  select *, date_trunc('minute', finished_at) as minute, latency_ms / 1000.0 as took_s
+  from calls where finished_at > :since::timestamptz and state <> 'intent'),
 found as (
   select ended.minute, v.* from ended cross join lateral (values
     ('docmill_calls', array[model, state, coalesce(failure_kind, '')], 1::float),

@@ -100,6 +100,7 @@ declare
   digest bytea;
   what   bytea;
   document bigint;
+  known    text;
   job      bigint;
   first    bytea;
 begin
@@ -113,12 +114,12 @@ begin
 
   insert into documents (tenant, sha256, name, media_type, body) values ($6, digest, docmill_file_name($4), $3, $2)
   on conflict (tenant, sha256) do update set body = coalesce(documents.body, excluded.body)
-  returning id into document;
+  returning id, name into document, known;
 
   insert into jobs (tenant, feature, usr, lane, document_id, prompt, version, idem_key, input_hash, params,
                     deadline_at, name, path, metadata, run_id, content_hash)
   values ($6, $7, $8, $9, document, $1, $5, $11, what, coalesce($12, '{}'), $10,
-          docmill_file_name($4), $4, $13, $14, $15)
+          docmill_file_name($4), coalesce($4, known), $13, $14, $15) -- the path that it is found by
   on conflict (tenant, idem_key) do nothing
   returning id into job;
 
@@ -131,6 +132,20 @@ begin
   end if;
   return job;
 end $$;
+
+-- What jobs are searched by (docs/decisions/0185): what is said of one, and whatever three bytes follow each other in its
+-- path, each as a number that holds the tenant. An index is made of it: it never changes, another would have another name.
+create or replace function docmill_search_keys(tenant text, said text[], path text) returns int[]
+immutable parallel safe language sql as $$
+  select array(
+    select hashtextextended(word, hashtextextended($1, 0))::bit(32)::int
+    from unnest($2) as word where word is not null
+    union all
+    select hashint8extended(
+      get_byte(bytes, at)::bigint << 16 | get_byte(bytes, at + 1) << 8 | get_byte(bytes, at + 2),
+      hashtextextended($1, 0))::bit(32)::int
+    from convert_to($3, 'UTF8') as bytes, generate_series(0, length(bytes) - 3) as at)
+$$;
 
 create or replace function docmill_submit_file(
   prompt text, body bytea, media_type text, name text, version text, tenant text, feature text, usr text,

@@ -36,12 +36,12 @@ kept as (
   insert into documents (tenant, sha256, name, media_type, body)
   select distinct on (tenant, digest) tenant, digest, docmill_file_name(name), media_type, body from given order by tenant, digest, at
   on conflict (tenant, sha256) do update set body = coalesce(documents.body, excluded.body)
-  returning id, tenant, sha256),
+  returning id, tenant, sha256, name),
 made as (
   insert into jobs (tenant, feature, usr, lane, document_id, prompt, version, params, deadline_at,
     name, path, metadata, content_hash)
   select g.tenant, g.feature, g.usr, g.lane, k.id, g.prompt, g.version, g.params::jsonb, g.deadline_at,
-    docmill_file_name(g.name), g.name, g.metadata::jsonb, g.content_hash
+    docmill_file_name(g.name), coalesce(g.name, k.name), g.metadata::jsonb, g.content_hash
   from given g join kept k on k.tenant = g.tenant and k.sha256 = g.digest order by g.at returning id)
 select id from made order by id
 
@@ -52,12 +52,12 @@ kept as (
   insert into documents (tenant, sha256, name, media_type, body)
   select distinct on (tenant, digest) tenant, digest, docmill_file_name(name), media_type, body from given order by tenant, digest, at
   on conflict (tenant, sha256) do update set body = coalesce(documents.body, excluded.body)
-  returning id, tenant, sha256)
+  returning id, tenant, sha256, name)
 insert into jobs (tenant, feature, usr, lane, document_id, prompt, version, params, deadline_at, idem_key, input_hash,
   name, path, metadata, content_hash, run_id)
 select g.tenant, g.feature, g.usr, g.lane, k.id, g.prompt, g.version, g.params::jsonb, g.deadline_at, g.idem_key,
   docmill_what(g.prompt, g.version, g.feature, g.usr, g.lane, g.params::jsonb, g.digest, g.metadata::jsonb),
-  docmill_file_name(g.name), g.name, g.metadata::jsonb, g.content_hash, :run
+  docmill_file_name(g.name), coalesce(g.name, k.name), g.metadata::jsonb, g.content_hash, :run
 from given g join kept k on k.tenant = g.tenant and k.sha256 = g.digest order by g.at
 on conflict (tenant, idem_key) do nothing returning id
 

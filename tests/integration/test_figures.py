@@ -80,7 +80,13 @@ def call(connection: Connection, job_id: int, **columns: Any) -> None:
         "feature": "", "usr": "", "input_hash": b"", "provider": "p", "account": "a", "model": "small", "input_tokens": 100,
         "cached_tokens": 40, "output_tokens": 10, "latency_ms": 700, "cost_usd": "0.25", "finished_at": "now", **columns,
     }  # fmt: skip
-    types = {"id": "uuid", "cost_usd": "numeric", "saved_usd": "numeric", "finished_at": "timestamptz"}
+    types = {
+        "id": "uuid",
+        "cost_usd": "numeric",
+        "saved_usd": "numeric",
+        "finished_at": "timestamptz",
+        "started_at": "timestamptz",
+    }
     values = ", ".join(f"cast(:{name} as {types[name]})" if name in types else f":{name}" for name in made)
     connection.execute(text(f"insert into calls ({', '.join(made)}) values ({values})"), made)
 
@@ -162,6 +168,12 @@ def test_what_is_committed_late_is_counted_too_and_a_retry_takes_nothing_back(en
         figures.count(connection)
         connection.execute(text("update jobs set state = 'queued', wait = 'unsent', finished_at = null"))
     assert value(seen(engine), "docmill_jobs_ended_total", state="done") == 1
+
+
+def test_a_call_whose_reply_was_stored_hours_later_is_counted_when_it_was(engine: Engine) -> None:
+    with engine.begin() as connection:
+        call(connection, job(connection, state="done"), started_at="2026-01-01 00:00+00")
+    assert value(seen(engine), "docmill_calls_total", model="small", state="answered") == 1
 
 
 def test_a_scrape_reads_neither_ended_jobs_nor_calls(engine: Engine) -> None:

@@ -14,7 +14,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from db import inspection, reports, transitions
 from db.inspection import Call, Inspection
 from db.overview import facets
-from db.reports import JobReport
+from db.reports import JobReport, Page
 from docmill.errors import FailureKind, JobUnknown
 from prompts.order import in_prompts_order
 from web.access import Asking, Database
@@ -133,15 +133,15 @@ def show_list(
     asking.check("read")
     wanted = filters.wanted(asking.tenant, before=before, after=after)
     with database.work() as connection:
-        found = reports.recent(connection, wanted, limit=JOBS + 1, values=False)
+        found = reports.page(connection, wanted, limit=JOBS + 1, values=False)
         counted = facets(connection, asking.tenant, most=MOST_COUNTED)
-    further = len(found) > JOBS
-    shown = found[-JOBS:] if after is not None else found[:JOBS]
+    older, newer = _neighbours(found, before=before, after=after)
     content = {
         "filters": filters,
-        "jobs": shown,
-        "older": shown[-1].id if shown and (further or after is not None) else None,
-        "newer": shown[0].id if shown and (further if after is not None else before is not None) else None,
+        "jobs": found.jobs[-JOBS:] if after is not None else found.jobs[:JOBS],
+        "older": older,
+        "newer": newer,
+        "looked_to": found.looked_to,
         "facets": [(each, counted.get(each)) for each in STATES],
         "most": MOST_COUNTED,
         "prompts": request.app.state.registry.names(),
@@ -151,6 +151,17 @@ def show_list(
         ],
     }
     return render(request, "jobs.html", content)
+
+
+def _neighbours(found: Page, *, before: int | None, after: int | None) -> tuple[int | None, int | None]:
+    """Behind which job the older ones begin, and behind which the newer ones; None where there are none."""
+    further = len(found.jobs) > JOBS
+    if after is not None:
+        shown = found.jobs[-JOBS:]
+        return (shown[-1].id, shown[0].id if further else found.looked_to) if shown else (None, found.looked_to)
+    shown = found.jobs[:JOBS]
+    newer = shown[0].id if shown and before is not None else None
+    return shown[-1].id if further else found.looked_to, newer
 
 
 @router.get("/jobs/{job_id}", response_class=HTMLResponse)

@@ -1,0 +1,304 @@
+"""Finding the latest jobs of a tenant that fit, in milliseconds however many there are.
+
+The latest of the tenant's jobs are looked at first: what is asked for is most often among them. Then those that
+have ended are found by an index of what is said of them and of their paths (``docmill_search_keys``), if it names
+few, and those that have not by the indexes that workers find them by. What many had, but none of late, is looked
+for further back, and no further than :data:`FURTHEST`: then it is told where the search stopped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Integer,
+    Select,
+    Text,
+    cast,
+    func,
+    literal,
+    literal_column,
+    select,
+    true,
+)
+from sqlalchemy.dialects.postgresql import ARRAY
+
+from db.statements import statements_of
+from db.tables import jobs
+from db.wanted import Wanted
+
+__all__ = ["FEW", "FURTHEST", "Found", "latest"]
+
+SQL = statements_of("job_search")
+
+A_LOOK = 1_000
+"""Jobs that are looked at one after the other, by their ids."""
+FURTHEST = 10_000
+"""So many of the tenant's jobs are looked at so."""
+FEW = 3_000
+"""So many that an index names are looked at all at once."""
+NEIGHBOURS = 14
+"""Bits of the ids of jobs that the index has as near to each other; it begins with the others."""
+MOST_NEIGHBOURHOODS = 1_000
+MARGIN = timedelta(hours=1)
+"""By which the times of jobs may go back while their ids go on."""
+NEAR = 500
+"""Ids: a time is not looked for more closely."""
+ENDED = frozenset({"done", "needs_review", "failed", "cancelled"})
+SHORTEST_NAME = 3
+"""Bytes of a name that the index knows."""
+KEYS: ColumnElement[Any] = literal_column(
+    "docmill_search_keys(jobs.tenant, array['state ' || jobs.state, 'prompt ' || jobs.prompt,"
+    " 'version ' || jobs.version, 'feature ' || jobs.feature, 'user ' || jobs.usr, 'run ' || jobs.run_id::text,"
+    " 'cause ' || (jobs.failure ->> 'kind'), 'near ' || (jobs.id >> 14)::text], lower(jobs.path))",
+    ARRAY(Integer),
+)
+"""As the index has it, word for word."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """Jobs that fit, and how far was looked for them."""
+
+    ids: Sequence[int]
+    looked_to: int | None = None
+    """The last one that was looked at, where others may fit behind it."""
+
+
+def latest(connection: Connection, wanted: Wanted, *, limit: int) -> Found:
+    """The newest of the jobs; where they are to be newer than one, those that come next after it."""
+    if wanted.tenant is None or wanted.ids is not None or wanted.stuck:
+        order = jobs.c.id.desc() if wanted.after is None else jobs.c.id
+        every = select(jobs.c.id).where(*wanted.conditions()).order_by(order).limit(limit)
+        return Found(ids=list(connection.execute(every).scalars()))
+    search = _Search(connection=connection, tenant=wanted.tenant, onward=wanted.after is not None)
+    narrowed = search.narrowed(wanted)
+    return Found(ids=()) if narrowed is None else search.found(narrowed, limit)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Search:
+    """Among one tenant's jobs; ``onward`` is from older to newer ones."""
+
+    connection: Connection
+    tenant: str
+    onward: bool
+
+    def found(self, wanted: Wanted, limit: int) -> Found:
+        ids = self._look(wanted, limit)
+        edge = self._edge(wanted) if len(ids) < limit else None
+        if edge is None:
+            return Found(ids=ids)
+        beyond = self._beyond(wanted, edge)
+        rest = self._by_indexes(beyond, limit - len(ids)) or self._step_by_step(beyond, limit - len(ids))
+        return Found(ids=[*ids, *rest.ids], looked_to=rest.looked_to)
+
+    def _beyond(self, wanted: Wanted, edge: int) -> Wanted:
+        return replace(wanted, after=edge) if self.onward else replace(wanted, before=edge)
+
+    def _step_by_step(self, wanted: Wanted, limit: int) -> Found:
+        ids: list[int] = []
+        for _ in range(0, FURTHEST, A_LOOK):
+            ids += self._look(wanted, limit - len(ids))
+            edge = self._edge(wanted) if len(ids) < limit else None
+            if edge is None:
+                return Found(ids=ids)
+            wanted = self._beyond(wanted, edge)
+        return Found(ids=ids, looked_to=edge)
+
+    def _rows(self, wanted: Wanted) -> Select[Any]:
+        """The tenant's jobs one after the other, by an index of just that."""
+        # With `=`, for a tenant of whom Postgres has no idea how many it has, they come out of all tenants' jobs.
+        rows = select(jobs).where(jobs.c.tenant.between(self.tenant, self.tenant), *_between(wanted))
+        return rows.order_by(
+            *((jobs.c.tenant.desc(), jobs.c.id) if self.onward else (jobs.c.tenant, jobs.c.id.desc()))
+        )
+
+    def _look(self, wanted: Wanted, limit: int) -> list[int]:
+        """Those that fit of the next :data:`A_LOOK`."""
+        near = self._rows(wanted).limit(A_LOOK).subquery("near")
+        order = near.c.id if self.onward else near.c.id.desc()
+        found = select(near.c.id).where(*wanted.conditions(near)).order_by(order).limit(limit)
+        return list(self.connection.execute(found).scalars())
+
+    def _edge(self, wanted: Wanted) -> int | None:
+        """The last of the next :data:`A_LOOK`; None where there are not as many."""
+        last = self._rows(wanted).with_only_columns(jobs.c.id).offset(A_LOOK - 1).limit(1)
+        found: int | None = self.connection.execute(last).scalar()
+        return found
+
+    def _by_indexes(self, wanted: Wanted, limit: int) -> Found | None:
+        """Those that fit; None where no index helps."""
+        ended = self._ended(wanted, limit)
+        if ended is None:
+            return None
+        return self._in_order([ended, *self._open(wanted, limit)], limit)
+
+    def _in_order(self, parts: Sequence[Found], limit: int) -> Found:
+        """What several searches found, as far as each of them has looked."""
+        edges = [each.looked_to for each in parts if each.looked_to is not None]
+        edge = None if not edges else (min(edges) if self.onward else max(edges))
+        ids = sorted((each for part in parts for each in part.ids), reverse=not self.onward)
+        if edge is not None:
+            ids = [each for each in ids if (each <= edge if self.onward else each >= edge)]
+        return Found(ids=ids[:limit], looked_to=edge if len(ids) < limit else None)
+
+    def _few(self, source: Select[Any], wanted: Wanted, limit: int) -> Found:
+        """Those that fit of the next :data:`FEW` that an index names."""
+        source = source.where(*_between(wanted)).order_by(self._order).limit(FEW + 1)
+        few = source.subquery("few")
+        fitting = func.array_agg(few.c.id).filter(*wanted.conditions(few))
+        last = func.max(few.c.id) if self.onward else func.min(few.c.id)
+        named, last_id, ids = self.connection.execute(select(func.count(), last, fitting).select_from(few)).one()
+        found = sorted(ids or (), reverse=not self.onward)[:limit]
+        return Found(ids=found, looked_to=last_id if named > FEW and len(found) < limit else None)
+
+    @property
+    def _order(self) -> Any:
+        return jobs.c.id if self.onward else jobs.c.id.desc()
+
+    def _ended(self, wanted: Wanted, limit: int) -> Found | None:
+        """Jobs that have ended; None where no index helps."""
+        if wanted.states and not ENDED.intersection(wanted.states):
+            return Found(ids=())
+        ended = select(jobs).where(jobs.c.wait.is_(None))
+        mine = ended.where(jobs.c.tenant == self.tenant)
+        if wanted.document is not None:
+            return self._few(ended.where(jobs.c.document_id == wanted.document), wanted, limit)
+        if _said(wanted) or wanted.states or len(_name(wanted).encode()) >= SHORTEST_NAME:
+            return self._by_keys(mine, wanted, limit)
+        if wanted.finished_after is not None:
+            return self._any(mine.where(jobs.c.finished_at >= wanted.finished_after), wanted, limit)
+        return None
+
+    def _any(self, source: Select[Any], wanted: Wanted, limit: int) -> Found | None:
+        """Those that fit, of what an index names in no order; None where it names more than :data:`FEW`."""
+        few = source.limit(FEW + 1).subquery("few")
+        fitting = func.array_agg(few.c.id).filter(*wanted.conditions(few))
+        named, ids = self.connection.execute(select(func.count(), fitting).select_from(few)).one()
+        return None if named > FEW else Found(ids=sorted(ids or (), reverse=not self.onward)[:limit])
+
+    def _by_keys(self, mine: Select[Any], wanted: Wanted, limit: int) -> Found:
+        """By what is said of them: all where they are few, else neighbourhood by neighbourhood."""
+        states = _keys(self.tenant, [f"state {state}" for state in wanted.states], "")
+        if wanted.states:
+            mine = mine.where(KEYS.overlap(states))
+        said, name = _said(wanted), _name(wanted)
+        found = self._any(mine.where(KEYS.contains(_keys(self.tenant, said, name))), wanted, limit)
+        if found is not None:
+            return found
+        first, last = self._neighbourhoods(wanted)
+        step = 1 if self.onward else -1
+        end = min(last, first + MOST_NEIGHBOURHOODS) if self.onward else max(last, first - MOST_NEIGHBOURHOODS)
+        steps = func.generate_series(first, end, step).table_valued("near").render_derived()
+        keys = func.docmill_search_keys(
+            self.tenant, func.array_append(literal(said, ARRAY(Text)), "near " + cast(steps.c.near, Text)), name,
+            type_=ARRAY(Integer),
+        )  # fmt: skip
+        here = (
+            mine.with_only_columns(jobs.c.id)
+            .where(KEYS.contains(keys), *wanted.conditions())
+            .order_by(self._order)
+            .limit(limit)
+            .lateral("here")
+        )
+        rows = select(here.c.id).select_from(steps).join(here, true()).limit(limit)
+        ids = list(self.connection.execute(rows).scalars())
+        edge = None
+        if len(ids) < limit and end != last:
+            edge = (end + 1 << NEIGHBOURS) - 1 if self.onward else end << NEIGHBOURS
+        return Found(ids=ids, looked_to=edge)
+
+    def _neighbourhoods(self, wanted: Wanted) -> tuple[int, int]:
+        """Where to look first and last."""
+        newest = SQL["newest"].scalar(self.connection, {"tenant": self.tenant}) or 0
+        low = (wanted.after or 0) >> NEIGHBOURS
+        high = min(newest, wanted.before or newest) >> NEIGHBOURS
+        return (low, high) if self.onward else (high, low)
+
+    def _open(self, wanted: Wanted, limit: int) -> Iterator[Found]:
+        """Jobs that have not ended, by the indexes that workers find them by."""
+        ended = (wanted.cause, wanted.finished_after, wanted.finished_before)
+        if any(each is not None for each in ended) or (wanted.states and ENDED.issuperset(wanted.states)):
+            return
+        mine = select(jobs).where(jobs.c.tenant == self.tenant)
+        for lane in ("interactive", "bulk", "batch"):
+            yield self._few(mine.where(jobs.c.lane == lane, jobs.c.wait == _written("unsent")), wanted, limit)
+        out = jobs.c.wait.in_([_written(each) for each in ("sent", "running", "countdown")])
+        yield self._few(mine.where(out), wanted, limit)
+        if not wanted.states or "held" in wanted.states:
+            held, holding = mine.where(jobs.c.state == _written("held")), replace(wanted, states=("held",))
+            yield self._any(held, holding, limit) or self._step_by_step(holding, limit)
+
+    def narrowed(self, wanted: Wanted) -> Wanted | None:
+        """With ids between which all of them are; None where there are none."""
+        before, after = [wanted.before], [wanted.after]
+        if wanted.run is not None:
+            run = SQL["of_run"].one(self.connection, {"run": wanted.run})
+            if run.first is None:
+                return None
+            before, after = [*before, run.last + 1], [*after, run.first - 1]
+        until = [each for each in (wanted.created_before, wanted.finished_before) if each is not None]
+        if wanted.model is not None:
+            last = SQL["end_of_model"].scalar(self.connection, {"tenant": self.tenant, "model": wanted.model})
+            if last is None:
+                return None
+            until.append(last)
+        if until:
+            before.append(self._near(min(until) + MARGIN)[1])
+        if wanted.since is not None:
+            after.append(self._near(wanted.since - MARGIN)[0] - 1)
+        return replace(
+            wanted,
+            before=min((each for each in before if each is not None), default=None),
+            after=max((each for each in after if each is not None), default=None),
+        )
+
+    def _near(self, at: datetime) -> tuple[int, int]:
+        """Two ids: what is below the first was submitted before, and what is not below the second was not."""
+        low, high = 1, 1 + (SQL["newest"].scalar(self.connection, {"tenant": self.tenant}) or 0)
+        while high - low > NEAR:
+            middle = (low + high) // 2
+            job = SQL["from_id"].first(self.connection, {"tenant": self.tenant, "id": middle})
+            if job is None or job.created_at >= at:
+                high = middle
+            else:
+                low = job.id + 1
+        return low, high
+
+
+def _between(wanted: Wanted) -> list[ColumnElement[bool]]:
+    """The ids among which they are."""
+    after = [] if wanted.after is None else [jobs.c.id > wanted.after]
+    return after if wanted.before is None else [*after, jobs.c.id < wanted.before]
+
+
+def _said(wanted: Wanted) -> list[str]:
+    """What is said of the jobs, as the index has it."""
+    given = (
+        ("prompt", wanted.prompt),
+        ("version", wanted.version),
+        ("feature", wanted.feature),
+        ("user", wanted.user),
+        ("run", wanted.run),
+        ("cause", wanted.cause),
+    )
+    return [f"{name} {value}" for name, value in given if value is not None]
+
+
+def _name(wanted: Wanted) -> str:
+    return (wanted.name or "").lower()
+
+
+def _keys(tenant: str, said: Sequence[str], name: str) -> ColumnElement[Any]:
+    return func.docmill_search_keys(tenant, literal(list(said), ARRAY(Text)), name, type_=ARRAY(Integer))
+
+
+def _written(word: str) -> ColumnElement[Any]:
+    """A word as part of the statement: an index of some rows is used where it is known that these are meant."""
+    return literal(word, literal_execute=True)

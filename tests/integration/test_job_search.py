@@ -1,0 +1,123 @@
+"""Searching jobs: whatever is asked for, those that fit are found, in their order, and none else."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy import Connection, select, text
+
+from db import job_search
+from db.engine import make_engine
+from db.tables import jobs
+from db.wanted import Days, Wanted
+from workers.stack.servers import EmbeddedServers
+
+BEGAN = datetime(2026, 10, 1, tzinfo=UTC)
+JOBS = 400
+FIRST = 10_000_000
+"""Their ids: those of other tests' jobs are smaller."""
+MADE = text(
+    """
+insert into jobs (id, tenant, feature, usr, lane, prompt, version, state, wait, stage, failure, created_at, finished_at,
+  name, path) overriding system value
+values (:id, :tenant, :feature, :usr, :lane, :prompt, :version, :state, :wait, 'validate', cast(:failure as jsonb),
+  :created_at, :finished_at, :path, :path)
+"""
+)
+ENDS = ("done", "needs_review", "failed", "cancelled")
+WAITS = {"queued": ("unsent", "sent"), "running": ("running",), "held": ("budget", "flight")}
+
+
+def made(dice: random.Random, number: int, job_id: int) -> dict[str, object]:
+    state = dice.choice(("done", "done", "done", *ENDS, *WAITS))
+    kind = dice.choice(("wrong", "unreadable"))
+    created_at = BEGAN + timedelta(hours=number)
+    return {
+        "id": job_id,
+        "tenant": dice.choice(("searched", "searched", "another")),
+        "feature": dice.choice(("old", "till")) if number < 100 else "till",
+        "usr": f"u{dice.randrange(5)}",
+        "lane": dice.choice(("interactive", "bulk")),
+        "prompt": dice.choice(("receipt", "invoice")),
+        "version": f"v{1 + number // 200}",
+        "state": state,
+        "wait": dice.choice(WAITS[state]) if state in WAITS else None,
+        "failure": f'{{"kind": "{kind}"}}' if state in ("failed", "held") else None,
+        "created_at": created_at,
+        "finished_at": None if state in WAITS else created_at + timedelta(hours=dice.randrange(40)),
+        "path": dice.choice((None, f"Inbox/Müller_{number}%.PDF", f"b/hull-{number % 7}.txt")),
+    }
+
+
+@pytest.fixture(scope="module")
+def rows(servers: EmbeddedServers) -> Iterator[Connection]:
+    dice = random.Random(7)
+    ids = sorted(dice.sample(range(FIRST, FIRST + 300_000), JOBS))
+    engine = make_engine(servers.database_url)
+    with engine.connect() as connection, connection.begin() as all_of_it:
+        connection.execute(MADE, [made(dice, number, job_id) for number, job_id in enumerate(ids)])
+        yield connection
+        all_of_it.rollback()
+    engine.dispose()
+
+
+WANTED = [
+    Wanted(),
+    *(Wanted(states=(state,)) for state in (*ENDS, *WAITS)),
+    Wanted(states=("failed", "held")),
+    Wanted(states=("cancelled", "needs_review"), prompt="receipt"),
+    Wanted(prompt="receipt"),
+    Wanted(prompt="none"),
+    Wanted(feature="old"),
+    Wanted(feature="old", user="u3"),
+    Wanted(version="v1"),
+    Wanted(cause="wrong"),
+    Wanted(cause="wrong", states=("failed",), user="u1"),
+    Wanted(cause="auth"),
+    Wanted(name="müller_1"),
+    Wanted(name="%.pdf"),
+    Wanted(name="_"),
+    Wanted(name="hull-3"),
+    Wanted(name="x/"),
+    Wanted(name="nothing like it"),
+    Wanted(model="none"),
+    Wanted(run=77),
+    Wanted(since=BEGAN + timedelta(hours=390)),
+    Wanted(since=BEGAN + timedelta(days=900)),
+    Wanted(created_before=BEGAN + timedelta(hours=20)),
+    Wanted(finished_before=BEGAN + timedelta(hours=20), user="u2"),
+    Wanted(finished_after=BEGAN + timedelta(hours=420)),
+    Wanted(finished_after=BEGAN + timedelta(days=900)),
+    Wanted(called=Days(until=(BEGAN + timedelta(days=3)).date(), timezone="UTC")),
+]
+
+
+@pytest.mark.parametrize("wanted", WANTED)
+@pytest.mark.parametrize("few", [2, 3_000])
+@pytest.mark.parametrize("place", [(None, None), (FIRST + 150_000, None), (None, FIRST + 100_000)])
+def test_whatever_is_asked_for_is_found_page_by_page(
+    rows: Connection,
+    monkeypatch: pytest.MonkeyPatch,
+    wanted: Wanted,
+    few: int,
+    place: tuple[int | None, int | None],
+) -> None:
+    for name, value in {"A_LOOK": 10, "FURTHEST": 100, "FEW": few, "NEAR": 10, "MOST_NEIGHBOURHOODS": 3}.items():
+        monkeypatch.setattr(job_search, name, value)
+    wanted = replace(wanted, tenant="searched", before=place[0], after=place[1])
+    order = jobs.c.id if wanted.after is not None else jobs.c.id.desc()
+    every = list(rows.execute(select(jobs.c.id).where(*wanted.conditions()).order_by(order)).scalars())
+    found: list[int] = []
+    going = wanted
+    for _ in range(JOBS):
+        page = job_search.latest(rows, going, limit=40)
+        found += page.ids
+        edge = page.looked_to if len(page.ids) < 40 else page.ids[-1]
+        if edge is None:
+            break
+        going = replace(going, after=edge) if wanted.after is not None else replace(going, before=edge)
+    assert found == every
