@@ -50,11 +50,15 @@ def test_no_module_imports_more_than_some_others() -> None:
     assert {name: count for name, count in counts.items() if count > MOST} == {}
 
 
+KEPT_BY_A_TRIGGER = "update jobs set held_until = 'epoch', turn = docmill_turn(stage, crashes) where id = new.id;"
+"""It moves no job: two columns follow where somebody else has moved one (docs/decisions/0205)."""
+
+
 def test_jobs_are_changed_in_one_place() -> None:
-    written = re.compile(r"update jobs\b", re.IGNORECASE)
+    written = re.compile(r"update\s+jobs\b", re.IGNORECASE)
     files = [*FILES, *(ROOT / "db" / "sql").glob("*.sql")]
-    found = {path.name for path in files if written.search(path.read_text(encoding="utf-8"))}
-    assert found == {"transitions.sql"}
+    texts = [(path.name, path.read_text(encoding="utf-8").replace(KEPT_BY_A_TRIGGER, "", 1)) for path in files]
+    assert {name for name, text in texts if written.search(text)} == {"transitions.sql"}
 
 
 def test_calls_are_written_in_two_places() -> None:
