@@ -177,10 +177,8 @@ def _search(
     for words, vector in zip(others, embed_offline(others), strict=True):
         _searched(engine, collection, Question(words=searchable(words), vector=vector))
     for kept, wanted in KEPT.items():
-        true = [
-            _nearest(everything, np.asarray(vector, dtype=np.float32), _mask(wanted, len(everything)))
-            for vector in embedded
-        ]
+        mask = _mask(wanted, len(everything))
+        true = [_nearest(everything, np.asarray(vector, dtype=np.float32), mask) for vector in embedded]
         for mode in ("vector", "hybrid", "text"):
             questions = [
                 Question(words=searchable(words), vector=vector, mode=mode, filter=wanted)
