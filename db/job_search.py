@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from itertools import product
 from typing import Any
 
 from sqlalchemy import (
@@ -49,7 +50,9 @@ MARGIN = timedelta(hours=1)
 """By which the times of jobs may go back while their ids go on."""
 NEAR = 500
 """Ids: a time is not looked for more closely."""
-ENDED = frozenset({"done", "needs_review", "failed", "cancelled"})
+ENDED = ("done", "needs_review", "failed", "cancelled")
+TURNS = ("new", "begun", "scans", "apart")
+"""In which queued jobs start: their index has them so."""
 SHORTEST_NAME = 3
 """Bytes of a name that the index knows."""
 KEYS: ColumnElement[Any] = literal_column(
@@ -164,9 +167,9 @@ class _Search:
 
     def _ended(self, wanted: Wanted, limit: int) -> Found | None:
         """Jobs that have ended; None where no index helps."""
-        if wanted.states and not ENDED.intersection(wanted.states):
+        if wanted.states and not set(ENDED).intersection(wanted.states):
             return Found(ids=())
-        ended = select(jobs).where(jobs.c.wait.is_(None))
+        ended = select(jobs).where(jobs.c.state.in_([_written(each) for each in ENDED]))
         mine = ended.where(jobs.c.tenant == self.tenant)
         if wanted.document is not None:
             return self._few(ended.where(jobs.c.document_id == wanted.document), wanted, limit)
@@ -224,13 +227,13 @@ class _Search:
     def _open(self, wanted: Wanted, limit: int) -> Iterator[Found]:
         """Jobs that have not ended, by the indexes that workers find them by."""
         ended = (wanted.cause, wanted.finished_after, wanted.finished_before)
-        if any(each is not None for each in ended) or (wanted.states and ENDED.issuperset(wanted.states)):
+        if any(each is not None for each in ended) or (wanted.states and set(ENDED).issuperset(wanted.states)):
             return
         mine = select(jobs).where(jobs.c.tenant == self.tenant)
-        for lane in ("interactive", "bulk", "batch"):
-            yield self._few(mine.where(jobs.c.lane == lane, jobs.c.wait == _written("unsent")), wanted, limit)
-        out = jobs.c.wait.in_([_written(each) for each in ("sent", "running", "countdown")])
-        yield self._few(mine.where(out), wanted, limit)
+        for turn, lane in product(TURNS, ("interactive", "bulk")):
+            queued = mine.where(jobs.c.state == _written("queued"), jobs.c.turn == turn, jobs.c.lane == lane)
+            yield self._few(queued, wanted, limit)
+        yield self._few(mine.where(jobs.c.state == _written("running")), wanted, limit)
         if not wanted.states or "held" in wanted.states:
             held, holding = mine.where(jobs.c.state == _written("held")), replace(wanted, states=("held",))
             yield self._any(held, holding, limit) or self._step_by_step(holding, limit)
