@@ -62,15 +62,18 @@ def docmill(measured: MeasuredStack, bodies: list[bytes]) -> dict[str, float]:
     """Documents a second, and milliseconds of CPU a document for each part of the stack."""
     measured.submit(bodies[:WARM_UP], "receipt")
     measured.await_ends()
-    before, started = measured.cpu_seconds(), time.monotonic()
+    wrote, before, started = measured.written(), measured.cpu_seconds(), time.monotonic()
     measured.submit(bodies[WARM_UP:], "receipt")
     measured.await_ends()
     took_s = time.monotonic() - started
+    log_bytes, updates, hot = (after - was for after, was in zip(measured.written(), wrote, strict=True))
     parts = {name: 1000 * (after - before[name]) / DOCUMENTS for name, after in measured.cpu_seconds().items()}
     workers = sum(ms for name, ms in parts.items() if name.startswith(("io", "cpu", "ocr", "quarantine")))
     return {
         "docmill, documents a second": DOCUMENTS / took_s,
         "CPU ms a document, workers": workers,
+        "write-ahead log, KB a document": float(log_bytes) / DOCUMENTS / 1000,
+        "HOT of the updates of jobs": hot / max(1, updates),
         **{f"CPU ms a document, {name}": ms for name, ms in parts.items()},
     }
 

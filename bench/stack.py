@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import psutil
 from sqlalchemy import Engine, text
@@ -23,6 +24,25 @@ from workers.stack.places import scratch
 __all__ = ["MeasuredStack", "cpu_seconds", "family", "stack", "workers_pss"]
 
 WORKERS = ("io", "cpu", "ocr", "quarantine")
+
+
+ANY_OPEN = """
+select exists (select from jobs where state = 'queued') or exists (select from jobs where state = 'running')
+  or exists (select from jobs where state = 'held')
+"""
+WRITTEN = """
+select pg_current_wal_insert_lsn() - '0/0', n_tup_upd, n_tup_hot_upd
+from pg_stat_user_tables where relname = 'jobs'
+"""
+
+
+class Written(NamedTuple):
+    """What a database has written, in all."""
+
+    log_bytes: int
+    updates_of_jobs: int
+    hot: int
+    """Of these updates, those that touched no index."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,11 +72,14 @@ class MeasuredStack:
         """Until no job waits for anything; asked seldom, as the question takes its time from what is measured."""
         while True:
             with self.engine.connect() as connection:
-                if not connection.execute(
-                    text("select exists (select from jobs where wait is not null)")
-                ).scalar():
+                if not connection.execute(text(ANY_OPEN)).scalar():
                     return
             time.sleep(0.2)
+
+    def written(self) -> Written:
+        """What the database has written so far; of updates each process tells within seconds."""
+        with self.engine.connect() as connection:
+            return Written(*connection.execute(text(WRITTEN)).one())
 
     def cpu_seconds(self) -> dict[str, float]:
         """Seconds of CPU that each part has taken so far, with children that run and children that ended."""
