@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from itertools import product
 from typing import Any
 
@@ -247,6 +247,8 @@ class _Search:
                 return None
             before, after = [*before, run.last + 1], [*after, run.first - 1]
         until = [each for each in (wanted.created_before, wanted.finished_before) if each is not None]
+        if wanted.called is not None and wanted.called.until is not None:
+            until.append(datetime.combine(wanted.called.until + timedelta(days=2), time.min, UTC))
         if wanted.model is not None:
             last = SQL["end_of_model"].scalar(self.connection, {"tenant": self.tenant, "model": wanted.model})
             if last is None:

@@ -95,13 +95,13 @@ class Asked:
     timezone: str
     today: date
 
-    def costs(self, connection: Connection, *by: str) -> list[CostRow]:
-        """The view's costs, a row a group."""
+    def costs(self, connection: Connection, *groups: tuple[str, ...]) -> list[list[CostRow]]:
+        """The view's costs by each of the groups."""
         day = self.view.day
         first, last = (day, day) if day else (self.view.since(self.today), None)
-        return db.costs.costs(
+        return db.costs.tables(
             connection,
-            by,
+            groups,
             timezone=self.timezone,
             tenant=self.tenant,
             since=first,
@@ -166,8 +166,9 @@ def page(
     now = datetime.now(ZoneInfo(timezone))
     asked = Asked(view=view, tenant=tenant, timezone=timezone, today=now.date())
     with database.work() as connection:
-        tables = {name: asked.costs(connection, name) for name in TABLES}
-        by_day = asked.costs(connection, "day", "feature")
+        # Days apart: without them a ledger of years is some thousand groups.
+        tables = dict(zip(FILTERS, asked.costs(connection, *((name,) for name in FILTERS)), strict=True))
+        tables["day"], by_day = asked.costs(connection, ("day",), ("day", "feature"))
         jobs = asked.jobs(connection)
     tables["day"].sort(key=lambda row: row.group["day"], reverse=True)
     content = {
