@@ -221,6 +221,16 @@ def test_no_alert_holds_under_load_and_one_does_where_a_model_is_held(watched: W
 @pytest.mark.timeout(600)
 def test_alerts_hold_on_a_stack_that_is_over_budget(watched: Watched) -> None:
     over_budget(watched)
+    stopped_by_a_cap_of_0(watched)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_alerts_hold_on_a_stack_that_fails_and_none_once_it_is_mended(watched: Watched) -> None:
+    unreadable_documents(watched)
+    provider_away(watched)
+    answers_without_a_price(watched)
+    works(watched)
 
 
 def works(watched: Watched) -> None:
@@ -281,6 +291,47 @@ def over_budget(watched: Watched) -> None:
     watched.stack.until_all_end(60)
     with watched.stack.engine.begin() as connection:
         budget_admin.remove(connection, budget)
+
+
+def stopped_by_a_cap_of_0(watched: Watched) -> None:
+    """Whoever stopped a feature by that knows that nothing of it is left to be spent."""
+    with watched.stack.engine.begin() as connection:
+        wanted = Wanted(scope="feature", subject="archive", span="total", policy="hold", cap_usd=Decimal(0))
+        budget = budget_admin.put(connection, wanted, timezone="UTC").id
+    with watched.scraped(fast=20) as timeline:
+        time.sleep(SEEN_AFTER_S)
+    watched.holds(timeline)
+    with watched.stack.engine.begin() as connection:
+        budget_admin.remove(connection, budget)
+
+
+def unreadable_documents(watched: Watched) -> None:
+    with watched.scraped(fast=20) as timeline:
+        watched.over(75, 1, lambda: watched.stack.submit([b""], "receipt"))
+    watched.holds(timeline, "DocmillFailing", "DocmillPromptFailing")
+
+
+def provider_away(watched: Watched) -> None:
+    watched.spoil(says=lambda _: complaint("The server had an error", 503, type="server_error"))
+    with watched.scraped(fast=20) as timeline:
+        watched.over(75, 2, watched.submit)
+    watched.spoil()
+    watched.cancel_what_is_open()
+    watched.holds(
+        timeline, "DocmillModelFailing", may=("DocmillModelHeld", "DocmillFailing", "DocmillPromptFailing")
+    )
+
+
+def answers_without_a_price(watched: Watched) -> None:
+    def uncounted(said: Any) -> Any:
+        return {name: value for name, value in said.items() if name != "usage"}
+
+    watched.spoil(changes=uncounted)
+    with watched.scraped(fast=60) as timeline:
+        watched.over(75, 1, watched.submit)
+        watched.stack.until_all_end(60)
+    watched.spoil()
+    watched.holds(timeline, "DocmillCostUnknown")
 
 
 @pytest.mark.slow
