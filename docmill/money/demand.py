@@ -136,6 +136,8 @@ def _drift(plain: Sequence[float]) -> tuple[float, float]:
     """The relative drift a day, and how uncertain it is: between what the days say and what is likely at all."""
     count = len(plain)
     tamed = _tamed(plain)
+    if not any(tamed):  # on so few days was anything asked for that these count as odd ones
+        return 0.0, LIKELY_DRIFT_A_DAY / 2
     floor = 0.05 * statistics.fmean(tamed)
     logs = [math.log(max(value, floor)) for value in tamed]
     line = statistics.linear_regression(range(count), logs)

@@ -61,3 +61,13 @@ def test_draws_are_finite_and_never_negative(seen: list[int]) -> None:
     for days in coming_days(seen, days=30, draws=3, chance=random.Random(1)):
         assert len(days) == 30
         assert all(0 <= day < float("inf") for day in days)
+
+
+@pytest.mark.parametrize("busy", [1, 2, 3, 5])
+def test_a_few_requests_in_months_are_a_demand_too(busy: int) -> None:
+    seen = [0.0] * 60
+    for number in range(busy):
+        seen[(13 * number + 4) % 60] = 1.0
+    drawn = coming_days(seen, days=28, draws=200, chance=random.Random(1))
+    assert all(value >= 0 for days in drawn for value in days)
+    assert any(value > 0 for days in drawn for value in days)
