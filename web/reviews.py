@@ -25,7 +25,7 @@ router = APIRouter(prefix="/v1/reviews", tags=["reviews"], responses=documented(
 JobId = Annotated[int, Path(ge=1, le=LARGEST_ID)]
 EXAMPLE: dict[str, Any] = {
     "decision": "correct",
-    "value": {"merchant": "TEA HOUSE", "date": "2026-03-14", "total": 10.7},
+    "value": {"company": "TEA HOUSE", "date": "2026-03-14", "total": 10.7},
     "overruled": ["date"],
     "note": "the date stands in the seal",
 }
