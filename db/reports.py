@@ -90,6 +90,8 @@ class JobReport:
     version: str | None
     feature: str
     usr: str
+    lane: str
+    """interactive or bulk."""
     state: str
     stage: str
     wait: str | None
@@ -132,8 +134,8 @@ class JobReport:
 
 
 OF_ROW = (
-    "id", "tenant", "document_id", "run_id", "prompt", "version", "feature", "usr", "state", "stage", "wait",
-    "failure", "created_at", "finished_at", "deadline_at", "idem_key", "metadata", "since", "wake_at",
+    "id", "tenant", "document_id", "run_id", "prompt", "version", "feature", "usr", "lane", "state", "stage",
+    "wait", "failure", "created_at", "finished_at", "deadline_at", "idem_key", "metadata", "since", "wake_at",
 )  # fmt: skip
 
 

@@ -15,12 +15,11 @@ from web.access import BEARER, is_loopback
 from web.fleet import Fleet
 from web.following import Followers
 from web.health import Watches
-from web.limits import BodyLimit, Bounds
+from web.layers import put_before
+from web.limits import Bounds
 from web.openapi import described, operation_id
-from web.origins import Origins
 from web.pages.all import PAGES
 from web.queries import refuse_unknown
-from web.request_ids import RequestIds
 from web.routes import API
 
 __all__ = ["make_app"]
@@ -50,10 +49,7 @@ def make_app(services: Services, *, host: str, fleet: Fleet, bounds: Bounds = Bo
     app.state.watches = Watches.of(services.database, fleet)
     app.state.pictures = documents.Pictures(reader=services.reader or Reader())
     app.state.keys_needed = not is_loopback(host)
-    app.add_middleware(BodyLimit, bounds=bounds)
-    if services.settings.origins:
-        app.add_middleware(Origins, allowed=services.settings.origins)
-    app.add_middleware(RequestIds)
+    put_before(app, bounds=bounds, origins=services.settings.origins)
     problems.install(app)
     for room in API:
         app.include_router(room, dependencies=[Depends(BEARER)])

@@ -9,7 +9,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 __all__ = ["Origins"]
 
-ASKS = ("GET", "POST", "PUT", "DELETE")
+ASKS = ("GET", "HEAD", "POST", "PUT", "DELETE")
 SENT = ("Authorization", "Content-Type", "Idempotency-Key", "X-Request-Id")
 TOLD = ("Location", "Request-Id", "Idempotent-Replayed", "Retry-After")
 """Headers of answers that such a script may read."""

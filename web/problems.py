@@ -185,8 +185,9 @@ def install(app: FastAPI) -> None:
 def _allowed(request: Request) -> dict[str, str]:
     """All methods of the path; the router itself knows those of one of its routes."""
     path = getattr(request.scope.get("route"), "path", "")
-    methods = request.app.openapi()["paths"].get(path, {})
-    return {"allow": ", ".join(method.upper() for method in methods)} if methods else {}
+    methods = [method.upper() for method in request.app.openapi()["paths"].get(path, {})]
+    also = ["HEAD"] if "GET" in methods else []
+    return {"allow": ", ".join([*methods, *also])} if methods else {}
 
 
 def invalid(errors: Sequence[Any], *, skip: int = 0) -> Problem:

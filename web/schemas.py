@@ -186,6 +186,8 @@ JOB_EXAMPLE: dict[str, Any] = {
     "version": "v3",
     "feature": "bookkeeping",
     "user": "u-17",
+    "tenant": "default",
+    "lane": "bulk",
     "run_id": None,
     "state": "done",
     "stage": "store",

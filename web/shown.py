@@ -73,6 +73,8 @@ def listed(job: JobReport) -> ListedJob:
         version=job.version,
         feature=job.feature,
         user=job.usr,
+        tenant=job.tenant,
+        lane=job.lane,
         stage=job.stage,
         wait=job.wait,
         held=_held(job),

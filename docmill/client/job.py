@@ -46,6 +46,7 @@ STATE: dict[str, Any] = {
     "type": "string",
     "enum": ["queued", "running", "held", "done", "needs_review", "failed", "cancelled"],
 }
+LANE: dict[str, Any] = {"type": ["string", "null"], "enum": ["interactive", "bulk", None]}
 
 Places = Annotated[Any, WithJsonSchema(PLACES)]
 """What docmill writes; a row that holds something else is shown as it is, and breaks no list."""
@@ -78,6 +79,8 @@ class ListedJob(BaseModel):
     version: str | None = None
     feature: str = "default"
     user: str = ""
+    tenant: str | None = Field(None, description="Whose it is; null from a server that does not tell")
+    lane: Annotated[str | None, WithJsonSchema(LANE)] = Field(None, description="Which of the two it runs in")
     stage: str | None = None
     wait: str | None = Field(None, description="What it waits for; null once it has ended")
     held: Held | None = Field(None, description="Why it waits; null unless it is held")

@@ -276,7 +276,24 @@ def test_a_key_makes_a_submit_safe_to_repeat_and_another_body_a_conflict(app: Fa
 def test_a_method_that_a_path_does_not_take_names_those_that_it_takes(app: FastAPI) -> None:
     found = asked(app, "DELETE", "/v1/jobs")
     assert (found.status_code, found.headers["content-type"]) == (405, "application/problem+json")
-    assert sorted(found.headers["allow"].split(", ")) == ["GET", "POST"]
+    assert sorted(found.headers["allow"].split(", ")) == ["GET", "HEAD", "POST"]
+
+
+def test_a_job_tells_whose_it_is_and_in_which_lane(app: FastAPI) -> None:
+    made = asked(app, "POST", "/v1/jobs", json=receipt(lane="interactive")).json()
+    (listed,) = asked(app, "GET", "/v1/jobs?limit=1").json()["jobs"]
+    for shown in (made, listed, asked(app, "GET", f"/v1/jobs/{made['id']}").json()):
+        assert (shown["id"], shown["tenant"], shown["lane"]) == (made["id"], "default", "interactive")
+
+
+def test_heads_are_told_of_what_has_no_end_and_of_what_is_not_there(app: FastAPI) -> None:
+    job = asked(app, "POST", "/v1/jobs", json=receipt()).json()["id"]
+    app.state.followers.most = 1  # a place is free again at once
+    for _ in range(2):
+        found = asked(app, "HEAD", f"/v1/jobs/{job}/events")
+        assert (found.status_code, found.headers["content-type"][:17]) == (200, "text/event-stream")
+    assert asked(app, "HEAD", "/v1/jobs/9999999").status_code == 404
+    assert asked(app, "HEAD", f"/v1/jobs/{job}/cancel").status_code == 405
 
 
 @pytest.fixture

@@ -113,6 +113,11 @@ def test_what_is_another_tenants_is_a_404_on_every_route(
         if method == "GET" and not path.endswith((".png", "/events")):
             own = asked(app, method, address, headers=owner)
             assert own.status_code != 404, (path, "its owner sees it, so that the 404 says something")
+            head = asked(app, "HEAD", address, headers=owner)
+            assert (head.status_code, head.headers["content-type"]) == (
+                own.status_code,
+                own.headers["content-type"],
+            )
     assert counted(engine) == before
 
 
