@@ -16,7 +16,7 @@ from web.access import Database, Reading, Tenant
 from web.problems import documented
 from web.schemas import Day, Storable
 
-__all__ = ["router"]
+__all__ = ["ForecastShown", "SpanShown", "router"]
 
 router = APIRouter(prefix="/v1", tags=["costs"], responses=documented(401, 422, 503))
 

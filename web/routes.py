@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from web import collections, costs, documents, inventory, jobs, reviews, runs, submits, webhooks
+from web import collections, costs, documents, inventory, jobs, operated, reviews, runs, submits, webhooks
 
 __all__ = ["API"]
 
 API: tuple[APIRouter, ...] = tuple(
-    room.router for room in (submits, jobs, runs, documents, collections, costs, reviews, inventory, webhooks)
+    room.router
+    for room in (submits, jobs, runs, documents, collections, costs, reviews, inventory, operated, webhooks)
 )

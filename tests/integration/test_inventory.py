@@ -6,10 +6,14 @@ from uuid import uuid4
 
 import pytest
 from fastapi import FastAPI
+from pydantic import SecretStr
 from sqlalchemy import Engine
 
-from db import budget_admin, keys, schedules
+from db import budget_admin, keys, model_state, schedules
+from db.database import Database
+from docmill.settings import Settings
 from prompts import Registry
+from tasks.services import Services
 from tests.integration.test_api_edges import app_of, asked
 
 
@@ -68,3 +72,41 @@ def test_schedules_are_the_tenants(app: FastAPI, engine: Engine) -> None:
     with engine.begin() as connection:
         for name in names.values():
             schedules.remove(connection, name)
+
+
+def test_models_tell_their_holds_and_limits(engine: Engine) -> None:
+    settings = Settings(llm_url="http://127.0.0.1:9", llm_api_key=SecretStr("secret"))
+    services = Services(
+        settings=settings, database=Database(engine), registry=Registry(), publish=lambda _: None, owner="api"
+    )
+    app = app_of(engine, services=services)
+    model = app.state.settings.models.get("small")
+
+    def stands() -> tuple[str, str | None, bool]:
+        (found,) = (each for each in asked(app, "GET", "/v1/models").json()["models"] if each["name"] == "small")
+        assert found["account"] == model.account
+        return found["state"], found["cause"], found["held_s"] > 0
+
+    assert stands() == ("free", None, False)
+    app.state.database.run(model_state.hold, model, for_s=60, cause="quota_exhausted")
+    try:
+        assert stands() == ("held", "quota_exhausted", True)
+    finally:
+        app.state.database.run(model_state.release, model)
+    assert stands() == ("free", None, False)
+
+
+def test_keys_are_listed_without_the_keys_for_who_looks_after_all(engine: Engine) -> None:
+    behind, name = app_of(engine, host="0.0.0.0"), f"web-{uuid4().hex[:8]}"
+    with engine.begin() as connection:
+        admin, reading = (
+            keys.add(connection, "acme", name=name, scopes=scopes) for scopes in (["admin"], ["read", "money"])
+        )
+    found = asked(behind, "GET", "/v1/keys", headers={"authorization": f"Bearer {admin}"})
+    mine = {tuple(each["scopes"]): each for each in found.json()["keys"] if each["name"] == name}
+    assert sorted(mine) == [("admin",), ("read", "money")]
+    assert (mine["admin",]["tenant"], mine["admin",]["expires_at"]) == ("acme", None)
+    assert mine["admin",]["used_at"] is not None
+    assert mine["read", "money"]["used_at"] is None
+    assert not any(key.split("_", 2)[2] in found.text for key in (admin, reading))
+    assert asked(behind, "GET", "/v1/keys", headers={"authorization": f"Bearer {reading}"}).status_code == 403

@@ -18,6 +18,7 @@ from workers.stack.servers import EmbeddedServers
 
 ANY = {
     "job_id": "1",
+    "name": "receipt",
     "run_id": "1",
     "collection": "c",
     "document_id": "1",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from decimal import Decimal
 from typing import Any
 from uuid import uuid4
 
@@ -16,6 +17,7 @@ from db.engine import make_engine
 from tests.browser.ledger import Ledger, seed
 from tests.integration.conftest import another_database
 from tests.integration.test_api_edges import app_of, asked
+from web.pages.rendering import templates
 from workers.stack.servers import EmbeddedServers
 
 THEIRS = "theirs"
@@ -132,6 +134,19 @@ def test_no_list_or_page_tells_of_another_tenant(app: FastAPI, engine: Engine, t
         assert THEIRS not in found.text, path
         told += MARK in asked(app, "GET", placed(path, theirs, 0, 0), headers=owner).text
     assert told > 5, "its owner sees it in some of them"
+
+
+def test_the_month_ahead_is_that_of_the_page(app: FastAPI, engine: Engine, theirs: Ledger) -> None:
+    owner, stranger = key_of(engine, theirs.tenant), key_of(engine, "stranger")
+    told = asked(app, "GET", "/v1/forecast", headers=owner).json()
+    page = asked(app, "GET", "/forecast", headers=owner).text
+    for figure in (told["known_usd"], told["cap_usd"]):
+        assert f">{templates.env.filters['usd'](Decimal(figure))}</data></dd>" in page
+    assert Decimal(told["end"]["p95"]) >= Decimal(told["end"]["p50"]) >= Decimal(told["known_usd"])
+    assert Decimal(told["load"]["month"]["p95"]) > Decimal(told["load"]["month"]["p50"]) > 0
+    other = asked(app, "GET", "/v1/forecast", headers=stranger).json()
+    assert (other["known_usd"], other["end"], other["load"]) == ("0", None, None)
+    assert "nothing to measure" in other["why"]
 
 
 def test_no_form_without_an_address_of_its_own_acts_on_another_tenant(

@@ -9,14 +9,13 @@ from typing import Annotated, get_args
 from fastapi import APIRouter, Depends, Form, Path, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse
 
-from db import budget_admin, budgets, model_state, waiting
+from db import budget_admin, budgets, model_state
 from db.budget_admin import Budget, Wanted
 from db.database import Database as Rows
-from db.model_state import hold_key
-from docmill.errors import Misconfigured, ServiceAway
-from docmill.settings import Model
+from docmill.errors import ServiceAway
 from tasks.services import Services
 from web.access import Asking, Caller, Database
+from web.models_seen import look_at
 from web.pages.rendering import budget_bar, render
 from web.problems import Problem
 from web.schemas import LARGEST_ID, Storable
@@ -35,38 +34,9 @@ Cap = Annotated[Decimal, Form(ge=0, le=1_000_000_000, max_digits=20, decimal_pla
 def show_models(request: Request, database: Database, asking: Asking) -> HTMLResponse:
     """Every model by its name in ladders, with its hold, who waits for it, and its last hour."""
     asking.check("read")
-    services: Services = request.app.state.services
-    known, broken = _known(services)
-    with database.work() as connection:
-        states = {model.name: model_state.state_of(connection, model) for model in known}
-        held = waiting.for_models(connection, asking.tenant)
-        lately = {(each.account, each.model): each for each in waiting.calls_lately(connection, asking.tenant)}
-    content = {
-        "models": [
-            {
-                "model": model,
-                "state": states[model.name],
-                "limited_s": services.limiter.held_s(model.limit_key),
-                "waiting": [each for each in held if each.held_for in (model.limit_key, hold_key(model))],
-                "lately": lately.get((model.account, model.model)),
-            }
-            for model in known
-        ],
-        "broken": broken,
-        "others": [each for each in held if not any(each.held_for in (m.limit_key, hold_key(m)) for m in known)],
-    }
+    found = look_at(request.app.state.services, database, asking.tenant)
+    content = {"models": found.models, "broken": found.broken, "others": found.others}
     return render(request, "models.html", content)
-
-
-def _known(services: Services) -> tuple[list[Model], list[str]]:
-    """The models that can be asked, and why the others cannot."""
-    known, broken = [], []
-    for name in services.settings.models.names():
-        try:
-            known.append(services.settings.models.get(name))
-        except Misconfigured as error:
-            broken.append(str(error))
-    return known, broken
 
 
 @router.post("/models/{name}/{action}")
