@@ -19,9 +19,9 @@ from sqlalchemy import Connection
 from db import embeddings, flights, ledger
 from db.fleet import AT_CPU, LANES, Room
 from db.jobs import Drive
-from db.stages import STAGES, stages_where
+from db.stages import STAGES
 from db.statements import statements_of
-from db.transitions import CLAIMED, MOST_CRASHES, MOST_REDRIVES, QUARANTINED_AT, REDRIVEN
+from db.transitions import CALLING, CLAIMED, MOST_CRASHES, MOST_REDRIVES, QUARANTINED_AT, REDRIVEN
 
 __all__ = [
     "ABANDONED_CALLS",
@@ -48,7 +48,7 @@ RULES: dict[str, object] = {
     "lanes": list(LANES),
     "claimed": CLAIMED,
     "redriven": REDRIVEN,
-    "calling": stages_where(lambda rules: rules.calls),
+    "calling": CALLING,
     "quarantined_at": QUARANTINED_AT,
     "most_crashes": MOST_CRASHES,
     "most_redrives": MOST_REDRIVES,

@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 from db.database import one_statement
 from db.stages import RoleName, stages_where
 from db.statements import statements_of
+from db.transitions import CALLING, CLAIMED, QUARANTINED_AT
 from docmill.storable import dump_json
 
 __all__ = [
@@ -137,7 +138,7 @@ def seen(connection: Connection, *, within_s: float = SEEN_WITHIN_S) -> list[tup
 @one_statement
 def is_wanted(connection: Connection, role: RoleName) -> bool:
     """Returns whether a job is on its way to a role that stands by, or waits for it."""
-    values = {"at_cpu": AT_CPU, "scans": role == "ocr"}
+    values = {"claimed": CLAIMED, "calling": CALLING, "quarantined_at": QUARANTINED_AT, "scans": role == "ocr"}
     return bool(SQL["is_wanted"].scalar(connection, values))
 
 

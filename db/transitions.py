@@ -80,6 +80,7 @@ STATE_OF: Mapping[Wait, str] = {
 WAITS: Sequence[Wait] = tuple(STATE_OF)
 ENDS: Sequence[End] = ("done", "needs_review", "failed", "cancelled")
 
+CALLING = stages_where(lambda rules: rules.calls)
 CLAIMED = stages_where(lambda rules: rules.claimed)
 REDRIVEN = stages_where(lambda rules: rules.redriven and not rules.claimed)
 

@@ -65,8 +65,7 @@ from (
 -- Asked twice a second by each who stands by: as room, of jobs in hand, and of those that wait by their indexes.
 select exists (
     select from jobs where state = 'running'
-    and case when :scans then stage = 'ocr' and crashes < 2
-      else (stage = any(:at_cpu) or stage = 'ocr') and crashes >= 2 end)
+    and case when :scans then stage = 'ocr' and crashes < :quarantined_at else {quarantined} end)
   or case when :scans then exists (select from jobs where state = 'queued' and turn = 'scans')
     else exists (select from jobs where state = 'queued' and turn = 'apart') end
 

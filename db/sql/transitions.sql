@@ -186,6 +186,12 @@ update jobs set {ended}, state = 'failed', failure = jsonb_build_object('kind', 
 where id = any(:ids::bigint[]) and {poisoned}
 
 
+-- fragment: quarantined
+-- What is in hand runs in quarantine: at a stage with a claim after crashes, at one without after drives that brought it
+-- no further. Never a call.
+case when stage = any(:claimed) then crashes >= :quarantined_at
+  else stage <> all(:calling) and redrives > :quarantined_at end
+
 -- fragment: driven
 -- Drives the `picked` jobs, which were `due` then, for a `cause` that counts as so many redrives `again`.
 moved as (
@@ -196,10 +202,6 @@ moved as (
   from picked where jobs.id = picked.id
   returning jobs.id, epoch, stage, lane, chain, crashes, redrives, cause, due),
 noted as (insert into drives (job_id, epoch, stage, cause, due_at) select id, epoch, stage, cause, due from moved)
-select id, epoch, stage, lane, chain,
-  case when stage = any(:claimed) then crashes >= :quarantined_at
-       else stage <> all(:calling) and redrives > :quarantined_at end as quarantined
-from moved
 
 -- name: start
 -- Jobs that wait, new ones and those that come back from a hold or a crash.
@@ -207,6 +209,7 @@ with picked as (
   select id, 'start' as cause, null::timestamptz as due, 0 as again from jobs
   where id = any(:ids::bigint[]) and state = 'queued'),
 {driven}
+select id, epoch, stage, lane, chain, {quarantined} as quarantined from moved
 
 -- name: drive_lost
 -- A claim that ran out is a crash; a message that got lost is none.
@@ -215,6 +218,7 @@ with picked as (
     when 'countdown' then 'countdown lost' else 'flight looked at' end as cause
   from jobs where id = any(:ids::bigint[]) and {lost}),
 {driven}
+select id, epoch, stage, lane, chain, {quarantined} as quarantined from moved
 
 -- name: send_again
 -- Each job whose message is under way, for a broker that may have forgotten it.
@@ -222,6 +226,7 @@ with picked as (
   select id, 'broker began anew' as cause, null::timestamptz as due, 0 as again from jobs
   where id = any(:ids::bigint[]) and wait = 'sent'),
 {driven}
+select id, epoch, stage, lane, chain, {quarantined} as quarantined from moved
 
 -- name: spare_claims
 -- Rows that somebody holds just now are being told of; waiting for them could end in a deadlock.

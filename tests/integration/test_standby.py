@@ -25,6 +25,10 @@ from workers.standby import SEEN_EVERY_S, Standby
 NEEDS = {
     "a job that broke a worker twice": ("quarantine", "crashes = 2"),
     "one that is on its way there": ("quarantine", "crashes = 2, wait = 'sent', stage = 'parse'"),
+    "one whose stage has no claim": (
+        "quarantine",
+        "state = 'running', wait = 'sent', stage = 'context', redrives = 3",
+    ),
     "scans": ("ocr", "stage = 'ocr'"),
     "scans that are on their way": ("ocr", "stage = 'ocr', wait = 'running'"),
 }
