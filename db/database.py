@@ -33,6 +33,7 @@ class Database:
     def __init__(self, engine: Engine, *, keeps: bool = False) -> None:
         self.engine = engine
         self._autocommit = AutocommitConnections(engine, keeps=keeps)
+        self._snapshots = engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
 
     @contextmanager
     def work(self, *, atomic: bool = True) -> Iterator[Connection]:
@@ -46,6 +47,16 @@ class Database:
                 yield connection
             return
         with self._autocommit.from_pool(self.engine) as connection, connection.begin():
+            yield connection
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Connection]:
+        """Begins a unit of work that reads alone: all its statements see what there was at the first of them.
+
+        For what is put together of several statements, between which a job that moves would be seen twice, or not
+        at all.
+        """
+        with self._autocommit.from_pool(self._snapshots) as connection, connection.begin():
             yield connection
 
     def run(

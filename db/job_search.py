@@ -74,7 +74,11 @@ class Found:
 
 
 def latest(connection: Connection, wanted: Wanted, *, limit: int) -> Found:
-    """The newest of the jobs; where they are to be newer than one, those that come next after it."""
+    """The newest of the jobs; where they are to be newer than one, those that come next after it.
+
+    ``connection`` is of a :meth:`db.database.Database.snapshot`: a job that moves on between two of the searches
+    would be found by neither.
+    """
     if wanted.tenant is None or wanted.ids is not None or wanted.stuck:
         order = jobs.c.id.desc() if wanted.after is None else jobs.c.id
         every = select(jobs.c.id).where(*wanted.conditions()).order_by(order).limit(limit)
@@ -146,7 +150,7 @@ class _Search:
         """What several searches found, as far as each of them has looked."""
         edges = [each.looked_to for each in parts if each.looked_to is not None]
         edge = None if not edges else (min(edges) if self.onward else max(edges))
-        ids = sorted((each for part in parts for each in part.ids), reverse=not self.onward)
+        ids = sorted({each for part in parts for each in part.ids}, reverse=not self.onward)
         if edge is not None:
             ids = [each for each in ids if (each <= edge if self.onward else each >= edge)]
         return Found(ids=ids[:limit], looked_to=edge if len(ids) < limit else None)

@@ -283,7 +283,10 @@ class Page:
 
 
 def page(connection: Connection, wanted: Wanted, *, limit: int, values: bool = True) -> Page:
-    """The latest of the jobs, the newest first; answers and evidence are None unless they are wanted too."""
+    """The latest of the jobs, the newest first; answers and evidence are None unless they are wanted too.
+
+    ``connection`` is of a :meth:`db.database.Database.snapshot`, as in :func:`db.job_search.latest`.
+    """
     found = job_search.latest(connection, wanted, limit=limit)
     rows = connection.execute(
         _reports(values=values).where(one_of(jobs.c.id, found.ids)).order_by(jobs.c.id.desc())

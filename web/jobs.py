@@ -66,7 +66,7 @@ def list_jobs(
     """
     wanted = replace(asked, tenant=tenant, before=cursor)
     values, registry = "value" in (include or ()), request.app.state.registry
-    with database.work() as connection:
+    with database.snapshot() as connection:
         found = reports.page(connection, wanted, limit=limit + 1, values=values)
         counts = reports.counted(connection, wanted) if "counts" in (include or ()) else None
     page = found.jobs[:limit]

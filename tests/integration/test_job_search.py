@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from uuid import uuid4
 
 import pytest
-from sqlalchemy import Connection, select, text
+from sqlalchemy import Connection, Engine, event, select, text
 
-from db import job_search
+from db import job_search, keys
 from db.engine import make_engine
 from db.tables import jobs
 from db.wanted import Days, Wanted
+from tests.integration.test_api_edges import app_of, asked
 from workers.stack.servers import EmbeddedServers
 
 BEGAN = datetime(2026, 10, 1, tzinfo=UTC)
@@ -121,3 +124,64 @@ def test_whatever_is_asked_for_is_found_page_by_page(
             break
         going = replace(going, after=edge) if wanted.after is not None else replace(going, before=edge)
     assert found == every
+
+
+@contextmanager
+def moving(engine: Engine, ids: Sequence[int]) -> Iterator[None]:
+    """Before each statement of the engine every one of the jobs begins, or waits again."""
+    other = make_engine(engine.url.render_as_string(hide_password=False))
+
+    def move(*_: object) -> None:
+        with other.begin() as connection:
+            connection.execute(MOVED, {"ids": list(ids)})
+
+    event.listen(engine, "before_cursor_execute", move)
+    try:
+        yield
+    finally:
+        event.remove(engine, "before_cursor_execute", move)
+        other.dispose()
+
+
+OF_TENANT = """
+insert into jobs (tenant, feature, lane, prompt, version, state, wait, turn, finished_at)
+select :tenant, :feature, 'bulk', 'receipt', 'v3', :state, :wait, 'begun', case when :state = 'done' then now() end
+from generate_series(1, :number) returning id
+"""
+MOVED = text(
+    """
+update jobs set state = case state when 'queued' then 'running' else 'queued' end,
+  wait = case state when 'queued' then 'running' else 'unsent' end
+where id = any(:ids)
+"""
+)
+
+
+def some_jobs(engine: Engine, tenant: str, feature: str, number: int, *, state: str = "done") -> list[int]:
+    wait = {"queued": "unsent", "running": "running"}.get(state)
+    values = {"tenant": tenant, "feature": feature, "number": number, "state": state, "wait": wait}
+    with engine.begin() as connection:
+        return list(connection.execute(text(OF_TENANT), values).scalars())
+
+
+def test_jobs_that_move_while_they_are_listed_are_all_listed_once(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(job_search, "A_LOOK", 10)
+    tenant, app = f"moving-{uuid4().hex[:8]}", app_of(engine, host="0.0.0.0")
+    with engine.begin() as connection:
+        key = {"authorization": f"Bearer {keys.add(connection, tenant, scopes=['read'])}"}
+    waiting = some_jobs(engine, tenant, "wanted", 9, state="queued")
+    begun = some_jobs(engine, tenant, "wanted", 9, state="running")
+    some_jobs(engine, tenant, "another", 12)
+    found: list[int] = []
+    cursor: str | None = ""
+    with moving(engine, [*waiting, *begun]):
+        while cursor is not None:
+            page = asked(app, "GET", f"/v1/jobs?feature=wanted&limit=5{cursor}", headers=key).json()
+            found += [job["id"] for job in page["jobs"]]
+            cursor = page["next"] and f"&cursor={page['next']}"
+        pages = [asked(app, "GET", f"{path}?feature=wanted", headers=key).text for path in ("/jobs", "/costs")]
+    assert found == sorted([*waiting, *begun], reverse=True)
+    for path, page in zip(("/jobs", "/costs"), pages, strict=True):
+        assert all(f'href="/jobs/{job_id}"' in page for job_id in found[:10]), path

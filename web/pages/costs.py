@@ -165,7 +165,7 @@ def page(
     )
     now = datetime.now(ZoneInfo(timezone))
     asked = Asked(view=view, tenant=tenant, timezone=timezone, today=now.date())
-    with database.work() as connection:
+    with database.snapshot() as connection:
         # Days apart: without them a ledger of years is some thousand groups.
         tables = dict(zip(FILTERS, asked.costs(connection, *((name,) for name in FILTERS)), strict=True))
         tables["day"], by_day = asked.costs(connection, ("day",), ("day", "feature"))

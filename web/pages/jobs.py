@@ -132,7 +132,7 @@ def show_list(
     """The jobs that fit, the newest first, with how many are in each state."""
     asking.check("read")
     wanted = filters.wanted(asking.tenant, before=before, after=after)
-    with database.work() as connection:
+    with database.snapshot() as connection:
         found = reports.page(connection, wanted, limit=JOBS + 1, values=False)
         counted = facets(connection, asking.tenant, most=MOST_COUNTED)
     older, newer = _neighbours(found, before=before, after=after)
