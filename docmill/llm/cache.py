@@ -14,6 +14,7 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any, Literal, Protocol, TypeAlias
 
 import redis
@@ -21,14 +22,21 @@ import structlog
 from cachetools import TTLCache
 from pydantic_core import from_json
 
+from docmill.storable import is_storable, storable_usd
+
 __all__ = ["Cache", "Hit", "NoCache", "TwoLayerCache"]
 
 log = structlog.get_logger()
 
 Layer: TypeAlias = Literal["l1", "l2"]
+Holds: TypeAlias = Literal["answer", "text"]
+"""What is kept of a job is its answer, and of a part of it the text that the model said."""
 
 KEPT_S = 7 * 86_400.0
 """How long an answer is kept in L2 where its prompt does not say; each use of it counts anew."""
+MOST_BYTES = 16_000_000
+"""Of an answer as JSON; one that is larger is neither kept nor read."""
+LONGEST_MODEL = 1000
 L1_BYTES = 64_000_000
 L1_S = 60.0
 GENERATION_EVERY_S = 5.0
@@ -40,16 +48,19 @@ GENERATION = "docmill:cache:generation"
 
 @dataclass(frozen=True, kw_only=True)
 class Hit:
-    """A cached answer: ``value`` as parse accepted it, and the layer that had it."""
+    """A cached answer: ``value`` as parse accepted it, who gave it for how much, and the layer that had it."""
 
     value: Mapping[str, Any]
+    model: str
+    cost_usd: Decimal | None
+    """None where it is unknown."""
     layer: Layer
 
 
 class Cache(Protocol):
     """The seam between ``complete`` and what is known already."""
 
-    def get(self, key: bytes, *, kept_s: float = KEPT_S) -> Hit | None:
+    def get(self, key: bytes, *, kept_s: float = KEPT_S, holds: Holds = "answer") -> Hit | None:
         """The accepted answer to this work, if it is known; it is kept for so long anew."""
 
     def put(self, key: bytes, value: Mapping[str, Any], *, kept_s: float = KEPT_S) -> None:
@@ -62,7 +73,7 @@ class Cache(Protocol):
 class NoCache:
     """Nothing is known, and nothing kept."""
 
-    def get(self, key: bytes, *, kept_s: float = KEPT_S) -> Hit | None:  # noqa: ARG002 - the seam's shape
+    def get(self, key: bytes, *, kept_s: float = KEPT_S, holds: Holds = "answer") -> Hit | None:  # noqa: ARG002 - the seam's shape
         return None
 
     def put(self, key: bytes, value: Mapping[str, Any], *, kept_s: float = KEPT_S) -> None:
@@ -111,34 +122,47 @@ class TwoLayerCache:
     def close(self) -> None:
         self._redis.close()
 
-    def get(self, key: bytes, *, kept_s: float = KEPT_S) -> Hit | None:
+    def get(self, key: bytes, *, kept_s: float = KEPT_S, holds: Holds = "answer") -> Hit | None:
         if time.monotonic() < self._away_until:
             return None
         try:
-            return self._get(key, kept_s)
+            return self._get(key, kept_s, holds)
         except redis.RedisError as error:
             self._away(error)
             return None
 
-    def _get(self, key: bytes, kept_s: float) -> Hit | None:
+    def _get(self, key: bytes, kept_s: float, holds: Holds) -> Hit | None:
         self._follow_generation()
         generation = self._generation
         answer = self._recent.get(key)
         if answer is not None:
-            return Hit(value=_read(answer), layer="l1")
+            return _hit(answer, holds, "l1")  # it was checked when it came
         packed = self._redis.execute_command("GETEX", _name(key), "EX", math.ceil(kept_s))
         if packed is None:
             return None
-        answer = _unpacked(packed)
+        try:
+            answer = _unpacked(packed)
+            hit = _hit(answer, holds, "l2")
+        except (zlib.error, ValueError, RecursionError, ArithmeticError) as error:
+            self._drop(key, error)
+            return None
         if generation == self._generation:
             self._recent.put(key, answer)
-        return Hit(value=_read(answer), layer="l2")
+        return hit
+
+    def _drop(self, key: bytes, error: Exception) -> None:
+        """What is no answer of ours is a miss, and lies in nobody's way any longer."""
+        log.warning("cached_value_unfit", key=key.hex(), error=type(error).__name__)
+        self._redis.delete(_name(key))
 
     def put(self, key: bytes, value: Mapping[str, Any], *, kept_s: float = KEPT_S) -> None:
         if time.monotonic() < self._away_until:
             return
+        packed = _packed(value)
+        if packed is None:
+            return
         try:
-            self._redis.set(_name(key), _packed(value), ex=math.ceil(kept_s))
+            self._redis.set(_name(key), packed, ex=math.ceil(kept_s))
         except redis.RedisError as error:
             self._away(error)
 
@@ -203,14 +227,53 @@ def _name(key: bytes) -> str:
     return _PREFIX + key.hex()
 
 
-def _packed(value: Mapping[str, Any]) -> bytes:
+def _packed(value: Mapping[str, Any]) -> bytes | None:
+    """None where it is too large to be read again."""
     answer = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+    if len(answer) > MOST_BYTES:
+        return None
     return zlib.compress(answer, 1) if len(answer) >= WORTH_PACKING else answer
 
 
 def _unpacked(packed: bytes) -> bytes:
-    """JSON begins with a brace, and what is compressed does not."""
-    return packed if packed.startswith(b"{") else zlib.decompress(packed)
+    """JSON begins with a brace, and what is compressed does not. Raises zlib.error, ValueError."""
+    if packed.startswith(b"{"):
+        answer, is_whole = packed, len(packed) <= MOST_BYTES
+    else:
+        unpacking = zlib.decompressobj()
+        answer = unpacking.decompress(packed, MOST_BYTES)
+        is_whole = unpacking.eof
+    if not is_whole:
+        raise ValueError("cut off, or too large")
+    return answer
+
+
+def _hit(answer: bytes, holds: Holds, layer: Layer) -> Hit:
+    """The answer with all that is done with it checked: the server may be shared, and others write there, too.
+
+    Raises ValueError, RecursionError, ArithmeticError.
+    """
+    value = _read(answer)
+    if not isinstance(value, dict) or holds not in value:
+        raise ValueError(f"no object with {holds}")
+    model, cost, evidence = value.get("model"), value.get("cost_usd"), value.get("evidence")
+    if not (isinstance(model, str) and 0 < len(model) <= LONGEST_MODEL and is_storable(model)):
+        raise ValueError("model: none that can be stored")
+    if holds == "text" and not (isinstance(value["text"], str) and is_storable(value["text"])):
+        raise ValueError("text: none that can be stored")
+    if evidence is not None and not isinstance(evidence, dict):
+        raise ValueError("evidence: no object")
+    return Hit(value=value, model=model, cost_usd=_usd(cost), layer=layer)
+
+
+def _usd(written: object) -> Decimal | None:
+    """Null is unknown, and whatever is no amount is no answer. Raises ValueError, ArithmeticError."""
+    if written is None:
+        return None
+    usd = storable_usd(Decimal(written)) if isinstance(written, str) else None
+    if usd is None:
+        raise ValueError("cost_usd: no amount")
+    return usd
 
 
 def _read(answer: bytes) -> Any:

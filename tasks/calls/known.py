@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
-
 from sqlalchemy import Connection
 
 from db import flights, ledger, transitions
@@ -27,11 +25,10 @@ def known_answer(services: Services, call: Call) -> Hit | None:
 
 def from_cache(services: Services, call: Call, hit: Hit) -> Step:
     """Takes the job to store with the answer that the cache has."""
-    cost = hit.value.get("cost_usd")
     known = flights.SharedAnswer(
         value={"answer": hit.value["answer"], "evidence": hit.value.get("evidence")},
-        model=str(hit.value["model"]),
-        cost_usd=None if cost is None else Decimal(cost),
+        model=hit.model,
+        cost_usd=hit.cost_usd,
     )
     with services.database.work() as connection:
         transitions.name_work(connection, call.job, call.work)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from decimal import Decimal
 
 from db import parts, transitions
 from db.jobs import Job
@@ -139,18 +138,17 @@ class _Run:
             return False
         self.unknown.add(call.part)
         key = part_key(self.job.tenant, call.intent.input_hash, call.intent.content_hash)
-        hit = self.services.cache.get(key, kept_s=policy.kept_s)
+        hit = self.services.cache.get(key, kept_s=policy.kept_s, holds="text")
         if hit is None:
             return False
-        cost = hit.value.get("cost_usd")
         known = parts.KnownPart(
             part=call.part,
             request=call.intent.request,
-            reply={"text": str(hit.value["text"]), "finish_reason": "stop"},
+            reply={"text": hit.value["text"], "finish_reason": "stop"},
             input_hash=call.intent.input_hash,
             content_hash=call.intent.content_hash,
-            model=str(hit.value["model"]),
-            saved_usd=None if cost is None else Decimal(cost),
+            model=hit.model,
+            saved_usd=hit.cost_usd,
             layer=hit.layer,
         )
         self.services.database.run(parts.note_cached, self.job, known)

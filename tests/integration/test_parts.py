@@ -453,9 +453,14 @@ class Remembered:
     def __init__(self) -> None:
         self.kept: dict[bytes, Mapping[str, Any]] = {}
 
-    def get(self, key: bytes, *, kept_s: float = 0) -> Hit | None:
+    def get(self, key: bytes, *, kept_s: float = 0, holds: str = "answer") -> Hit | None:
         del kept_s
-        return Hit(value=self.kept[key], layer="l2") if key in self.kept else None
+        value = self.kept.get(key)
+        if value is None:
+            return None
+        assert holds in value
+        cost = value["cost_usd"]
+        return Hit(value=value, model=value["model"], cost_usd=None if cost is None else Decimal(cost), layer="l2")
 
     def put(self, key: bytes, value: Mapping[str, Any], *, kept_s: float = 0) -> None:
         del kept_s

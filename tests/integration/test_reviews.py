@@ -89,7 +89,7 @@ class Remembered:
     def __init__(self) -> None:
         self.forgotten: list[bytes] = []
 
-    def get(self, key: bytes, *, kept_s: float = 0) -> None:
+    def get(self, key: bytes, *, kept_s: float = 0, holds: str = "answer") -> None:
         return None
 
     def put(self, key: bytes, value: Any, *, kept_s: float = 0) -> None:
