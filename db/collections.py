@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, case, func, select
+from sqlalchemy import Connection, func, select
 
 from db.database import one_statement
 from db.statements import statements_of
-from db.tables import chunks, collection_documents, collections, documents, one_of
+from db.tables import chunks, collection_documents, documents, one_of
 from docmill.errors import CollectionUnknown, Misconfigured
 
 __all__ = [
@@ -30,7 +30,7 @@ __all__ = [
 
 SQL = statements_of("collections")
 
-MOST_COUNTED = 2_000
+MOST_COUNTED = 1_000
 """Chunks of a collection that are counted each time."""
 NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,99}", re.IGNORECASE)
 
@@ -77,28 +77,11 @@ def ensure(connection: Connection, tenant: str, name: str, model: str) -> Collec
 
 
 def listed(connection: Connection, tenant: str) -> list[Mapping[str, Any]]:
-    """The tenant's collections, with documents and chunks counted; of a large one chunks as of its last count."""
-    mine = collections.c
-    enrolled = select(func.count()).where(collection_documents.c.collection_id == mine.id).scalar_subquery()
-    some = (
-        select(chunks.c.id)
-        .where(chunks.c.collection == mine.name, chunks.c.collection_id == mine.id)
-        .limit(MOST_COUNTED)
-        .correlate(collections)
-        .subquery("some")
-    )
-    seen = select(func.count()).select_from(some).scalar_subquery()
-    held = case((seen < MOST_COUNTED, seen), else_=func.greatest(seen, mine.chunks))
-    named = (
-        mine.name,
-        mine.model,
-        mine.next_model,
-        mine.languages,
-        enrolled.label("documents"),
-        held.label("chunks"),
-    )
-    rows = connection.execute(select(*named).where(mine.tenant == tenant).order_by(mine.name))
-    return [dict(row) for row in rows.mappings()]
+    """The tenant's collections, with documents and chunks counted; of a large one chunks as of its last count.
+
+    ``chunks_at_least`` says that there are more chunks than were counted, and no count of all of them yet.
+    """
+    return [row._asdict() for row in SQL["listed"].rows(connection, {"tenant": tenant, "most": MOST_COUNTED})]
 
 
 @one_statement

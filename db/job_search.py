@@ -28,6 +28,7 @@ from sqlalchemy import (
     true,
 )
 from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql import array as pg_array
 
 from db.statements import statements_of
 from db.tables import jobs
@@ -42,10 +43,15 @@ A_LOOK = 1_000
 FURTHEST = 10_000
 """So many of the tenant's jobs are looked at so."""
 FEW = 3_000
-"""So many that an index names are looked at all at once."""
+"""So many that have not ended, and that an index names, are looked at all at once."""
+FEW_ENDED = 300
+"""So many that have ended: they are spread over all of the table, and the newest are found for less."""
 NEIGHBOURS = 14
 """Bits of the ids of jobs that the index has as near to each other; it begins with the others."""
-MOST_NEIGHBOURHOODS = 1_000
+MOST_NEIGHBOURHOODS = 40
+"""So many are asked for, one after the other."""
+FEW_NEIGHBOURHOODS = 8
+"""So few take less than a look at whether there are few jobs in all of them."""
 MARGIN = timedelta(hours=1)
 """By which the times of jobs may go back while their ids go on."""
 NEAR = 500
@@ -55,6 +61,8 @@ TURNS = ("new", "begun", "scans", "apart")
 """In which queued jobs start: their index has them so."""
 SHORTEST_NAME = 3
 """Bytes of a name that the index knows."""
+MOST_PLACES = 6
+"""In a name whose three bytes the index is asked for: each more takes time, and leaves out little."""
 KEYS: ColumnElement[Any] = literal_column(
     "docmill_search_keys(jobs.tenant, array['state ' || jobs.state, 'prompt ' || jobs.prompt,"
     " 'version ' || jobs.version, 'feature ' || jobs.feature, 'user ' || jobs.usr, 'run ' || jobs.run_id::text,"
@@ -140,16 +148,27 @@ class _Search:
         return found
 
     def _by_indexes(self, wanted: Wanted, limit: int) -> Found | None:
-        """Those that fit; None where no index helps."""
-        ended = self._ended(wanted, limit)
-        if ended is None:
+        """Those that fit; None where no index helps. What has ended is looked for no further than what has not."""
+        if not _is_indexed(wanted):
             return None
-        return self._in_order([ended, *self._open(wanted, limit)], limit)
+        opened = list(self._open(wanted, limit))
+        edge = self._common_edge(opened)
+        ended = self._ended(wanted if edge is None else self._within(wanted, edge), limit)
+        return None if ended is None else self._in_order([ended, *opened], limit)
+
+    def _within(self, wanted: Wanted, edge: int) -> Wanted:
+        if self.onward:
+            return replace(wanted, before=min(edge + 1, wanted.before or edge + 1))
+        return replace(wanted, after=max(edge - 1, wanted.after or 0))
+
+    def _common_edge(self, parts: Sequence[Found]) -> int | None:
+        """How far all of them have looked."""
+        edges = [each.looked_to for each in parts if each.looked_to is not None]
+        return None if not edges else (min(edges) if self.onward else max(edges))
 
     def _in_order(self, parts: Sequence[Found], limit: int) -> Found:
         """What several searches found, as far as each of them has looked."""
-        edges = [each.looked_to for each in parts if each.looked_to is not None]
-        edge = None if not edges else (min(edges) if self.onward else max(edges))
+        edge = self._common_edge(parts)
         ids = sorted({each for part in parts for each in part.ids}, reverse=not self.onward)
         if edge is not None:
             ids = [each for each in ids if (each <= edge if self.onward else each >= edge)]
@@ -177,36 +196,34 @@ class _Search:
         mine = ended.where(jobs.c.tenant == self.tenant)
         if wanted.document is not None:
             return self._few(ended.where(jobs.c.document_id == wanted.document), wanted, limit)
-        if _said(wanted) or wanted.states or len(_name(wanted).encode()) >= SHORTEST_NAME:
+        if _has_keys(wanted):
             return self._by_keys(mine, wanted, limit)
         if wanted.finished_after is not None:
-            return self._any(mine.where(jobs.c.finished_at >= wanted.finished_after), wanted, limit)
+            return self._any(mine.where(jobs.c.finished_at >= wanted.finished_after), wanted, limit, few=FEW)
         return None
 
-    def _any(self, source: Select[Any], wanted: Wanted, limit: int) -> Found | None:
-        """Those that fit, of what an index names in no order; None where it names more than :data:`FEW`."""
-        few = source.limit(FEW + 1).subquery("few")
-        fitting = func.array_agg(few.c.id).filter(*wanted.conditions(few))
-        named, ids = self.connection.execute(select(func.count(), fitting).select_from(few)).one()
-        return None if named > FEW else Found(ids=sorted(ids or (), reverse=not self.onward)[:limit])
+    def _any(self, source: Select[Any], wanted: Wanted, limit: int, *, few: int) -> Found | None:
+        """Those that fit, of what an index names in no order; None where it names more than so ``few``."""
+        named = source.limit(few + 1).subquery("few")
+        fitting = func.array_agg(named.c.id).filter(*wanted.conditions(named))
+        number, ids = self.connection.execute(select(func.count(), fitting).select_from(named)).one()
+        return None if number > few else Found(ids=sorted(ids or (), reverse=not self.onward)[:limit])
 
     def _by_keys(self, mine: Select[Any], wanted: Wanted, limit: int) -> Found:
         """By what is said of them: all where they are few, else neighbourhood by neighbourhood."""
-        states = _keys(self.tenant, [f"state {state}" for state in wanted.states], "")
         if wanted.states:
-            mine = mine.where(KEYS.overlap(states))
+            mine = mine.where(KEYS.overlap(_given(self._keys_of([f"state {each}" for each in wanted.states], ""))))
         said, name = _said(wanted), _name(wanted)
-        found = self._any(mine.where(KEYS.contains(_keys(self.tenant, said, name))), wanted, limit)
-        if found is not None:
-            return found
+        known = [*self._keys_of(said, ""), *_spread(self._keys_of([], name))]
         first, last = self._neighbourhoods(wanted)
+        if abs(last - first) > FEW_NEIGHBOURHOODS:
+            found = self._any(mine.where(KEYS.contains(_given(known))), wanted, limit, few=FEW_ENDED)
+            if found is not None:
+                return found
         step = 1 if self.onward else -1
         end = min(last, first + MOST_NEIGHBOURHOODS) if self.onward else max(last, first - MOST_NEIGHBOURHOODS)
         steps = func.generate_series(first, end, step).table_valued("near").render_derived()
-        keys = func.docmill_search_keys(
-            self.tenant, func.array_append(literal(said, ARRAY(Text)), "near " + cast(steps.c.near, Text)), name,
-            type_=ARRAY(Integer),
-        )  # fmt: skip
+        keys = func.array_cat(_given(known), _keys(self.tenant, pg_array(["near " + cast(steps.c.near, Text)])))
         here = (
             mine.with_only_columns(jobs.c.id)
             .where(KEYS.contains(keys), *wanted.conditions())
@@ -220,6 +237,12 @@ class _Search:
         if len(ids) < limit and end != last:
             edge = (end + 1 << NEIGHBOURS) - 1 if self.onward else end << NEIGHBOURS
         return Found(ids=ids, looked_to=edge)
+
+    def _keys_of(self, said: Sequence[str], name: str) -> list[int]:
+        """As the index has them."""
+        asked = select(_keys(self.tenant, literal(list(said), ARRAY(Text)), name))
+        found: list[int] = self.connection.execute(asked).scalar_one()
+        return found
 
     def _neighbourhoods(self, wanted: Wanted) -> tuple[int, int]:
         """Where to look first and last."""
@@ -240,7 +263,7 @@ class _Search:
         yield self._few(mine.where(jobs.c.state == _written("running")), wanted, limit)
         if not wanted.states or "held" in wanted.states:
             held, holding = mine.where(jobs.c.state == _written("held")), replace(wanted, states=("held",))
-            yield self._any(held, holding, limit) or self._step_by_step(holding, limit)
+            yield self._any(held, holding, limit, few=FEW) or self._step_by_step(holding, limit)
 
     def narrowed(self, wanted: Wanted) -> Wanted | None:
         """With ids between which all of them are; None where there are none."""
@@ -300,12 +323,32 @@ def _said(wanted: Wanted) -> list[str]:
     return [f"{name} {value}" for name, value in given if value is not None]
 
 
+def _has_keys(wanted: Wanted) -> bool:
+    """Whether the index of what is said of jobs knows any of it."""
+    return bool(_said(wanted) or wanted.states) or len(_name(wanted).encode()) >= SHORTEST_NAME
+
+
+def _is_indexed(wanted: Wanted) -> bool:
+    """Whether any index helps to find those that have ended."""
+    return _has_keys(wanted) or wanted.document is not None or wanted.finished_after is not None
+
+
 def _name(wanted: Wanted) -> str:
     return (wanted.name or "").lower()
 
 
-def _keys(tenant: str, said: Sequence[str], name: str) -> ColumnElement[Any]:
-    return func.docmill_search_keys(tenant, literal(list(said), ARRAY(Text)), name, type_=ARRAY(Integer))
+def _keys(tenant: str, said: ColumnElement[Any], name: str = "") -> ColumnElement[Any]:
+    return func.docmill_search_keys(tenant, said, name, type_=ARRAY(Integer))
+
+
+def _given(keys: Sequence[int]) -> ColumnElement[Any]:
+    return literal(list(keys), ARRAY(Integer))
+
+
+def _spread(keys: Sequence[int]) -> list[int]:
+    """Some of a name's keys, from its first to its last, of bytes that are not each other's."""
+    places = range(0, len(keys), max(SHORTEST_NAME, -(-len(keys) // (MOST_PLACES - 1))))
+    return [*(keys[at] for at in places), *keys[-1:]]
 
 
 def _written(word: str) -> ColumnElement[Any]:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Literal, TypeAlias
 
-from sqlalchemy import Connection, Float, case, cast, func, select
+from sqlalchemy import Connection, func, select
 
 from db import reports
 from db.reports import Counts, JobReport, Wanted
 from db.statements import statements_of
-from db.tables import calls, jobs, runs
+from db.tables import jobs, runs
 from docmill.errors import RunUnknown
 
 __all__ = [
@@ -71,6 +72,8 @@ class RunProgress:
     counts: Counts
     cost_usd: Decimal | None
     """None where a call's cost is unknown."""
+    cost_of: int | None
+    """So many of those that are done were summed, and no others; None where all calls were."""
     accepted_usd_each: Decimal | None
     """For each document that is done; None before the first, and where the cost is unknown."""
     ended: int
@@ -148,7 +151,23 @@ def listed(
     if before is not None:
         wanted = wanted.where(runs.c.id < before)
     found = [Run(**row) for row in connection.execute(wanted).mappings()]
-    return [(run, reports.counted(connection, Wanted(run=run.id))) for run in found]
+    counts = _counted(connection, [run.id for run in found])
+    return [(run, counts[run.id]) for run in found]
+
+
+def _counted(connection: Connection, ids: Sequence[int]) -> dict[int, Counts]:
+    """As :func:`db.reports.counted` for each of the runs, and without a look at what is done."""
+    states = {run: Counter[str]() for run in ids}
+    reasons = {run: Counter[str]() for run in ids}
+    for row in SQL["states"].rows(connection, {"runs": list(ids)}):
+        states[row.run][row.state] += row.jobs
+    for row in SQL["reasons"].rows(connection, {"runs": list(ids)}):
+        if row.reason:
+            reasons[row.run][reports.HELD_FOR.get(row.reason, row.reason) if row.held else row.reason] += row.jobs
+    return {
+        run: Counts(total=states[run].total(), states=dict(states[run]), reasons=dict(reasons[run].most_common()))
+        for run in ids
+    }
 
 
 def _columns() -> list[Any]:
@@ -161,18 +180,21 @@ def state_of(run: Run, counts: Counts) -> State:
     return "running" if takes_more or _ended(counts) < counts.total else "ended"
 
 
-def progress(connection: Connection, run_id: int) -> RunProgress:
-    """Returns how far a run is."""
-    counts = reports.counted(connection, Wanted(run=run_id))
-    row = connection.execute(_spent(run_id)).mappings().one()
-    usd = None if row["unknown"] else Decimal(row["usd"])
+def progress(connection: Connection, run_id: int, *, at_most: int | None = None) -> RunProgress:
+    """Returns how far a run is; of one of more jobs than ``at_most`` costs are summed of as many that are done."""
+    counts = _counted(connection, [run_id])[run_id]
+    some = at_most is not None and counts.total > at_most
+    row = SQL["spent_on_some" if some else "spent"].one(connection, {"run": run_id, "most": at_most})
+    usd = None if row.unknown else Decimal(row.usd)
     done = counts.states.get("done", 0)
+    paid_for = min(done, at_most or done) if some else done
     ended = _ended(counts)
     per_minute = _pace(connection, run_id)
     return RunProgress(
         counts=counts,
         cost_usd=usd,
-        accepted_usd_each=None if usd is None or not done else (usd / done).quantize(Decimal("1e-10")),
+        cost_of=paid_for if some else None,
+        accepted_usd_each=None if usd is None or not paid_for else (usd / paid_for).quantize(Decimal("1e-10")),
         ended=ended,
         per_minute=per_minute,
         eta_s=_eta(counts.total - ended, per_minute),
@@ -183,31 +205,10 @@ def _ended(counts: Counts) -> int:
     return sum(counts.states.get(state, 0) for state in ENDS)
 
 
-def _spent(run_id: int) -> Any:
-    paid = calls.c.state.in_(("answered", "surplus"))
-    return (
-        select(
-            func.coalesce(func.sum(calls.c.cost_usd), 0).label("usd"),
-            func.coalesce(
-                func.bool_or(calls.c.possibly_billed | (paid & calls.c.cost_usd.is_(None))), False
-            ).label("unknown"),
-        )
-        .select_from(jobs.join(calls, calls.c.job_id == jobs.c.id))
-        .where(jobs.c.run_id == run_id)
-    )
-
-
 def _pace(connection: Connection, run_id: int) -> float:
     """Documents a minute, of late."""
-    age_s = func.extract("epoch", func.clock_timestamp() - jobs.c.finished_at)
-    since_s = func.extract("epoch", func.clock_timestamp() - func.min(jobs.c.created_at))
-    row = connection.execute(
-        select(
-            func.count(case((age_s < RATED_OVER_S, 1))).label("ended"),
-            cast(func.least(since_s, RATED_OVER_S), Float).label("over_s"),
-        ).where(jobs.c.run_id == run_id)
-    ).one()
-    return 0.0 if not row.ended or not row.over_s else round(row.ended * 60.0 / max(row.over_s, 1.0), 1)
+    row = SQL["pace"].one(connection, {"run": run_id, "over_s": RATED_OVER_S})
+    return 0.0 if not row.jobs or not row.over_s else round(row.jobs * 60.0 / max(row.over_s, 1.0), 1)
 
 
 def _eta(left: int, per_minute: float) -> float | None:

@@ -9,11 +9,13 @@ from sqlalchemy import Connection
 
 from db.statements import statements_of
 
-__all__ = ["MOST", "calls_lately", "for_models"]
+__all__ = ["JOBS", "MOST", "calls_lately", "for_models"]
 
 SQL = statements_of("waiting")
 
 MOST = 20_000
+JOBS = 500
+"""Whose calls are looked at."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,5 +47,7 @@ def for_models(connection: Connection, tenant: str) -> list[WaitingFor]:
 
 
 def calls_lately(connection: Connection, tenant: str) -> list[Answering]:
-    """Reads how models answered a tenant in the last hour."""
-    return SQL["calls_lately"].rows(connection, {"tenant": tenant, "most": MOST}, of=Answering)
+    """Reads how models answered a tenant in the last hour: calls for the :data:`JOBS` that ended last, and as many
+    of those that are under way, and that are held for a model.
+    """
+    return SQL["calls_lately"].rows(connection, {"tenant": tenant, "jobs": JOBS}, of=Answering)

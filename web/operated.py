@@ -56,7 +56,9 @@ class ModelShown(BaseModel):
     tokens_per_minute: float | None
     open_calls: int | None
     waiting: list[WaitingShown]
-    lately: LatelyShown | None = Field(description="null where the tenant has not asked it")
+    lately: LatelyShown | None = Field(
+        description="By calls for the latest 500 jobs and those under way; null where none of them asked it"
+    )
 
 
 class Models(BaseModel):

@@ -290,7 +290,8 @@ class CollectionShown(BaseModel):
     next_model: str | None = Field(description="The one that is about to take over")
     languages: list[str]
     documents: int
-    chunks: int
+    chunks: int = Field(description="Beyond 1,000 as of the last count")
+    chunks_at_least: bool = Field(description="There are more, which nobody has counted yet")
 
 
 class Collections(BaseModel):

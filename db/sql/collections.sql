@@ -7,6 +7,22 @@ insert into collections (tenant, name, model) values (:tenant, :name, :model) on
 -- name: find
 select id, tenant, name, model, next_model, languages, chunks from collections where tenant = :tenant and name = :name
 
+-- name: listed
+-- Chunks are counted along the index of a collection's documents, which has their names and their places: a look at the rows
+-- themselves would be a look at those of all tenants' collections of that name.
+select c.name, c.model, c.next_model, c.languages, enrolled.documents,
+  case when seen.chunks > :most then greatest(:most, c.chunks) else seen.chunks end::int as chunks,
+  seen.chunks > :most and c.chunks <= :most as chunks_at_least
+from collections c
+cross join lateral (select count(*)::int as documents from collection_documents where collection_id = c.id) enrolled
+cross join lateral (
+  select count(*) as chunks from (
+    select from collection_documents mine
+    cross join lateral (
+      select from chunks where collection = c.name and document_id = mine.document_id offset 0) its
+    where mine.collection_id = c.id limit :most + 1) counted) seen
+where c.tenant = :tenant order by c.name
+
 -- name: models_of
 select model, next_model from collections where id = :id
 

@@ -16,5 +16,41 @@ select id from closed union all select id from begun
 -- name: close
 update runs set closed_at = clock_timestamp() where id = :id and closed_at is null
 
+-- name: states
+-- By their index alone.
+select run_id as run, state, count(*) as jobs from jobs where run_id = any(:runs::bigint[]) group by run_id, state
+
+-- name: reasons
+-- Why jobs failed, wait, or go to a person; what is done, by far the most, is not looked at.
+select run_id as run, case when state = 'held' then wait else coalesce(failure ->> 'kind', '') end as reason,
+  state = 'held' as held, count(*) as jobs
+from jobs where run_id = any(:runs::bigint[]) and state in ('failed', 'needs_review', 'held')
+group by run_id, reason, held
+
+-- name: spent
+select coalesce(sum(cost_usd), 0) as usd,
+  coalesce(bool_or(possibly_billed or (calls.state in ('answered', 'surplus') and cost_usd is null)), false) as unknown
+from jobs join calls on calls.job_id = jobs.id where run_id = :run
+
+-- name: spent_on_some
+-- With `offset` their calls come job by job, by their index.
+select coalesce(sum(cost_usd), 0) as usd,
+  coalesce(bool_or(possibly_billed or (call.state in ('answered', 'surplus') and cost_usd is null)), false) as unknown
+from (select id from jobs where run_id = :run and state = 'done' order by id limit :most) job
+cross join lateral (select state, cost_usd, possibly_billed from calls where job_id = job.id offset 0) call
+
+-- name: pace
+-- What ended lately is found among what the tenant's jobs did, and the first submit at the run's smallest id.
+select ended.jobs, least(extract(epoch from clock_timestamp() - jobs.created_at), :over_s)::float as over_s
+from (
+  select count(*) as jobs from jobs
+  where tenant = (select tenant from runs where id = :run) and {has_ended}
+    and finished_at > clock_timestamp() - make_interval(secs => :over_s) and run_id = :run) ended
+left join (
+  select min(first.id) as id
+  from unnest(array['queued', 'running', 'held', 'done', 'needs_review', 'failed', 'cancelled']) s (state)
+  cross join lateral (select min(id) as id from jobs where run_id = :run and jobs.state = s.state) first) first on true
+left join jobs on jobs.id = first.id
+
 -- name: drop_empty
 delete from runs where id = :id and not exists (select from jobs where run_id = :id)

@@ -109,7 +109,8 @@ def test_whatever_is_asked_for_is_found_page_by_page(
     few: int,
     place: tuple[int | None, int | None],
 ) -> None:
-    for name, value in {"A_LOOK": 10, "FURTHEST": 100, "FEW": few, "NEAR": 10, "MOST_NEIGHBOURHOODS": 3}.items():
+    bounds = {"A_LOOK": 10, "FURTHEST": 100, "FEW": few, "FEW_ENDED": few, "NEAR": 10}
+    for name, value in {**bounds, "MOST_NEIGHBOURHOODS": 3, "FEW_NEIGHBOURHOODS": few % 4}.items():
         monkeypatch.setattr(job_search, name, value)
     wanted = replace(wanted, tenant="searched", before=place[0], after=place[1])
     order = jobs.c.id if wanted.after is not None else jobs.c.id.desc()

@@ -9,7 +9,7 @@ from typing import Annotated, get_args
 from fastapi import APIRouter, Depends, Form, Path, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse
 
-from db import budget_admin, budgets, model_state
+from db import budget_admin, budgets, model_state, waiting
 from db.budget_admin import Budget, Wanted
 from db.database import Database as Rows
 from docmill.errors import ServiceAway
@@ -35,7 +35,7 @@ def show_models(request: Request, database: Database, asking: Asking) -> HTMLRes
     """Every model by its name in ladders, with its hold, who waits for it, and its last hour."""
     asking.check("read")
     found = look_at(request.app.state.services, database, asking.tenant)
-    content = {"models": found.models, "broken": found.broken, "others": found.others}
+    content = {"models": found.models, "broken": found.broken, "others": found.others, "jobs": waiting.JOBS}
     return render(request, "models.html", content)
 
 

@@ -21,6 +21,8 @@ __all__ = ["router"]
 router = APIRouter(include_in_schema=False)
 
 RUNS = 50
+SUMMED = 2_000
+"""Jobs of a run whose costs are summed; of a larger one, as many of those that are done."""
 STATES = ("done", "needs_review", "failed", "cancelled", "running", "held", "queued")
 """In the order of a run's bar."""
 
@@ -49,7 +51,7 @@ def show(
     asking.check("read")
     with database.work() as connection:
         found = runs.find(connection, run_id, tenant=asking.tenant)
-        progress = runs.progress(connection, run_id)
+        progress = runs.progress(connection, run_id, at_most=SUMMED)
         failures = runs.first_failures(connection, run_id)
     content = {"run": found, "progress": progress, "failures": failures, "parts": _parts(progress)}
     return render(request, "run.html", {**content, "behind": partial(_behind, run_id, progress)})
