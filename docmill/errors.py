@@ -13,6 +13,7 @@
     ├── SubmitRefused            what was submitted cannot become a job
     │   ├── IdempotencyConflict  its key was used for another submit
     │   └── NotFetched           its address gives no document
+    │       └── SourceAway       it may give one later
     ├── CollectionUnknown        no collection of the tenant has that name
     ├── JobUnknown               no job has that id
     ├── RunUnknown               no run has that id
@@ -60,6 +61,7 @@ __all__ = [
     "ReplyWrong",
     "RunUnknown",
     "ServiceAway",
+    "SourceAway",
     "SubmitRefused",
     "Unreadable",
     "UnreadableKind",
@@ -219,6 +221,10 @@ class IdempotencyConflict(SubmitRefused):
 
 class NotFetched(SubmitRefused):
     """An address that may not be called, or gives no document; no message shows its path, which may be secret."""
+
+
+class SourceAway(NotFetched):
+    """An address that gives no document now, and may do so later."""
 
 
 class CollectionUnknown(DocmillError):

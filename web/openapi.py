@@ -15,11 +15,11 @@ from prompts import Registry
 from web.answer_schemas import Names, answers, by_prompt, jobs, listed_prompts, ref
 from web.client_generators import leave_out_defaults, leave_out_items_of_streams, leave_out_openness
 from web.problems import ProblemDetails
-from web.schemas import FileToIndex, FileWanted, JobWanted, LineWanted, TextToIndex
+from web.schemas import AddressWanted, FileToIndex, FileWanted, JobWanted, LineWanted, TextToIndex
 
 __all__ = ["described", "operation_id"]
 
-DESCRIBED = (JobWanted, FileWanted, LineWanted, TextToIndex, FileToIndex, ProblemDetails)
+DESCRIBED = (JobWanted, AddressWanted, FileWanted, LineWanted, TextToIndex, FileToIndex, ProblemDetails)
 """Models that only references name."""
 
 
@@ -82,7 +82,7 @@ def _name_prompts(schemas: dict[str, Any], registry: Registry) -> None:
     versions = sorted({version for name in names for version in registry.versions(name)})
     schemas["Prompt"] = {"type": "string", "enum": names}
     schemas["Version"] = {"type": "string", "enum": versions}
-    for name in ("JobWanted", "FileWanted", "QuestionWanted"):
+    for name in ("JobWanted", "AddressWanted", "FileWanted", "QuestionWanted"):
         fields = schemas[name]["properties"]
         fields["prompt"] |= {"enum": names}
         fields["version"] |= {"anyOf": [{"$ref": "#/components/schemas/Version"}, {"type": "null"}]}

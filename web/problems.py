@@ -27,6 +27,7 @@ from docmill.errors import (
     PromptUnknown,
     RunUnknown,
     ServiceAway,
+    SourceAway,
     SubmitRefused,
     WebhookUnknown,
 )
@@ -45,6 +46,7 @@ STATUS: tuple[tuple[type[DocmillError], int], ...] = (
     (JobNotFit, 409),
     (IdempotencyConflict, 409),
     (PromptUnknown, 422),
+    (SourceAway, 502),
     (SubmitRefused, 422),
     (ServiceAway, 503),
     (Misconfigured, 422),
@@ -95,6 +97,7 @@ MEANING = {
     413: "Too large",
     415: "Neither JSON nor a form",
     422: "A field is wrong: `errors` says which",
+    502: "The host of `document_url` does not answer, or not yet; try again later",
     503: "The database, or an embedding model, does not answer; try again after `Retry-After` seconds",
 }
 
@@ -113,6 +116,7 @@ CODES = {
     422: "invalid",
     429: "too-many-requests",
     500: "defect",
+    502: "source-away",
     503: "unavailable",
 }
 """Of errors that are no DocmillError; the code of one that is, is its class in words."""

@@ -22,6 +22,7 @@ __all__ = [
     "LONGEST_DEADLINE_S",
     "SUBMIT_EXAMPLE",
     "ActedOn",
+    "AddressWanted",
     "CollectionName",
     "Collections",
     "CountsShown",
@@ -249,6 +250,16 @@ class JobWanted(FileWanted):
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [SUBMIT_EXAMPLE]})
 
     document: str = Field(min_length=1, description="The text; files go as multipart, in the field `file`")
+
+
+class AddressWanted(FileWanted):
+    """A document that lies on the web, with what is wanted of it."""
+
+    document_url: str = Field(
+        min_length=1,
+        max_length=2000,
+        description="Where it lies: https, at a public host; it is fetched before the answer, and once",
+    )
 
 
 class FileToIndex(NamedFile):

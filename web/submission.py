@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -24,7 +25,7 @@ from web.schemas import (
     NamedFile,
 )
 
-__all__ = ["INDEX_BODY", "SUBMIT_BODY", "Wanted", "read", "read_json"]
+__all__ = ["INDEX_BODY", "SUBMIT_BODY", "Wanted", "media_type", "read", "read_json"]
 
 MEDIA_TYPE = re.compile(r"[\w.+-]{1,60}/[\w.+-]{1,60}", re.ASCII)
 ANY_MEDIA_TYPE = "application/octet-stream"
@@ -33,13 +34,17 @@ REFERENCE = "#/components/schemas"
 FILE = {"type": "string", "format": "binary", "description": "Of any kind that is read"}
 
 
-def _body(text: str, example: dict[str, Any], form: dict[str, Any], required: list[str]) -> dict[str, Any]:
-    """A request's body as OpenAPI has it: JSON of the model ``text``, or a form with a file and these fields."""
+def _body(
+    texts: Sequence[str], example: dict[str, Any], form: dict[str, Any], required: list[str]
+) -> dict[str, Any]:
+    """A request's body as OpenAPI has it: JSON of one of the models, or a form with a file and these fields."""
+    models = [{"$ref": f"{REFERENCE}/{text}"} for text in texts]
+    schema: dict[str, Any] = models[0] if len(models) == 1 else {"anyOf": models}
     fields = {"type": "object", "required": ["file", *required], "additionalProperties": False}
     return {
         "required": True,
         "content": {
-            "application/json": {"schema": {"$ref": f"{REFERENCE}/{text}"}, "example": example},
+            "application/json": {"schema": schema, "example": example},
             "multipart/form-data": {"schema": {**fields, "properties": {"file": FILE, **form}}},
         },
     }
@@ -54,7 +59,7 @@ def _fields(model: type[NamedFile], *names: str) -> dict[str, Any]:
 
 
 SUBMIT_BODY = _body(
-    "JobWanted",
+    ["JobWanted", "AddressWanted"],
     SUBMIT_EXAMPLE,
     {
         "version": {"$ref": f"{REFERENCE}/Version"},
@@ -68,7 +73,7 @@ SUBMIT_BODY = _body(
     ["prompt"],
 )
 INDEX_BODY = _body(
-    "TextToIndex",
+    ["TextToIndex"],
     INDEX_EXAMPLE,
     {
         **_fields(FileToIndex, "feature", "user", "lane"),
@@ -95,8 +100,12 @@ class Wanted(Generic[File]):
     media_type: str
 
 
-async def read(request: Request, *, file: type[File], text: type[File]) -> Wanted[File]:
+async def read(
+    request: Request, *, file: type[File], text: type[File], address: type[File] | None = None
+) -> Wanted[File]:
     """A form with an upload as ``file``, or JSON as ``text``, which has a ``document`` too.
+
+    JSON with a ``document_url`` is read as ``address``, where that may be given; its document is still to come.
 
     Raises Problem: 400, 413, 415 or 422.
     """
@@ -106,7 +115,21 @@ async def read(request: Request, *, file: type[File], text: type[File]) -> Wante
             return await _from_form(form, file)
     if kind not in ("", "application/json") and not kind.endswith("+json"):
         raise Problem(415, "send JSON as application/json, or a file as multipart/form-data in the field `file`")
-    return _from_json(await request.body(), text)
+    content = await request.body()
+    if address is not None and _names_address(content):
+        text = address
+    return _from_json(content, text)
+
+
+def _names_address(content: bytes) -> bool:
+    """Whether JSON has a ``document_url``. Most has not, and is not read twice for it."""
+    if b'"document_url"' not in content:
+        return False
+    try:
+        found = from_json(content)
+    except ValueError:
+        return False
+    return isinstance(found, dict) and "document_url" in found
 
 
 def _from_json(content: bytes, text: type[File]) -> Wanted[File]:
@@ -139,7 +162,7 @@ async def _from_form(form: FormData, file: type[File]) -> Wanted[File]:
         options=options,
         body=body,
         name=options.name or upload.filename,
-        media_type=_media_type(upload.content_type),
+        media_type=media_type(upload.content_type),
     )
 
 
@@ -161,6 +184,7 @@ def _kind(content_type: str | None) -> str:
     return (content_type or "").partition(";")[0].strip().lower()
 
 
-def _media_type(said: str | None) -> str:
+def media_type(said: str | None) -> str:
+    """The media type that a sender declares, where it is one; else the one of anything."""
     kind = _kind(said)
     return kind if MEDIA_TYPE.fullmatch(kind) else ANY_MEDIA_TYPE

@@ -13,8 +13,9 @@ from docmill.bounds import due_at
 from docmill.tracing import Tracer, Value, valid_parent
 from web import submission
 from web.access import Database, Tenant
+from web.fetches import with_document
 from web.problems import documented
-from web.schemas import FileWanted, IdempotencyKey, JobShown, JobWanted
+from web.schemas import AddressWanted, FileWanted, IdempotencyKey, JobShown, JobWanted
 from web.shown import shown
 from web.submission import Wanted
 
@@ -28,7 +29,7 @@ router = APIRouter(prefix="/v1/jobs", tags=["jobs"], responses=documented(401, 4
     status_code=202,
     response_model=JobShown,
     summary="Submit a document",
-    responses=documented(400, 408, 409, 413, 415),
+    responses=documented(400, 408, 409, 413, 415, 502),
     openapi_extra={"requestBody": submission.SUBMIT_BODY},
 )
 async def submit_job(
@@ -42,9 +43,10 @@ async def submit_job(
     """Accepted means kept: the job ends, whatever dies in between.
 
     The same `Idempotency-Key` with the same body gives the same job, and the header `Idempotent-Replayed: true`;
-    with another body it is a 409.
+    with another body it is a 409. In the place of `document` may stand `document_url`.
     """
-    wanted = await submission.read(request, file=FileWanted, text=JobWanted)
+    wanted = await submission.read(request, file=FileWanted, text=JobWanted, address=AddressWanted)
+    wanted = await with_document(request, wanted)
     # After the response, so that a broker that is slow or away delays no submit.
     background.add_task(request.app.state.fleet.start)
 

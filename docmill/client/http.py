@@ -82,7 +82,7 @@ class Docmill:
 
     def submit(
         self,
-        document: Document,
+        document: Document | None = None,
         *,
         prompt: str,
         version: str | None = None,
@@ -94,14 +94,16 @@ class Docmill:
         name: str | None = None,
         metadata: Mapping[str, str] | None = None,
         idempotency_key: str | None = None,
+        url: str | None = None,
     ) -> Job:
         """The job, which is kept once this returns.
 
         The same ``idempotency_key`` with the same content gives the same job. ``name`` is the document's, with its
-        path; a file's own unless given. ``metadata`` is what you say of it, and comes back with the job.
+        path; a file's own unless given. ``metadata`` is what you say of it, and comes back with the job. In the
+        place of the document may stand a ``url``, from which docmill fetches it: https, at a public host.
         """
         fields = fields_of(prompt, version, feature, user, lane, deadline, params, name, metadata)
-        return _job(self._ask("POST", "/v1/jobs", **request_of(document, fields, idempotency_key)))
+        return _job(self._ask("POST", "/v1/jobs", **request_of(document, fields, idempotency_key, url)))
 
     def submit_many(self, documents: Iterable[Document], *, prompt: str, **options: Any) -> list[Job]:
         """The jobs, in order, some submitted at once; ``options`` are those of :meth:`submit`."""
@@ -328,7 +330,7 @@ class AsyncDocmill:
 
     async def submit(
         self,
-        document: Document,
+        document: Document | None = None,
         *,
         prompt: str,
         version: str | None = None,
@@ -340,10 +342,11 @@ class AsyncDocmill:
         name: str | None = None,
         metadata: Mapping[str, str] | None = None,
         idempotency_key: str | None = None,
+        url: str | None = None,
     ) -> Job:
         """As :meth:`Docmill.submit`."""
         fields = fields_of(prompt, version, feature, user, lane, deadline, params, name, metadata)
-        request = await asyncio.to_thread(request_of, document, fields, idempotency_key)  # it may read a file
+        request = await asyncio.to_thread(request_of, document, fields, idempotency_key, url)  # it may read a file
         return _job(await self._ask("POST", "/v1/jobs", **request))
 
     async def submit_many(self, documents: Iterable[Document], *, prompt: str, **options: Any) -> list[Job]:

@@ -125,12 +125,18 @@ def fields_of(  # noqa: PLR0917 - handed on in the order of submit
     return {name: value for name, value in fields.items() if value is not None}
 
 
-def request_of(document: Document, fields: dict[str, Any], idempotency_key: str | None) -> dict[str, Any]:
+def request_of(
+    document: Document | None, fields: dict[str, Any], idempotency_key: str | None, url: str | None = None
+) -> dict[str, Any]:
     """The request's body and headers. Without a key of the caller's, one that makes our own tries one job.
 
-    Raises SubmitRefused, OSError for a file that cannot be read.
+    Raises SubmitRefused, also for a document beside a ``url``; OSError for a file that cannot be read.
     """
+    if (document is None) == (url is None):
+        raise SubmitRefused("document: give one, or its url, and not both")
     headers = {"idempotency-key": str(uuid4()) if idempotency_key is None else _key(idempotency_key)}
+    if document is None:
+        return {"json": {**fields, "document_url": url}, "headers": headers}
     if isinstance(document, str):
         if not is_storable(document):
             raise SubmitRefused("document: it has NUL characters, or halves of surrogate pairs")

@@ -15,7 +15,7 @@ from urllib.parse import SplitResult, unquote, urljoin
 
 import httpx
 
-from docmill.errors import NotFetched
+from docmill.errors import NotFetched, SourceAway
 from docmill.net.internet import NotPublic, parts_of, pinned
 from docmill.reading.headers import parsed, shown
 from docmill.reading.values import DEFAULT_LIMITS
@@ -26,6 +26,8 @@ DEADLINE_S = 60.0
 """For the whole of it, redirects too."""
 MOST_REDIRECTS = 5
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
+PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
+"""What a server answers that may answer better later."""
 LONGEST_NAME = 200
 
 
@@ -52,7 +54,10 @@ async def fetch(
     max_bytes: int = DEFAULT_LIMITS.max_bytes,
     deadline_s: float = DEADLINE_S,
 ) -> Fetched:
-    """The document at an address. ``private_hosts`` need not be public, nor have https. Raises NotFetched."""
+    """The document at an address. ``private_hosts`` need not be public, nor have https.
+
+    Raises NotFetched; SourceAway where a later try may find it.
+    """
     parts = _parts(url)
     try:
         async with asyncio.timeout(deadline_s), _client() as client:
@@ -62,14 +67,16 @@ async def fetch(
                     return found
                 parts = _parts(_joined(parts, found))
     except TimeoutError as error:
-        raise NotFetched(f"{parts.hostname} gave no whole document within {deadline_s:g} s") from error
+        raise SourceAway(f"{parts.hostname} gave no whole document within {deadline_s:g} s") from error
     except NotPublic as error:
         raise NotFetched(
             f"{error}, and documents are fetched from there alone: "
             f"name the host in DOCMILL_FETCH_HOSTS if it is a private one of yours"
         ) from error
-    except (OSError, ValueError, httpx.HTTPError, httpx.InvalidURL) as error:
-        raise NotFetched(f"{parts.hostname} cannot be reached ({type(error).__name__})") from error
+    except (ValueError, httpx.InvalidURL) as error:
+        raise NotFetched(f"{parts.hostname} cannot be asked ({type(error).__name__})") from error
+    except (OSError, httpx.HTTPError) as error:
+        raise SourceAway(f"{parts.hostname} cannot be reached ({type(error).__name__})") from error
     raise NotFetched(f"{parts.hostname} redirects more than {MOST_REDIRECTS} times")
 
 
@@ -99,7 +106,8 @@ async def _get(
         if answer.status_code in REDIRECTS and "location" in answer.headers:
             return str(answer.headers["location"])
         if answer.status_code != 200:
-            raise NotFetched(f"{parts.hostname} answered {answer.status_code} instead of a document")
+            kind = SourceAway if answer.status_code in PASSING else NotFetched
+            raise kind(f"{parts.hostname} answered {answer.status_code} instead of a document")
         if answer.headers.get("content-encoding", "identity").lower() != "identity":
             raise NotFetched(f"{parts.hostname} sends it packed, though it was asked not to: fetch it yourself")
         body = await _body(answer, parts.hostname, max_bytes)

@@ -110,6 +110,14 @@ def test_a_file_goes_in_as_an_upload(docmill: Docmill, tmp_path: Path) -> None:
         docmill.result(empty.id)
 
 
+def test_a_document_is_named_by_its_address_or_given(docmill: Docmill) -> None:
+    with pytest.raises(SubmitRefused, match="without https"):
+        docmill.submit(url="http://127.0.0.1:9/receipt.txt", prompt="receipt")
+    for document, url in ((None, None), (receipt(), "https://example.com/receipt.txt")):
+        with pytest.raises(SubmitRefused, match="and not both"):
+            docmill.submit(document, url=url, prompt="receipt")
+
+
 def test_the_async_client_does_the_same(addresses: dict[str, str]) -> None:
     async def once() -> str:
         async with AsyncDocmill(addresses["api"]) as docmill:
