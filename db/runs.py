@@ -112,13 +112,23 @@ def begin(
     """
     values: dict[str, object] = {"tenant": tenant, "name": name, "cause": cause, "expected": expected, "key": key}
     written = {"submit": json.dumps(dict(submit)), "metadata": json.dumps(dict(metadata or {}))}
-    return find(connection, int(SQL["begin"].scalar(connection, values | written)))
+    begun = int(SQL["begin"].scalar(connection, values | written))
+    return find(connection, begun if cause != "api" else _first_of_its_key(connection, begun, tenant, key))
+
+
+def _first_of_its_key(connection: Connection, begun: int, tenant: str, key: str | None) -> int:
+    """What was closed just while this one was begun is the run, and this one is none."""
+    closed = None if key is None else SQL["closed_meanwhile"].first(connection, {"tenant": tenant, "key": key})
+    if closed is None or closed.id == begun:
+        return begun
+    drop_empty(connection, begun)
+    return int(closed.id)
 
 
 def close(connection: Connection, run_id: int) -> None:
     """Its last document is submitted: the same files again are no part of it. One that is closed stays as it is.
 
-    Who submits to it just now is waited for (:func:`find` with ``fills``), so that nothing comes after its end.
+    Who submits to it just now is waited for (:func:`find` with ``fills``), so that no document comes after it.
     """
     SQL["close"].count(connection, {"id": run_id})
 

@@ -90,7 +90,7 @@ def accept(connection: Connection, submission: Submission) -> Accepted:
     """
     with _refusals():
         row = SQL["submit"].one(connection, _row(submission))
-    return Accepted(id=int(row.id), is_new=not row.known, is_same=True, run_id=None)
+    return Accepted(id=int(row.id), is_new=row.is_new, is_same=True, run_id=None)
 
 
 def trace(connection: Connection, parent: str) -> None:

@@ -35,7 +35,17 @@ from docmill.logs import where
 from web.pages.rendering import render, wants_page
 from web.request_ids import HEADER
 
-__all__ = ["CODES", "PROBLEM", "Problem", "ProblemDetails", "documented", "install", "invalid"]
+__all__ = [
+    "CODES",
+    "PROBLEM",
+    "Problem",
+    "ProblemDetails",
+    "details",
+    "details_of",
+    "documented",
+    "install",
+    "invalid",
+]
 
 PROBLEM = "application/problem+json"
 STATUS: tuple[tuple[type[DocmillError], int], ...] = (
@@ -147,10 +157,9 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(DocmillError)
     async def told(request: Request, error: DocmillError) -> Response:
-        status = next((status for kind, status in STATUS if isinstance(error, kind)), 400)
         wait_s = error.failure.retry_after_s if isinstance(error, EmbeddingAway) else None
         headers = {"retry-after": f"{math.ceil(wait_s)}"} if wait_s else None
-        return _told(request, status, str(error), headers, code=_code_of(error))
+        return _told(request, _status_of(error), str(error), headers, code=_code_of(type(error)))
 
     @app.exception_handler(HTTPException)
     async def refused(request: Request, error: HTTPException) -> Response:
@@ -208,10 +217,9 @@ def _told(
     """For a browser a page, on which one can sign in where that is what is missing; for others a problem."""
     if not wants_page(request):
         request_id = _request_id(request)
-        told = {"code": CODES.get(status, "refused"), "request_id": request_id, **more}
-        return _problem(
-            status, detail, {**(headers or {}), **({HEADER: request_id} if request_id else {})}, **told
-        )
+        told = details(status, detail, request_id=request_id, **more)
+        sent = {**(headers or {}), **({HEADER: request_id} if request_id else {})}
+        return JSONResponse(told, status_code=status, media_type=PROBLEM, headers=sent)
     # A browser that is asked for a name and a password has a window of its own for it.
     kept = {name: value for name, value in (headers or {}).items() if name != "www-authenticate"}
     phrase = HTTPStatus(status).phrase
@@ -241,12 +249,29 @@ def _address(request: Request) -> str:
     return request.url.path + (f"?{request.url.query}" if request.url.query else "")
 
 
-def _code_of(error: DocmillError) -> str:
+def _status_of(error: DocmillError) -> int:
+    return next((status for kind, status in STATUS if isinstance(error, kind)), 400)
+
+
+def _code_of(kind: type[DocmillError]) -> str:
     """The class of the error, in words: ``idempotency-conflict``."""
-    return re.sub(r"(?<!^)(?=[A-Z])", "-", type(error).__name__).lower()
+    return re.sub(r"(?<!^)(?=[A-Z])", "-", kind.__name__).lower()
 
 
-def _problem(status: int, detail: str, headers: dict[str, str] | None = None, **more: Any) -> JSONResponse:
+def details(status: int, detail: str, *, code: str | None = None, **more: Any) -> dict[str, Any]:
+    """The members of a problem, also of one within an answer: each says by its ``code`` what it is."""
+    which = code or CODES.get(status, "refused")
     title = HTTPStatus(status).phrase
-    content = {"type": f"/problems/{more['code']}", "title": title, "status": status, "detail": detail, **more}
-    return JSONResponse(content, status_code=status, media_type=PROBLEM, headers=headers)
+    return {
+        "type": f"/problems/{which}",
+        "code": which,
+        "title": title,
+        "status": status,
+        "detail": detail,
+        **more,
+    }
+
+
+def details_of(error: DocmillError) -> dict[str, Any]:
+    """The same, of an error of docmill's."""
+    return details(_status_of(error), str(error), code=_code_of(type(error)))

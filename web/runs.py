@@ -24,12 +24,12 @@ from db.runs import Run
 from db.submit import Accepted, Submission, check_answerable, submit_to_run
 from docmill import bounds
 from docmill.bounds import due_at
-from docmill.errors import FailureKind, SubmitRefused
+from docmill.errors import FailureKind, IdempotencyConflict, SubmitRefused
 from docmill.sheets import MAIN, Sheets
 from prompts import Registry
 from web.access import Database, Operating, Tenant
 from web.following import take_place
-from web.problems import Problem, documented, invalid
+from web.problems import Problem, details, details_of, documented, invalid
 from web.schemas import (
     LARGEST_ID,
     ActedOn,
@@ -198,9 +198,9 @@ def _submit(
             try:
                 taken.append((answer, _submission(run, line, answer, content)))
             except Problem as problem:
-                answer["problem"] = _problem(problem.status_code, str(problem.detail), problem.more)
+                answer["problem"] = details(problem.status_code, str(problem.detail), **problem.more)
             except SubmitRefused as refused:
-                answer["problem"] = _problem(422, str(refused), {})
+                answer["problem"] = details_of(refused)
         made = submit_to_run(connection, run.id, [submission for _, submission in taken])
     for (answer, _), accepted in zip(taken, made, strict=True):
         answer.update(_accepted(accepted))
@@ -237,12 +237,9 @@ def _submission(run: Run, line: bytes, answer: dict[str, Any], content: bytes | 
 
 def _accepted(accepted: Accepted) -> dict[str, Any]:
     if not accepted.is_same:
-        return {"problem": _problem(409, f"the key was used for another document: job {accepted.id}", {})}
+        used = IdempotencyConflict(f"the key was used for another document: job {accepted.id}")
+        return {"problem": details_of(used)}
     return {"id": accepted.id, "new": accepted.is_new}
-
-
-def _problem(status: int, detail: str, more: dict[str, Any]) -> dict[str, Any]:
-    return {"status": status, "detail": detail, **more}
 
 
 @router.post(

@@ -89,11 +89,12 @@ $$;
 -- Without the content's hash it would be another function beside this one.
 drop function if exists docmill_submit_job(text, bytea, text, text, text, text, text, text, text, timestamptz, text, jsonb,
   jsonb, bigint);
-create or replace function docmill_submit_job(
+-- The job, and whether it was made: its key may be another's, who submits at the same moment and is waited for.
+create or replace function docmill_accept_job(
   prompt text, body bytea, media_type text, name text, version text, tenant text, feature text, usr text,
   lane text, deadline_at timestamptz, idem_key text, params jsonb, metadata jsonb, run_id bigint,
-  content_hash bytea default null
-) returns bigint language plpgsql as $$
+  content_hash bytea, out job bigint, out is_new boolean
+) language plpgsql as $$
 #variable_conflict use_column
 declare
   -- Parameters by position: their names are those of columns.
@@ -101,7 +102,6 @@ declare
   what   bytea;
   document bigint;
   known    text;
-  job      bigint;
   first    bytea;
 begin
   perform docmill_check_submit($1, $4, $5, $6, $7, $8, $9, $10, $11, $12);
@@ -123,15 +123,23 @@ begin
   on conflict (tenant, idem_key) do nothing
   returning id into job;
 
-  if job is null then
+  is_new := job is not null;
+  if not is_new then
     select id, input_hash into job, first from jobs where tenant = $6 and idem_key = $11;
     if first is distinct from what then
       raise exception 'the idempotency key % was used for another submit', $11
         using errcode = 'unique_violation', hint = 'use a new key for a new document or other options';
     end if;
   end if;
-  return job;
 end $$;
+
+create or replace function docmill_submit_job(
+  prompt text, body bytea, media_type text, name text, version text, tenant text, feature text, usr text,
+  lane text, deadline_at timestamptz, idem_key text, params jsonb, metadata jsonb, run_id bigint,
+  content_hash bytea default null
+) returns bigint language sql as $$
+  select job from docmill_accept_job($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
+$$;
 
 -- What jobs are searched by (docs/decisions/0185): what is said of one, and whatever three bytes follow each other in its
 -- path, each as a number that holds the tenant. An index is made of it: it never changes, another would have another name.

@@ -13,6 +13,10 @@ begun as (
   do update set expected = excluded.expected returning id)
 select id from closed union all select id from begun
 
+-- name: closed_meanwhile
+-- A statement of its own sees who closed it while the one before waited for that.
+select id from runs where tenant = :tenant and idem_key = :key and closed_at is not null order by id desc limit 1
+
 -- name: close
 update runs set closed_at = clock_timestamp() where id = :id and closed_at is null
 

@@ -3,10 +3,8 @@
 
 
 -- name: submit
--- Whether its key was known is as of before: the statement does not see what it makes.
-select docmill_submit_job(:prompt, :body, :media_type, :name, :version, :tenant, :feature, :usr, :lane, :deadline_at,
-  :idem_key, :params::jsonb, :metadata::jsonb, null, :content_hash) as id,
-  exists (select from jobs where tenant = :tenant and idem_key = :idem_key) as known
+select job as id, is_new from docmill_accept_job(:prompt, :body, :media_type, :name, :version, :tenant, :feature, :usr, :lane,
+  :deadline_at, :idem_key, :params::jsonb, :metadata::jsonb, null, :content_hash)
 
 -- name: trace
 -- What jobs that are submitted in this transaction belong to.

@@ -70,7 +70,7 @@ def test_lines_become_jobs_and_each_is_one_however_often_it_comes(app: FastAPI, 
     assert [each["id"] for each in again][:2] == [each["id"] for each in made]
     assert [each["new"] for each in again] == [False, False, True]
     other = sent(app, run, {**first[0], "document": "other"}, first[1], line("d"), line("d"))
-    assert other[0]["problem"]["status"] == 409
+    assert (other[0]["problem"]["status"], other[0]["problem"]["code"]) == (409, "idempotency-conflict")
     assert f"job {made[0]['id']}" in other[0]["problem"]["detail"]
     assert [each.get("new") for each in other[1:]] == [False, True, None], "one key, two documents"
     job = asked(app, "GET", f"/v1/jobs/{made[0]['id']}").json()
@@ -91,7 +91,9 @@ def test_a_line_that_is_wrong_keeps_no_other_from_being_submitted(app: FastAPI) 
     assert len(found) == len(wrong) + 1
     for each in found[:-1]:
         if each["key"] is None or "problem" in each:
-            assert each["problem"]["status"] == 422, each
+            problem = each["problem"]
+            assert (problem["status"], problem["code"] in ("invalid", "submit-refused")) == (422, True), each
+            assert problem["type"] == f"/problems/{problem['code']}"
     assert found[-1]["new"]
     assert sum("id" in each for each in found) >= 1
 
@@ -144,7 +146,7 @@ def test_a_run_that_is_closed_takes_no_more_and_has_ended_with_its_last_job(app:
     again = asked(app, "POST", "/v1/runs", json=wanted, headers=key).json()
     assert again["id"] == run, "the request that began it comes again, late"
     asked(app, "POST", f"/v1/runs/{run}/retry?fresh=true&state=done")
-    assert shown()["state"] == "running", "what is asked afresh is of the run"
+    assert shown()["state"] == "running", "what is asked afresh is of the run, which ends once more"
 
 
 def test_a_run_with_as_many_as_were_expected_needs_no_close(app: FastAPI, engine: Engine) -> None:
@@ -165,6 +167,19 @@ def test_nothing_comes_to_a_run_after_its_close(app: FastAPI, engine: Engine) ->
             closing.result(0.3)
         filling.rollback()
         assert closing.result(10).json()["state"] == "ended"
+
+
+def test_a_key_whose_run_is_closed_just_now_begins_no_other(app: FastAPI, engine: Engine) -> None:
+    key = {"idempotency-key": uuid4().hex}
+    run = int(asked(app, "POST", "/v1/runs", json=WANTED, headers=key).json()["id"])
+    with engine.connect() as closing, ThreadPoolExecutor(1) as pool:
+        runs.close(closing, run)
+        again = pool.submit(asked, app, "POST", "/v1/runs", json=WANTED, headers=key)
+        with pytest.raises(TimeoutError):
+            again.result(0.3)
+        closing.commit()
+        assert again.result(10).json()["id"] == run
+    assert asked(app, "GET", "/v1/runs?limit=1").json()["runs"][0]["id"] == run, "there is no later one"
 
 
 def test_a_runs_events_go_on_until_no_more_of_it_is_known_to_come(

@@ -11,7 +11,7 @@ from sqlalchemy import Engine, text
 
 from db.engine import make_engine
 from db.migrations import upgrade
-from db.submit import Submission, submit, submit_many
+from db.submit import Accepted, Submission, accept, submit, submit_many
 from docmill.errors import Misconfigured, ServiceAway, SubmitRefused
 from workers.stack.servers import EmbeddedServers
 
@@ -62,6 +62,23 @@ def test_one_idempotency_key_fifty_times_at_once_is_one_job(engine: Engine) -> N
 
     with ThreadPoolExecutor(10) as pool:
         assert len(set(pool.map(once, range(50)))) == 1
+
+
+def test_of_two_submits_of_one_key_at_the_same_moment_one_is_new(engine: Engine) -> None:
+    wanted = receipt(idem_key=uuid4().hex)
+    with engine.connect() as first, ThreadPoolExecutor(1) as pool:
+        made = accept(first, wanted)
+
+        def second() -> Accepted:
+            with engine.begin() as connection:
+                return accept(connection, wanted)
+
+        waiting = pool.submit(second)
+        with pytest.raises(TimeoutError):
+            waiting.result(0.3)
+        first.commit()
+        again = waiting.result(10)
+    assert (made.is_new, again.is_new, again.id) == (True, False, made.id)
 
 
 def test_many_are_submitted_at_once_as_one_by_one(engine: Engine) -> None:
