@@ -53,7 +53,7 @@ LONGEST_NAME = 200
 
 Ending: TypeAlias = Literal["answered", "surplus", "failed"]
 Opening: TypeAlias = Literal["opened", "answered", "stale"]
-"""``answered``: another job has the answer to the same work."""
+"""``answered``: another job has the answer to the same work, or the job itself has that of its attempt."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,6 +102,8 @@ class Closed:
 
     ending: Ending
     moved: bool = False
+    now: bool = True
+    """False where nothing was changed: it was closed before, or the ledger never had it."""
 
 
 class CallTaken(DocmillError):
@@ -131,6 +133,7 @@ def open_call(
 
     ``budgets`` are the windows in which its worst case is reserved; None where nobody asked, as there are none.
     ``answered_within_s``: no call is opened for work that another job had answered within so many seconds.
+    Nor is one where the attempt, or its part, has its answer: it may have come since the job was loaded.
     ``joins``: another call about a part, under the claim that an earlier one made.
     Raises BudgetsUnasked where there are budgets all the same. Raises CallTaken where another delivery is calling,
     or has called. After either a transaction is lost.
@@ -157,7 +160,8 @@ def lead_and_open(
     """Opens the first call of a job that comes straight from context, in one statement: it leads the work, whose
     flight nobody had begun, and the row has what context kept.
 
-    False where anything was in its way, an answer to the same work of late, too; the job stands where it stood.
+    False where anything was in its way, an answer to the same work of late or to this attempt, too; the job stands
+    where it stood.
     Raises BudgetsUnasked, CallTaken, as :func:`open_call`.
     """
     values = _opening(intent, job, lease_s, ()) | {"purpose": job.purpose, "attempt": job.attempt, "asked": False}
@@ -227,7 +231,7 @@ def close_call(
     """
     closed = _close(connection, settlement, job, message_s, settles=True)
     if closed is None:
-        return Closed(ending=_ending(settlement))  # it was closed before, and stays as it was
+        return Closed(ending=_ending(settlement), now=False)
     if closed.budgets and not closed.unknown:
         reserved, cost = closed.reserved_usd, closed.cost_usd or Decimal(0)
         budgets.settle(connection, closed.budgets, reserved_usd=reserved, cost_usd=cost)

@@ -363,6 +363,16 @@ begin
     and finished_at > clock_timestamp() - make_interval(secs => lately_s));
 end $$;
 
+-- Whether an attempt of a job, or a part of it, has its answer. A call that is being closed just now is waited for; one
+-- that is open stays so until the asker is done, whose own is refused by calls_one_open.
+create or replace function docmill_replied(job bigint, tried int, of_part int) returns boolean volatile strict
+language plpgsql as $$
+begin
+  perform from calls where job_id = job and part = of_part and state = 'intent' and purpose <> 'embed' for share;
+  return exists (select from calls
+    where job_id = job and attempt = tried and part = of_part and state = 'answered' and purpose <> 'embed');
+end $$;
+
 -- Whether jobs wait for the answer to a work.
 create or replace function docmill_awaited(work bytea) returns boolean volatile language plpgsql as $$
 begin

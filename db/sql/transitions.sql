@@ -348,10 +348,12 @@ asked as (
 
 -- name: open_call
 -- Claims the stage and writes the intent: of a job's call, or of a question's, which belongs to no job. There is none
--- where another job `answered` the same work lately, or where there are budgets and none was asked. The key is that of
+-- where another job `answered` the same work lately, where the attempt has its own answer (`replied`: seen by a function,
+-- with what others commit meanwhile), or where there are budgets and none was asked. The key is that of
 -- the work's first call, and stays through all attempts. Who `joins` makes one more call under the claim: an embedding
 -- after another, or a part beside others.
 with answered as ({answered_lately}),
+replied as materialized (select from jobs where {fence} and docmill_replied(id, :attempt, :part)),
 claimed as (
   update jobs set state = 'running', wait = 'running', owner = :owner, flight_key = coalesce(:key, flight_key),
     redrives = case when :joins::boolean then 0 else redrives end,
@@ -359,10 +361,12 @@ claimed as (
     wake_at = clock_timestamp() + make_interval(secs => :lease_s)
   where {fence} and (wait in ('sent', 'countdown') or (:joins::boolean and wait = 'running' and owner = :owner))
     and (:asked or not exists (select from budgets)) and not exists (select from answered)
+    and not exists (select from replied)
   returning id),
 payer as (select id from claimed union all select null where :id::bigint is null),
 {intent_of_call}
-select count(*) as calls, exists (select from budgets) as budgets, exists (select from answered) as answered
+select count(*) as calls, exists (select from budgets) as budgets,
+  exists (select from answered) or exists (select from replied) as answered
 from intent
 
 -- name: lead_and_open
@@ -374,7 +378,8 @@ with led as (
   select :key::bytea, id from jobs
   where {fence} and wait in ('sent', 'countdown') and (:asked or not exists (select from budgets))
   on conflict (key) do nothing returning job_id),
-answered as materialized (select docmill_answered(:key::bytea, job_id, :lately_s) as yes from led),
+answered as materialized (
+  select docmill_answered(:key::bytea, job_id, :lately_s) or docmill_replied(job_id, :attempt, :part) as yes from led),
 claimed as (
   update jobs set stage = 'complete', state = 'running', wait = 'running', owner = :owner, flight_key = :key, crashes = 0,
     redrives = 0, missing = null, context = :kept::jsonb, model = coalesce(:chosen, jobs.model), since = clock_timestamp(),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Literal, TypeAlias
 
 import structlog
 from sqlalchemy import Connection
@@ -48,7 +49,8 @@ class Closure:
 def close(database: Database, closure: Closure, *, message_s: float) -> Drive | None:
     """Closes the call and moves its job on, in one commit; what it gives is still to be published.
 
-    A call that is closed already stays as it was.
+    A call that is closed already stays as it was, and so does its job, as for one that was never opened: it
+    may have another call open by now.
     """
     try:
         return _close(database, closure, message_s)
@@ -62,8 +64,8 @@ def _close(database: Database, closure: Closure, message_s: float) -> Drive | No
             vectors = {bytes.fromhex(digest): vector for digest, vector in closure.vectors.items()}
             embeddings.keep(connection, closure.embedding_model, vectors)
             embeddings.release(connection, closure.settlement.id)
-        ledger.close_call(connection, closure.settlement)
-        return _move_on(connection, closure, message_s)
+        closed = ledger.close_call(connection, closure.settlement)
+        return _move_on(connection, closure, message_s) if closed.now else None
 
 
 def _move_on(connection: Connection, closure: Closure, message_s: float) -> Drive | None:
@@ -89,12 +91,15 @@ def close_with_what_can_be_kept(
 ) -> Drive | None:
     """Closes a call whose settling broke over ``error``; each step stands alone, so that none takes another along.
 
-    An answer that is stored goes on to parse; without one the job ends, and says why. Raises what passes.
+    An answer that is stored goes on to parse; without one the job ends, and says why. What was closed before is
+    left to who closed it. Raises what passes.
     """
     place = where(error)
     log.error("call_not_settled", call=str(closure.settlement.id), job=closure.job_id, where=place)
-    stored = _close_somehow(database, closure)
-    if stored and closure.settlement.answered and closure.stage == "complete":
+    kept = _close_somehow(database, closure)
+    if kept == "before":
+        return None
+    if kept == "whole" and closure.settlement.answered and closure.stage == "complete":
         try:
             return database.run(_move_on, closure, message_s)
         except Exception as second:
@@ -104,21 +109,25 @@ def close_with_what_can_be_kept(
     return None
 
 
-def _close_somehow(database: Database, closure: Closure) -> bool:
-    """Whether the reply is stored. What is in the ledger at last has the figures at least."""
+Kept: TypeAlias = Literal["whole", "figures", "nothing", "before"]
+"""What the ledger has of a call: ``before``, whatever somebody else has closed it with."""
+
+
+def _close_somehow(database: Database, closure: Closure) -> Kept:
+    """What of the call could be kept: the reply, or the figures at least."""
     bare = replace(closure.settlement, answered=False, reply=None, model_echoed=None, request_id=None)
     bare = replace(bare, possibly_billed=True, failure_kind=bare.failure_kind or "internal")
     for settlement in (closure.settlement, bare):
         try:
             with database.work() as connection:
                 embeddings.release(connection, settlement.id)
-                ledger.close_call(connection, settlement)
+                closed = ledger.close_call(connection, settlement)
         except Exception as error:
             _raise_passing(error)
             log.exception("call_not_closed", call=str(settlement.id))
         else:
-            return settlement is closure.settlement
-    return False  # its lease runs out, and the ledger says then that it is in doubt
+            return "before" if not closed.now else "whole" if settlement is closure.settlement else "figures"
+    return "nothing"  # its lease runs out, and the ledger says then that it is in doubt
 
 
 def _end(database: Database, closure: Closure, place: str) -> None:

@@ -152,6 +152,40 @@ def test_no_call_is_opened_for_work_that_lands_while_its_flight_is_waited_for(
         transitions.cancel(connection, job.id)
 
 
+@pytest.mark.parametrize("straight", [True, False])
+def test_no_call_is_opened_for_an_attempt_whose_late_answer_is_being_stored(
+    engine: Engine, straight: bool
+) -> None:
+    """Of a call that its job's new drive knows nothing of."""
+    key = uuid4().bytes
+    with engine.begin() as connection:
+        job = at_complete(connection)
+        open_a_call(connection, job)
+        stage = "context" if straight else "complete"
+        connection.execute(text("update jobs set stage = :stage where id = :id"), {"id": job.id, "stage": stage})
+        connection.execute(text("delete from budgets"))
+    job = replace(job, stage="context" if straight else "complete", context={"passages": []}, model="small")
+    intent = ledger.Intent(
+        id=uuid4(), content_hash=b"", input_hash=b"", provider="p", account="a", model="m", request={}, remedy=None,
+        reserved_usd=None, owner="w",
+    )  # fmt: skip
+
+    def opened(connection: Connection) -> object:
+        if straight:
+            return ledger.lead_and_open(connection, job, intent, work=key, lease_s=60, answered_within_s=60)
+        return ledger.open_call(connection, job, intent, work=key, lease_s=60, budgets=None)
+
+    stored = text("update calls set state = 'answered', lease_until = null where job_id = :id")
+    found = beside(engine, lambda connection: connection.execute(stored, {"id": job.id}), opened)
+    assert found == (False if straight else "answered")
+    with engine.begin() as connection:
+        row = connection.execute(text("select stage, wait from jobs where id = :id"), {"id": job.id}).one()
+        assert tuple(row) == (job.stage, "sent")
+        states = connection.execute(text("select state from calls where job_id = :id"), {"id": job.id}).scalars()
+        assert list(states) == ["answered"]
+        transitions.cancel(connection, job.id)
+
+
 def test_a_leader_that_ended_is_followed_only_when_its_call_is_closed(connection: Connection) -> None:
     key = uuid4().bytes
     first, second = at_complete(connection), at_complete(connection)

@@ -5,19 +5,27 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import count
+from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
 from celery import Task
 from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
 
-from db.jobs import Job
+from db import jobs, ledger
+from db.jobs import Drive, Job
 from db.stages import Stage
+from docmill.llm.client import Outcome
+from tasks.calls import asking, making
+from tasks.calls.call import Call
+from tasks.calls.spool import Drain
 from tasks.celery.going_on import following
 from tasks.celery.stage import GOES_ON_WITHIN_S, Handler, StageBroke
 from tasks.chain import FUNCTIONS, TASKS
 from tasks.services import Services
-from tasks.stages.step import InHand, Onward, Step
+from tasks.stages.step import Again, InHand, Onward, Step, Stop
 from tasks.turns import Turns
 from tests.walk import Walk, walk
 
@@ -102,6 +110,78 @@ def test_what_took_long_is_written_and_left_to_a_message(walk: Callable[..., Wal
     job_id = way.submit()
     assert run(way, job_id, "context", then="complete") == Onward()
     assert way.job(job_id).stage == "complete"
+
+
+def away(*_: object, **__: object) -> Any:
+    raise OperationalError("x", {}, Exception("closed"), connection_invalidated=True)
+
+
+def while_it_thinks(way: Walk, patched: pytest.MonkeyPatch, meanwhile: Callable[[], object]) -> None:
+    """Something happens while a call of the process is open."""
+    ask = asking.ask_in_time
+
+    def thinking(services: Services, call: Call, opened_at: float) -> Outcome:
+        patched.setattr(making, "ask_in_time", ask)
+        meanwhile()
+        return ask(services, call, opened_at)
+
+    patched.setattr(making, "ask_in_time", thinking)
+
+
+def test_what_closes_a_call_that_was_never_opened_moves_nobody_who_has_another_open(
+    walk: Callable[..., Walk], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    way = timed(walk())
+    settings = way.services.settings.model_copy(update={"spool": tmp_path / "spool"})
+    way.services = replace(way.services, settings=settings)
+    way.services.budgets.exist = False
+    job_id = way.submit()
+    with monkeypatch.context() as broken:
+        broken.setattr(ledger, "lead_and_open", away)
+        stopped = HANDLERS["complete"].go_on(way.services, in_hand(run(way, job_id, "context", then="complete")))
+    assert isinstance(stopped, Stop)
+    assert {drive.stage for drive in stopped.drives} == {"context", "complete"}
+    assert len(list(way.services.spool.glob("*.json"))) == 1
+    drain, drives = Drain(services=way.services), list[Drive]()
+    while_it_thinks(way, monkeypatch, lambda: drives.extend(drain.drives()))
+    again = HANDLERS["context"].run(way.services, job_id, 0, then="complete")
+    assert HANDLERS["complete"].go_on(way.services, in_hand(again)) == Onward()
+    assert (drives, list(way.services.spool.glob("*.json"))) == ([], [])
+    assert [call.state for call in way.calls(job_id)] == ["answered"]
+    assert (way.job(job_id).stage, way.job(job_id).epoch) == ("parse", 0)
+
+
+def driven_on(way: Walk, job_id: int, stage: Stage) -> Job:
+    """The job as who was told to go on with it loads it: under a new epoch, without the answer that is on its way."""
+    with way.engine.begin() as connection:
+        values = {"id": job_id, "stage": stage}
+        connection.execute(
+            text("update jobs set epoch = epoch + 1, wait = 'sent', stage = :stage where id = :id"), values
+        )
+        job = jobs.load(connection, job_id, way.job(job_id).epoch + 1, stage)
+    assert job is not None
+    return job
+
+
+@pytest.mark.parametrize("stage", ["context", "complete"])
+def test_no_call_is_opened_for_an_attempt_that_was_answered_since_its_job_was_loaded(
+    walk: Callable[..., Walk], monkeypatch: pytest.MonkeyPatch, stage: Stage
+) -> None:
+    way, loaded = timed(walk()), list[Job]()
+    way.services.budgets.exist = False
+    job_id = way.submit()
+    while_it_thinks(way, monkeypatch, lambda: loaded.append(driven_on(way, job_id, stage)))
+    job = in_hand(run(way, job_id, "context", then="complete"))
+    assert HANDLERS["complete"].go_on(way.services, job) == Stop("stale")
+    with way.engine.begin() as connection:
+        connection.execute(text("delete from flights where job_id = :id"), {"id": job_id})
+    (late,) = loaded
+    if stage == "context":
+        late = replace(late, context=job.context, model=job.model)
+    assert isinstance(HANDLERS["complete"].go_on(way.services, late), Again)
+    assert [call.state for call in way.calls(job_id)] == ["answered"]
+    assert HANDLERS["complete"].run(way.services, job_id, late.epoch) == Onward()
+    assert way.job(job_id).stage == "parse"
 
 
 @pytest.mark.parametrize(
