@@ -275,16 +275,16 @@ class _Search:
             before, after = [*before, run.last + 1], [*after, run.first - 1]
         until = [each for each in (wanted.created_before, wanted.finished_before) if each is not None]
         if wanted.called is not None and wanted.called.until is not None:
-            until.append(datetime.combine(wanted.called.until + timedelta(days=2), time.min, UTC))
+            until.append(_moved(datetime.combine(wanted.called.until, time.min, UTC), timedelta(days=2)))
         if wanted.model is not None:
             last = SQL["end_of_model"].scalar(self.connection, {"tenant": self.tenant, "model": wanted.model})
             if last is None:
                 return None
             until.append(last)
         if until:
-            before.append(self._near(min(until) + MARGIN)[1])
+            before.append(self._near(_moved(min(until), MARGIN))[1])
         if wanted.since is not None:
-            after.append(self._near(wanted.since - MARGIN)[0] - 1)
+            after.append(self._near(_moved(wanted.since, -MARGIN))[0] - 1)
         return replace(
             wanted,
             before=min((each for each in before if each is not None), default=None),
@@ -302,6 +302,14 @@ class _Search:
             else:
                 low = job.id + 1
         return low, high
+
+
+def _moved(at: datetime, by: timedelta) -> datetime:
+    """Another time, or the last one there is that way."""
+    try:
+        return at + by
+    except OverflowError:
+        return datetime.max.replace(tzinfo=UTC) if by > timedelta(0) else datetime.min.replace(tzinfo=UTC)
 
 
 def _between(wanted: Wanted) -> list[ColumnElement[bool]]:

@@ -186,3 +186,28 @@ def test_jobs_that_move_while_they_are_listed_are_all_listed_once(
     assert found == sorted([*waiting, *begun], reverse=True)
     for path, page in zip(("/jobs", "/costs"), pages, strict=True):
         assert all(f'href="/jobs/{job_id}"' in page for job_id in found[:10]), path
+
+
+ENDS_OF_TIME = (
+    "0001-01-01T00:00:00Z",
+    "0001-01-01T00:00:00%2B14:00",
+    "0001-01-01",
+    "9999-12-31T23:59:59.999999Z",
+    "9999-12-31T23:59:59-12:00",
+)
+TIMES_OF_LISTS = (
+    *(f"/v1/jobs?{each}=" for each in ("created_after", "created_before", "finished_after", "finished_before")),
+    "/v1/jobs?include=counts&since=",
+    "/jobs?since=",
+    "/jobs/act?action=retry&since=",
+)
+DAYS_OF_LISTS = ("/costs?day=", "/v1/costs?since=", "/v1/costs?until=")
+
+
+def test_lists_take_times_up_to_the_ends_of_the_calendar(engine: Engine) -> None:
+    app = app_of(engine)
+    asked_for = [f"{path}{end}" for path in TIMES_OF_LISTS for end in ENDS_OF_TIME]
+    asked_for += [f"{path}{day}" for path in DAYS_OF_LISTS for day in ("0001-01-01", "9999-12-31")]
+    told = {path: asked(app, "GET", path).status_code for path in asked_for}
+    assert {path: status for path, status in told.items() if status not in (200, 422)} == {}
+    assert [told[f"/v1/jobs?created_before={ENDS_OF_TIME[3]}"], told["/costs?day=9999-12-31"]] == [200, 200]
