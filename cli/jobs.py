@@ -74,7 +74,7 @@ def list_jobs(
     data: Data = None,
 ) -> None:
     """The latest jobs; or how many there are; or what recovery did for one."""
-    from db.reports import counted, recent
+    from db.reports import counted, page
 
     if drives is not None:
         _show_drives(drives, as_json=as_json, data=data)
@@ -92,14 +92,16 @@ def list_jobs(
         stuck=stuck,
         before=before,
     )
-    with open_stack(data) as (_, database), database.work() as connection:
+    with open_stack(data) as (_, database), database.snapshot() as connection:
         if counts:
             _print_counts(counted(connection, wanted), as_json=as_json)
             return
-        found = recent(connection, wanted, limit=limit + 1, values=values)
-    _print_jobs(found[:limit], values=values, as_json=as_json)
-    if len(found) > limit:
-        typer.echo(f"there are more: --before {found[limit - 1].id} shows the next ones", err=True)
+        found = page(connection, wanted, limit=limit + 1, values=values)
+    _print_jobs(found.jobs[:limit], values=values, as_json=as_json)
+    if len(found.jobs) > limit:
+        typer.echo(f"there are more: --before {found.jobs[limit - 1].id} shows the next ones", err=True)
+    elif found.looked_to is not None:
+        typer.echo(f"there may be more: --before {found.looked_to} looks further", err=True)
 
 
 def wanted_jobs(

@@ -47,7 +47,6 @@ __all__ = [
     "ended",
     "job_report",
     "page",
-    "recent",
     "saved_by_layer",
     "timeline",
 ]
@@ -292,11 +291,6 @@ def page(connection: Connection, wanted: Wanted, *, limit: int, values: bool = T
         _reports(values=values).where(one_of(jobs.c.id, found.ids)).order_by(jobs.c.id.desc())
     )
     return Page(jobs=[_report(row) for row in rows.mappings()], looked_to=found.looked_to)
-
-
-def recent(connection: Connection, wanted: Wanted, *, limit: int, values: bool = True) -> list[JobReport]:
-    """As :func:`page`, for who takes what is found."""
-    return page(connection, wanted, limit=limit, values=values).jobs
 
 
 def each(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import html
 import random
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -211,3 +213,29 @@ def test_lists_take_times_up_to_the_ends_of_the_calendar(engine: Engine) -> None
     told = {path: asked(app, "GET", path).status_code for path in asked_for}
     assert {path: status for path, status in told.items() if status not in (200, 422)} == {}
     assert [told[f"/v1/jobs?created_before={ENDS_OF_TIME[3]}"], told["/costs?day=9999-12-31"]] == [200, 200]
+
+
+ASKED_ONCE = """
+insert into calls (id, job_id, purpose, attempt, try, state, tenant, feature, usr, prompt, version, input_hash, provider,
+  account, model, cost_usd, finished_at, input_tokens, output_tokens)
+values (gen_random_uuid(), :job, 'first', 0, 1, 'answered', :tenant, 'default', '', 'receipt', 'v3', '', 'p', 'a',
+  'rare-model', 5, now(), 1, 1)
+"""
+
+
+def test_the_costs_lead_to_a_job_that_is_far_back(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(job_search, "A_LOOK", 10)
+    monkeypatch.setattr(job_search, "FURTHEST", 20)
+    tenant, app = f"dear-{uuid4().hex[:8]}", app_of(engine, host="0.0.0.0")
+    (dear,) = some_jobs(engine, tenant, "rare", 1)
+    some_jobs(engine, tenant, "another", 70)
+    with engine.begin() as connection:
+        key = {"authorization": f"Bearer {keys.add(connection, tenant, scopes=['read'])}"}
+        connection.execute(text(ASKED_ONCE), {"job": dear, "tenant": tenant})
+    path, pages = "/costs?model=rare-model", 0
+    while f'href="/jobs/{dear}"' not in (page := asked(app, "GET", path, headers=key).text):
+        assert "No jobs here." not in page
+        assert "there may be more that fit" in page
+        (older,) = re.findall(r'href="([^"#]*)[^"]*">Older<', page)
+        path, pages = html.unescape(older), pages + 1
+    assert pages == 2

@@ -107,7 +107,7 @@ def show(request: Request, database: Database, asking: Asking, wish: Wished) -> 
     ids = wish.ids(database, asking)
     now, more = ids[:MOST_AT_ONCE], len(ids) > MOST_AT_ONCE
     fresh = wish.action == "fresh"
-    with database.work() as connection:
+    with database.snapshot() as connection:
         price = None if wish.action == "cancel" else bulk.price_of_retry(connection, now, fresh=fresh)
         jobs = _some(connection, asking, now[:SHOWN])
         until = (wish.before or _newest(connection, asking) + 1) if more else None
@@ -167,7 +167,7 @@ def show_done(
 ) -> HTMLResponse:
     """What became of it, and where the next ones are acted on, if there are more."""
     asking.check("operate")
-    with database.work() as connection:
+    with database.snapshot() as connection:
         jobs = _some(connection, asking, refused or ())
     further = None if wish.after is None else wish.address(after=wish.after, before=wish.before)
     content = {
@@ -183,12 +183,12 @@ def show_done(
 
 def _some(connection: Connection, asking: Caller, ids: Sequence[int]) -> list[JobReport]:
     some = reports.Wanted(tenant=asking.tenant, ids=list(ids))
-    return reports.recent(connection, some, limit=max(SHOWN, REFUSALS), values=False)
+    return reports.page(connection, some, limit=max(SHOWN, REFUSALS), values=False).jobs
 
 
 def _newest(connection: Connection, asking: Caller) -> int:
-    found = reports.recent(connection, reports.Wanted(tenant=asking.tenant), limit=1, values=False)
-    return max((each.id for each in found), default=0)
+    found = reports.page(connection, reports.Wanted(tenant=asking.tenant), limit=1, values=False)
+    return max((each.id for each in found.jobs), default=0)
 
 
 def _told(price: Price | None, wish: Wish, jobs: int) -> str:

@@ -18,7 +18,7 @@ from sqlalchemy import Connection
 import db.costs
 from db import reports
 from db.costs import CostRow
-from db.reports import JobReport
+from db.reports import Page
 from web import chart
 from web.access import Database, Tenant
 from web.pages.rendering import render
@@ -109,7 +109,7 @@ class Asked:
             only=self.view.only,
         )
 
-    def jobs(self, connection: Connection) -> list[JobReport]:
+    def jobs(self, connection: Connection) -> Page:
         """The newest jobs that were called for, and one more where there are older ones."""
         view = self.view
         called = reports.Days(since=view.day or view.since(self.today), until=view.day, timezone=self.timezone)
@@ -123,7 +123,7 @@ class Asked:
             before=view.before,
             called=called,
         )
-        return reports.recent(connection, wanted, limit=JOBS + 1, values=False)
+        return reports.page(connection, wanted, limit=JOBS + 1, values=False)
 
 
 def _wasteful(prompts: Sequence[CostRow]) -> list[CostRow]:
@@ -169,15 +169,16 @@ def page(
         # Days apart: without them a ledger of years is some thousand groups.
         tables = dict(zip(FILTERS, asked.costs(connection, *((name,) for name in FILTERS)), strict=True))
         tables["day"], by_day = asked.costs(connection, ("day",), ("day", "feature"))
-        jobs = asked.jobs(connection)
+        found = asked.jobs(connection)
     tables["day"].sort(key=lambda row: row.group["day"], reverse=True)
     content = {
         "view": view,
         "tables": tables,
         "chart": _drawn(by_day),
         "total": Total.of(tables["feature"]),
-        "jobs": jobs[:JOBS],
-        "older": jobs[JOBS - 1].id if len(jobs) > JOBS else None,
+        "jobs": found.jobs[:JOBS],
+        "older": found.jobs[JOBS - 1].id if len(found.jobs) > JOBS else found.looked_to,
+        "looked_to": found.looked_to,
         "timezone": timezone,
         "now": now,
         "periods": PERIODS,

@@ -55,13 +55,13 @@ def show_list(
 def show(document_id: DocumentId, request: Request, database: Database, asking: Asking) -> HTMLResponse:
     """A document: its pages or its text, what reading left out, and every job of it."""
     asking.check("read")
-    with database.work() as connection:
+    with database.snapshot() as connection:
         found = documents.shown(connection, document_id, asking.tenant)
         if found is None:
             raise Problem(404, f"there is no document {document_id}")
         ids = documents.jobs_of(connection, document_id, asking.tenant, limit=JOBS)
         wanted = reports.Wanted(tenant=asking.tenant, ids=ids)
-        jobs = reports.recent(connection, wanted, limit=JOBS, values=False)
+        jobs = reports.page(connection, wanted, limit=JOBS, values=False).jobs
         paper = paper_of(connection, document_id, asking.tenant, [])
         enrolled = documents.collections_of(connection, document_id, asking.tenant)
     kept = found.warnings if isinstance(found.warnings, list) else []
