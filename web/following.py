@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Annotated
 
-from fastapi import Request, Response
+from fastapi import Header, Request, Response
+from fastapi.sse import ServerSentEvent
 
 from web.problems import Problem
 
-__all__ = ["Followers", "take_place"]
+__all__ = ["Followers", "LastTold", "event_of", "take_place"]
+
+AGAIN_MS = 2000
+"""After so long a browser that was cut off comes again."""
+LastTold = Annotated[str, Header(alias="Last-Event-ID", max_length=100, description="The `id` of the last event")]
+"""What somebody was told who comes again: it is not told twice."""
 
 
 @dataclass(kw_only=True)
@@ -43,3 +51,10 @@ async def take_place(request: Request, response: Response) -> AsyncIterator[None
     followers: Followers = request.app.state.followers
     with followers.place():
         yield
+
+
+def event_of(name: str, told: str) -> ServerSentEvent:
+    """An event whose id stands for what it tells: whoever shows it knows that much already."""
+    return ServerSentEvent(
+        event=name, id=hashlib.sha256(told.encode()).hexdigest()[:16], retry=AGAIN_MS, raw_data=told
+    )

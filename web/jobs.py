@@ -20,7 +20,7 @@ from docmill.bounds import due_at
 from docmill.client.job import RowPage
 from web.access import Database, Operating, Tenant
 from web.filters import Asked, Included
-from web.following import take_place
+from web.following import LastTold, event_of, take_place
 from web.inspected import JobInspected
 from web.problems import documented
 from web.schemas import (
@@ -142,15 +142,21 @@ def look(job_id: JobId, database: Database, tenant: Tenant) -> JobReport:
     dependencies=[Depends(take_place)],
 )
 async def follow_job(
-    request: Request, database: Database, tenant: Tenant, job: Annotated[JobReport, Depends(look)]
+    request: Request,
+    database: Database,
+    tenant: Tenant,
+    job: Annotated[JobReport, Depends(look)],
+    last_told: LastTold = "",
 ) -> AsyncIterator[ServerSentEvent]:
-    """One event `job` at once and at each change, and the last when the job has ended."""
-    told = ""
+    """One event `job` at once and at each change, and the last when the job has ended.
+
+    Who was cut off, and says so by `Last-Event-ID`, is told what is new since then, and the end in any case.
+    """
     while True:
-        now = shown(request.app.state.registry, job).model_dump_json(by_alias=True)
-        if now != told:
-            yield ServerSentEvent(event="job", id=str(job.id), raw_data=now)
-            told = now
+        now = event_of("job", shown(request.app.state.registry, job).model_dump_json(by_alias=True))
+        if now.id != last_told or job.wait is None:
+            yield now
+            last_told = now.id or ""
         if job.wait is None:
             return
         await asyncio.sleep(FOLLOW_EVERY_S)

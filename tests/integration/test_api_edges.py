@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Iterator
 from functools import partial
+from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
 
@@ -15,7 +17,7 @@ from fastapi import FastAPI
 from sqlalchemy import Engine, text
 
 from bench.collection import filled
-from db import keys, transitions
+from db import keys, reports, transitions
 from db.database import Database
 from db.engine import make_engine
 from db.fleet import see_worker
@@ -26,6 +28,7 @@ from tasks.celery import broker
 from tasks.chain import publish
 from tasks.services import Services
 from tasks.upkeep.tick import start_waiting
+from web import jobs
 from web.app import make_app
 from web.fleet import Fleet
 from web.limits import FORM_BYTES, MOST_BYTES, Bounds
@@ -382,6 +385,23 @@ def followed_by_one(app: FastAPI, waiting: int, ended: int) -> list[int]:
     return asyncio.run(ask())
 
 
+def test_who_was_cut_off_is_told_what_is_new_alone(app: FastAPI, engine: Engine) -> None:
+    with engine.begin() as connection:
+        job = submit(connection, Submission(prompt="receipt", body=uuid4().bytes))
+        report = reports.job_report(connection, job)
+
+    async def told() -> list[str]:
+        request: Any = SimpleNamespace(app=app)
+        database, tenant = app.state.database, "default"
+        first = await anext(jobs.follow_job(request, database, tenant, report, last_told="of long ago"))
+        with engine.begin() as connection:
+            transitions.cancel(connection, job)
+        following = jobs.follow_job(request, database, tenant, report, last_told=first.id or "")
+        return [json.loads(each.raw_data or "")["state"] async for each in following]
+
+    assert asyncio.run(told()) == ["cancelled"]
+
+
 def test_so_many_jobs_are_followed_and_no_more_until_somebody_goes(engine: Engine) -> None:
     app = app_of(engine)
     app.state.followers.most = 1
@@ -393,6 +413,9 @@ def test_so_many_jobs_are_followed_and_no_more_until_somebody_goes(engine: Engin
     told = asked(app, "GET", f"/v1/jobs/{ended}/events")
     assert told.headers["content-type"].startswith("text/event-stream")
     assert told.text.startswith("event: job\ndata: {")
-    assert told.text.endswith(f"id: {ended}\n\n")
+    end = told.text.splitlines()
+    assert (end[2][:4], end[3:]) == ("id: ", ["retry: 2000", ""])
+    again = asked(app, "GET", f"/v1/jobs/{ended}/events", headers={"last-event-id": end[2][4:]})
+    assert again.text == told.text, "who may have missed that this is the end is told it again"
     with engine.begin() as connection:
         transitions.cancel(connection, waiting)
