@@ -27,6 +27,7 @@ TOLD = (
     "null until there is one. Of a job that needs review, what the model said, which may not fit; of one from"
     " before a draft was changed, what the draft asked for then"
 )
+WAITS = "null until its first stage has begun, by which it is pinned to a version"
 NO_PROMPT = {"type": ["string", "null"], "enum": [None, ""], "description": "null"}
 """Null alone; but for a field that is never anything else, generators of clients have no type."""
 
@@ -86,8 +87,8 @@ def by_prompt(versions: Versions) -> Schema:
 def jobs(shown: Schema, versions: Versions, prefix: str, names: Names) -> tuple[Schema, Mapping[str, Schema]]:
     """Returns what ``shown`` says of a job: a union of a schema a version, and its members, by ``prefix``.
 
-    It is told apart by ``prompt``, and below that by ``version``. Each member has all fields: many generators of
-    clients do not put a schema together out of several.
+    It is told apart by ``prompt``, and below that by ``version``, null before a job has begun. Each member
+    has all fields: many generators of clients do not put a schema together out of several.
     """
     none = names.give(prefix, "indexed")
     members = {none: _job(shown, "A job that asked no prompt", prompt=NO_PROMPT)}
@@ -105,18 +106,27 @@ def _of_prompt(
     """The component that a job of the prompt is, put among the members with those of its versions."""
     these = {version: names.give(prefix, prompt, version) for version in of}
     for version, called in these.items():
+        named = {"prompt": _only(prompt), "version": _only(version) if len(these) > 1 else _or_null(version)}
         value = {"anyOf": [ref(of[version]), {"type": "null"}], "description": TOLD}
-        named = {"prompt": _only(prompt), "version": _only(version)}
         members[called] = _job(shown, f"A job of {prompt}/{version}", **named, value=value)
     if len(these) == 1:
         return called
-    either = names.give(prefix, prompt)
-    members[either] = _union("version", these)
+    begun, waits, either = (names.give(prefix, prompt, *what) for what in (("begun",), ("waits",), ()))
+    members[begun] = _union("version", these)
+    value = {"anyOf": [*map(ref, of.values()), {"type": "null"}], "description": "null"}
+    told = f"A job of {prompt} that has not begun"
+    members[waits] = _job(shown, told, prompt=_only(prompt), version=_or_null(), value=value)
+    members[either] = {"type": "object", "anyOf": [ref(begun), ref(waits)]}
     return either
 
 
 def _only(word: str) -> Schema:
     return {"type": "string", "enum": [word]}
+
+
+def _or_null(*versions: str) -> Schema:
+    """The version of a job that may not have begun; for the empty text see ``NO_PROMPT``."""
+    return {"type": ["string", "null"], "enum": [*versions, None, ""], "description": WAITS}
 
 
 def _job(shown: Schema, told: str, **fields: Schema) -> Schema:

@@ -204,6 +204,9 @@ def test_a_job_of_each_version_that_ships_is_told_by_prompt_and_version(openapi:
             assert fits(openapi, "JobShown", job(name, version, example)), (name, version)
             assert not fits(openapi, "JobShown", job(name, "v99", example))
         assert asked["discriminator"]["mapping"][name].removeprefix(COMPONENTS) in schemas
+        assert fits(openapi, "JobShown", job(name, None, None)), "one that has not begun"
+        assert fits(openapi, "JobDetails", job(name, None, None, stages=[], attempts=[], context=None)), name
+    assert not fits(openapi, "JobShown", job("no prompt", None, None))
     assert fits(openapi, "JobShown", job(None, None, None)), "what is indexed"
     assert fits(openapi, "JobShown", {**JOB_EXAMPLE, "warnings": [], "progress": None})
 
