@@ -7,10 +7,12 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 
-from sqlalchemy import ColumnElement, Connection, exists, func, select
+from sqlalchemy import ColumnElement, Connection, exists, func, literal, or_, select
 
 from db import transitions
 from db.database import Database
+from db.fleet import LANES
+from db.job_search import TURNS
 from db.statements import statements_of
 from db.submit import submit_fresh
 from db.tables import jobs
@@ -78,11 +80,19 @@ def ids_of(
     """
     meant = wanted if wanted.states or wanted.ids is not None else replace(wanted, states=states)
     conditions = meant.conditions()
+    if wanted.ids is None and set(meant.states) <= set(OPEN):
+        conditions.append(or_(*map(_is_open, meant.states)))
     if wanted.ids is None:
         asked = _asked_afresh(nonce)
         conditions.append(asked if stood_for else ~asked)
     found = select(jobs.c.id).where(*conditions).order_by(jobs.c.id).limit(limit)
     return list(connection.execute(found).scalars())
+
+
+def _is_open(state: str) -> ColumnElement[bool]:
+    """Whether a job is in the state, as the index of those says it: among all jobs they are few."""
+    found = jobs.c.state == literal(state, literal_execute=True)
+    return found & jobs.c.turn.in_(TURNS) & jobs.c.lane.in_(LANES) if state == "queued" else found
 
 
 def _asked_afresh(nonce: str | None) -> ColumnElement[bool]:

@@ -14,15 +14,18 @@ from operator import eq, ge, le
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
+    CTE,
     BigInteger,
     ColumnElement,
     Connection,
+    FromClause,
     Row,
     Select,
     Subquery,
     cast,
     desc,
     func,
+    null,
     select,
     text,
     tuple_,
@@ -58,6 +61,8 @@ COST_GROUPS: Mapping[str, str] = {
     "tenant": "tenant",
 }
 FOLDED_AT_ONCE = 20_000
+APART = "user"
+"""The name of which there are most."""
 
 
 class CostRow(NamedTuple):
@@ -154,25 +159,53 @@ def tables(
     until: date | None = None,
     only: Mapping[str, str] | None = None,
 ) -> list[list[CostRow]]:
-    """As :func:`costs` for each of the ``groups``, in one pass over the ledger: by all names, and that by each."""
-    names = list(dict.fromkeys(name for by in groups for name in by))
-    all_of_them = _summed(connection, names, timezone=timezone, tenant=tenant, since=since, until=until, only=only)
-    found = all_of_them.subquery("found")
-    columns = {name: found.c[COST_GROUPS[name]] for name in names}
-    sums = [_sum(found, name).label(name) for name in FIELDS]
-    mark = func.grouping(*columns.values())
-    sets = func.grouping_sets(*(tuple_(*(columns[name] for name in by)) for by in groups))
-    summed = select(mark, *columns.values(), *sums).group_by(sets).order_by(desc("cost_usd"))
+    """As :func:`costs` for each of the ``groups``, in one pass over the ledger.
+
+    In that pass it is summed by all names together, but for users, where these are asked for by themselves: with
+    them there would be as many sums as rows, to be summed again for each group.
+    """
+    names = sorted({name for by in groups for name in by}, key=lambda name: (name == APART, name))
+    apart = all(tuple(by) == (APART,) for by in groups if APART in by) and names[-1] == APART
+    passes = [names[:-1], names[-1:]] if apart else [names]
+    summed = _summed(
+        connection, names, passes=passes, timezone=timezone, tenant=tenant, since=since, until=until, only=only
+    )
+    found = summed.add_columns(func.grouping(*summed.selected_columns[: len(names)]).label("mark")).cte("found")
+    columns = [found.c[COST_GROUPS[name]] for name in names]
+    alone = select(found.c.mark, *columns, *(found.c[name] for name in FIELDS))
+    together = _again(found, names, passes[0], [by for by in groups if APART not in by or not apart])
+    asked = together if not apart else together.union_all(alone.where(found.c.mark == _mark(names, [APART])))
     SQL["large_groups"].count(connection)
-    rows = connection.execute(summed, {"timezone": timezone}).all()
-    return [_told(by, _of_group(rows, names, by)) for by in groups]
+    rows = connection.execute(asked, {"timezone": timezone}).all()
+    return [sorted(_told(by, _of_group(rows, names, by)), key=_dearest) for by in groups]
+
+
+def _again(
+    found: CTE, names: Sequence[str], summed_by: Sequence[str], groups: Sequence[Sequence[str]]
+) -> Select[Any]:
+    """What was summed by some of the names, summed by the groups of these: their mark, the names, the sums."""
+    known = [found.c[COST_GROUPS[name]] for name in summed_by]
+    rest = [null() for _ in names[len(summed_by) :]]
+    mark = func.grouping(*known).op("*")(1 << len(rest)) + ((1 << len(rest)) - 1)
+    sets = func.grouping_sets(*(tuple_(*(found.c[COST_GROUPS[name]] for name in by)) for by in groups))
+    sums = [_sum(found, name).label(name) for name in FIELDS]
+    return select(mark, *known, *rest, *sums).where(found.c.mark == _mark(names, summed_by)).group_by(sets)
+
+
+def _mark(names: Sequence[str], by: Sequence[str]) -> int:
+    """As ``grouping`` marks the rows of one grouping by its names."""
+    return sum(1 << at for at, name in enumerate(reversed(names)) if name not in by)
+
+
+def _dearest(row: CostRow) -> Decimal:
+    return -row.cost_usd
 
 
 def _of_group(rows: Sequence[Row[Any]], names: Sequence[str], by: Sequence[str]) -> list[tuple[Any, ...]]:
     """The rows of one grouping: its columns, and the sums."""
-    mark = sum(1 << at for at, name in enumerate(reversed(names)) if name not in by)
     places = [1 + names.index(name) for name in by]
-    return [(*(row[at] for at in places), *row[1 + len(names) :]) for row in rows if row[0] == mark]
+    marked = _mark(names, by)
+    return [(*(row[at] for at in places), *row[1 + len(names) :]) for row in rows if row[0] == marked]
 
 
 def _told(by: Sequence[str], rows: Iterable[Sequence[Any]]) -> list[CostRow]:
@@ -190,8 +223,9 @@ def _summed(
     since: date | None,
     until: date | None,
     only: Mapping[str, str] | None,
+    passes: Sequence[Sequence[str]] | None = None,
 ) -> Select[Any]:
-    """The sums by groups, in no order. Raises Misconfigured."""
+    """The sums by groups, in no order; where there are ``passes``, by some at a time. Raises Misconfigured."""
     unknown = next((name for name in (*by, *(only or ())) if name not in COST_GROUPS), None)
     if unknown is not None:
         raise Misconfigured(f"costs are not known by {unknown!r}: use some of {', '.join(COST_GROUPS)}")
@@ -206,6 +240,9 @@ def _summed(
         .where(*(compare(each, value) for each, compare, value in wanted if value is not None))
         .where(*(changes.c[COST_GROUPS[name]] == value for name, value in (only or {}).items()))
     )
+    if passes is not None:
+        sets = (tuple_(*(changes.c[COST_GROUPS[name]] for name in some)) for some in passes)
+        return summed.group_by(func.grouping_sets(*sets))
     return summed.group_by(*groups) if groups else summed.having(func.count() > 0)
 
 
@@ -216,7 +253,7 @@ def _changes(connection: Connection, timezone: str) -> Subquery:
     return text(SQL[which].text).columns(*columns).subquery("changes")
 
 
-def _sum(changes: Subquery, name: str) -> ColumnElement[Any]:
+def _sum(changes: FromClause, name: str) -> ColumnElement[Any]:
     summed = func.sum(changes.c[name])
     return summed if name in AMOUNTS else cast(summed, BigInteger)
 

@@ -22,6 +22,7 @@ __all__ = ["Measured", "Score", "keep", "measured", "score"]
 SQL = statements_of("forecasts")
 
 SAMPLED_JOBS = 3000
+SAMPLED_CALLS = 3000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,6 +109,7 @@ def _sample(connection: Connection, tenant: str | None) -> list[tuple[int, int]]
         select(*asked)
         .join_from(newest, calls, calls.c.job_id == newest.c.id)
         .where(calls.c.purpose == "first", calls.c.state == "answered", *(each.is_not(None) for each in asked))
+        .limit(SAMPLED_CALLS)
     )
     return [(row.input_tokens, row.output_tokens) for row in rows]
 

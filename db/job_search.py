@@ -34,7 +34,7 @@ from db.statements import statements_of
 from db.tables import jobs
 from db.wanted import Wanted
 
-__all__ = ["FEW", "FURTHEST", "Found", "latest"]
+__all__ = ["FEW", "FURTHEST", "TURNS", "Found", "latest"]
 
 SQL = statements_of("job_search")
 

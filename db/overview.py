@@ -35,7 +35,7 @@ SQL = statements_of("overview")
 
 MOST = 5_000
 """Rows of a tenant that one part reads."""
-MOVED = 20_000
+MOVED = 10_000
 """Of what came in or ended: so many in an hour are counted."""
 MOST_TENANTS = 200
 PARTS = 12

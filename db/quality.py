@@ -27,7 +27,7 @@ __all__ = [
 
 SQL = statements_of("quality")
 
-MOST = 5_000
+MOST = 2_000
 """Ends that are looked at, the latest ones."""
 
 

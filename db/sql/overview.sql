@@ -35,11 +35,15 @@ select stage, count(*) as jobs, min(created_at) as oldest from jobs
 where state = 'running' and tenant = any(:tenants::text[]) group by stage
 
 -- name: unsent
-select count(*) as jobs, min(created_at) as oldest from unnest(:tenants::text[]) t(tenant)
+-- Counted by their index alone; the oldest is the first of each.
+select coalesce(sum(waiting.jobs), 0)::bigint as jobs, min(first.created_at) as oldest from unnest(:tenants::text[]) t(tenant)
 cross join unnest(array['interactive', 'bulk']) lanes(lane)
 cross join unnest(array['new', 'begun', 'scans', 'apart']) turns(turn)
-cross join lateral (select created_at from jobs where jobs.tenant = t.tenant and jobs.lane = lanes.lane
-                    and jobs.turn = turns.turn and state = 'queued' order by id limit :most) waiting
+cross join lateral (
+  select count(*) as jobs, min(id) as first from (
+    select id from jobs where jobs.tenant = t.tenant and jobs.lane = lanes.lane
+      and jobs.turn = turns.turn and state = 'queued' order by id limit :most) those) waiting
+left join jobs first on first.id = waiting.first
 
 -- name: ends
 -- Of the last hour, in parts of five minutes, 0 being the oldest.

@@ -32,12 +32,13 @@ from jobs where run_id = any(:runs::bigint[]) and state in ('failed', 'needs_rev
 group by run_id, reason, held
 
 -- name: spent
+-- With `offset` calls come job by job, by their index, here and below: else those of all jobs are read.
 select coalesce(sum(cost_usd), 0) as usd,
-  coalesce(bool_or(possibly_billed or (calls.state in ('answered', 'surplus') and cost_usd is null)), false) as unknown
-from jobs join calls on calls.job_id = jobs.id where run_id = :run
+  coalesce(bool_or(possibly_billed or (call.state in ('answered', 'surplus') and cost_usd is null)), false) as unknown
+from jobs cross join lateral (select state, cost_usd, possibly_billed from calls where job_id = jobs.id offset 0) call
+where run_id = :run
 
 -- name: spent_on_some
--- With `offset` their calls come job by job, by their index.
 select coalesce(sum(cost_usd), 0) as usd,
   coalesce(bool_or(possibly_billed or (call.state in ('answered', 'surplus') and cost_usd is null)), false) as unknown
 from (select id from jobs where run_id = :run and state = 'done' order by id limit :most) job

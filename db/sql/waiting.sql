@@ -21,6 +21,6 @@ from (
   union all (select id from jobs where tenant = :tenant and state = 'held' and held_for is not null
              order by held_for limit :jobs)) latest
 cross join lateral (
-  select model, account, failure_kind, state, latency_ms from calls
-  where job_id = latest.id and started_at > statement_timestamp() - interval '1 hour' offset 0) lately
+  select model, account, failure_kind, state, latency_ms, started_at from calls where job_id = latest.id offset 0) lately
+where started_at > statement_timestamp() - interval '1 hour'
 group by model, account

@@ -172,6 +172,17 @@ def test_no_name_becomes_markup(app: FastAPI, jobs: list[int]) -> None:
             assert field == "name" or f"/jobs/{job}" in found.text
 
 
+def test_what_a_table_of_costs_leaves_out_is_summed(
+    app: FastAPI, jobs: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = checked(asked(app, "GET", "/costs", headers=BROWSER).text)
+    monkeypatch.setattr("web.pages.costs.ROWS", 2)
+    some = checked(asked(app, "GET", "/costs", headers=BROWSER).text)
+    assert f"{len(HOSTILE) - 2} more" in some
+    assert "more" not in whole
+    assert checked(asked(app, "GET", "/costs?every=true", headers=BROWSER).text).count(" more") == 0
+
+
 def _documents_of(app: FastAPI, jobs: list[int]) -> list[int]:
     return [asked(app, "GET", f"/v1/jobs/{job}").json()["document_id"] for job in jobs]
 

@@ -33,6 +33,8 @@ FILTERS = TABLES[:-1]
 """What the ledger is narrowed by, beside days."""
 PERIODS = (None, 90, 30, 7)
 JOBS = 10
+ROWS = 100
+"""Of a table; the others are told together, unless all are asked for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +50,8 @@ class View:
     remedy: str | None = None
     day: date | None = None
     before: int | None = None
+    every: bool | None = None
+    """Whether tables have all of their rows."""
 
     def link(self, part: str = "", **changes: object) -> str:
         """The same page with something changed; None takes it away."""
@@ -149,6 +153,7 @@ def page(
     remedy: Storable | None = None,
     day: Day | None = None,
     before: Annotated[int | None, Query(ge=1, le=LARGEST_ID)] = None,
+    every: bool | None = None,
 ) -> HTMLResponse:
     """Costs by feature, user, prompt, model and day: one filter narrows figures, chart, tables and jobs."""
     timezone: str = request.app.state.settings.timezone
@@ -162,18 +167,20 @@ def page(
         remedy=remedy,
         day=day,
         before=before,
+        every=every,
     )
     now = datetime.now(ZoneInfo(timezone))
     asked = Asked(view=view, tenant=tenant, timezone=timezone, today=now.date())
     with database.snapshot() as connection:
-        # Days apart: without them a ledger of years is some thousand groups.
-        tables = dict(zip(FILTERS, asked.costs(connection, *((name,) for name in FILTERS)), strict=True))
-        tables["day"], by_day = asked.costs(connection, ("day",), ("day", "feature"))
+        *each, by_day = asked.costs(connection, *((name,) for name in TABLES), ("day", "feature"))
         found = asked.jobs(connection)
+    tables = dict(zip(TABLES, each, strict=True))
     tables["day"].sort(key=lambda row: row.group["day"], reverse=True)
     content = {
         "view": view,
         "tables": tables,
+        "most": None if every else ROWS,
+        "others": {} if every else {name: Total.of(rows[ROWS:]) for name, rows in tables.items() if rows[ROWS:]},
         "chart": _drawn(by_day),
         "total": Total.of(tables["feature"]),
         "jobs": found.jobs[:JOBS],
