@@ -72,16 +72,17 @@ drop table copied
 with document as (
   insert into documents (tenant, sha256, name, media_type, body)
   values (:tenant, sha256(:body), docmill_file_name(:name), :media_type, :body)
-  on conflict (tenant, sha256) do update set body = coalesce(documents.body, excluded.body) returning id)
+  on conflict (tenant, sha256) do update set body = coalesce(documents.body, excluded.body) returning id, name)
 insert into jobs (tenant, feature, usr, lane, chain, document_id, collection, params, name, path)
-select :tenant, :feature, :usr, :lane, 'index', id, :collection, :params::jsonb, docmill_file_name(:name), :name
+select :tenant, :feature, :usr, :lane, 'index', id, :collection, :params::jsonb, docmill_file_name(:name),
+  coalesce(:name, name)
 from document returning id
 
 -- name: index_again
-insert into jobs (tenant, feature, lane, chain, document_id, collection, params)
+insert into jobs (tenant, feature, lane, chain, document_id, collection, params, path)
 select :tenant, 'default', 'bulk', 'index', d.document_id, :collection,
-  jsonb_build_object('meta', d.meta, 'language', d.language)
-from collection_documents d join collections c on c.id = d.collection_id
+  jsonb_build_object('meta', d.meta, 'language', d.language), kept.name
+from collection_documents d join collections c on c.id = d.collection_id join documents kept on kept.id = d.document_id
 where c.tenant = :tenant and c.name = :collection and d.document_id = any(:documents::bigint[])
 order by d.document_id returning id
 
@@ -93,8 +94,9 @@ select id from jobs where id = :id for no key update
 -- Once under a key: who sends a form, or a request, twice pays once. What is wanted under the key is this job's content.
 insert into jobs (tenant, feature, usr, lane, chain, document_id, collection, prompt, version, params, deadline_at,
   fresh, name, path, metadata, run_id, idem_key, input_hash, afresh_of)
-select tenant, feature, usr, lane, chain, document_id, collection, prompt, version, params, :deadline_at, true, name, path,
-  metadata, run_id, :idem_key, sha256(convert_to('afresh ' || id, 'UTF8')), id
+select tenant, feature, usr, lane, chain, document_id, collection, prompt, version, params, :deadline_at, true, name,
+  coalesce(path, (select d.name from documents d where d.id = old.document_id)), metadata, run_id, :idem_key,
+  sha256(convert_to('afresh ' || id, 'UTF8')), id
 from jobs old where id = :id and not (:once and exists (
   select from jobs later where later.afresh_of = old.id
     and (:idem_key::text is null or later.idem_key is distinct from :idem_key)))

@@ -14,8 +14,9 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import Connection, Engine, event, select, text
 
-from db import job_search, keys
+from db import collections, job_search, keys
 from db.engine import make_engine
+from db.submit import Indexing, index_again, submit_fresh, submit_index
 from db.tables import jobs
 from db.wanted import Days, Wanted
 from tests.integration.test_api_edges import app_of, asked
@@ -239,3 +240,39 @@ def test_the_costs_lead_to_a_job_that_is_far_back(engine: Engine, monkeypatch: p
         (older,) = re.findall(r'href="([^"#]*)[^"]*">Older<', page)
         path, pages = html.unescape(older), pages + 1
     assert pages == 2
+
+
+def index_unnamed(connection: Connection, tenant: str) -> list[int]:
+    """Jobs without a path, each submitted in a way of its own, of a document with a name."""
+    into = collections.ensure(connection, tenant, "wharf", "sim-embed")
+    body = uuid4().bytes
+    named = submit_index(connection, Indexing(tenant=tenant, collection="wharf", body=body, name="Hammers.pdf"))
+    document = connection.execute(select(jobs.c.document_id).where(jobs.c.id == named)).scalar_one()
+    connection.execute(text(INDEXED), {"collection": into.id, "document": document})
+    unnamed = submit_index(connection, Indexing(tenant=tenant, collection="wharf", body=body))
+    (again,) = index_again(connection, tenant, "wharf", [document])
+    # As code of an older version left one.
+    connection.execute(text("update jobs set path = null where id = :id"), {"id": named})
+    return [unnamed, again, submit_fresh(connection, named).id]
+
+
+INDEXED = """
+insert into collection_documents (collection_id, document_id, language) values (:collection, :document, 'english')
+"""
+ENDED = (
+    "update jobs set state = 'done', wait = null, finished_at = now() where tenant = :tenant and wait is not null"
+)
+
+
+def test_jobs_without_a_path_are_found_by_their_documents_name(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(job_search, "A_LOOK", 10)
+    tenant, app = f"unnamed-{uuid4().hex[:8]}", app_of(engine, host="0.0.0.0")
+    with engine.begin() as connection:
+        key = {"authorization": f"Bearer {keys.add(connection, tenant, scopes=['read'])}"}
+        made = index_unnamed(connection, tenant)
+        connection.execute(text(ENDED), {"tenant": tenant})
+    some_jobs(engine, tenant, "later", 12)
+    page = asked(app, "GET", "/v1/jobs?name=hammers", headers=key).json()
+    assert [job["id"] for job in page["jobs"]] == sorted(made, reverse=True)

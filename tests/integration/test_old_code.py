@@ -86,6 +86,29 @@ def test_jobs_of_the_lane_that_never_ran_run_from_now_on(empty: Engine) -> None:
     assert lanes == ["bulk", "interactive"]
 
 
+def test_jobs_of_old_code_have_the_path_that_they_are_searched_by(empty: Engine) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
+    with empty.connect() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0201")
+        connection.execute(text(WITHOUT_PATH))
+        command.upgrade(config, "head")
+        paths = connection.execute(text("select path from jobs order by id")).scalars().all()
+    assert paths == ["hull.pdf", "b/own.pdf", None]
+
+
+WITHOUT_PATH = """
+with named as (
+  insert into documents (tenant, sha256, media_type, name)
+  values ('default', '\\x01', 'text/plain', 'hull.pdf'), ('default', '\\x02', 'text/plain', null) returning id, name)
+insert into jobs (tenant, feature, lane, prompt, document_id, path) select 'default', 'default', 'bulk', 'receipt', id, path
+from (select id, null as path, 1 as at from named where name is not null union all
+  select id, 'b/own.pdf', 2 from named where name is not null union all
+  select id, null, 3 from named where name is null) given order by at
+"""
+
+
 def test_migrations_only_add(empty: Engine) -> None:
     """Columns and functions that old code knows stay as they are, and what is new has a value without its help.
 
