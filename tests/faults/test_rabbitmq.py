@@ -31,16 +31,6 @@ def test_countdowns_come_again_and_again(rabbit: Lab) -> None:
     keep(row)
 
 
-def test_workers_are_killed(rabbit: Lab) -> None:
-    run = rabbit.trial("R2", "RabbitMQ: kill -9 of whole workers: io, cpu, io")
-    rabbit.simulate("--latency-ms", "500")
-    run.submit()
-    for share, name in ((0.2, "io-1"), (0.4, "cpu-1"), (0.6, "io-2")):
-        run.until_answered(share)
-        rabbit.kill(name)
-    keep(run.finish(within_s=200, paid_twice=True))
-
-
 def test_the_server_is_killed(rabbit: Lab) -> None:
     run = rabbit.trial("R5", "RabbitMQ: kill -9 of the server, with countdowns pending")
     rabbit.simulate("--latency-ms", "300", "--fault", "rate_limited=0.3")
@@ -73,3 +63,14 @@ def test_messages_come_twice(rabbit: Lab) -> None:
     doubled = run.double(seed=18)
     assert doubled > len(run.jobs) // 5
     keep(run.finish(within_s=200))
+
+
+def test_workers_are_killed(rabbit: Lab) -> None:
+    # The last: what the dead had open holds room of a limit that was learned, until its lease is over.
+    run = rabbit.trial("R2", "RabbitMQ: kill -9 of whole workers: io, cpu, io")
+    rabbit.simulate("--latency-ms", "500")
+    run.submit()
+    for share, name in ((0.2, "io-1"), (0.4, "cpu-1"), (0.6, "io-2")):
+        run.until_answered(share)
+        rabbit.kill(name)
+    keep(run.finish(within_s=200, paid_twice=True))
