@@ -143,6 +143,7 @@ def test_jobs_are_found_by_what_is_said_of_them_alike_over_http_and_by_the_comma
             {"id": made[2]},
         )
     tea, pdf, odd = made
+    tomorrow = (datetime.now(UTC) + timedelta(days=1)).isoformat()
     asked_for: tuple[tuple[dict[str, Any], list[int]], ...] = (
         ({}, [odd, pdf, tea]),
         ({"state": "failed"}, [tea]),
@@ -159,10 +160,10 @@ def test_jobs_are_found_by_what_is_said_of_them_alike_over_http_and_by_the_comma
         ({"prompt": "receipt", "user": "b"}, [odd]),
         ({"failure": "unreadable"}, [tea]),
         ({"created-after": "1d"}, [odd, pdf]),
-        ({"created-before": "1d"}, [tea]),
+        ({"created-before": tomorrow}, [odd, pdf, tea]),
         ({"finished-after": "3d"}, [tea]),
         ({"finished-after": "1d"}, []),
-        ({"finished-before": "1d"}, [tea]),
+        ({"finished-before": tomorrow}, [tea]),
         ({"version": "v7"}, [pdf]),
         ({"run": str(run)}, [pdf]),
         ({"document": str(document)}, [pdf]),

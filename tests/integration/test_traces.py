@@ -148,7 +148,7 @@ def test_a_job_is_one_trace(engine: Engine, collector: Collector, content: bool)
 
 
 def vectors(number: int) -> tuple[int, dict[str, str], Any]:
-    rows = [{"index": at, "embedding": [0.5, 0.25, 0.125 * at]} for at in range(number)]
+    rows = [{"index": at, "embedding": [0.5, 0.25, 0.125 * at, *[0.0] * 253]} for at in range(number)]
     return 200, {}, {"model": "sim-embed-1", "data": rows, "usage": {"prompt_tokens": 21, "total_tokens": 21}}
 
 
@@ -178,7 +178,7 @@ def test_calls_for_vectors_have_spans_below_their_stage(engine: Engine, collecto
     assert (calls[2].parent, calls[2].trace == calls[1].trace) == ("", False)
     expected = {
         "gen_ai.operation.name": "embeddings", "gen_ai.request.model": "sim-embed", "gen_ai.response.model": "sim-embed-1",
-        "gen_ai.usage.input_tokens": 21, "gen_ai.embeddings.dimension.count": 3, "docmill.texts": 1, "server.address": "127.0.0.1",
+        "gen_ai.usage.input_tokens": 21, "gen_ai.embeddings.dimension.count": 256, "docmill.texts": 1, "server.address": "127.0.0.1",
     }  # fmt: skip
     assert {name: calls[1].attributes[name] for name in expected} == expected
     with engine.connect() as connection:
