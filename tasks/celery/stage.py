@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TypeAlias
@@ -31,10 +32,14 @@ log = structlog.get_logger()
 
 LARGEST_ID = 2**63
 DATABASE_BACK_S = 3.0
-"""A message that found no database comes again, as long as there is none; its job need not wait for the sweep."""
+"""A message that found no database comes again, as long as there is none; its job need not wait for the sweep. So
+often a stage is tried again that was gone on with under a claim, whose job no message finds."""
 
 GOES_ON_WITHIN_S = 5.0
 """What took longer is written and published: whoever takes it up reads it anew, and has all of its time."""
+
+LAST_TRY_S = 15.0
+"""Of a stage's time limit, what it took before it was gone on with, and what a last try may take."""
 
 StageFunction: TypeAlias = Callable[[Services, Job], Step]
 
@@ -75,11 +80,12 @@ def stage(name: Stage, function: StageFunction) -> Task:
 
 @dataclass(frozen=True, kw_only=True)
 class At:
-    """Where a job's row stands."""
+    """Where a job's row stands: at the stage, or at the one that it was gone on to, once that is written."""
 
     job_id: int
     epoch: int
     stage: Stage
+    to: Stage
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +95,7 @@ class Handler:
     name: Stage
     function: StageFunction
     lease_s: float
+    sleep: Callable[[float], None] = time.sleep
 
     def run(self, services: Services, job_id: int, epoch: int, *, then: Stage | None = None) -> Step:
         """What the stage comes to for the job that the message names; stale if it stands elsewhere.
@@ -103,18 +110,26 @@ class Handler:
             job = self._take(services, job_id, epoch)
             return Stop("stale") if job is None else self._step(services, job, then)
 
-        at = At(job_id=job_id, epoch=epoch, stage=self.name)
+        at = At(job_id=job_id, epoch=epoch, stage=self.name, to=self.name)
         return self._guarded(services, step, at, lambda why: Again(why, DATABASE_BACK_S))
 
     def go_on(self, services: Services, job: Job, *, then: Stage | None = None) -> Step:
         """What the stage comes to for a job that this process has in hand from the stage before."""
-        at = At(job_id=job.id, epoch=job.epoch, stage=job.stage)
+        at = At(job_id=job.id, epoch=job.epoch, stage=job.stage, to=self.name)
         # Nobody knows whether its row stands where it stood or has moved on: of two messages one finds it.
         stands = Drive(
             id=job.id, epoch=job.epoch, stage=job.stage, lane=job.lane, quarantined=False, chain=job.chain
         )
         both = (stands, replace(stands, stage=self.name))
-        return self._guarded(services, lambda: self._step(services, job, then), at, lambda why: Stop(why, both))
+        until = services.turns.clock() + _claimed_for_s(job.stage)
+        while True:
+            step = self._guarded(
+                services, lambda: self._step(services, job, then), at, lambda why: Stop(why, both)
+            )
+            away = isinstance(step, Stop) and step.drives is both
+            if not away or services.turns.clock() >= until:
+                return step
+            self.sleep(DATABASE_BACK_S)
 
     def _guarded(
         self, services: Services, step: Callable[[], Step], at: At, when_away: Callable[[str], Step]
@@ -188,11 +203,18 @@ def _act(task: Task, services: Services, step: Step, then: Stage | None) -> str:
             raise task.retry(countdown=countdown_of(task.app, countdown_s), max_retries=None)
 
 
+def _claimed_for_s(stage: Stage) -> float:
+    """So long a stage that is gone on with under a claim is tried again: none but its holder finds the job."""
+    rules = STAGES[stage]
+    return max(0.0, (rules.soft_s or 0) - LAST_TRY_S) if rules.claimed else 0.0
+
+
 def _broke(services: Services, at: At, place: str) -> None:
     log.error("stage_broke", where=place)
     with services.database.work() as connection:
         if not STAGES[at.stage].claimed:
-            transitions.wake_soon(connection, at.job_id, at.epoch, at.stage)
+            for stage in {at.stage, at.to}:
+                transitions.wake_soon(connection, at.job_id, at.epoch, stage)
             return
         job = jobs.load(connection, at.job_id, at.epoch, at.stage)
         if job is not None:

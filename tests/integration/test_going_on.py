@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import NoReturn
 from uuid import uuid4
 
 import pytest
@@ -15,17 +15,18 @@ from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
 from db import jobs, ledger
+from db.engine import CONNECT_TIMEOUT_S
 from db.jobs import Drive, Job
-from db.stages import Stage
+from db.stages import STAGES, Stage
 from docmill.llm.client import Outcome
 from tasks.calls import asking, making
 from tasks.calls.call import Call
 from tasks.calls.spool import Drain
 from tasks.celery.going_on import following
-from tasks.celery.stage import GOES_ON_WITHIN_S, Handler, StageBroke
+from tasks.celery.stage import DATABASE_BACK_S, GOES_ON_WITHIN_S, Handler, StageBroke
 from tasks.chain import FUNCTIONS, TASKS
 from tasks.services import Services
-from tasks.stages.step import Again, InHand, Onward, Step, Stop
+from tasks.stages.step import Again, InHand, Onward, Step, Stop, go_on
 from tasks.turns import Turns
 from tests.walk import Walk, walk
 
@@ -96,6 +97,64 @@ def test_what_breaks_with_a_job_in_hand_counts_as_a_crash_of_the_claim(walk: Cal
     assert (row.stage, row.wait, row.crashes) == ("parse", "unsent", 1)
 
 
+def test_a_store_in_hand_waits_for_the_database_under_its_claim(walk: Callable[..., Walk]) -> None:
+    way = timed(walk())
+    job_id, step = parsed(way, then="store")
+    tries: list[float] = []
+
+    def back_at_last(services: Services, job: Job) -> Step:
+        return FUNCTIONS["store"](services, job) if len(tries) == 2 else away()
+
+    handler = Handler(name="store", function=back_at_last, lease_s=5, sleep=tries.append)
+    assert handler.go_on(way.services, in_hand(step)) == Onward()
+    assert tries == [DATABASE_BACK_S] * 2
+    row = way.job(job_id)
+    assert (row.stage, row.state, row.crashes) == ("store", "done", 0)
+
+
+def test_a_store_in_hand_gives_up_before_its_time_limit(walk: Callable[..., Walk]) -> None:
+    way = timed(walk())
+    _, step = parsed(way, then="store")
+    job = in_hand(step)
+    now = 0.0
+
+    def sleep(seconds: float) -> None:
+        nonlocal now
+        now += seconds
+
+    def takes_a_while(*_: object) -> Step:
+        sleep(CONNECT_TIMEOUT_S)
+        return away()
+
+    way.services = replace(way.services, turns=Turns(clock=lambda: now))
+    stopped = Handler(name="store", function=takes_a_while, lease_s=5, sleep=sleep).go_on(way.services, job)
+    assert isinstance(stopped, Stop)
+    rules = STAGES["parse"]
+    assert rules.soft_s is not None
+    assert rules.soft_s / 2 < now <= rules.soft_s - GOES_ON_WITHIN_S
+
+
+@pytest.mark.parametrize("written", [False, True])
+def test_what_breaks_with_a_job_in_hand_is_woken_where_its_row_stands(
+    walk: Callable[..., Walk], written: bool
+) -> None:
+    way = timed(walk())
+
+    def broken(services: Services, job: Job) -> Step:
+        if written:
+            services.database.run(go_on, job, "complete", message_s=60, context=job.context, model=job.model)
+        raise RuntimeError("a defect")
+
+    job_id = way.submit()
+    job = in_hand(run(way, job_id, "context", then="complete"))
+    with pytest.raises(StageBroke):
+        Handler(name="complete", function=broken, lease_s=60).go_on(way.services, job)
+    (row,) = way.query(
+        "select stage, wake_at < clock_timestamp() + interval '10 s' as soon from jobs where id = :id", id=job_id
+    )
+    assert tuple(row) == ("complete" if written else "context", True)
+
+
 def test_a_second_delivery_finds_a_job_that_went_on(walk: Callable[..., Walk]) -> None:
     way = timed(walk())
     job_id, step = parsed(way, then="store")
@@ -112,7 +171,7 @@ def test_what_took_long_is_written_and_left_to_a_message(walk: Callable[..., Wal
     assert way.job(job_id).stage == "complete"
 
 
-def away(*_: object, **__: object) -> Any:
+def away(*_: object, **__: object) -> NoReturn:
     raise OperationalError("x", {}, Exception("closed"), connection_invalidated=True)
 
 

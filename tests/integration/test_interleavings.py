@@ -44,6 +44,7 @@ from tasks.stages.parse import parse
 from tasks.stages.step import Again, InHand, Onward, Step, Stop
 from tasks.stages.store import store
 from tasks.stages.validate import validate
+from tasks.turns import Turns
 from tasks.upkeep.tick import Upkeep
 from tests.hearing import hear
 from tests.integration.conftest import another_database
@@ -54,8 +55,28 @@ Message: TypeAlias = tuple[Stage, int, int]
 Reply: TypeAlias = Literal["good", "malformed", "server_error", "lost"]
 
 FUNCTIONS = {"validate": validate, "context": context, "complete": complete, "parse": parse, "store": store}
+
+
+class Clock:
+    """Of workers, who wait for nothing."""
+
+    now = 0.0
+
+    def look(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+CLOCK = Clock()
 HANDLERS = {
-    stage: Handler(name=stage, function=FUNCTIONS[stage], lease_s=50.0 if stage == "validate" else 20.0)
+    stage: Handler(
+        name=stage,
+        function=FUNCTIONS[stage],
+        lease_s=50.0 if stage == "validate" else 20.0,
+        sleep=CLOCK.sleep,
+    )
     for stage in CHAINS["document"]
     if not STAGES[stage].on_demand
 }
@@ -238,6 +259,7 @@ class Interleavings(RuleBasedStateMachine):
             owner="w",
             broker_began_anew=self.tell_of_the_broker,
             reader=PlainReader.__new__(PlainReader),
+            turns=Turns(clock=CLOCK.look),
         )
         self.sql(
             "truncate jobs, documents, calls, exchanges, results, drives, flights, workers, model_state cascade",
