@@ -14,7 +14,8 @@ state = 'running' and ((wait = 'running' and stage = any(:claimed) and crashes +
   and wake_at < statement_timestamp()
 
 -- fragment: lost
-(state = 'running' or (state = 'held' and wait = 'flight' and held_until < statement_timestamp()))
+-- What is held and waits for neither room nor a budget: for a flight, or as a hand has left it.
+(state = 'running' or (state = 'held' and wait <> all('{rate,budget}') and held_until < statement_timestamp()))
   and wake_at < statement_timestamp()
 
 -- fragment: hold_over

@@ -215,7 +215,7 @@ select id, epoch, stage, lane, chain, {quarantined} as quarantined from moved
 -- A claim that ran out is a crash; a message that got lost is none.
 with picked as (
   select id, wake_at as due, 1 as again, case wait when 'sent' then 'message lost' when 'running' then 'worker lost'
-    when 'countdown' then 'countdown lost' else 'flight looked at' end as cause
+    when 'countdown' then 'countdown lost' when 'flight' then 'flight looked at' else 'changed by hand' end as cause
   from jobs where id = any(:ids::bigint[]) and {lost}),
 {driven}
 select id, epoch, stage, lane, chain, {quarantined} as quarantined from moved

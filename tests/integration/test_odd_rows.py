@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from itertools import product
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -12,9 +13,11 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy import Engine, text
 
-from db import reports
+from db import dispatch, reports
 from db.database import Database
+from db.dispatch import SWEEP
 from db.submit import Submission, submit
+from db.transitions import STATE_OF, WAITS
 from docmill.settings import Settings
 from prompts import Registry
 from prompts.registry import BUILT_IN
@@ -72,6 +75,25 @@ def test_a_value_however_deep_breaks_no_list(app: FastAPI, engine: Engine, depth
     assert asked(app, "GET", "/costs").status_code == 200
     with engine.connect() as connection:
         assert reports.job_report(connection, job).value
+
+
+def test_a_job_is_found_wherever_a_hand_has_put_it(engine: Engine) -> None:
+    """Of these a state and a wait that never go together, too. What waits for room or for a budget has its own time."""
+    lost: list[tuple[str, str]] = []
+    with engine.connect() as connection:
+        for state, wait in product(sorted(set(STATE_OF.values())), WAITS):
+            job = submit(connection, Submission(prompt="receipt", body=uuid4().bytes, tenant="default"))
+            moved = (
+                "update jobs set state = :state, wait = :wait, wake_at = now() - interval '1 hour' where id = :id"
+            )
+            connection.execute(text(moved), {"state": state, "wait": wait, "id": job})
+            found = [name for name, chore in SWEEP.items() if job in chore.find(connection, {})]
+            if state != "queued" and wait != "budget" and not found:
+                lost.append((state, wait))
+        drives = dispatch.run(connection, SWEEP["lost"])
+        assert drives
+        connection.rollback()
+    assert not lost
 
 
 @pytest.mark.parametrize("number", ["9" * 6000, "-" + "9" * 400 + ".5", "1" + "0" * 5000, "9" * 308])
