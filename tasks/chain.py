@@ -13,13 +13,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from amqp.exceptions import AMQPError, MessageNacked
 from celery import Signature, chain, current_app
-from kombu.exceptions import BatchPublishError, OperationalError
-from redis.exceptions import RedisError
 
 from db.jobs import Drive
 from db.stages import CHAINS, STAGES, Stage
+from tasks.celery.broker import BROKER_AWAY
 from tasks.celery.drive import PublishFailed
 from tasks.celery.stage import StageFunction, stage
 from tasks.queues import queues_of
@@ -70,7 +68,7 @@ def publish(drives: Sequence[Drive]) -> None:
                 # What waits for its round trip must not change its connection for a second try.
                 first.apply_async(chain=rest[::-1], producer=producer, retry=not together)
                 sent += 1
-    except (BatchPublishError, OperationalError, RedisError, AMQPError, MessageNacked, OSError) as error:
+    except BROKER_AWAY as error:
         raise PublishFailed(
             f"the broker does not take messages ({type(error).__name__})", taken=0 if together else sent
         ) from error

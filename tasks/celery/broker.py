@@ -10,19 +10,22 @@ import math
 from typing import Any
 
 import structlog
+from amqp.exceptions import AMQPError, MessageNacked
 from celery import Celery
 from kombu import Exchange, Queue
-from kombu.exceptions import OperationalError
+from kombu.exceptions import BatchPublishError, OperationalError
 from redis.exceptions import RedisError
 
 from docmill.errors import ServiceAway
 from docmill.settings import Settings
 from tasks.queues import QUEUE_NAMES
 
-__all__ = ["began_anew", "check", "connect", "countdown_of", "is_rabbitmq"]
+__all__ = ["BROKER_AWAY", "began_anew", "check", "connect", "countdown_of", "is_rabbitmq"]
 
 log = structlog.get_logger()
 
+BROKER_AWAY = (BatchPublishError, OperationalError, RedisError, AMQPError, MessageNacked, OSError)
+"""What a broker of either kind, or the way to it, raises where it takes no messages."""
 CONNECTIONS = 20
 PATIENCE = {"max_retries": 2, "interval_start": 0.1, "interval_step": 0.2, "interval_max": 0.5}
 """Of a publish, in seconds. It fails fast: the job waits in Postgres."""
@@ -124,7 +127,7 @@ def began_anew(app: Celery) -> bool:
             client = connection.default_channel.client
             run = client.info("server")["run_id"]
             known = client.set(LAST_RUN, run, get=True)
-    except (OperationalError, RedisError, OSError) as error:
+    except BROKER_AWAY as error:
         log.info("broker_not_asked", error=type(error).__name__)
         return False
     return bool(known is None or known.decode() != run)
@@ -135,7 +138,7 @@ def check(app: Celery) -> None:
     try:
         with app.connection_for_write() as connection:
             connection.ensure_connection(max_retries=1, interval_start=0, timeout=CHECK_WITHIN_S)
-    except (OperationalError, RedisError, OSError) as error:
+    except BROKER_AWAY as error:
         raise ServiceAway(
             f"the broker does not answer ({type(error).__name__}): start it, or mend DOCMILL_BROKER_URL"
         ) from error

@@ -10,8 +10,8 @@ from typing import Any
 import structlog
 from celery import Celery
 from celery.events import EventDispatcher
-from kombu.exceptions import OperationalError
-from redis.exceptions import RedisError
+
+from tasks.celery.broker import BROKER_AWAY
 
 __all__ = ["Events", "events_of"]
 
@@ -63,7 +63,7 @@ class Events:
                 for kind, fields in self._kept:
                     dispatcher.send(kind, **fields)
                 dispatcher.flush()
-        except (OperationalError, RedisError, OSError) as error:
+        except BROKER_AWAY as error:
             log.info("events_not_told", error=type(error).__name__)
 
     @property
