@@ -25,6 +25,7 @@ import httpx
 import kombu
 import psutil
 import redis
+from amqp.exceptions import NotFound
 from sqlalchemy import Engine, text
 
 from db.engine import make_engine
@@ -241,8 +242,7 @@ class Lab:
 
     def _queued_in_rabbitmq(self) -> dict[str, int]:
         with kombu.Connection(self.environment["DOCMILL_BROKER_URL"]) as connection:
-            channel = connection.default_channel
-            return {name: channel.queue_declare(name, passive=True).message_count for name in QUEUE_NAMES}
+            return {name: _held_in_rabbitmq(connection, name) for name in QUEUE_NAMES}
 
     @contextmanager
     def publisher(self) -> Iterator[Callable[[Sequence[Drive]], None]]:
@@ -289,6 +289,15 @@ class Lab:
 
     def trial(self, fault: str, what: str) -> Trial:
         return Trial(lab=self, fault=fault, what=what)
+
+
+def _held_in_rabbitmq(connection: kombu.Connection, queue: str) -> int:
+    """Messages; none in a queue that is not there, as its workers stand by."""
+    with connection.channel() as channel:  # its own: a question that is refused closes it
+        try:
+            return int(channel.queue_declare(queue, passive=True).message_count)
+        except NotFound:
+            return 0
 
 
 def _is_celerys(process: psutil.Process) -> bool:
