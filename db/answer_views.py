@@ -18,7 +18,7 @@ from sqlalchemy.exc import DBAPIError
 
 from db.engine import is_passing
 from db.statements import statements_of
-from docmill.parsing.schema import SCALARS, kinds, only_form
+from docmill.parsing.schema import SCALARS, choices_of, kinds, only_form
 from docmill.storable import is_storable
 
 __all__ = ["Answers", "View", "may_make", "name_of", "refresh", "views_of"]
@@ -127,7 +127,7 @@ class _Walk:
     def begin(self, table: _Table, schema: Any, value: str, depth: int = 0) -> None:
         """Begins a table: an object's fields have columns of their own, anything else one called ``value``."""
         self.tables.append(table)
-        only = only_form(schema, self.root)
+        only = _only(schema, self.root)
         if only.get("properties") and depth < DEEPEST:
             self._fields(table, only, _Place(value=value, column="", at="", depth=depth))
         else:
@@ -140,7 +140,7 @@ class _Walk:
 
     def _put(self, table: _Table, schema: Any, place: _Place) -> None:
         """A field to its column, an object's fields to theirs, a list to a view of its own."""
-        only = only_form(schema, self.root)
+        only = _only(schema, self.root)
         if only.get("properties") and place.depth < DEEPEST:
             self._fields(table, only, place)
         elif isinstance(only.get("items"), Mapping) and "prefixItems" not in only and place.depth < DEEPEST:
@@ -250,12 +250,18 @@ def _mark(answers: Answers, views: Sequence[View]) -> str:
     return f"{_whose(answers)} {hashlib.sha256(told.encode('utf-8', 'replace')).hexdigest()[:16]}"
 
 
+def _only(schema: Any, root: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A value's one form; empty where several are left, whose fields a column for each field named would lose."""
+    form = only_form(schema, root)
+    return {} if choices_of(form, root) else form
+
+
 def _typed(schema: Any, root: Mapping[str, Any], value: str) -> str:
     """The value as its type in SQL; jsonb where it has none of its own."""
     found = kinds(schema, root) - {"null"}
     text = f"{value} #>> '{{}}'"
     if found == {"string"}:
-        form = only_form(schema, root).get("format")
+        form = _only(schema, root).get("format")
         reads = {"date": "docmill_date", "date-time": "docmill_moment"}.get(form if isinstance(form, str) else "")
         return f"{reads}({text})" if reads else text
     if found and found <= {"number", "integer"}:

@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 from urllib.parse import unquote
 
-__all__ = ["SCALARS", "kinds", "kinds_of", "labels", "only_form", "resolved"]
+__all__ = ["SCALARS", "choices_of", "kinds", "kinds_of", "labels", "only_form", "resolved"]
 
 SCALARS = frozenset({"string", "number", "integer", "boolean", "null"})
 FORMS_WITHIN_EACH_OTHER = 12
@@ -49,14 +49,19 @@ def only_form(schema: Any, root: Mapping[str, Any], *, among: Collection[str] = 
         if "$ref" in schema:
             schema = resolved(schema["$ref"], root)
             continue
-        told = [choice for keyword in ("anyOf", "oneOf", "allOf") for choice in schema.get(keyword, ())]
-        left = [choice for choice in told if kinds(choice, root) != {"null"}]
+        left = choices_of(schema, root)
         if len(left) != 1:
             left = [choice for choice in left if kinds(choice, root) & {*among}]
         if len(left) != 1:
             return schema
         schema = left[0]
     return {}
+
+
+def choices_of(schema: Mapping[str, Any], root: Mapping[str, Any]) -> list[Any]:
+    """The schemas that this one leaves a choice of, or adds to itself, but for those of null."""
+    told = [choice for keyword in ("anyOf", "oneOf", "allOf") for choice in schema.get(keyword, ())]
+    return [choice for choice in told if kinds(choice, root) != {"null"}]
 
 
 def labels(schema: Mapping[str, Any]) -> list[Any]:

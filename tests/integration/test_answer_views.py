@@ -209,6 +209,24 @@ TYPED: dict[str, Any] = {
         "matrix": {"type": "array", "items": {"type": "array", "items": {"type": "number"}}},
     },
 }
+BY_KIND = {
+    "type": "object",
+    "properties": {"kind": {"type": "string"}},
+    "oneOf": [{"properties": {"total": {"type": "number"}}}, {"properties": {"weight": {"type": "number"}}}],
+}
+
+
+def test_what_has_a_choice_of_fields_is_one_column(owners: Engine, engine: Engine) -> None:
+    """A column of the field that is always there would show it alone."""
+    fields = {"doc": BY_KIND, "docs": {"type": "array", "items": BY_KIND}}
+    whole, each = made(owners, {"type": "object", "properties": fields}, "choosing")
+    doc = {"kind": "bill", "total": 4.1}
+    with engine.begin() as connection:
+        job = kept(connection, "choosing", "v1", {"doc": doc, "docs": [doc]})
+        assert [row["doc"] for row in seen(connection, whole, job)] == [doc]
+        assert [row["value"] for row in seen(connection, each, job)] == [doc]
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-(10**30), 10**30) | st.floats(allow_nan=False, allow_infinity=False)
     | st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), max_size=10)
