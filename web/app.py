@@ -17,7 +17,7 @@ from web.following import Followers
 from web.health import Watches
 from web.layers import put_before
 from web.limits import Bounds
-from web.openapi import described, operation_id
+from web.openapi_route import operation_id, serve
 from web.pages.all import PAGES
 from web.queries import refuse_unknown
 from web.routes import API
@@ -59,5 +59,5 @@ def make_app(services: Services, *, host: str, fleet: Fleet, bounds: Bounds = Bo
         app.include_router(page)
     app.include_router(health.router)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
-    app.openapi = described(app, services.registry)  # type: ignore[method-assign] # the documented way to extend it
+    serve(app, services.registry)
     return app

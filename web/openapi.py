@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
-from fastapi.routing import APIRoute
 from pydantic.json_schema import models_json_schema
 
 from docmill.errors import PromptError
@@ -17,34 +16,30 @@ from web.client_generators import leave_out_defaults, leave_out_items_of_streams
 from web.problems import ProblemDetails
 from web.schemas import AddressWanted, FileToIndex, FileWanted, JobWanted, LineWanted, TextToIndex
 
-__all__ = ["described", "operation_id"]
+__all__ = ["Contents", "contents", "described", "document"]
 
+Contents: TypeAlias = Mapping[str, bytes | None]
+"""By prompt and version, a hash of its files; None for those that do not load."""
 DESCRIBED = (JobWanted, AddressWanted, FileWanted, LineWanted, TextToIndex, FileToIndex, ProblemDetails)
 """Models that only references name."""
 
 
-def operation_id(route: APIRoute) -> str:
-    """Returns what generated clients call the operation: ``submitJob``."""
-    first, *others = route.name.split("_")
-    return first + "".join(map(str.capitalize, others))
-
-
 def described(app: FastAPI, registry: Registry) -> Callable[[], dict[str, Any]]:
     """Makes what makes the document, when it is asked for: once for the prompts that there are."""
-    made_for: Mapping[str, bytes | None] = {}
+    made_for: Contents = {}
 
     def openapi() -> dict[str, Any]:
         nonlocal made_for
-        now = _contents(registry)
+        now = contents(registry)
         if app.openapi_schema is None or now != made_for:
-            app.openapi_schema, made_for = _openapi(app, registry), now
+            app.openapi_schema, made_for = document(app, registry), now
         return app.openapi_schema
 
     return openapi
 
 
-def _contents(registry: Registry) -> Mapping[str, bytes | None]:
-    """By prompt and version, a hash of its files; None for those that do not load."""
+def contents(registry: Registry) -> Contents:
+    """Returns what the document is made of, as far as it changes."""
     found: dict[str, bytes | None] = {}
     for name in listed_prompts(registry):
         for version in registry.versions(name):
@@ -55,16 +50,22 @@ def _contents(registry: Registry) -> Mapping[str, bytes | None]:
     return found
 
 
-def _openapi(app: FastAPI, registry: Registry) -> dict[str, Any]:
-    """What FastAPI finds, with the models that only references name, and with the prompts that there are."""
+def document(app: FastAPI, registry: Registry | None) -> dict[str, Any]:
+    """Makes the document: what FastAPI finds, with the models that only references name, and with the prompts.
+
+    Without a registry it is the same for all stacks, and says nothing of the prompts of this one.
+    """
     found = get_openapi(title=app.title, version=app.version, summary=app.summary, routes=app.routes)
     models: Any = [(model, "validation") for model in DESCRIBED]
     _, definitions = models_json_schema(models, ref_template="#/components/schemas/{model}")
     schemas = found["components"]["schemas"]
     schemas.update(definitions["$defs"])
-    _name_prompts(schemas, registry)
     _name_parts(schemas)
-    _tell_answers(schemas, registry)
+    if registry is None:
+        schemas.update(Prompt={"type": "string"}, Version={"type": "string"})
+    else:
+        _name_prompts(schemas, registry)
+        _tell_answers(schemas, registry)
     leave_out_defaults(found)
     leave_out_openness(schemas)
     leave_out_items_of_streams(found)

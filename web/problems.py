@@ -12,6 +12,7 @@ import structlog
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from fastapi.routing import iter_route_contexts
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.exc import DataError, SQLAlchemyError
 from starlette.exceptions import HTTPException
@@ -197,10 +198,11 @@ def install(app: FastAPI) -> None:
 
 def _allowed(request: Request) -> dict[str, str]:
     """All methods of the path; the router itself knows those of one of its routes."""
-    path = getattr(request.scope.get("route"), "path", "")
-    methods = [method.upper() for method in request.app.openapi()["paths"].get(path, {})]
-    also = ["HEAD"] if "GET" in methods else []
-    return {"allow": ", ".join([*methods, *also])} if methods else {}
+    path = getattr(request.scope.get("route"), "path", None)
+    same = [each for each in iter_route_contexts(request.app.routes) if path and each.path == path]
+    methods = {method for each in same for method in each.methods or ()}
+    also = {"HEAD"} if "GET" in methods else set[str]()
+    return {"allow": ", ".join(sorted(methods | also))} if methods else {}
 
 
 def invalid(errors: Sequence[Any], *, skip: int = 0) -> Problem:

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
+import json
+import threading
 from uuid import uuid4
 
+import httpx
 import pytest
 from sqlalchemy import Engine
 
 from db import keys
+from db.database import Database
+from docmill.settings import Settings
+from prompts import Registry
+from tasks.services import Services
 from tests.integration.test_api_edges import app_of, asked
+from tests.unit.web.test_answer_schemas import references
+from web.answer_schemas import COMPONENTS
 
 PROBLEM = "application/problem+json"
 SPENDING = (
@@ -150,3 +160,62 @@ def test_a_key_that_is_none_is_a_401_whatever_it_is_made_of(engine: Engine, key:
 
 def _basic(key: str) -> str:
     return "Basic " + base64.b64encode(b"anybody:" + key.encode("utf-8", "surrogatepass")).decode()
+
+
+def test_what_prompts_there_are_is_told_to_who_has_a_key(engine: Engine, key: str) -> None:
+    app = app_of(engine, host="0.0.0.0")
+    plain = asked(app, "GET", "/openapi.json")
+    assert (plain.status_code, plain.headers["content-type"]) == (200, "application/json")
+    schemas = plain.json()["components"]["schemas"]
+    assert "Answers" not in schemas, "of answers it says nothing"
+    assert schemas["Prompt"] == {"type": "string"}
+    assert "invoice" not in plain.text
+    assert {each for each in references(plain.json()) if each.removeprefix(COMPONENTS) not in schemas} == set()
+    for held in (f"Bearer {key}", _basic(key)):
+        whole = asked(app, "GET", "/openapi.json", headers={"authorization": held})
+        assert "invoice" in whole.json()["components"]["schemas"]["Answers"]["properties"]
+    assert asked(app, "GET", "/openapi.json", headers={"authorization": "Bearer none"}).status_code == 401
+    assert "Answers" in asked(app_of(engine), "GET", "/openapi.json").json()["components"]["schemas"]
+
+
+def test_the_openapi_is_sent_once_to_who_has_it(engine: Engine) -> None:
+    app = app_of(engine)
+    first = asked(app, "GET", "/openapi.json")
+    again = asked(app, "GET", "/openapi.json", headers={"if-none-match": first.headers["etag"]})
+    assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", first.headers["etag"])
+    assert first.json() == json.loads(json.dumps(app.openapi()))
+    assert asked(app, "HEAD", "/openapi.json").headers["etag"] == first.headers["etag"]
+
+
+class Slow(Registry):
+    """One that takes until somebody else was answered."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun, self.answered = threading.Event(), threading.Event()
+        self.waited = False
+
+    def names(self) -> list[str]:
+        self.begun.set()
+        self.waited |= self.answered.wait(5)
+        return super().names()
+
+
+def test_while_the_openapi_is_made_others_are_answered(engine: Engine) -> None:
+    registry = Slow()
+    services = Services(
+        settings=Settings(), database=Database(engine), registry=registry, publish=lambda _: None, owner="api"
+    )
+    app = app_of(engine, services=services)
+
+    async def ask() -> tuple[httpx.Response, httpx.Response]:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://127.0.0.1") as client:
+            making = asyncio.create_task(client.get("/openapi.json"))
+            assert await asyncio.to_thread(registry.begun.wait, 10)
+            other = await client.patch("/v1/jobs")
+            registry.answered.set()
+            return await making, other
+
+    made, other = asyncio.run(ask())
+    assert (made.status_code, other.status_code) == (200, 405)
+    assert registry.waited

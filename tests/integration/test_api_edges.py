@@ -280,6 +280,7 @@ def test_a_method_that_a_path_does_not_take_names_those_that_it_takes(app: FastA
     found = asked(app, "DELETE", "/v1/jobs")
     assert (found.status_code, found.headers["content-type"]) == (405, "application/problem+json")
     assert sorted(found.headers["allow"].split(", ")) == ["GET", "HEAD", "POST"]
+    assert asked(app, "DELETE", "/v1/jobs/7").headers["allow"] == "GET, HEAD"
 
 
 def test_a_job_tells_whose_it_is_and_in_which_lane(app: FastAPI) -> None:
