@@ -33,6 +33,7 @@ from docmill.errors import (
     WebhookUnknown,
 )
 from docmill.logs import where
+from web.origins import told_to
 from web.pages.rendering import render, wants_page
 from web.request_ids import HEADER
 
@@ -193,7 +194,8 @@ def install(app: FastAPI) -> None:
     async def broke(request: Request, error: Exception) -> Response:
         # It comes here once the request is over for those who note whose lines are whose.
         log.error("request_broke", where=where(error), request_id=_request_id(request))
-        return _told(request, 500, "a defect of docmill: its log says more")
+        headers = told_to(request, request.app.state.settings.origins)
+        return _told(request, 500, "a defect of docmill: its log says more", headers)
 
 
 def _allowed(request: Request) -> dict[str, str]:

@@ -217,8 +217,8 @@ class Settings(BaseSettings):
 
     @property
     def origins(self) -> tuple[str, ...]:
-        """The web sites whose scripts may ask."""
-        return tuple(each.strip() for each in self.cors_origins.split(",") if each.strip())
+        """The web sites whose scripts may ask, each as a browser names it."""
+        return tuple(_as_browsers_say(each.strip()) for each in self.cors_origins.split(",") if each.strip())
 
     @property
     def prompt_folders(self) -> tuple[Path, ...]:
@@ -277,3 +277,9 @@ def load_settings(**overrides: object) -> Settings:
         return Settings(**overrides)  # type: ignore[arg-type] # checked by pydantic
     except ValidationError as error:
         raise Misconfigured(f"settings: {explain(error, prefix='DOCMILL_')}") from error
+
+
+def _as_browsers_say(origin: str) -> str:
+    """The origin without the port that its scheme has anyway."""
+    scheme, _, _ = origin.partition("://")
+    return origin.removesuffix(":443" if scheme == "https" else ":80")

@@ -57,14 +57,15 @@ def test_a_problem_says_which_it_is_and_of_which_request(app: FastAPI) -> None:
 
 def test_a_script_of_a_site_that_the_operator_names_may_ask_with_its_key(engine: Engine) -> None:
     services = Services(
-        settings=Settings(cors_origins="https://app.example, http://127.0.0.1:5173"), database=Database(engine),
+        settings=Settings(cors_origins="https://app.example:443, http://127.0.0.1:5173"), database=Database(engine),
         registry=Registry(), publish=lambda _: None, owner="api",
     )  # fmt: skip
     app = app_of(engine, host="0.0.0.0", services=services)
     with engine.begin() as connection:
         key = keys.add(connection, "default")
     theirs = {"Origin": "https://app.example", "Sec-Fetch-Site": "cross-site"}
-    wanted = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization"}
+    sent = "authorization,cache-control,content-type,idempotency-key,last-event-id,request-id,x-request-id"
+    wanted = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": sent}
     before = asked(app, "OPTIONS", "/v1/jobs", headers={**theirs, **wanted})
     assert (before.status_code, before.headers["access-control-allow-origin"]) == (200, "https://app.example")
     found = asked(app, "GET", "/v1/jobs", headers={**theirs, "Authorization": f"Bearer {key}"})
@@ -74,6 +75,26 @@ def test_a_script_of_a_site_that_the_operator_names_may_ask_with_its_key(engine:
     assert "access-control-allow-origin" not in asked(app, "GET", "/jobs", headers=theirs).headers
     other = {**theirs, **wanted, "Origin": "https://evil.example"}
     assert "access-control-allow-origin" not in asked(app, "OPTIONS", "/v1/jobs", headers=other).headers
+
+    @app.get("/v1/broken")
+    def broken() -> None:
+        raise ZeroDivisionError
+
+    for origin, told in (("https://app.example", "https://app.example"), ("https://evil.example", None)):
+        found = asked(app, "GET", "/v1/broken", headers={"Origin": origin})
+        assert (found.status_code, found.headers.get("access-control-allow-origin")) == (500, told)
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [
+        ("https://a.example:443", "https://a.example"), ("http://a.example:80", "http://a.example"),
+        ("http://a.example:443", "http://a.example:443"), ("https://a.example:80", "https://a.example:80"),
+        ("https://[::1]:443", "https://[::1]"), ("https://a.example:4443", "https://a.example:4443"),
+    ],
+)  # fmt: skip
+def test_a_site_is_meant_as_browsers_name_it(said: str, meant: str) -> None:
+    assert Settings(cors_origins=said).origins == (meant,)
 
 
 @pytest.mark.parametrize(
