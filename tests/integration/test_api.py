@@ -68,7 +68,9 @@ def long_list(addresses: dict[str, str], docmill: Docmill) -> Iterator[int]:
         )
     yield job.id
     with engine.begin() as connection:  # no prompt's answer looks like this, and OpenAPI says how they look
-        connection.execute(text("delete from results where job_id = :job and author = 'a person'"), {"job": job.id})
+        connection.execute(
+            text("delete from results where job_id = :job and author = 'a person'"), {"job": job.id}
+        )
     engine.dispose()
 
 
