@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
@@ -175,12 +176,11 @@ def test_no_name_becomes_markup(app: FastAPI, jobs: list[int]) -> None:
 def test_what_a_table_of_costs_leaves_out_is_summed(
     app: FastAPI, jobs: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = checked(asked(app, "GET", "/costs", headers=BROWSER).text)
     monkeypatch.setattr("web.pages.costs.ROWS", 2)
+    left_out = re.compile(r"(\d+) more")
     some = checked(asked(app, "GET", "/costs", headers=BROWSER).text)
-    assert f"{len(HOSTILE) - 2} more" in some
-    assert "more" not in whole
-    assert checked(asked(app, "GET", "/costs?every=true", headers=BROWSER).text).count(" more") == 0
+    assert max(int(found) for found in left_out.findall(some)) >= len(HOSTILE) - 2, "others may have costs, too"
+    assert not left_out.search(checked(asked(app, "GET", "/costs?every=true", headers=BROWSER).text))
 
 
 def _documents_of(app: FastAPI, jobs: list[int]) -> list[int]:
