@@ -169,10 +169,10 @@ def _counted(connection: Connection, ids: Sequence[int]) -> dict[int, Counts]:
     """As :func:`db.reports.counted` for each of the runs, and without a look at what is done."""
     states = {run: Counter[str]() for run in ids}
     reasons = {run: Counter[str]() for run in ids}
-    for row in SQL["states"].rows(connection, {"runs": list(ids)}):
-        states[row.run][row.state] += row.jobs
-    for row in SQL["reasons"].rows(connection, {"runs": list(ids)}):
-        if row.reason:
+    for row in SQL["counts"].rows(connection, {"runs": list(ids)}):
+        if row.state:
+            states[row.run][row.state] += row.jobs
+        elif row.reason:
             reasons[row.run][reports.HELD_FOR.get(row.reason, row.reason) if row.held else row.reason] += row.jobs
     return {
         run: Counts(total=states[run].total(), states=dict(states[run]), reasons=dict(reasons[run].most_common()))

@@ -20,14 +20,14 @@ select id from runs where tenant = :tenant and idem_key = :key and closed_at is 
 -- name: close
 update runs set closed_at = clock_timestamp() where id = :id and closed_at is null
 
--- name: states
--- By their index alone.
-select run_id as run, state, count(*) as jobs from jobs where run_id = any(:runs::bigint[]) group by run_id, state
-
--- name: reasons
--- Why jobs failed, wait, or go to a person; what is done, by far the most, is not looked at.
-select run_id as run, case when state = 'held' then wait else coalesce(failure ->> 'kind', '') end as reason,
-  state = 'held' as held, count(*) as jobs
+-- name: counts
+-- Jobs by state, by their index alone; and why they failed, wait, or go to a person, where what is done, by far the most,
+-- is not looked at. One statement, so that both are of one moment.
+select run_id as run, state, null::text as reason, false as held, count(*) as jobs
+from jobs where run_id = any(:runs::bigint[]) group by run_id, state
+union all
+select run_id, null, case when state = 'held' then wait else coalesce(failure ->> 'kind', '') end as reason,
+  state = 'held' as held, count(*)
 from jobs where run_id = any(:runs::bigint[]) and state in ('failed', 'needs_review', 'held')
 group by run_id, reason, held
 
