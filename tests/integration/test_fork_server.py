@@ -65,17 +65,22 @@ def test_it_is_listed_with_its_own_command(fork_server: ForkServer, tmp_path: Pa
     program.wait(30)
 
 
+def fork_servers() -> list[psutil.Process]:
+    """Those that this process started; what an earlier test may have left dead has no command."""
+    alive = [child for child in psutil.Process().children() if child.status() != psutil.STATUS_ZOMBIE]
+    return [child for child in alive if "workers.stack.forking" in " ".join(child.cmdline())]
+
+
 def test_a_nursery_is_told_no_secret(fork_server: ForkServer) -> None:
-    mine = [child for child in psutil.Process().children() if "workers.stack.forking" in " ".join(child.cmdline())]
+    mine = fork_servers()
     assert len(mine) == 1
     assert "a key that is nobody's" not in str(mine[0].environ())
 
 
 def test_where_the_nursery_is_dead_a_program_starts_by_itself(fork_server: ForkServer, tmp_path: Path) -> None:
-    for child in psutil.Process().children():
-        if "workers.stack.forking" in " ".join(child.cmdline()):
-            child.kill()
-            child.wait(30)
+    for server in fork_servers():
+        server.kill()
+        server.wait(30)
     command = [sys.executable, "-m", *SLEEP]
     process = Process(
         name="slow", command=command, log=tmp_path / "log", check=lambda: None, fork_server=fork_server
