@@ -72,7 +72,7 @@ class Tenant:
 
 def main() -> None:
     ledger = Ledger(jobs=int(_option("--jobs", "1000000")), timezone=ZONE)
-    rounds, only = int(_option("--rounds", str(ROUNDS))), _option("--only", "")
+    rounds, only = max(2, int(_option("--rounds", str(ROUNDS)))), _option("--only", "")
     kept = _option("--keep", "")
     with nullcontext(Path(kept)) if kept else scratch("bench") as data:
         _make(data, ledger)

@@ -14,6 +14,7 @@ from fastapi.security import HTTPBearer
 
 import db.database
 from db import keys
+from db.budget_admin import Budget
 from web.problems import Problem
 from web.proxies import FORWARDED, Address, address_of, authority, is_loopback
 
@@ -56,6 +57,10 @@ class Caller:
 
     def may(self, scope: Scope) -> bool:
         return scope in self.scopes
+
+    def sees(self, budget: Budget) -> bool:
+        """Whether a budget is the caller's: those of all tenants together are for whoever looks after all."""
+        return self.may("admin") or (budget.scope == "tenant" and budget.subject == self.tenant)
 
     def check(self, scope: Scope) -> None:
         """Raises Problem where the scope is missing."""

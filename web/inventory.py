@@ -16,7 +16,6 @@ from docmill.errors import PromptError
 from prompts import PromptVersion, Registry
 from web.access import Asking, Database
 from web.answer_schemas import listed_prompts
-from web.pages.models import is_seen
 from web.problems import Problem, documented
 from web.schemas import Storable
 
@@ -155,7 +154,7 @@ def show_prompt(name: Annotated[str, Path(max_length=200)], request: Request, as
 def list_budgets(database: Database, asking: Asking) -> Budgets:
     asking.check("read")
     found = database.run(budget_admin.listed)
-    return Budgets(budgets=[_budget(each) for each in found if is_seen(each, asking)])
+    return Budgets(budgets=[_budget(each) for each in found if asking.sees(each)])
 
 
 @router.put(

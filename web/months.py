@@ -20,7 +20,6 @@ from docmill.money import Load, Spread
 from docmill.settings import Settings
 from tasks.loads import load_of
 from web.access import Caller
-from web.pages.models import is_seen
 
 __all__ = ["Month", "outlook"]
 
@@ -76,7 +75,7 @@ def outlook(connection: Connection, settings: Settings, asking: Caller) -> Outlo
     now = datetime.now(ZoneInfo(settings.timezone))
     month = _month(connection, asking.tenant, now, settings.timezone)
     load, why = _measured(connection, settings, asking.tenant, now.date())
-    budgets = [each for each in budget_admin.listed(connection) if is_seen(each, asking)]
+    budgets = [each for each in budget_admin.listed(connection) if asking.sees(each)]
     return Outlook(
         now=now,
         month=month,

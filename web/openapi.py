@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, TypeAlias
 
 from fastapi import FastAPI
@@ -16,26 +16,12 @@ from web.client_generators import leave_out_defaults, leave_out_items_of_streams
 from web.problems import ProblemDetails
 from web.schemas import AddressWanted, FileToIndex, FileWanted, JobWanted, LineWanted, TextToIndex
 
-__all__ = ["Contents", "contents", "described", "document"]
+__all__ = ["Contents", "contents", "document"]
 
 Contents: TypeAlias = Mapping[str, bytes | None]
 """By prompt and version, a hash of its files; None for those that do not load."""
 DESCRIBED = (JobWanted, AddressWanted, FileWanted, LineWanted, TextToIndex, FileToIndex, ProblemDetails)
 """Models that only references name."""
-
-
-def described(app: FastAPI, registry: Registry) -> Callable[[], dict[str, Any]]:
-    """Makes what makes the document, when it is asked for: once for the prompts that there are."""
-    made_for: Contents = {}
-
-    def openapi() -> dict[str, Any]:
-        nonlocal made_for
-        now = contents(registry)
-        if app.openapi_schema is None or now != made_for:
-            app.openapi_schema, made_for = document(app, registry), now
-        return app.openapi_schema
-
-    return openapi
 
 
 def contents(registry: Registry) -> Contents:

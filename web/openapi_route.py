@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import anyio.to_thread
@@ -15,7 +16,7 @@ from fastapi.routing import APIRoute
 
 from prompts import Registry
 from web.access import caller
-from web.openapi import Contents, contents, described, document
+from web.openapi import Contents, contents, document
 from web.problems import Problem
 
 __all__ = ["operation_id", "serve"]
@@ -42,7 +43,7 @@ def operation_id(route: APIRoute) -> str:
 
 def serve(app: FastAPI, registry: Registry) -> None:
     """Puts the route in the place of FastAPI's, which makes the document and writes it at each request."""
-    app.openapi = described(app, registry)  # type: ignore[method-assign] # the documented way to extend it
+    app.openapi = partial(document, app, registry)  # type: ignore[method-assign] # the documented way to extend it
     app.router.routes[:] = [each for each in app.router.routes if getattr(each, "path", None) != app.openapi_url]
     whole, plain = _Kept(app, registry), _Kept(app, None)
 
@@ -60,7 +61,7 @@ class _Kept:
     """The document for the prompts that there are, made by one thread at a time, and kept as it is sent."""
 
     def __init__(self, app: FastAPI, registry: Registry | None) -> None:
-        self._make: Callable[[], dict[str, Any]] = lambda: document(app, registry)
+        self._app = app
         self._registry = registry
         self._written: Written | None = None
         self._one = CapacityLimiter(1)
@@ -71,7 +72,7 @@ class _Kept:
     def _now(self) -> Written:
         there = {} if self._registry is None else contents(self._registry)
         if self._written is None or self._written.of != there:
-            body = b"".join(piece.encode() for piece in _pieces(self._make(), DEPTH))
+            body = b"".join(piece.encode() for piece in _pieces(document(self._app, self._registry), DEPTH))
             etag = f'"{hashlib.sha256(body).hexdigest()}"'
             self._written = Written(of=there, body=body, etag=etag)
         return self._written

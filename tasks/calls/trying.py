@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from contextlib import suppress
 from decimal import Decimal
 from typing import Any
-from uuid import uuid4
 
 from db import ledger, model_state
 from db.jobs import Job
@@ -20,8 +19,8 @@ from prompts import PromptVersion
 from tasks.calls import admission
 from tasks.calls.asking import ask_in_time
 from tasks.calls.call import Call
+from tasks.calls.intents import intent_to_ask, last_remedy
 from tasks.calls.jobless import close_jobless, hold_in_its_way, limit_in_its_way, reserve_jobless
-from tasks.calls.request import input_hash
 from tasks.calls.reserve import worst_case
 from tasks.services import Services
 
@@ -34,17 +33,14 @@ def trial_call(
     """A call of a job that stands nowhere, with nothing of the messages: the ledger has figures of a trial, and no
     text.
     """
-    intent = ledger.Intent(
-        id=uuid4(),
-        content_hash=prompt.content_hash,
-        input_hash=input_hash(model, request),
-        provider=model.provider,
-        account=model.account,
-        model=model.model,
-        request={},
-        remedy=str(job.history[-1]["remedy"]) if job.history else None,
+    intent = intent_to_ask(
+        prompt,
+        model,
+        request,
         reserved_usd=worst_case(job, model, request),
         owner="",
+        remedy=last_remedy(job),
+        kept=False,
     )
     state = ModelState(learned=learned)
     return Call(job=job, prompt=prompt, model=model, request=request, intent=intent, state=state)

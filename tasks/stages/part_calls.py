@@ -6,16 +6,16 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from uuid import uuid4
 
-from db import ledger, parts
+from db import parts
 from db.jobs import Job
 from docmill.llm.tokens import counter_for
 from docmill.parts import Part
 from docmill.parts.rounds import Plan
 from prompts import Excerpt, PromptVersion
 from tasks.calls.call import Call
-from tasks.calls.request import PartShown, as_json, compose_part, input_hash
+from tasks.calls.intents import intent_to_ask
+from tasks.calls.request import PartShown, compose_part
 from tasks.calls.reserve import worst_case
 from tasks.services import Services
 from tasks.stages.window import ladder_model
@@ -63,17 +63,13 @@ class Asking:
         estimate = counter_for(model.model).estimate_messages(request.messages)
         # What context counted is the whole's, and another model's.
         asker = replace(self.job, model=name, context={"estimate": estimate})
-        intent = ledger.Intent(
-            id=uuid4(),
-            content_hash=self.prompt.content_hash,
-            input_hash=input_hash(model, request),
-            provider=model.provider,
-            account=model.account,
-            model=model.model,
-            request=as_json(request),
-            remedy="parts" if part.number > self.plan.first else None,
+        intent = intent_to_ask(
+            self.prompt,
+            model,
+            request,
             reserved_usd=worst_case(asker, model, request),
             owner=self.services.owner,
+            remedy="parts" if part.number > self.plan.first else None,
             part=part.number,
         )
         return PartCall(

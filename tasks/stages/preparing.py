@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from uuid import uuid4
-
 from db import ledger
 from db.jobs import Job
 from docmill.errors import Failure, Misconfigured
-from docmill.llm.types import Request
-from docmill.settings import Model
-from prompts import PromptVersion
 from tasks.calls.call import Call
-from tasks.calls.request import as_json, compose, input_hash
+from tasks.calls.intents import intent_to_ask, last_remedy
+from tasks.calls.request import compose
 from tasks.calls.reserve import worst_case
 from tasks.pinning import prompt_of
 from tasks.services import Services
@@ -36,7 +32,14 @@ def prepare(services: Services, job: Job) -> Call | Step:
     if job.document is None or job.document.text is None:
         return services.database.run(fail, job, Failure(kind="unreadable", message="the document was deleted"))
     request = compose(job, prompt, model, excerpt_of(services, job, job.document.text), _previous(services, job))
-    intent = _intent(services, job, prompt, model, request)
+    intent = intent_to_ask(
+        prompt,
+        model,
+        request,
+        reserved_usd=worst_case(job, model, request),
+        owner=services.owner,
+        remedy=last_remedy(job),
+    )
     return Call(job=job, prompt=prompt, model=model, request=request, intent=intent)
 
 
@@ -45,18 +48,3 @@ def _previous(services: Services, job: Job) -> str | None:
     if job.purpose != "correction":
         return None
     return services.database.run(ledger.previous_reply, job)
-
-
-def _intent(services: Services, job: Job, prompt: PromptVersion, model: Model, request: Request) -> ledger.Intent:
-    return ledger.Intent(
-        id=uuid4(),
-        content_hash=prompt.content_hash,
-        input_hash=input_hash(model, request),
-        provider=model.provider,
-        account=model.account,
-        model=model.model,
-        request=as_json(request),
-        remedy=str(job.history[-1]["remedy"]) if job.history else None,
-        reserved_usd=worst_case(job, model, request),
-        owner=services.owner,
-    )

@@ -16,7 +16,7 @@ import psutil
 import psycopg
 import pytest
 from psycopg import sql
-from sqlalchemy import Engine, QueuePool
+from sqlalchemy import Connection, Engine, QueuePool
 
 from db.engine import make_engine
 from db.migrations import upgrade
@@ -25,7 +25,7 @@ from tests.walk import walk
 from workers.stack.places import scratch
 from workers.stack.servers import EmbeddedServers
 
-__all__ = ["FEW_FILES", "another_database", "docmill", "engine", "owner", "servers", "up", "walk"]
+__all__ = ["FEW_FILES", "another_database", "connection", "docmill", "engine", "owner", "servers", "up", "walk"]
 
 FEW_FILES = 1024
 COMMAND = (sys.executable, "-m", "docmill")
@@ -89,3 +89,11 @@ def up() -> Iterator[Path]:
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=60) == 0
         assert not [pid for pid in pids if psutil.pid_exists(pid)]
+
+
+@pytest.fixture
+def connection(engine: Engine) -> Iterator[Connection]:
+    """A transaction of which nothing is kept."""
+    with engine.connect() as opened:
+        yield opened
+        opened.rollback()

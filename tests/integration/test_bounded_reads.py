@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from decimal import Decimal
 
 import pytest
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, text
 
 from bench.collection import filled
 from db import collections, reports, runs, waiting
@@ -38,13 +37,6 @@ paid as (
 select distinct run_id from made
 """
 )
-
-
-@pytest.fixture
-def connection(engine: Engine) -> Iterator[Connection]:
-    with engine.connect() as made:
-        yield made
-        made.rollback()
 
 
 @pytest.fixture

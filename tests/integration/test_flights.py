@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TypeVar
@@ -18,13 +18,6 @@ from db.submit import Submission, submit
 from docmill.errors import Failure, FailureKind
 
 T = TypeVar("T")
-
-
-@pytest.fixture
-def connection(engine: Engine) -> Iterator[Connection]:
-    with engine.connect() as opened:
-        yield opened
-        opened.rollback()
 
 
 def at_complete(connection: Connection) -> Job:

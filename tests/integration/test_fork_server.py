@@ -71,13 +71,13 @@ def fork_servers() -> list[psutil.Process]:
     return [child for child in alive if "workers.stack.forking" in " ".join(child.cmdline())]
 
 
-def test_a_nursery_is_told_no_secret(fork_server: ForkServer) -> None:
+def test_it_is_told_no_secret(fork_server: ForkServer) -> None:
     mine = fork_servers()
     assert len(mine) == 1
     assert "a key that is nobody's" not in str(mine[0].environ())
 
 
-def test_where_the_nursery_is_dead_a_program_starts_by_itself(fork_server: ForkServer, tmp_path: Path) -> None:
+def test_where_it_is_dead_a_program_starts_by_itself(fork_server: ForkServer, tmp_path: Path) -> None:
     for server in fork_servers():
         server.kill()
         server.wait(30)

@@ -31,13 +31,6 @@ DOCUMENTS = [
 
 
 @pytest.fixture
-def connection(engine: Engine) -> Iterator[Connection]:
-    with engine.connect() as made:
-        yield made
-        made.rollback()
-
-
-@pytest.fixture
 def as_owner(owner: Engine) -> Iterator[Connection]:
     with owner.connect() as made:
         yield made

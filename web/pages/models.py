@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Form, Path, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse
 
 from db import budget_admin, budgets, model_state, waiting
-from db.budget_admin import Budget, Wanted
+from db.budget_admin import Wanted
 from db.database import Database as Rows
 from docmill.errors import ServiceAway
 from tasks.services import Services
@@ -20,7 +20,7 @@ from web.pages.rendering import budget_bar, render
 from web.problems import Problem
 from web.schemas import LARGEST_ID, Storable
 
-__all__ = ["is_seen", "router"]
+__all__ = ["router"]
 
 router = APIRouter(include_in_schema=False)
 
@@ -91,7 +91,7 @@ def show_budgets(
     """Every budget in three parts (spent, reserved, left), with who waits for it; and a form for one more."""
     asking.check("read")
     found = database.run(budget_admin.listed)
-    bars = [budget_bar(budget) for budget in found if is_seen(budget, asking)]
+    bars = [budget_bar(budget) for budget in found if asking.sees(budget)]
     scopes = get_args(budgets.Scope) if asking.may("admin") else ("tenant",)
     content = {
         "bars": bars,
@@ -146,10 +146,5 @@ def raise_budget(
 
 
 def _check_seen(database: Rows, asking: Caller, budget_id: int) -> None:
-    if not any(each.id == budget_id and is_seen(each, asking) for each in database.run(budget_admin.listed)):
+    if not any(each.id == budget_id and asking.sees(each) for each in database.run(budget_admin.listed)):
         raise Problem(404, f"there is no budget {budget_id}")
-
-
-def is_seen(budget: Budget, asking: Caller) -> bool:
-    """Returns whether a budget is the caller's: those of all tenants together are for whoever looks after all."""
-    return asking.may("admin") or (budget.scope == "tenant" and budget.subject == asking.tenant)

@@ -15,7 +15,6 @@ from db.overview import MOVED, PARTS, Snapshot, snapshot
 from db.stages import CHAINS
 from web import chart
 from web.access import Asking, Caller, Database, Scope
-from web.pages.models import is_seen
 from web.pages.rendering import budget_bar, render
 
 __all__ = ["router"]
@@ -42,7 +41,7 @@ def page(request: Request, database: Database, asking: Asking) -> HTMLResponse:
         "figures": _figures(found),
         "stages": [(stage, found.under_way.get(stage, 0)) for stage in STAGES],
         "spent": spent[0] if spent else None,
-        "budgets": [budget_bar(budget) for budget in found.budgets if is_seen(budget, asking)],
+        "budgets": [budget_bar(budget) for budget in found.budgets if asking.sees(budget)],
         "timezone": timezone,
     }
     return render(request, "overview.html", content)

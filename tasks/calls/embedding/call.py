@@ -17,6 +17,7 @@ from docmill.llm.tokens import counter_for
 from docmill.retrieval.embedding import batch
 from docmill.settings import Model
 from tasks.calls.embedding.asking import worst_case
+from tasks.calls.intents import intent_about, last_remedy
 from tasks.services import Services
 
 __all__ = ["Asker", "EmbeddingCall", "QuestionCall"]
@@ -49,18 +50,9 @@ class EmbeddingCall:
         size = batch(counts)
         texts = dict(list(missing.items())[:size])
         tokens = sum(counts[:size])
-        intent = ledger.Intent(
-            id=uuid4(),
-            content_hash=b"",
-            input_hash=hashlib.sha256(b"\0".join((model.model.encode(), *sorted(texts)))).digest(),
-            provider=model.provider,
-            account=model.account,
-            model=model.model,
-            request={},
-            remedy=str(job.history[-1]["remedy"]) if job.history else None,
-            reserved_usd=worst_case(model, texts.values()),
-            owner=services.owner,
-        )
+        hashed = hashlib.sha256(b"\0".join((model.model.encode(), *sorted(texts)))).digest()
+        usd = worst_case(model, texts.values())
+        intent = intent_about(model, hashed, reserved_usd=usd, owner=services.owner, remedy=last_remedy(job))
         return cls(job=job, model=model, state=state, texts=texts, tokens=tokens, intent=intent)
 
 
@@ -97,17 +89,7 @@ class QuestionCall:
     @classmethod
     def about(cls, model: Model, state: ModelState, words: str, asker: Asker) -> QuestionCall:
         """The call for the words' vector."""
-        intent = ledger.Intent(
-            id=uuid4(),
-            content_hash=b"",
-            input_hash=hashlib.sha256(b"\0".join((model.model.encode(), digest(words, asker.tenant)))).digest(),
-            provider=model.provider,
-            account=model.account,
-            model=model.model,
-            request={},
-            remedy=None,
-            reserved_usd=worst_case(model, [words]),
-            owner="",
-        )
+        hashed = hashlib.sha256(b"\0".join((model.model.encode(), digest(words, asker.tenant)))).digest()
+        intent = intent_about(model, hashed, reserved_usd=worst_case(model, [words]))
         tokens = counter_for(model.model, state.learned).count(words)
         return cls(job=asker, model=model, words=words, tokens=tokens, intent=intent)

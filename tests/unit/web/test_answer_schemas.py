@@ -220,7 +220,6 @@ def test_fields_that_are_named_are_typed(openapi: dict[str, Any]) -> None:
 
 def test_a_prompt_that_is_added_appears(tmp_path: Path) -> None:
     openapi = describing(tmp_path)
-    assert openapi() is openapi(), "made once for the prompts that there are"
     assert not fits(openapi(), "JobShown", job("late", "v1", ITSELF[1]))
     write(tmp_path, "late", ITSELF[0])
     assert fits(openapi(), "JobShown", job("late", "v1", ITSELF[1]))
