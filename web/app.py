@@ -10,10 +10,10 @@ from fastapi_offline import FastAPIOffline
 
 from docmill.reading import Reader
 from tasks.services import Services
-from web import documents, fetches, health, problems
+from web import documents, health, problems
 from web.access import BEARER, is_loopback
+from web.at_once import bound_requests
 from web.fleet import Fleet
-from web.following import Followers
 from web.health import Watches
 from web.layers import put_before
 from web.limits import Bounds
@@ -41,11 +41,7 @@ def make_app(services: Services, *, host: str, fleet: Fleet, bounds: Bounds = Bo
     app.state.services = services
     app.state.settings = services.settings
     app.state.database = services.database
-    app.state.followers = Followers()
-    sent = "files are being sent: try again in a moment"
-    app.state.downloads = Followers(most=documents.MOST_DOWNLOADS, told=sent)
-    fetched = "documents are being fetched: try again in a moment"
-    app.state.fetches = Followers(most=fetches.MOST_FETCHES, told=fetched)
+    bound_requests(app)
     app.state.registry = services.registry
     app.state.fleet = fleet
     app.state.watches = Watches.of(services.database, fleet)

@@ -25,7 +25,7 @@ from docmill.reading import Reader
 from docmill.reading.layout.geometry import unpack
 from docmill.reading.values import MOST_DOTS_AN_INCH
 from web.access import Database, Tenant
-from web.following import Followers
+from web.at_once import AtOnce
 from web.problems import Problem, documented
 from web.schemas import LARGEST_ID, DocumentDetails
 
@@ -45,8 +45,6 @@ HARMLESS = {
 ASKED_FOR_EACH_TIME = {"vary": "cookie, authorization"}
 """A browser shows a page again only where whoever sits there now may see it, and it is not erased."""
 ERASED = "the document's content was erased"
-MOST_DOWNLOADS = 32
-"""At once in one process, which holds a whole file for each."""
 PIECE = 2**16
 """Bytes."""
 PICTURES_KEPT = 64 * 2**20
@@ -106,7 +104,7 @@ def show_document(document_id: DocumentId, database: Database, tenant: Tenant) -
 
 async def take_download(request: Request) -> AsyncIterator[None]:
     """A dependency: holds a place until the last byte is sent, or the caller is gone."""
-    downloads: Followers = request.app.state.downloads
+    downloads: AtOnce = request.app.state.downloads
     with downloads.place():
         yield
 

@@ -7,15 +7,13 @@ from dataclasses import replace
 from fastapi import Request
 
 from docmill.net.fetching import fetch
-from web.following import Followers
+from web.at_once import AtOnce
 from web.limits import MOST_BYTES
 from web.schemas import AddressWanted, FileWanted
 from web.submission import Wanted, media_type
 
-__all__ = ["MOST_FETCHES", "with_document"]
+__all__ = ["with_document"]
 
-MOST_FETCHES = 8
-"""At once in one process, each of which may hold a whole document."""
 DEADLINE_S = 20.0
 """Less than a client waits for its answer."""
 
@@ -28,7 +26,7 @@ async def with_document(request: Request, wanted: Wanted[FileWanted]) -> Wanted[
     if not isinstance(wanted.options, AddressWanted):
         return wanted
     state = request.app.state
-    fetches: Followers = state.fetches
+    fetches: AtOnce = state.fetches
     # No file is fetched for a prompt that there is not.
     state.registry.get(wanted.options.prompt, wanted.options.version)
     with fetches.place():

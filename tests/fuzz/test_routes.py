@@ -201,7 +201,7 @@ def test_whoever_follows_and_leaves_is_answered(
     with engine.begin() as connection:
         wanted = Submission(prompt="receipt", body=b"TOTAL 4.10", idem_key="followed", feature="f")
         followed = submit(connection, wanted)
-    app.state.followers.most = 1  # who has left holds no place
+    app.state.followed.most = 1  # who has left holds no place
     asked_with = "?" + "&".join(f"{name}={value}" for name, value in query.items()) if query else ""
     for path in (f"/v1/jobs/{followed}/events", f"/v1/jobs/{job}/events", f"/v1/runs/{job}/events"):
         found = ask(app, "GET", path + asked_with, b"", {})

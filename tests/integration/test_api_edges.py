@@ -292,7 +292,7 @@ def test_a_job_tells_whose_it_is_and_in_which_lane(app: FastAPI) -> None:
 
 def test_heads_are_told_of_what_has_no_end_and_of_what_is_not_there(app: FastAPI) -> None:
     job = asked(app, "POST", "/v1/jobs", json=receipt()).json()["id"]
-    app.state.followers.most = 1  # a place is free again at once
+    app.state.followed.most = 1  # a place is free again at once
     for _ in range(2):
         found = asked(app, "HEAD", f"/v1/jobs/{job}/events")
         assert (found.status_code, found.headers["content-type"][:17]) == (200, "text/event-stream")
@@ -376,7 +376,7 @@ def followed_by_one(app: FastAPI, waiting: int, ended: int) -> list[int]:
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
             first = asyncio.create_task(client.get(f"/v1/jobs/{waiting}/events"))
-            while not app.state.followers._now:  # noqa: ASYNC110 - it tells nobody
+            while not app.state.followed._now:  # noqa: ASYNC110 - it tells nobody
                 await asyncio.sleep(0.01)
             found = [(await client.get(f"/v1/jobs/{ended}/events")).status_code]
             first.cancel()
@@ -405,7 +405,7 @@ def test_who_was_cut_off_is_told_what_is_new_alone(app: FastAPI, engine: Engine)
 
 def test_so_many_jobs_are_followed_and_no_more_until_somebody_goes(engine: Engine) -> None:
     app = app_of(engine)
-    app.state.followers.most = 1
+    app.state.followed.most = 1
     with engine.begin() as connection:
         waiting, ended = (submit(connection, Submission(prompt="receipt", body=uuid4().bytes)) for _ in range(2))
         connection.execute(text("update jobs set wait = null, state = 'failed' where id = :id"), {"id": ended})
