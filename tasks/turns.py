@@ -21,6 +21,8 @@ QUICK_S = 0.25
 """While no stage here takes longer, queues are short, and nobody asks whose turn it is."""
 SLOW_FOR_S = 60.0
 """After one that did, it is asked for so long."""
+ALONE_FOR_S = 0.25
+"""After a look that found nobody waiting, so long it is not asked again; less than anybody waits unasked."""
 MOST_TENANTS = 1000
 
 
@@ -31,11 +33,12 @@ class Turns:
     clock: Callable[[], float] = time.monotonic
     _began: OrderedDict[str, float] = field(default_factory=OrderedDict, init=False)
     _slow_until: float = field(default=-math.inf, init=False)
+    _alone_until: float = field(default=-math.inf, init=False)
 
     @property
     def matter(self) -> bool:
-        """Whether anything here took long lately, so that others may have waited."""
-        return self.clock() < self._slow_until
+        """Whether anything here took long lately, so that others may have waited, and may do so now."""
+        return self._alone_until <= self.clock() < self._slow_until
 
     def note(self, tenant: str, began: float) -> None:
         """Notes a turn that is over."""
@@ -54,6 +57,8 @@ class Turns:
         """
         if seen.beyond_share:
             return False
+        if not seen.others:
+            self._alone_until = self.clock() + ALONE_FOR_S
         last, now = self._began.get(seen.tenant), self.clock()
         if last is None:
             return True

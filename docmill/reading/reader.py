@@ -39,7 +39,7 @@ class Reader:
         self,
         limits: Limits = DEFAULT_LIMITS,
         *,
-        max_documents: int = 500,
+        max_documents: int = 5000,
         max_rss_bytes: int = 400 * _MEGABYTE,
     ) -> None:
         self.limits = limits

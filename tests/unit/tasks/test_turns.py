@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from db.turns import Waiting
-from tasks.turns import MOST_TENANTS, QUICK_S, SLOW_FOR_S, Turns
+from tasks.turns import ALONE_FOR_S, MOST_TENANTS, QUICK_S, SLOW_FOR_S, Turns
 
 
 class Clock:
@@ -50,6 +50,17 @@ def test_two_greedy_ones_take_one_turn_each_before_a_third() -> None:
     assert not is_due(turns, "greedy", {"eager": 8.5, "other": 4.5})
     assert not is_due(turns, "eager", {"greedy": 8.5, "other": 4.5})
     assert is_due(turns, "other", {"greedy": 8.5, "eager": 8.5})
+
+
+def test_where_nobody_else_waits_it_is_not_asked_again_for_a_moment() -> None:
+    turns = Turns(clock=(clock := Clock()))
+    turn(turns, clock, "tenant")
+    assert is_due(turns, "tenant", {})
+    seen = [turns.matter]
+    clock.now += ALONE_FOR_S
+    seen.append(turns.matter)
+    assert is_due(turns, "tenant", {"other": 1.0})
+    assert [*seen, turns.matter] == [False, True, True]
 
 
 def test_a_tenant_that_is_alone_never_waits() -> None:
