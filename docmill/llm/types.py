@@ -94,14 +94,16 @@ class Request:
 class Usage:
     """Tokens as the provider counted them; None is unknown, which is not zero.
 
-    ``input_tokens`` includes ``cached_tokens`` and ``cache_write_tokens``; ``output_tokens`` includes
-    ``reasoning_tokens``.
+    ``input_tokens`` includes ``cached_tokens`` and ``cache_write_tokens``, which include
+    ``cache_write_1h_tokens``; ``output_tokens`` includes ``reasoning_tokens``.
     """
 
     input_tokens: int | None = None
     output_tokens: int | None = None
     cached_tokens: int | None = None
     cache_write_tokens: int | None = None
+    cache_write_1h_tokens: int | None = None
+    """Those of them that are kept for an hour, and not for five minutes."""
     reasoning_tokens: int | None = None
 
 

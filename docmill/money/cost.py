@@ -11,14 +11,14 @@ import random
 import re
 import statistics
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import ROUND_HALF_EVEN, Context, Decimal, InvalidOperation
 from typing import TypeAlias
 
 from docmill.llm.types import Usage
 from docmill.money.demand import coming_days
-from docmill.money.prices import SIMULATOR_PRICES, Price, Processing, correction, list_price
+from docmill.money.prices import HOUR_EXTRA, SIMULATOR_PRICES, Price, Processing, correction, list_price
 from docmill.storable import storable_count, storable_usd
 
 __all__ = [
@@ -112,6 +112,7 @@ def _makes_sense(usage: Usage) -> bool:
         return False
     parts = (usage.cached_tokens or 0) + (usage.cache_write_tokens or 0)
     fits = usage.input_tokens is None or parts <= usage.input_tokens
+    fits = fits and (usage.cache_write_1h_tokens or 0) <= (usage.cache_write_tokens or 0)
     return fits and (usage.output_tokens is None or (usage.reasoning_tokens or 0) <= usage.output_tokens)
 
 
@@ -133,14 +134,16 @@ def worst_case(
     prices: Mapping[str, Price] | None = None,
     at: datetime | None = None,
 ) -> Decimal | None:
-    """The most that a call can cost in USD: nothing cached, or all of it written to a cache, and the whole
-    output.
+    """The most that a call can cost in USD: nothing cached, or all of it written to a cache, for five minutes
+    or for an hour, and the whole output. docmill asks for five minutes, but a gateway may ask for more.
 
     None where the model has no known price.
     """
     fresh = Usage(input_tokens=input_tokens, output_tokens=max_output_tokens)
     written = Usage(input_tokens=input_tokens, cache_write_tokens=input_tokens, output_tokens=max_output_tokens)
-    each = [cost(usage, provider=provider, model=model, prices=prices, at=at).usd for usage in (fresh, written)]
+    lasting = replace(written, cache_write_1h_tokens=input_tokens)
+    usages = (fresh, written, lasting)
+    each = [cost(usage, provider=provider, model=model, prices=prices, at=at).usd for usage in usages]
     known = [usd for usd in each if usd is not None]
     return max(known, default=None)
 
@@ -187,13 +190,22 @@ def _priced(usage: Usage, price: Price, processing: Processing = "standard") -> 
     if usage.input_tokens is None or (usage.output_tokens is None and price.output_per_million):
         return None
     cached, written = usage.cached_tokens or 0, usage.cache_write_tokens or 0
+    for_an_hour = usage.cache_write_1h_tokens or 0
     parts = (
         (usage.input_tokens - cached - written, price.input_per_million),
         (cached, _or(price.cached_input_per_million, price.input_per_million)),
-        (written, _or(price.cache_write_per_million, price.input_per_million)),
+        (written - for_an_hour, _or(price.cache_write_per_million, price.input_per_million)),
+        (for_an_hour, _for_an_hour(price)),
         (usage.output_tokens or 0, price.output_per_million),
     )
     return _fine(share * sum((tokens * per_million / MILLION for tokens, per_million in parts), Decimal(0)))
+
+
+def _for_an_hour(price: Price) -> Decimal:
+    """Never below the price of what is kept for five minutes."""
+    brief = _or(price.cache_write_per_million, price.input_per_million)
+    extra = max(brief - price.input_per_million, Decimal(0))
+    return _or(price.cache_write_1h_per_million, brief + (HOUR_EXTRA - 1) * extra)
 
 
 def _or(price: Decimal | None, otherwise: Decimal) -> Decimal:

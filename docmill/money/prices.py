@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from functools import cache
@@ -17,7 +17,7 @@ from typing import Literal, TypeAlias
 
 from docmill.llm.types import Usage
 
-__all__ = ["SIMULATOR_PRICES", "Price", "Processing", "correction", "corrections", "list_price"]
+__all__ = ["HOUR_EXTRA", "SIMULATOR_PRICES", "Price", "Processing", "correction", "corrections", "list_price"]
 
 Processing: TypeAlias = Literal["standard", "batch"]
 
@@ -32,8 +32,15 @@ class Price:
     """None: cached input costs what input costs."""
     cache_write_per_million: Decimal | None = None
     """None: input written to the provider's cache costs what input costs."""
+    cache_write_1h_per_million: Decimal | None = None
+    """For what the cache keeps for an hour; None: by ``HOUR_EXTRA``."""
     batch_share: Decimal | None = None
     """What a call in a batch costs, as a share; None is unknown."""
+
+
+HOUR_EXTRA = 4
+"""How much more an hour in a cache adds to the price of input than five minutes do, where only these are priced:
+Anthropic takes 1.25 times the price of input for five minutes, and twice that price for an hour."""
 
 
 SIMULATOR_PRICES: Mapping[str, Price] = {
@@ -95,27 +102,40 @@ def list_price(
     # Imported late: it takes a tenth of a second, and those who bring their own prices need none of it.
     import genai_prices
 
-    counted = genai_prices.Usage(
-        input_tokens=usage.input_tokens,
-        output_tokens=1 if usage.output_tokens is None else usage.output_tokens,
-        cache_read_tokens=usage.cached_tokens,
-        cache_write_tokens=usage.cache_write_tokens,
-    )
-
-    def total(context: dict[str, str] | None) -> genai_prices.types.PriceCalculation:
+    def total(usage: Usage, context: dict[str, str] | None) -> genai_prices.types.PriceCalculation:
+        counted = genai_prices.Usage(
+            input_tokens=usage.input_tokens,
+            output_tokens=1 if usage.output_tokens is None else usage.output_tokens,
+            cache_read_tokens=usage.cached_tokens,
+            cache_write_tokens=usage.cache_write_tokens,
+            cache_write_1h_tokens=usage.cache_write_1h_tokens,
+        )
         return genai_prices.calc_price(
             counted, model, provider_id=provider_id, genai_request_timestamp=at, price_context=context
         )
 
+    context = {"processing": "batch"} if processing == "batch" else None
     try:
-        found = total({"processing": "batch"} if processing == "batch" else None)
+        found = total(usage, context)
     except LookupError:
         return None
     # An embedding has no output; a chat reply whose output nobody counted has no known cost. And where the list
     # has no price for batches, it silently gives the full one.
     uncounted = usage.output_tokens is None and found.output_price
-    no_batch = processing == "batch" and found.total_price and found.total_price == total(None).total_price
-    return Listed(usd=None if uncounted or no_batch else found.total_price)
+    no_batch = processing == "batch" and found.total_price and found.total_price == total(usage, None).total_price
+    if uncounted or no_batch:
+        return Listed(usd=None)
+    if not usage.cache_write_1h_tokens or found.model_price.cache_write_1h_mtok is not None:
+        return Listed(usd=found.total_price)
+    # Having no price for an hour, the list takes it for five minutes.
+    without = total(_with_the_hour_fresh(usage), context).total_price
+    return Listed(usd=found.total_price + (HOUR_EXTRA - 1) * max(found.total_price - without, Decimal(0)))
+
+
+def _with_the_hour_fresh(usage: Usage) -> Usage:
+    """The usage as if what is kept for an hour had not been written to the cache."""
+    brief = (usage.cache_write_tokens or 0) - (usage.cache_write_1h_tokens or 0)
+    return replace(usage, cache_write_tokens=brief, cache_write_1h_tokens=0)
 
 
 def correction(provider: str, model: str, processing: Processing) -> Price | None:

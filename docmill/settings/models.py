@@ -90,6 +90,9 @@ class PriceTable(Strict):
     output: PerMillion
     cached_input: PerMillion | None = None
     cache_write: PerMillion | None = None
+    """For what a provider's cache keeps for five minutes; None: what input costs."""
+    cache_write_1h: PerMillion | None = None
+    """For what it keeps for an hour; None: input, and four times what five minutes cost more than it."""
     batch: Decimal | None = Field(default=None, gt=0, le=1)
     """What a call in a batch costs of it, as 0.5 for half; None is unknown."""
 
@@ -100,6 +103,7 @@ class PriceTable(Strict):
             output_per_million=self.output,
             cached_input_per_million=self.cached_input,
             cache_write_per_million=self.cache_write,
+            cache_write_1h_per_million=self.cache_write_1h,
             batch_share=self.batch,
         )
 

@@ -54,6 +54,13 @@ WRITTEN = (
     *("cache_creation_input_tokens", "cacheWriteInputTokens", "cache_write_tokens"),
     *("prompt_tokens_details.cache_creation_input_tokens", "prompt_tokens_details.cache_creation_tokens"),
 )
+LIFETIMES = (
+    "cache_creation",
+    "prompt_tokens_details.cache_creation_token_details",
+    "cache_creation_token_details",
+)
+"""Where what was written to a cache is told by how long it is kept: Anthropic's place, and LiteLLM's."""
+FIVE_MINUTES, ONE_HOUR = "ephemeral_5m_input_tokens", "ephemeral_1h_input_tokens"
 REASONING = (
     *(
         "completion_tokens_details.reasoning_tokens",
@@ -67,7 +74,10 @@ TOOLS = ("toolUsePromptTokenCount", "tool_use_prompt_token_count")
 
 COUNTS_CACHED_BESIDE = frozenset({"input_tokens", "inputTokens"})
 CACHED_BESIDE = frozenset(
-    {"cache_read_input_tokens", "cache_creation_input_tokens", "cacheReadInputTokens", "cacheWriteInputTokens"}
+    {
+        *("cache_read_input_tokens", "cache_creation_input_tokens", "cache_creation"),
+        *("cacheReadInputTokens", "cacheWriteInputTokens"),
+    }
 )
 REASONING_BESIDE = frozenset({"thoughtsTokenCount", "thoughts_token_count"})
 REASON_BESIDE_PROVIDERS = frozenset({"xai"})
@@ -83,6 +93,9 @@ PLACES = (
         "meta.tokens",
     ),
     *("metrics", "details", "result.usage", "data.usage", "response.usage", "output.usage"),
+)
+SENSELESS_LIFETIMES = (
+    "how long the cache keeps what was written makes no sense: what may be an hour is taken for one"
 )
 INNER = ("billed_units", "tokens")
 """Cohere's, within its usage: what it bills goes first."""
@@ -127,6 +140,7 @@ class Figures:
     total: int | None
     cached: int | None
     written: int | None
+    written_1h: int | None
     reasoning: int | None
     tools: int | None
 
@@ -136,12 +150,14 @@ class Figures:
 
 
 def _counted(told: Mapping[str, Any], provider: str) -> Counted:
+    written = _written(told)
     figures = Figures(
         input=_figure(told, INPUT),
         output=_figure(told, OUTPUT, MOST_OUTPUT),
         total=_figure(told, TOTAL) or None,
         cached=_figure(told, CACHED),
-        written=_written(told),
+        written=written.tokens,
+        written_1h=written.kept_1h,
         reasoning=_figure(told, REASONING, MOST_OUTPUT),
         tools=_figure(told, TOOLS),
     )
@@ -149,7 +165,8 @@ def _counted(told: Mapping[str, Any], provider: str) -> Counted:
     given = _outputs(figures, beside=_reasons_beside(told, provider))
     usage, mismatch = _held_against_total(figures, asked, given)
     senseless = [f"{name} makes no sense: unknown" for name in _senseless(told, figures)]
-    return Counted(usage=usage, warnings=(*senseless, *_beside_by_need(figures, told, provider), *mismatch))
+    by_need = _beside_by_need(figures, told, provider)
+    return Counted(usage=usage, warnings=(*senseless, *written.warnings, *by_need, *mismatch))
 
 
 def _figure(told: Mapping[str, Any], paths: Sequence[str], most: int | None = None) -> int | None:
@@ -157,11 +174,33 @@ def _figure(told: Mapping[str, Any], paths: Sequence[str], most: int | None = No
     return whole(value) if most is None else whole(value, most)
 
 
-def _written(told: Mapping[str, Any]) -> int | None:
-    count = _figure(told, WRITTEN)
-    by_age = [whole(each) for each in mapping(told.get("cache_creation")).values()]
-    known = [each for each in by_age if each is not None]
-    return sum(known) if count is None and known and first(told, WRITTEN) is None else count
+@dataclass(frozen=True, kw_only=True)
+class Written:
+    """Tokens written to a cache, and those of them that are kept for an hour; None is unknown."""
+
+    tokens: int | None
+    kept_1h: int | None = None
+    warnings: tuple[str, ...] = ()
+
+
+def _written(told: Mapping[str, Any]) -> Written:
+    """Where the lifetimes do not add up, the dearest that they allow is taken: an hour costs more."""
+    count, kept = _figure(told, WRITTEN), mapping(first(told, LIFETIMES))
+    brief, lasting = whole(kept.get(FIVE_MINUTES)), whole(kept.get(ONE_HOUR))
+    senseless = (brief is None and kept.get(FIVE_MINUTES) is not None) or (
+        lasting is None and kept.get(ONE_HOUR) is not None
+    )
+    known = (brief or 0) + (lasting or 0)
+    senseless = senseless or known > MOST_TOKENS
+    if first(told, WRITTEN) is None and not senseless and (brief, lasting) != (None, None):
+        count = known
+    if count is None or (known == 0 and not senseless):
+        # All zeros beside a count are a gateway's, which fills in what nobody told it.
+        return Written(tokens=count, warnings=(SENSELESS_LIFETIMES,) if senseless else ())
+    unsaid = count if lasting is None else 0
+    dearest = min(count, max(lasting or 0, unsaid if brief is None else count - brief))
+    adds_up = not senseless and known <= count and dearest == (lasting or 0)
+    return Written(tokens=count, kept_1h=dearest, warnings=() if adds_up else (SENSELESS_LIFETIMES,))
 
 
 def _senseless(told: Mapping[str, Any], figures: Figures) -> Iterator[str]:
@@ -269,5 +308,6 @@ def _usage(figures: Figures, known_input: int | None, known_output: int | None) 
         output_tokens=known_output,
         cached_tokens=figures.cached if cached_fits else None,
         cache_write_tokens=figures.written if cached_fits else None,
+        cache_write_1h_tokens=figures.written_1h if cached_fits else None,
         reasoning_tokens=figures.reasoning if reasoning_fits else None,
     )

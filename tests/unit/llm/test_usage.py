@@ -6,9 +6,12 @@ import itertools
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from docmill.llm import read_reply
 from docmill.llm.types import Reply, Usage
+from docmill.money import cost, worst_case
 
 
 def read(usage: Any, provider: str = "openai-compatible", **fields: Any) -> Reply:
@@ -116,7 +119,9 @@ PARTS = {"cached": "cached_tokens", "written": "cache_write_tokens"}
                 "cache_creation": {"ephemeral_5m_input_tokens": 7, "ephemeral_1h_input_tokens": 3},
             },
             "anthropic",
-            Usage(input_tokens=15, output_tokens=9, cached_tokens=0, cache_write_tokens=10),
+            Usage(
+                input_tokens=15, output_tokens=9, cached_tokens=0, cache_write_tokens=10, cache_write_1h_tokens=3
+            ),
         ),
         (
             {"inputTokens": 5, "outputTokens": 9, "totalTokens": 44, "cacheReadInputTokens": 30},
@@ -138,9 +143,9 @@ NONSENSE: tuple[Any, ...] = (
 
 @pytest.mark.parametrize("count", NONSENSE, ids=lambda count: repr(count)[:20])
 def test_a_count_that_makes_no_sense_is_unknown_and_never_zero(count: Any) -> None:
-    given = read(chat(count, 20))
-    assert (given.usage.input_tokens, given.usage.output_tokens) == (None, 20)
-    assert given.warnings == ("the input's count makes no sense: unknown",)
+    asked = read(chat(count, 20))
+    assert (asked.usage.input_tokens, asked.usage.output_tokens) == (None, 20)
+    assert asked.warnings == ("the input's count makes no sense: unknown",)
     answered = read(chat(100, count))
     assert (answered.usage.input_tokens, answered.usage.output_tokens) == (100, None)
     parts = read(chat(100, 20, 120, cached=count, written=count, reasoning=count))
@@ -153,10 +158,95 @@ def test_a_count_in_another_type_is_a_count(count: Any, right: int) -> None:
     assert read(chat(count, 20)).usage.input_tokens == right
 
 
+HOUR_DOUBTED = "how long the cache keeps what was written makes no sense: what may be an hour is taken for one"
+
+
+def anthropic(written: Any, **lifetimes: Any) -> Any:
+    usage = {"input_tokens": 5, "output_tokens": 9, "cache_read_input_tokens": 0}
+    kept = {
+        f"ephemeral_{lifetime.removeprefix('for_')}_input_tokens": told for lifetime, told in lifetimes.items()
+    }
+    return usage | {"cache_creation_input_tokens": written, "cache_creation": kept}
+
+
+@pytest.mark.parametrize(
+    ("written", "lifetimes", "for_an_hour", "doubted"),
+    [
+        (10, {"for_5m": 10, "for_1h": 0}, 0, False),
+        (10, {"for_5m": 7, "for_1h": 3}, 3, False),
+        (10, {"for_1h": 3}, 3, False),
+        ("10", {"for_5m": 7.0, "for_1h": " 3 "}, 3, False),
+        (0, {"for_5m": 0, "for_1h": 0}, None, False),
+        # what a gateway fills in for figures that it was not told
+        (10, {"for_5m": 0, "for_1h": 0}, None, False),
+        (10, {"for_5m": None, "for_1h": None}, None, False),
+        # sums that are none: the most that may be for an hour
+        (10, {"for_5m": 5, "for_1h": 3}, 5, True),
+        (10, {"for_5m": 10, "for_1h": 10}, 10, True),
+        (10, {"for_5m": 7}, 3, True),
+        (10, {"for_1h": 11}, 10, True),
+        # counts that are none
+        (10, {"for_5m": 10, "for_1h": -1}, 0, True),
+        (10, {"for_5m": 7, "for_1h": "many"}, 3, True),
+        (10, {"for_5m": -7, "for_1h": 3}, 3, True),
+        (10, {"for_5m": True, "for_1h": 10**400}, 10, True),
+    ],
+)  # fmt: skip
+def test_what_is_kept_for_an_hour_is_told_apart(
+    written: Any, lifetimes: dict[str, Any], for_an_hour: int | None, doubted: bool
+) -> None:
+    reply = read(anthropic(written, **lifetimes), "anthropic")
+    assert (reply.usage.cache_write_tokens, reply.usage.cache_write_1h_tokens) == (int(written), for_an_hour)
+    assert reply.warnings == ((HOUR_DOUBTED,) if doubted else ())
+
+
+@pytest.mark.parametrize("count", [*NONSENSE, [{"a": 1}]], ids=lambda count: repr(count)[:20])
+def test_lifetimes_that_make_no_sense_are_not_taken_for_none(count: Any) -> None:
+    reply = read(anthropic(10, for_1h=count), "anthropic")
+    assert reply.usage.cache_write_1h_tokens == 10, "all of it may be"
+    unsummed = read(anthropic(None, for_5m=10, for_1h=count), "anthropic")
+    assert unsummed.usage.cache_write_tokens is None, "unknown, and not what is known of it"
+    assert reply.warnings == unsummed.warnings == (HOUR_DOUBTED,)
+
+
+def test_a_gateway_tells_lifetimes_with_the_prompts_details() -> None:
+    details = {"cache_creation_tokens": 10, "cached_tokens": 30}
+    kept = {"ephemeral_5m_input_tokens": 6, "ephemeral_1h_input_tokens": 4}
+    usage = chat(45, 9, 54) | {"prompt_tokens_details": details | {"cache_creation_token_details": kept}}
+    right = Usage(
+        input_tokens=45, output_tokens=9, cached_tokens=30, cache_write_tokens=10, cache_write_1h_tokens=4
+    )
+    assert read(usage).usage == right
+
+
+ODD = st.one_of(
+    st.none(), st.booleans(), st.integers(-5, 60), st.integers(), st.floats(), st.text(max_size=4), st.lists(st.none())
+)  # fmt: skip
+
+
+@given(written=ODD, five=ODD, hour=ODD, asked=ODD, cached=ODD)
+def test_whatever_is_told_of_a_cache_the_parts_fit_into_their_wholes_and_have_a_price(
+    written: Any, five: Any, hour: Any, asked: Any, cached: Any
+) -> None:
+    told = anthropic(written, for_5m=five, for_1h=hour)
+    reply = read(told | {"input_tokens": asked, "cache_read_input_tokens": cached}, "anthropic")
+    usage = reply.usage
+    assert (
+        (usage.cache_write_1h_tokens or 0) <= (usage.cache_write_tokens or 0) <= (usage.input_tokens or 20_000_000)
+    )
+    paid = cost(usage, provider="anthropic", model="claude-sonnet-4-5").usd
+    assert (paid is None) == (usage.input_tokens is None)
+    if usage.input_tokens:
+        most = worst_case(usage.input_tokens, 9, provider="anthropic", model="claude-sonnet-4-5")
+        assert paid is not None
+        assert most is not None
+        assert paid <= most
+
+
 def test_no_combination_of_figures_is_absurd() -> None:
     counts = (None, 0, 9, 5000, 1_900_000, 19_000_000, -1, 10**400)
-    for given, answered, total, part in itertools.product(counts, repeat=4):
-        usage = read(chat(given, answered, total, cached=part, reasoning=part)).usage
+    for asked, answered, total, part in itertools.product(counts, repeat=4):
+        usage = read(chat(asked, answered, total, cached=part, reasoning=part)).usage
         told = {name: count for name, count in vars(usage).items() if count is not None}
         assert all(0 <= count <= 20_000_000 for count in told.values())
         assert told.get("output_tokens", 0) <= 2_000_000

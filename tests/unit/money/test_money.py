@@ -107,6 +107,8 @@ def test_tokens_that_make_no_sense_have_no_known_cost(provider: str, model: str,
     [
         {"cached_tokens": 1001},
         {"cache_write_tokens": 1001},
+        {"cache_write_1h_tokens": 1},
+        {"cache_write_tokens": 300, "cache_write_1h_tokens": 301},
         {"cached_tokens": 600, "cache_write_tokens": 600},
         {"reasoning_tokens": 101},
     ],
@@ -162,7 +164,8 @@ PRICE_OF_ONE = Price(input_per_million=Decimal(1), output_per_million=Decimal(0)
 
 def test_the_worst_case_knows_no_cache_and_fills_the_output() -> None:
     assert worst_case(1000, 500, provider="simulator", model="sim-small") == Decimal("0.00045")
-    assert worst_case(1000, 0, provider="x", model="m", prices={"m": PRICE}) == Decimal("0.0025")
+    # an hour in the cache, at 2 + 4 * (2.5 - 2)
+    assert worst_case(1000, 0, provider="x", model="m", prices={"m": PRICE}) == Decimal("0.004")
     assert worst_case(1000, 500, provider="x", model="m") is None
 
 

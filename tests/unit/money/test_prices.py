@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from docmill.errors import Misconfigured
 from docmill.llm.types import Usage
-from docmill.money import amount, cost
+from docmill.money import amount, cost, worst_case
 from docmill.money.cost import MOST_USD
 from docmill.money.prices import Price, Processing, correction, corrections, list_price
 from docmill.settings import load_settings
@@ -79,6 +79,48 @@ def test_cached_written_and_reasoning_tokens_have_their_prices() -> None:
     small = Usage(**{name: (value or 0) // 100 for name, value in vars(usage).items()})
     found = cost(small, provider="anthropic", model="claude-3-7-sonnet-latest").usd
     assert found == Decimal("22.05") / 100
+
+
+@pytest.mark.parametrize(
+    ("provider", "model", "processing", "usd"),
+    [
+        ("anthropic", "claude-sonnet-4-5", "standard", "0.255"),
+        ("anthropic", "claude-sonnet-4-5", "batch", "0.1275"),
+        ("anthropic", "claude-3-5-haiku-latest", "standard", "0.068"),
+        # the list has no price for an hour here: four times what five minutes cost more than input
+        ("google", "claude-3-5-haiku", "standard", "0.068"),
+        ("openrouter", "anthropic/claude-sonnet-4.5", "standard", "0.255"),
+        # writing to the cache costs nothing more than input
+        ("openai", "gpt-4o", "standard", "0.15"),
+    ],
+)
+def test_what_is_kept_for_an_hour_costs_twice_its_input(
+    provider: str, model: str, processing: Processing, usd: str
+) -> None:
+    # 20,000 fresh ones, 20,000 for five minutes at 1.25 times the price, and 20,000 for an hour at 2 times.
+    usage = Usage(input_tokens=60_000, cache_write_tokens=40_000, cache_write_1h_tokens=20_000, output_tokens=0)
+    assert cost(usage, provider=provider, model=model, processing=processing).usd == Decimal(usd)
+
+
+@pytest.mark.parametrize(
+    ("told", "usd"),
+    [
+        ("", "3"),
+        ('cache_write = "3.75"', "6"),
+        ('cache_write = "3.75", cache_write_1h = "5"', "5"),
+        ('cache_write = "1"', "1"),
+        ('cache_write_1h = "7"', "7"),
+        ('cache_write_1h = "0"', "0"),
+    ],
+)
+def test_an_hour_in_the_cache_at_ones_own_price(tmp_path: Path, told: str, usd: str) -> None:
+    found = configured(tmp_path, f'price = {{ input = "3", output = "15"{", " if told else ""}{told} }}')
+    usage = Usage(
+        input_tokens=1_000_000, cache_write_tokens=1_000_000, cache_write_1h_tokens=1_000_000, output_tokens=0
+    )
+    assert cost(usage, provider="x", model="m", prices=found).usd == Decimal(usd)
+    most = worst_case(1_000_000, 0, provider="x", model="m", prices=found)
+    assert most == max(Decimal(3), Decimal(usd))
 
 
 def configured(tmp_path: Path, price: str) -> dict[str, Price]:
