@@ -30,9 +30,9 @@ def open_cache(settings: Settings) -> Iterator[TwoLayerCache]:
 
 
 @contextmanager
-def open_limiter(settings: Settings) -> Iterator[RedisLimiter]:
-    """Opens the limits that the fleet shares, and closes them."""
-    limiter = RedisLimiter(settings.need("cache_url"))
+def open_limiter(settings: Settings, *, owner: str = "") -> Iterator[RedisLimiter]:
+    """Opens the limits that the fleet shares, and closes them; ``owner`` names a process that makes calls."""
+    limiter = RedisLimiter(settings.need("cache_url"), owner=owner)
     try:
         yield limiter
     finally:

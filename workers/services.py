@@ -53,7 +53,7 @@ def io_services(settings: Settings, *, owner: str, celery: Celery) -> Iterator[S
             owner=owner,
             goes_on_with=stages_where(lambda rules: rules.role == "io"),
             broker_began_anew=partial(broker.began_anew, celery),
-            limiter=stack.enter_context(open_limiter(settings)),
+            limiter=stack.enter_context(open_limiter(settings, owner=owner)),
             cache=stack.enter_context(open_cache(settings)),
             caller=make_caller(stack, tracer),
             tracer=tracer,
@@ -94,7 +94,7 @@ def asking_services(settings: Settings, *, owner: str, database: Database | None
             registry=registry_of(settings),
             publish=publish,
             owner=owner,
-            limiter=stack.enter_context(open_limiter(settings)),
+            limiter=stack.enter_context(open_limiter(settings, owner=owner)),
             caller=make_caller(stack, tracer),
             tracer=tracer,
         )

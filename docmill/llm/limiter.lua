@@ -12,7 +12,8 @@
 --
 -- KEYS: the model's state, the asker's place, tenants by the end of their places, open calls of the model, open
 -- calls of the tenant (both by the time at which they are given up for lost).
--- ARGV: now, in seconds, or nothing for the server's own clock; what is to be done; what it is done with.
+-- ARGV: now, in seconds, or nothing for the server's own clock; what is to be done; what it is done with: where that is
+-- a call, first what it is called among the open ones, which says whose it is.
 
 local PACE = 0.99
 local BURST_S = 0.35
@@ -125,7 +126,7 @@ local function go(name, tokens, place, lost_at)
   if rate(s.rpm) > 0 then s.requests = s.requests - 1 end
   if rate(s.tpm) > 0 then s.tokens, s.left = s.tokens - tokens, s.left - tokens end
   for _, key in ipairs({KEYS[4], KEYS[5]}) do
-    redis.call('ZADD', key, lost_at, name)
+    redis.call('ZADD', key, lost_at, ARGV[3])
     redis.call('EXPIRE', key, FORGOTTEN_S)
   end
   redis.call('DEL', KEYS[2])
@@ -208,8 +209,8 @@ local function ask(name, tenant, tokens, configured, remembered, most_open, firs
   return in_turn(name, tokens, place, lost_at)
 end
 
-local function answered(name, reserved, used, unsent, limits, left)
-  for _, key in ipairs({KEYS[4], KEYS[5]}) do redis.call('ZREM', key, name) end
+local function answered(open, reserved, used, unsent, limits, left)
+  for _, key in ipairs({KEYS[4], KEYS[5]}) do redis.call('ZREM', key, open) end
   refill()
   if rate(s.tpm) > 0 then s.tokens = math.min(BURST_S * rate(s.tpm), s.tokens + reserved - used) end
   if unsent == 0 and reserved > 0 then s.ratio = s.ratio + LEARNING * (used / reserved - s.ratio) end
@@ -247,6 +248,21 @@ local function released()
   return 1
 end
 
+-- Calls whose processes are gone are open no more. What they took of the bucket stays taken, as the provider may have
+-- counted it, and no answer was heard that would open one more.
+local function lost()
+  local gone = {}
+  for place = 3, #ARGV do gone[ARGV[place]] = true end
+  for _, open in ipairs(redis.call('ZRANGE', KEYS[4], 0, -1)) do
+    local owner, tenant = open:match('^([^\n]*)\n[^\n]*\n(.*)$')
+    if owner and gone[owner] then
+      redis.call('ZREM', KEYS[4], open)
+      redis.call('ZREM', KEYS[4] .. ':' .. tenant, open)
+    end
+  end
+  return 1
+end
+
 -- How many calls more would get a place, or could go now.
 local function room()
   refill()
@@ -267,13 +283,15 @@ local function numbers(from, to)
 end
 
 if ARGV[2] == 'ask' then
-  local n = numbers(5, 12)
-  return ask(ARGV[3], ARGV[4], n[1], {n[2], n[3]}, {n[4], n[5]}, n[6], n[7] == 1, now + n[8])
+  local n = numbers(6, 13)
+  return ask(ARGV[4], ARGV[5], n[1], {n[2], n[3]}, {n[4], n[5]}, n[6], n[7] == 1, now + n[8])
 elseif ARGV[2] == 'answered' then
   local n = numbers(4, 10)
   return answered(ARGV[3], n[1], n[2], n[3], {n[4], n[5]}, {n[6], n[7]})
 elseif ARGV[2] == 'told' then
   return told(tonumber(ARGV[3]))
+elseif ARGV[2] == 'lost' then
+  return lost()
 elseif ARGV[2] == 'released' then
   return released()
 elseif ARGV[2] == 'held' then

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 from typing import Any, Protocol
@@ -90,6 +90,12 @@ class Limiter(Protocol):
         ``left`` is what it told to be left of them. A call that was not ``sent`` gives back its request, too.
         """
 
+    def lost(self, models: Iterable[str], owners: Collection[str]) -> None:
+        """Gives back the slots of calls that nobody hears any more, as their processes have ended.
+
+        Their requests and tokens stay counted: their provider may have counted them.
+        """
+
     def room(self, model: str) -> int:
         """Returns how many calls more would get a slot now."""
 
@@ -136,6 +142,9 @@ class NoLimiter:
     ) -> None:
         """Nothing to keep."""
 
+    def lost(self, models: Iterable[str], owners: Collection[str]) -> None:
+        """No slot was taken."""
+
     def room(self, model: str) -> int:  # noqa: ARG002 - the seam's shape
         return 0
 
@@ -180,12 +189,22 @@ class Share:
 class RedisLimiter:
     """Limits in Redis or Valkey. ``model`` names an account's model; calls of one name share its limits."""
 
-    def __init__(self, url: str, *, lost_s: float = LOST_S, clock: Callable[[], float] | None = None) -> None:
-        """``clock`` takes the place of the server's own, which all processes of a fleet have in common."""
+    def __init__(
+        self,
+        url: str,
+        *,
+        owner: str = "",
+        lost_s: float = LOST_S,
+        clock: Callable[[], float] | None = None,
+    ) -> None:
+        """``owner`` names the process, whose open calls can be given back when it is gone.
+
+        ``clock`` takes the place of the server's own, which all processes of a fleet have in common.
+        """
         self._redis: Any = redis.Redis.from_url(url, socket_timeout=2, socket_connect_timeout=2)
         script = resources.files("docmill.llm").joinpath("limiter.lua").read_text(encoding="utf-8")
         self._script = self._redis.register_script(script)
-        self._lost_s = lost_s
+        self._owner, self._lost_s = owner, lost_s
         self._clock = clock
         self._learned: dict[str, Limits] = {}
         self._share = Share() if clock is None else Share(clock=clock)
@@ -199,7 +218,16 @@ class RedisLimiter:
     ) -> Slot:
         learned = self._learned.get(model, Limits())
         limits = [*_numbers(known, 0), *_numbers(learned, 0), known.open_calls or 0]
-        values: list[str | float] = ["ask", name, tenant, tokens, *limits, int(first), self._lost_s]
+        values: list[str | float] = [
+            "ask",
+            self._open(name, tenant),
+            name,
+            tenant,
+            tokens,
+            *limits,
+            int(first),
+            self._lost_s,
+        ]
         answer = self._run(_keys(model, name, tenant), values)
         if answer is None:
             wait_s = self._share.take(model, tokens, _either(known, learned))
@@ -238,7 +266,11 @@ class RedisLimiter:
             self._learned[model] = _either(learned, self._learned.get(model, Limits()))
         told = _numbers(_either(known, learned), 0)
         values = [reserved, used, int(not sent), *told, *_numbers(left, -1)]
-        self._run(_keys(model, name, tenant), ["answered", name, *values])
+        self._run(_keys(model, name, tenant), ["answered", self._open(name, tenant), *values])
+
+    def lost(self, models: Iterable[str], owners: Collection[str]) -> None:
+        for model in models:
+            self._run(_keys(model), ["lost", *owners])
 
     def room(self, model: str) -> int:
         found = self._run(_keys(model), ["room"])
@@ -246,6 +278,10 @@ class RedisLimiter:
 
     def share_with(self, processes: int) -> None:
         self._share.processes = max(1, processes)
+
+    def _open(self, name: str, tenant: str) -> str:
+        """What a call is called among the open ones: whose it is can be told from it."""
+        return f"{self._owner}\n{name}\n{tenant}"
 
     def _run(self, keys: Sequence[str], values: Sequence[str | float]) -> Any:
         """What the script answers; None where the server is away."""

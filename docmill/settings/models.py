@@ -8,7 +8,8 @@ from __future__ import annotations
 import difflib
 import os
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Literal
@@ -259,6 +260,12 @@ class Models:
     def key_variables(self) -> set[str]:
         """Names the variables of the environment that hold models' keys, beside ``DOCMILL_LLM_API_KEY``."""
         return {table.api_key_env for table in self._tables.values() if table.api_key_env is not None}
+
+    def askable(self) -> Iterator[Model]:
+        """Every model that can be asked; one without an address or a key is left out."""
+        for name in self.names():
+            with suppress(Misconfigured):
+                yield self.get(name)
 
     def names(self) -> list[str]:
         return sorted({*self._tables, *SIMULATED})

@@ -50,6 +50,9 @@ class Deaths:
 
     def _give_away(self, gone: set[str]) -> None:
         named, took = sorted(gone), not self._workers.isdisjoint(gone)
+        if not gone <= self._told:
+            models = self.services.settings.models.askable()
+            self.services.limiter.lost({model.limit_key for model in models}, named)
         for chore in (ABANDONED_CALLS, ABANDONED_JOBS):
             self.chores.run(chore.due, chore, gone=named, took=took)
             if not self.chores.led:

@@ -197,6 +197,11 @@ class Lab:
         found = self.query("select 1 from workers where process like :process", process=f"{name}-%#{pid}.%")
         return pid != but and bool(found)
 
+    def open_slots(self) -> int:
+        """How many calls the fleet's limits count as open."""
+        with redis.Redis.from_url(self.servers.cache_url) as cache:
+            return sum(cache.zcard(calls) for calls in cache.scan_iter("docmill:limit:*}:open"))
+
     def children(self, name: str) -> list[psutil.Process]:
         """A prefork worker's, which do its work."""
         return [each for each in psutil.Process(self.pids[name]).children() if _is_celerys(each)]
@@ -418,6 +423,7 @@ class Trial:
         self.returned(within_s=30)  # where nobody judged, a lease would run out later
         row = self.finish(within_s=200, paid_twice=True)
         assert row.possibly_billed > 0, "no call was open"
+        assert self.lab.open_slots() == 0, "the dead still have room of the limits"
         of_the_dead = " or ".join(f"owner like '{name}-%#{pid}.%'" for name, pid in dead.items())
         assert self.count("calls", "state = 'in_doubt'") == self.count(
             "calls", f"state = 'in_doubt' and ({of_the_dead})"

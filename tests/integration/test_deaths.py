@@ -12,11 +12,14 @@ import pytest
 from sqlalchemy import Engine, text
 
 from db import fleet
+from docmill.llm.limiter import RedisLimiter
+from docmill.llm.limits import Limits
 from tasks.calls.closing import Closure
 from tasks.calls.spool import spool
 from tests.integration.test_spool_files import settlement
 from tests.integration.test_upkeep_parts import Ticking, jobs_like, ticking
 from tests.unit.test_processes import another
+from workers.stack.servers import EmbeddedServers
 
 __all__ = ["ticking"]
 
@@ -54,9 +57,41 @@ def _in_hand(stage: str, owner: str) -> str:
     )
 
 
+ONE_OPEN = Limits(requests=60_000, open_calls=1)
+"""Of a tenant; the limits leave room for more."""
+
+
+class Slots:
+    """Those of a model, as processes ask for them, each a second after the last."""
+
+    def __init__(self, url: str, model: str) -> None:
+        self.url, self.model, self.asked = url, model, 0
+
+    def take(self, owner: str, *, tenant: str = "t") -> bool:
+        """Whether a call of that process may go now; a call of its own each time."""
+        self.asked += 1
+        limiter = RedisLimiter(self.url, owner=owner, clock=lambda: 1_000_000.0 + self.asked)
+        slot = limiter.ask(self.model, f"{self.asked}:0:0", 1, ONE_OPEN, tenant=tenant)
+        limiter.close()
+        return slot.wait_s == 0
+
+
 SENT = (
     "stage = 'parse', wait = 'sent', state = 'running', epoch = 1, wake_at = clock_timestamp() + interval '1 hour'"
 )
+
+
+@pytest.fixture
+def limiter(servers: EmbeddedServers) -> Iterator[RedisLimiter]:
+    made = RedisLimiter(servers.cache_url)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def slots(ticking: Ticking, servers: EmbeddedServers) -> Slots:
+    """Of a model that the fleet knows."""
+    return Slots(servers.cache_url, next(ticking.upkeep.services.settings.models.askable()).limit_key)
 
 
 @pytest.fixture
@@ -81,11 +116,32 @@ def test_a_call_whose_caller_died_is_judged_at_once(ticking: Ticking, caller: Ca
         assert row.scalar_one()
 
 
-def test_who_is_halted_keeps_its_calls(ticking: Ticking, caller: Caller) -> None:
+def test_the_slots_of_the_dead_are_free_once_their_calls_are_judged(
+    ticking: Ticking, caller: Caller, slots: Slots
+) -> None:
+    tenants = [uuid4().hex, "two\nlines\n"]
+    for tenant in tenants:
+        assert slots.take(caller.name, tenant=tenant)
+        assert not slots.take("another", tenant=tenant)
+    caller.kill()
+    ticking.tick()  # found gone, and not judged
+    assert caller.state() == "intent"
+    assert not any(slots.take("another", tenant=tenant) for tenant in tenants)
+    ticking.tick()
+    assert caller.state() == "in_doubt"
+    assert all(slots.take("another", tenant=tenant) for tenant in tenants)
+    ticking.tick(3)
+    assert not any(slots.take("third", tenant=tenant) for tenant in tenants), "another's were given back"
+
+
+def test_who_is_halted_keeps_its_calls(ticking: Ticking, caller: Caller, slots: Slots) -> None:
+    tenant = uuid4().hex
+    assert slots.take(caller.name, tenant=tenant)
     caller.process.send_signal(signal.SIGSTOP)
     ticking.tick(5)
     assert caller.state() == "intent"
     assert not ticking.published
+    assert not slots.take("another", tenant=tenant)
 
 
 def test_who_is_somewhere_else_keeps_its_calls(ticking: Ticking, engine: Engine, tmp_path: Path) -> None:

@@ -314,6 +314,81 @@ def test_a_call_that_was_not_sent_gives_its_request_back(
     assert (limiter.ask(model, "b", 1, known).wait_s == 0) is at_once
 
 
+@pytest.fixture
+def theirs(servers: EmbeddedServers, clock: Clock) -> Iterator[RedisLimiter]:
+    """As another process asks."""
+    made = RedisLimiter(servers.cache_url, owner="theirs", clock=clock)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def processes(limiter: RedisLimiter, theirs: RedisLimiter) -> dict[str, RedisLimiter]:
+    return {"": limiter, "theirs": theirs}
+
+
+happenings = st.tuples(
+    st.sampled_from(["ask", "ask", "ask", "answer", "lost"]),
+    st.sampled_from(["theirs", ""]),
+    st.sampled_from(["a", "a\nb", "\n"]),
+)
+
+
+@tried
+@given(most=st.integers(1, 3), happens=st.lists(happenings, min_size=15, max_size=40))
+def test_what_a_lost_process_had_open_is_given_back_and_nothing_else(
+    processes: dict[str, RedisLimiter], clock: Clock, most: int, happens: list[tuple[str, str, str]]
+) -> None:
+    model, known = uuid4().hex, Limits(requests=60_000, open_calls=most)
+    opened: list[tuple[str, str, str]] = []
+    went: list[tuple[str, str, str]] = []
+    """All of them: whose process was taken for lost may be answered all the same."""
+    for number, (what, owner, tenant) in enumerate(happens):
+        clock.at += 1
+        call = (owner, str(number), tenant)
+        if what == "ask":
+            goes = processes[owner].ask(model, str(number), 1, known, tenant=tenant).wait_s == 0
+            assert goes == (sum(each[2] == tenant for each in opened) < most)
+            opened += [call] * goes
+            went += [call] * goes
+        elif what == "answer" and went:
+            answered = went.pop(0)
+            whose, name, of = answered
+            processes[whose].answered(model, 1, 1, known, UNKNOWN, name=name, tenant=of)
+            opened = [each for each in opened if each != answered]
+        elif what == "lost" and owner:
+            processes[""].lost(["another", model], [owner, "nobody"])
+            opened = [each for each in opened if each[0] != owner]
+
+
+def test_a_window_and_a_probe_of_the_lost_are_anothers(
+    limiter: RedisLimiter, theirs: RedisLimiter, clock: Clock
+) -> None:
+    window, probed = uuid4().hex, uuid4().hex
+    limiter.told(probed, 100.0)
+    clock.at += 101
+    go(theirs, clock, window, name="a", tokens=1, known=UNKNOWN)
+    go(theirs, clock, probed, name="a", tokens=1, known=Limits(requests=6000))
+    clock.at += 1
+    assert limiter.ask(window, "b", 1, UNKNOWN).wait_s > 0
+    assert limiter.ask(probed, "b", 1, Limits(requests=6000)).wait_s > 0
+    for _ in range(2):
+        limiter.lost([window, probed], ["theirs"])
+    for model, known in ((window, UNKNOWN), (probed, Limits(requests=6000))):
+        assert limiter.ask(model, "b", 1, known).wait_s == 0
+        assert limiter.ask(model, "c", 1, known).wait_s > 0, "no answer was heard that opens one more"
+
+
+def test_what_the_lost_took_of_a_minute_stays_taken(
+    limiter: RedisLimiter, theirs: RedisLimiter, clock: Clock, model: str
+) -> None:
+    """The provider may have counted it."""
+    known = Limits(requests=20, tokens=60_000)
+    go(theirs, clock, model, name="a", tokens=900, known=known)
+    limiter.lost([model], ["theirs"])
+    assert go(limiter, clock, model, name="b", tokens=1, known=known) == pytest.approx(3 / PACE, abs=0.1)
+
+
 def test_a_no_halves_what_may_be_open(limiter: RedisLimiter, model: str) -> None:
     for number in range(3):
         assert limiter.ask(model, f"first{number}", 1, UNKNOWN).wait_s == 0

@@ -17,6 +17,7 @@ from db.database import Database
 from db.dispatch import SWEEP
 from db.jobs import Drive
 from db.submit import Submission, submit
+from docmill.llm.limiter import Limiter, NoLimiter
 from docmill.processes import identify
 from docmill.settings import Settings
 from prompts import Registry
@@ -54,15 +55,16 @@ class Clock:
 class Ticking:
     """An upkeep whose every tick sweeps, and what it published."""
 
-    def __init__(self, engine: Engine, spool: Path) -> None:
+    def __init__(self, engine: Engine, spool: Path, limiter: Limiter) -> None:
         self.clock = Clock()
         self.published: list[Drive] = []
         services = Services(
-            settings=Settings(spool=spool),
+            settings=Settings(spool=spool, llm_url=f"http://127.0.0.1:9/{uuid4().hex}"),
             database=Database(engine),
             registry=Registry([BUILT_IN]),
             publish=self.publish,
             owner=identify("t", spool),
+            limiter=limiter,
         )
         self.upkeep = Upkeep(services=services, worker="io@parts", slots=100, clock=self.clock)
 
@@ -76,11 +78,16 @@ class Ticking:
 
 
 @pytest.fixture
-def ticking(engine: Engine, owner: Engine, tmp_path: Path) -> Iterator[Ticking]:
+def limiter() -> Limiter:
+    return NoLimiter()
+
+
+@pytest.fixture
+def ticking(engine: Engine, owner: Engine, tmp_path: Path, limiter: Limiter) -> Iterator[Ticking]:
     with owner.begin() as connection:
         connection.execute(text("truncate jobs, calls, exchanges, flights, drives, workers cascade"))
         fleet.see_worker(connection, "cpu@parts", "cpu", 100)
-    made = Ticking(engine, tmp_path / "spool")
+    made = Ticking(engine, tmp_path / "spool", limiter)
     made.tick()  # the first one spares leases
     yield made
     with owner.begin() as connection:
