@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from celery import Signature, chain, current_app
+from celery import Signature, current_app
 
 from db.jobs import Drive
 from db.stages import CHAINS, STAGES, Stage
@@ -30,7 +30,7 @@ from tasks.stages.parse import parse
 from tasks.stages.store import store
 from tasks.stages.validate import validate
 
-__all__ = ["TASKS", "chain_of", "publish"]
+__all__ = ["TASKS", "publish", "signatures_of"]
 
 
 FUNCTIONS: Mapping[Stage, StageFunction] = {
@@ -46,20 +46,24 @@ FUNCTIONS: Mapping[Stage, StageFunction] = {
 TASKS = {name: stage(name, FUNCTIONS[name]) for name in STAGES}
 
 
-def chain_of(drive: Drive) -> Signature:
-    """The chain from the drive's stage on."""
+def signatures_of(drive: Drive) -> list[Signature]:
+    """The tasks of a chain from the drive's stage on, in their order."""
     stages = CHAINS[drive.chain]
     stages = stages[stages.index(drive.stage) :]
     stages = (stages[0], *(name for name in stages[1:] if not STAGES[name].on_demand))
-    return chain(
+    return [
         TASKS[name].si(drive.id, drive.epoch).set(queue=queue)
         for name, queue in zip(stages, queues_of(drive, stages), strict=True)
-    )
+    ]
 
 
 def publish(drives: Sequence[Drive]) -> None:
-    """Sends the drives' chains to the broker, over Redis in one round trip. Raises PublishFailed."""
-    chains = [chain_of(drive).tasks for drive in drives]
+    """Sends the drives' chains to the broker, over Redis in one round trip. Raises PublishFailed.
+
+    A chain is its first task's message, which holds the others, the last one first: Celery's ``chain`` would fold
+    what is none but stages into just that.
+    """
+    chains = [signatures_of(drive) for drive in drives]
     sent, together = 0, False
     try:
         with current_app.producer_or_acquire() as producer, producer.batch():

@@ -21,6 +21,7 @@ from docmill.logs import where
 from tasks.celery.broker import countdown_of
 from tasks.celery.drive import publish_all
 from tasks.celery.going_on import IN_HAND, following, go_on_here
+from tasks.celery.publishing import StageTask
 from tasks.pinning import leave
 from tasks.services import Services
 from tasks.stages.step import Again, InHand, Onward, Step, Stop, fail, go_on
@@ -70,6 +71,7 @@ def stage(name: Stage, function: StageFunction) -> Task:
 
     return shared_task(
         run,
+        base=StageTask,
         name=f"docmill.{name}",
         bind=True,
         max_retries=None,

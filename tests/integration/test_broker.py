@@ -5,13 +5,15 @@ from __future__ import annotations
 import base64
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
 from uuid import uuid4
 
 import kombu
 import pytest
 import redis
-from celery import Celery
+from celery import Celery, Task
 from kombu import transport
 from sqlalchemy import Engine, text
 
@@ -22,7 +24,7 @@ from db.transitions import STATE_OF, Wait
 from docmill.settings import load_settings
 from tasks.celery import broker, redis_transport
 from tasks.celery.drive import PublishFailed
-from tasks.chain import publish
+from tasks.chain import TASKS, publish, signatures_of
 from workers.stack.servers import EmbeddedServers
 
 
@@ -78,6 +80,55 @@ def test_chains_that_start_together_all_arrive_in_one_round_trip_each_with_its_s
         ]
         assert [queue for _, _, queue in rest] == ["bulk", "bulk", "cpu.bulk", "bulk"]
     assert json.loads(last)["headers"]["task"] == "docmill.store"
+
+
+@pytest.mark.parametrize("chained", [True, False])
+def test_a_stages_message_is_the_one_that_celery_would_make(
+    servers: EmbeddedServers, celery: Celery, chained: bool
+) -> None:
+    first, *rest = signatures_of(Drive(id=7, epoch=2, stage="context", lane="bulk", quarantined=False))
+    said = {"root_id": "root", "parent_id": "parent", "chain": rest[::-1]} if chained else {}
+    celery.conf.task_send_sent_event = True
+    with redis.Redis.from_url(servers.broker_url.replace("redis+socket", "unix")) as client:
+        with heard(client) as event:
+            first.apply_async(**said)
+            Task.apply_async(TASKS["context"], first.args, **{**first.options, **said})
+            ours, celerys = event(), event()
+        theirs, mine = (json.loads(each) for each in client.lrange("docmill:bulk", 0, -1))
+        client.delete("docmill:bulk")
+    assert json.loads(base64.b64decode(mine["body"])) == json.loads(base64.b64decode(theirs["body"]))
+    assert told_of(mine["headers"]) == told_of(theirs["headers"])
+    properties = {name: theirs["properties"][name] for name in ("delivery_info", "delivery_mode", "priority")}
+    assert properties.items() <= mine["properties"].items()
+    assert mine["properties"]["correlation_id"] == mine["headers"]["id"] != theirs["headers"]["id"]
+    assert told_of(ours) == told_of(celerys)
+    assert ours["uuid"] == mine["headers"]["id"]
+
+
+OF_EACH_MESSAGE = ("id", "uuid", "root_id", "clock", "timestamp", "local_received")
+
+
+def told_of(fields: dict[str, Any]) -> dict[str, Any]:
+    """What is not the same in any two messages left out, and what says nothing."""
+    own = fields.get("id") or fields.get("uuid")
+    kept = {name: value for name, value in fields.items() if name not in OF_EACH_MESSAGE and value}
+    return kept | {"root": "itself" if fields["root_id"] == own else fields["root_id"]}
+
+
+@contextmanager
+def heard(client: redis.Redis) -> Iterator[Callable[[], dict[str, Any]]]:
+    """What comes as an event next."""
+    with client.pubsub() as pubsub:  # type: ignore[no-untyped-call]
+        pubsub.psubscribe("*celeryev*")
+        assert pubsub.get_message(timeout=5) is not None
+
+        def following() -> dict[str, Any]:
+            told = pubsub.get_message(timeout=5)
+            assert told is not None
+            found: dict[str, Any] = json.loads(base64.b64decode(json.loads(told["data"])["body"]))
+            return found
+
+        yield following
 
 
 def reads(client: redis.Redis) -> int:

@@ -29,7 +29,7 @@ from docmill.reading.values import Scan
 from docmill.settings import load_settings
 from prompts import Registry
 from prompts.registry import BUILT_IN
-from tasks.chain import chain_of
+from tasks.chain import signatures_of
 from tasks.services import Services
 from tasks.stages import ocr as stage
 from tasks.stages.ocr import ocr
@@ -295,8 +295,8 @@ def test_scans_hold_no_place_of_others_and_wait_for_their_own_worker(engine: Eng
         found = dispatch.waiting(connection, room(connection))
         assert found == ids[:2]
         (drive, _) = dispatch.start(connection, found, 60)
-        assert [each.options["queue"] for each in chain_of(drive).tasks][:2] == ["ocr", "bulk"]
-        assert [each.name for each in chain_of(drive).tasks][:2] == ["docmill.ocr", "docmill.context"]
+        assert [each.options["queue"] for each in signatures_of(drive)][:2] == ["ocr", "bulk"]
+        assert [each.name for each in signatures_of(drive)][:2] == ["docmill.ocr", "docmill.context"]
         after = room(connection)
         assert (after.cpu, after.all, after.scans) == (before.cpu, before.all, 0)
         connection.execute(text("delete from workers"))
