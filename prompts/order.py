@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from docmill.errors import PromptError
@@ -36,12 +36,19 @@ def in_order(value: Any, schema: Mapping[str, Any], root: Mapping[str, Any]) -> 
 
 def of_kind(schema: Any, keyword: str, root: Mapping[str, Any]) -> Mapping[str, Any]:
     """The part of a schema that has the keyword: itself, what it refers to, or one of its choices."""
-    if not isinstance(schema, Mapping):
-        return {}
-    if "$ref" in schema:
-        named = root.get("$defs", {}).get(str(schema["$ref"]).rpartition("/")[2], {})
-        return of_kind({name: part for name, part in named.items() if name != "$ref"}, keyword, root)
-    if keyword in schema:
-        return schema
-    choices = (of_kind(choice, keyword, root) for choice in schema.get("anyOf", ()))
-    return next((found for found in choices if found), {})
+    return next((form for form in _forms(schema, root) if keyword in form), {})
+
+
+def _forms(schema: Any, root: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """A schema, and its choices after it, with what they refer to once each: one may lead back to itself."""
+    ahead, followed = [schema], set()
+    while ahead:
+        form = ahead.pop()
+        if not isinstance(form, Mapping):
+            continue
+        if "$ref" not in form:
+            yield form
+            ahead += reversed(form.get("anyOf", ()))
+        elif (name := str(form["$ref"]).rpartition("/")[2]) not in followed:
+            followed.add(name)
+            ahead.append(root.get("$defs", {}).get(name))

@@ -5,7 +5,7 @@ Whether a value fits is decided by :mod:`docmill.parsing.checking`.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 from urllib.parse import unquote
 
@@ -14,27 +14,66 @@ __all__ = ["SCALARS", "choices_of", "kinds", "kinds_of", "labels", "only_form", 
 SCALARS = frozenset({"string", "number", "integer", "boolean", "null"})
 FORMS_WITHIN_EACH_OTHER = 12
 """References and choices that are followed; one that leads back to itself ends there."""
+MOST_SUMS = 100
+"""Forms put together out of parts that are looked into for the types of one value."""
 
 
 def kinds(schema: Any, root: Mapping[str, Any] | None = None) -> frozenset[str]:
-    """The JSON types that a value may have; empty where the schema does not say."""
+    """The JSON types that a value may have; empty where the schema does not say.
+
+    A form that leads back to itself adds nothing to what the others say.
+    """
     if not isinstance(schema, Mapping):
         return frozenset()
-    root = root if root is not None else schema
-    if "$ref" in schema:
-        return kinds(resolved(schema["$ref"], root), root)
-    if "type" in schema:
-        named = schema["type"]
+    return _kinds(schema, root if root is not None else schema, {})
+
+
+def _kinds(schema: Any, root: Mapping[str, Any], sums: dict[int, frozenset[str]]) -> frozenset[str]:
+    """``sums`` has what forms with parts were found to be, by their identities: none is looked at twice."""
+    found = [_kinds_of_form(form, root, sums) for form in _forms(schema, root)]
+    return frozenset().union(*found) if all(found) else frozenset()
+
+
+def _forms(schema: Any, root: Mapping[str, Any]) -> Iterator[Any]:
+    """What references and choices lead to, each once."""
+    ahead, seen = [schema], set()
+    while ahead:
+        one = ahead.pop()
+        if id(one) in seen:
+            continue
+        seen.add(id(one))
+        if not isinstance(one, Mapping):
+            yield one
+        elif "$ref" in one:
+            ahead.append(resolved(one["$ref"], root))
+        elif "type" not in one and (choices := one.get("anyOf") or one.get("oneOf")):
+            ahead += choices
+        else:
+            yield one
+
+
+def _kinds_of_form(form: Any, root: Mapping[str, Any], sums: dict[int, frozenset[str]]) -> frozenset[str]:
+    if not isinstance(form, Mapping):
+        return frozenset()
+    if "type" in form:
+        named = form["type"]
         return frozenset([named] if isinstance(named, str) else named)
-    for keyword in ("anyOf", "oneOf"):
-        choices = [kinds(choice, root) for choice in schema.get(keyword, ())]
-        if choices:
-            return frozenset().union(*choices) if all(choices) else frozenset()
-    if allowed := labels(schema):
+    if allowed := labels(form):
         return frozenset().union(*map(kinds_of, allowed))
-    of_parts = (kinds(part, root) for part in schema.get("allOf", ()))
-    by_keyword = {"object"} if "properties" in schema else {"array"} if "items" in schema else set()
-    return next(filter(None, of_parts), frozenset(by_keyword))
+    by_keyword = {"object"} if "properties" in form else {"array"} if "items" in form else set()
+    return _kinds_of_sum(form, root, sums) or frozenset(by_keyword)
+
+
+def _kinds_of_sum(
+    form: Mapping[str, Any], root: Mapping[str, Any], sums: dict[int, frozenset[str]]
+) -> frozenset[str]:
+    """Those of the first of its parts that says any."""
+    parts = form.get("allOf")
+    if parts and id(form) not in sums and len(sums) < MOST_SUMS:
+        sums[id(form)] = frozenset()  # a part that comes back to it says nothing
+        of_parts = (_kinds(part, root, sums) for part in parts)
+        sums[id(form)] = next(filter(None, of_parts), frozenset())
+    return sums.get(id(form), frozenset())
 
 
 def only_form(schema: Any, root: Mapping[str, Any], *, among: Collection[str] = ()) -> Mapping[str, Any]:

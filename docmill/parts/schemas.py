@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -27,19 +28,24 @@ def members(schema: Any, root: Schema) -> Mapping[str, Any]:
 
 def has_rows(schema: Schema) -> bool:
     """Returns whether an answer holds a list of objects."""
-    return next(_row_schemas(schema, schema, 0), None) is not None
+    return next(_row_schemas(schema), None) is not None
 
 
 def fields_of_rows(schema: Schema) -> int:
     """Returns how many members the widest of an answer's rows has; 0 without a list of objects."""
-    return max((len(members(items, schema)) for items in _row_schemas(schema, schema, 0)), default=0)
+    return max((len(members(items, schema)) for items in _row_schemas(schema)), default=0)
 
 
-def _row_schemas(schema: Any, root: Schema, depth: int) -> Iterator[Any]:
-    found = form_of(schema, root)
-    if depth > DEEPEST:
-        return
-    if "items" in found and members(found["items"], root):
-        yield found["items"]
-    for member in members(found, root).values():
-        yield from _row_schemas(member, root, depth + 1)
+def _row_schemas(root: Schema) -> Iterator[Any]:
+    """Each once, and the outer ones first: an object may have members of its own kind."""
+    ahead, seen = deque[tuple[Any, int]]([(root, 0)]), set()
+    while ahead:
+        schema, depth = ahead.popleft()
+        found = form_of(schema, root)
+        if not found or id(found) in seen:
+            continue
+        seen.add(id(found))
+        if "items" in found and members(found["items"], root):
+            yield found["items"]
+        if depth < DEEPEST:
+            ahead.extend((member, depth + 1) for member in members(found, root).values())
