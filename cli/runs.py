@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from db.database import Database
-    from db.reports import Counts, JobReport
-    from db.runs import Run, RunProgress
+    from db.reports import JobReport
+    from db.runs import Run, RunCounts, RunProgress
 
 __all__ = ["runs"]
 
@@ -49,7 +49,7 @@ def list_runs(
         typer.echo(f"there are more: --before {found[limit - 1][0].id} shows the next ones", err=True)
 
 
-def _listed(run: Run, counts: Counts) -> tuple[object, ...]:
+def _listed(run: Run, counts: RunCounts) -> tuple[object, ...]:
     ended = {state: counts.states.get(state, 0) for state in ENDS}
     failed = ended["failed"] + ended["cancelled"]
     return (
@@ -90,7 +90,9 @@ def _print(run: Run, progress: RunProgress, failures: Sequence[JobReport]) -> No
         ("submitted", f"{run.created_at:%Y-%m-%d %H:%M:%S %Z}"),
         (
             "documents",
-            progress.counts.total if run.expected is None else f"{progress.counts.total} of {run.expected}",
+            progress.counts.documents
+            if run.expected is None
+            else f"{progress.counts.documents} of {run.expected}",
         ),
         *((state, number) for state, number in sorted(progress.counts.states.items())),
         ("USD", usd(progress.cost_usd)),

@@ -21,6 +21,7 @@ from docmill.errors import RunUnknown
 __all__ = [
     "Cause",
     "Run",
+    "RunCounts",
     "RunProgress",
     "begin",
     "close",
@@ -66,10 +67,23 @@ class Run:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RunCounts(Counts):
+    """How many jobs of a run there are, in each state, and why."""
+
+    afresh: int
+    """Of the total: asked once more, so that they are no further documents."""
+
+    @property
+    def documents(self) -> int:
+        """How many came, as ``expected`` has them."""
+        return self.total - self.afresh
+
+
+@dataclass(frozen=True, kw_only=True)
 class RunProgress:
     """How far a run is, what it cost, and what stands in its way."""
 
-    counts: Counts
+    counts: RunCounts
     cost_usd: Decimal | None
     """None where a call's cost is unknown."""
     cost_of: int | None
@@ -153,7 +167,7 @@ def find(connection: Connection, run_id: int, *, tenant: str | None = None, fill
 
 def listed(
     connection: Connection, *, tenant: str | None = None, before: int | None = None, limit: int
-) -> list[tuple[Run, Counts]]:
+) -> list[tuple[Run, RunCounts]]:
     """The latest runs, the newest first, each with how far it is."""
     wanted = select(*_columns()).order_by(runs.c.id.desc()).limit(limit)
     if tenant is not None:
@@ -165,17 +179,25 @@ def listed(
     return [(run, counts[run.id]) for run in found]
 
 
-def _counted(connection: Connection, ids: Sequence[int]) -> dict[int, Counts]:
+def _counted(connection: Connection, ids: Sequence[int]) -> dict[int, RunCounts]:
     """As :func:`db.reports.counted` for each of the runs, and without a look at what is done."""
     states = {run: Counter[str]() for run in ids}
     reasons = {run: Counter[str]() for run in ids}
+    afresh = Counter[int]()
     for row in SQL["counts"].rows(connection, {"runs": list(ids)}):
-        if row.state:
+        if row.afresh:
+            afresh[row.run] = row.jobs
+        elif row.state:
             states[row.run][row.state] += row.jobs
         elif row.reason:
             reasons[row.run][reports.HELD_FOR.get(row.reason, row.reason) if row.held else row.reason] += row.jobs
     return {
-        run: Counts(total=states[run].total(), states=dict(states[run]), reasons=dict(reasons[run].most_common()))
+        run: RunCounts(
+            total=states[run].total(),
+            states=dict(states[run]),
+            reasons=dict(reasons[run].most_common()),
+            afresh=afresh[run],
+        )
         for run in ids
     }
 
@@ -184,9 +206,9 @@ def _columns() -> list[Any]:
     return [runs.c[name] for name in Run.__dataclass_fields__]
 
 
-def state_of(run: Run, counts: Counts) -> State:
+def state_of(run: Run, counts: RunCounts) -> State:
     """``ended`` once all its jobs have, and it takes no more: it is closed, or has as many as were expected."""
-    takes_more = run.closed_at is None and (run.expected is None or counts.total < run.expected)
+    takes_more = run.closed_at is None and (run.expected is None or counts.documents < run.expected)
     return "running" if takes_more or _ended(counts) < counts.total else "ended"
 
 

@@ -248,8 +248,9 @@ def _accepted(accepted: Accepted) -> dict[str, Any]:
 def close_run(run_id: RunId, database: Database, tenant: Tenant) -> RunShown:
     """Its last document is submitted: once all its jobs have ended, so has the run, and `run.ended` is told.
 
-    One that is closed stays so. A run that has as many jobs as `expected` said needs no close. What is asked
-    afresh later (`retry?fresh=true`) is of the run, too: it runs again, and `run.ended` is told once more.
+    One that is closed stays so. A run that has as many documents as `expected` said needs no close. What is
+    asked afresh (`retry?fresh=true`) is of the run, too, and none of those: it runs again, and `run.ended` is told
+    once more.
     """
     with database.work() as connection:
         runs.find(connection, run_id, tenant=tenant)

@@ -448,9 +448,10 @@ class RunListed(BaseModel):
     created_at: datetime
     closed_at: datetime | None = Field(description="null where it takes more documents")
     state: Literal["running", "ended"] = Field(
-        description="ended: all its jobs have, and it was closed, or has as many as `expected` said"
+        description="ended: all its jobs have, and it was closed, or has as many documents as `expected` said"
     )
     total: int
+    afresh: int = Field(description="Of `total`: asked once more, which are none of the documents `expected`")
     states: dict[str, int]
     reasons: dict[str, int] = Field(description="By the kind of the failure, or what held jobs wait for")
 

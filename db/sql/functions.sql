@@ -321,11 +321,17 @@ create or replace trigger jobs_told after update of state on jobs for each row
   when (old.state <> new.state and new.state = any('{done,needs_review,failed,cancelled}'))
   execute function docmill_tell_of_job();
 
--- A run takes no more: all of it may have ended before. One that had as many jobs as were expected is told of when the
+-- How many documents came to a run: what was asked afresh is a document that it had.
+create or replace function docmill_documents_of(run bigint) returns bigint stable language sql as $$
+  select (select count(*) from jobs where run_id = run)
+    - (select count(*) from jobs where run_id = run and afresh_of is not null)
+$$;
+
+-- A run takes no more: all of it may have ended before. One that had as many documents as were expected is told of when the
 -- last of them ends.
 create or replace function docmill_tell_of_run() returns trigger language plpgsql as $$
 begin
-  if old.closed_at is not null or (select count(*) from jobs where run_id = new.id) >= old.expected then
+  if old.closed_at is not null or docmill_documents_of(new.id) >= old.expected then
     return null;
   end if;
   insert into webhook_runs (run_id)

@@ -21,15 +21,18 @@ select id from runs where tenant = :tenant and idem_key = :key and closed_at is 
 update runs set closed_at = clock_timestamp() where id = :id and closed_at is null
 
 -- name: counts
--- Jobs by state, by their index alone; and why they failed, wait, or go to a person, where what is done, by far the most,
--- is not looked at. One statement, so that both are of one moment.
-select run_id as run, state, null::text as reason, false as held, count(*) as jobs
+-- Jobs by state, by their index alone; why they failed, wait, or go to a person, where what is done, by far the most,
+-- is not looked at; and those asked afresh. One statement, so that all are of one moment.
+select run_id as run, state, null::text as reason, false as held, false as afresh, count(*) as jobs
 from jobs where run_id = any(:runs::bigint[]) group by run_id, state
 union all
 select run_id, null, case when state = 'held' then wait else coalesce(failure ->> 'kind', '') end as reason,
-  state = 'held' as held, count(*)
+  state = 'held' as held, false, count(*)
 from jobs where run_id = any(:runs::bigint[]) and state in ('failed', 'needs_review', 'held')
 group by run_id, reason, held
+union all
+select run_id, null, null, false, true, count(*)
+from jobs where run_id = any(:runs::bigint[]) and afresh_of is not null group by run_id
 
 -- name: spent
 -- With `offset` calls come job by job, by their index, here and below: else those of all jobs are read.

@@ -34,7 +34,7 @@ whole as (
   where id in (select run_id from marked)
     and not exists (select from jobs where run_id = runs.id and state in ('queued', 'running', 'held'))
     and (closed_at is not null
-         or (expected is not null and (select count(*) from jobs where run_id = runs.id) >= expected)))
+         or (expected is not null and docmill_documents_of(runs.id) >= expected)))
 insert into webhook_deliveries (webhook_id, event, payload)
 select w.id, 'run.ended',
   docmill_payload('run.ended', jsonb_build_object('run_id', whole.id, 'state', 'ended'))

@@ -29,6 +29,8 @@ class Run(BaseModel):
     state: str = ""
     """running, or ended: all its jobs have, and it was closed, or has as many as were expected."""
     total: int = 0
+    afresh: int = 0
+    """Of the total: asked once more, which are none of the documents expected."""
     states: dict[str, int] = {}
     reasons: dict[str, int] = {}
     """By the kind of the failure, or what held jobs wait for."""

@@ -23,7 +23,7 @@ from db import budget_admin, keys, runs, transitions, webhooks
 from db.budget_admin import Wanted
 from db.database import Database
 from db.engine import make_engine
-from db.submit import Submission, submit
+from db.submit import Submission, submit, submit_fresh
 from docmill.errors import WebhookUnknown
 from docmill.llm.loop import LoopThread
 from docmill.net.sealing import Seal, new_key
@@ -186,6 +186,37 @@ def test_a_run_is_told_of_once_all_of_it_has_ended(database: Database) -> None:
         database.run(webhooks.tell_of_runs)
     told = sorted(data["run_id"] for _, data in events(database, webhook))
     assert told == sorted([expecting, closing])
+
+
+def test_what_is_asked_afresh_is_none_of_the_documents_that_a_run_expects(database: Database) -> None:
+    webhook, _ = added(database, events=["run.ended"])
+
+    def all_end(*made: int) -> list[int]:
+        for each in made:
+            with database.work() as connection:
+                ends(connection, each, "failed")
+        database.run(webhooks.tell_of_runs)
+        return [data["run_id"] for _, data in events(database, webhook)]
+
+    def state(run: int) -> str:
+        with database.work() as connection:
+            return runs.state_of(runs.find(connection, run), runs.progress(connection, run).counts)
+
+    with database.work() as connection:
+        wanted: dict[str, Any] = {"tenant": "default", "name": "r", "cause": "api", "submit": {}}
+        filled = runs.begin(connection, **wanted, expected=3).id
+        closed = runs.begin(connection, **wanted, expected=3).id
+    for run in (closed, filled):
+        first = job(database, run=run)
+        assert all_end(first, job(database, run=run)) == []
+        again = database.run(submit_fresh, first).id
+        assert all_end(again) == [], "the third document is still to come"
+        assert state(run) == "running"
+    database.run(runs.close, closed)
+    assert all_end() == [closed], "three jobs of two documents were not all that was expected"
+    assert all_end(job(database, run=filled)) == [closed, filled]
+    assert state(filled) == "ended"
+    assert all_end(database.run(submit_fresh, again).id) == [closed, filled, filled], "it ran again"
 
 
 def test_a_budget_is_told_of_to_its_tenant_and_to_the_operator(database: Database) -> None:
