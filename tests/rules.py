@@ -1,7 +1,7 @@
 """Rules of Prometheus, in the few forms that the example rules have, held against what /metrics told.
 
-``a or b``, ``a and b``, ``a > b``, ``a / b``, ``a * b``, ``sum [by (l)] (…)``, ``max(…)``, ``absent(…)``,
-``increase(name{…}[15m])``, ``a - b``, ``(a)``, ``name{l="v"} offset 15m`` and numbers. Both sides of a sign are matched by all their labels, to which
+``a or b``, ``a and b``, ``a and on () b``, ``a > b``, ``a / b``, ``a * b``, ``sum [by (l)] (…)``, ``max(…)``, ``absent(…)``,
+``a - b``, ``(a)``, ``name{l="v"} offset 15m`` and numbers. Both sides of a sign are matched by all their labels, to which
 scraping adds ``instance`` and ``job``.
 """
 
@@ -22,8 +22,8 @@ Vector = dict[Labels, float]
 TOKEN = re.compile(r'\s*([A-Za-z_:][\w:]*|\d+(?:\.\d+)?|"[^"]*"|\[\w+\]|>=|<=|==|[{}(),=<>/*-])')
 COMPARE = {">": operator.gt, "<": operator.lt, ">=": operator.ge, "<=": operator.le, "==": operator.eq}
 SECONDS = {"m": 60.0, "h": 3600.0, "s": 1.0}
-WORDS = {"sum", "by", "increase", "and", "or", "max", "absent", "offset"}
-FUNCTIONS = {"sum": "summed", "max": "largest", "absent": "missing", "increase": "increased"}
+WORDS = {"sum", "by", "on", "and", "or", "max", "absent", "offset"}
+FUNCTIONS = {"sum": "summed", "max": "largest", "absent": "missing"}
 """Each by its method."""
 SCRAPED_AS = {"instance": "docmill:8080", "job": "docmill"}
 """What Prometheus adds to each series."""
@@ -90,8 +90,14 @@ class Reader:
     def both(self) -> Any:
         found = self.compared()
         while self.next("and"):
+            on_nothing = self.next("on")
+            if on_nothing:
+                self.must("(")
+                self.must(")")
             other = self.compared()
-            found = {labels: value for labels, value in found.items() if labels in other}
+            found = {
+                labels: value for labels, value in found.items() if (other if on_nothing else labels in other)
+            }
         return found
 
     def compared(self) -> Any:
@@ -140,12 +146,6 @@ class Reader:
     def missing(self) -> Vector:
         return {} if self.inner() else {frozenset(): 1.0}
 
-    def increased(self) -> Vector:
-        self.must("(")
-        name, wanted, span = self.tokens.pop(0), self.labels(), self.tokens.pop(0)
-        self.must(")")
-        return self.increase(name, wanted, seconds(span[1:-1]))
-
     def summed(self) -> Vector:
         by: list[str] = []
         if self.next("by"):
@@ -175,12 +175,6 @@ class Reader:
                 found[name] = self.tokens.pop(0).strip('"')
                 self.next(",")
         return found
-
-    def increase(self, name: str, wanted: Mapping[str, str], span_s: float) -> Vector:
-        """Prometheus also stretches it to the whole span; and knows nothing of what one scrape alone has."""
-        within = [each for each in self.scrapes if each.at >= self.scrapes[-1].at - span_s]
-        first, last = chosen(within[0], name, wanted), chosen(within[-1], name, wanted)
-        return {labels: value - first.get(labels, 0.0) for labels, value in last.items()}
 
 
 def seconds(span: str) -> float:

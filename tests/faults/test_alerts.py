@@ -99,6 +99,32 @@ class Timeline:
         return found
 
 
+def differs(
+    promtool: str, path: Path, timeline: Timeline, must: tuple[str, ...], may: tuple[str, ...] = ()
+) -> str | None:
+    """What promtool has against it that each of the alerts that must have fired has, and no other; None for nothing."""
+    fired = 'group(last_over_time(ALERTS{{alertname="{}",alertstate="firing"}}[1000h]))'
+    end = f"{max(timeline.told) * timeline.fast}s"
+    tests = [
+        {
+            "expr": fired.format(name),
+            "eval_time": end,
+            "exp_samples": [{"labels": "{}", "value": 1}] if name in must else [],
+        }
+        for name in alerts()
+        if name not in may
+    ]
+    every = f"{timeline.fast}s"
+    written = {
+        "rule_files": [str(RULES)],
+        "evaluation_interval": every,
+        "tests": [{"interval": every, "input_series": timeline.as_series(), "promql_expr_test": tests}],
+    }
+    path.write_text(json.dumps(written))
+    ran = subprocess.run([promtool, "test", "rules", str(path)], capture_output=True, text=True, check=False)
+    return None if ran.returncode == 0 else f"{ran.stdout}{ran.stderr}"
+
+
 @dataclass(kw_only=True)
 class Watched:
     """A stack whose /metrics is asked every second, before a provider that a test spoils."""
@@ -149,31 +175,9 @@ class Watched:
 
     def holds(self, timeline: Timeline, *must: str, may: tuple[str, ...] = ()) -> None:
         """Each of the alerts that must have fired has, and no other than these that may, too."""
-        fired = 'group(last_over_time(ALERTS{{alertname="{}",alertstate="firing"}}[1000h]))'
-        end = f"{max(timeline.told) * timeline.fast}s"
-        tests = [
-            {
-                "expr": fired.format(name),
-                "eval_time": end,
-                "exp_samples": [{"labels": "{}", "value": 1}] if name in must else [],
-            }
-            for name in alerts()
-            if name not in may
-        ]
-        every = f"{timeline.fast}s"
-        written = {
-            "rule_files": [str(RULES)],
-            "evaluation_interval": every,
-            "tests": [{"interval": every, "input_series": timeline.as_series(), "promql_expr_test": tests}],
-        }
         path = self.folder / f"{len(list(self.folder.iterdir()))}.json"
-        path.write_text(json.dumps(written))
-        ran = subprocess.run(
-            [self.promtool, "test", "rules", str(path)], capture_output=True, text=True, check=False
-        )
-        assert ran.returncode == 0, (
-            f"{must}\n{ran.stdout}{ran.stderr}\n{self.stack.states()} {self.stack.failures()}"
-        )
+        wrong = differs(self.promtool, path, timeline, must, may)
+        assert wrong is None, f"{must}\n{wrong}\n{self.stack.states()} {self.stack.failures()}"
 
     def act(self, path: str, **options: Any) -> None:
         found = httpx.post(f"{self.api}{path}", headers={"origin": self.api}, timeout=30, **options)
@@ -207,6 +211,40 @@ def watched(start: Callable[..., RunningStack], promtool: str, tmp_path: Path) -
         )  # fmt: skip
         provider.simulator = stack.simulator_url
         yield Watched(stack=stack, provider=provider, promtool=promtool, folder=tmp_path)
+
+
+def over_time(*told: str) -> Timeline:
+    """What was told, each for an hour, a minute at a time."""
+    timeline = Timeline(fast=60)
+    for minute in range(60 * len(told)):
+        timeline.note(timeline.began + minute, told[minute // 60])
+    return timeline
+
+
+AT_WORK = """
+docmill_jobs_ended_total{state="failed",prompt="",cause=""} 0
+docmill_jobs_ended_total{state="done",prompt="receipt",cause=""} 500
+docmill_calls_total{model="small",state="answered",failure=""} 500
+"""
+BURST = """
+docmill_jobs_ended_total{state="failed",prompt="nda",cause="refused"} 3
+docmill_jobs_ended_total{state="failed",prompt="receipt",cause="poison"} 1
+docmill_calls_total{model="large",state="failed",failure="refused"} 3
+"""
+
+
+def test_what_fails_at_once_under_labels_never_seen_is_told_as_well(promtool: str, tmp_path: Path) -> None:
+    at_work, burst = AT_WORK, AT_WORK + BURST
+    failing = ("DocmillPromptFailing", "DocmillModelFailing", "DocmillFailing")
+    for number, (timeline, must) in enumerate(
+        [
+            (over_time(at_work, burst), failing),
+            (over_time(at_work, at_work), ()),
+            # of what failed before anybody scraped, nobody knows when
+            (over_time(burst, burst), ()),
+        ]
+    ):
+        assert differs(promtool, tmp_path / f"{number}.json", timeline, must) is None
 
 
 @pytest.mark.slow
@@ -306,7 +344,7 @@ def stopped_by_a_cap_of_0(watched: Watched) -> None:
 
 
 def unreadable_documents(watched: Watched) -> None:
-    with watched.scraped(fast=20) as timeline:
+    with watched.scraped(fast=60) as timeline:
         watched.over(75, 1, lambda: watched.stack.submit([b""], "receipt"))
     watched.holds(timeline, "DocmillFailing", "DocmillPromptFailing")
 
