@@ -26,7 +26,10 @@ COUNTERS: Mapping[str, tuple[str, tuple[str, ...]]] = {
         "Jobs that ended, and why they failed or are doubted",
         ("state", "prompt", "cause"),
     ),
-    "docmill_calls": ("Requests to models, and answers that were known", ("model", "state", "failure")),
+    "docmill_calls": (
+        "Requests to models, and answers that were known; none that is in doubt",
+        ("model", "state", "failure"),
+    ),
     "docmill_calls_unpriced": ("Answers whose cost is unknown", ("model",)),
     "docmill_tokens": ("As models counted them; cached ones are input, too", ("model", "kind")),
     "docmill_cost_usd": ("What answers cost, as far as it is known", ("model",)),
@@ -81,7 +84,11 @@ def figures(connection: Connection) -> bytes:
     registry = CollectorRegistry()
     waiting = Gauge("docmill_jobs_open", "Jobs that have not ended", ["stage", "wait"], registry=registry)
     slots = Gauge("docmill_worker_slots", "Slots of workers seen lately", ["queue"], registry=registry)
-    doubtful = Gauge("docmill_calls_in_doubt", "Calls of unknown outcome", registry=registry)
+    doubtful = Gauge(
+        "docmill_calls_in_doubt",
+        "Calls of unknown outcome, in no other figure until they are answered",
+        registry=registry,
+    )
     told = Gauge("docmill_webhook_deliveries", "Waiting, or given up in 30 days", ["state"], registry=registry)
     for row in (*SQL["unsent"].rows(connection), *SQL["under_way"].rows(connection)):
         waiting.labels(row.stage, row.wait).set(row.jobs)

@@ -55,9 +55,10 @@ found as (
 
 -- name: count_calls
 -- Those that were closed lately, however long ago they began: a reply may lie with its worker for hours before it is stored.
+-- What is in doubt may be answered yet, and is counted then: a figure that only grows takes nothing back.
 with ended as (
   select *, date_trunc('minute', finished_at) as minute, latency_ms / 1000.0 as took_s
-  from calls where finished_at > :since::timestamptz and state <> 'intent'),
+  from calls where finished_at > :since::timestamptz and state not in ('intent', 'in_doubt')),
 found as (
   select ended.minute, v.* from ended cross join lateral (values
     ('docmill_calls', array[model, state, coalesce(failure_kind, '')], 1::float),

@@ -176,6 +176,26 @@ def test_a_call_whose_reply_was_stored_hours_later_is_counted_when_it_was(engine
     assert value(seen(engine), "docmill_calls_total", model="small", state="answered") == 1
 
 
+def test_a_call_in_doubt_is_told_as_such_until_its_answer_comes_and_in_one_state_at_a_time(engine: Engine) -> None:
+    def states(found: Scrape) -> dict[str, float]:
+        calls = found.samples.get("docmill_calls_total", {})
+        return {dict(labels)["state"]: number for labels, number in calls.items()}
+
+    with engine.begin() as connection:
+        made = job(connection, state="done")
+        for attempt in range(2):
+            call(
+                connection, made, attempt=attempt, state="in_doubt", failure_kind="in_doubt", possibly_billed=True
+            )
+    doubted = seen(engine)
+    assert (value(doubted, "docmill_calls_in_doubt"), states(doubted)) == (2, {})
+    with engine.begin() as connection:
+        answered = "update calls set state = 'answered', failure_kind = null, possibly_billed = false, finished_at = now()"
+        connection.execute(text(f"{answered} where attempt = 0"))
+    resolved = seen(engine)
+    assert (value(resolved, "docmill_calls_in_doubt"), states(resolved)) == (1, {"answered": 1})
+
+
 def test_a_scrape_reads_neither_ended_jobs_nor_calls(engine: Engine) -> None:
     heard: list[str] = []
     with engine.begin() as connection:
