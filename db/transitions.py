@@ -29,6 +29,7 @@ from docmill.remedies import Purpose
 
 __all__ = [
     "ENDS",
+    "MOST_LET_GO",
     "STATE_OF",
     "STAYS",
     "TRANSITIONS",
@@ -48,6 +49,7 @@ __all__ = [
     "keep_context",
     "keep_value",
     "leave",
+    "let_go",
     "name_work",
     "next_slice",
     "note_failure",
@@ -118,6 +120,7 @@ TRANSITIONS: Mapping[str, Transition] = {
     "follow": Transition(leaves=WAITS, to=("flight",)),
     "release_crashed": Transition(leaves=WAITS, to=("unsent",)),
     "next_slice": Transition(leaves=WAITS, to=("unsent",)),
+    "let_go": Transition(leaves=("running",), to=("unsent",)),
     "set_apart": Transition(leaves=WAITS, to=("unsent",)),
     "end": Transition(leaves=WAITS, to=ENDS),
     "store": Transition(leaves=WAITS, to=("done", "needs_review"), stage="store"),
@@ -163,6 +166,9 @@ SQL = statements_of("transitions")
 QUARANTINED_AT = 2  # and in db/sql/transitions.sql
 """Crashes of a stage, or one more redrive of a stage without a claim, before it runs apart from all others."""
 MOST_CRASHES = 5
+MOST_LET_GO = 3
+"""Drives without progress, after which a claim that cannot be written is a crash: it may be what breaks the
+server."""
 MOST_REDRIVES = 10
 LONGEST_S = 400 * 86_400.0
 """No budget's window is longer."""
@@ -435,6 +441,15 @@ def release_crashed(connection: Connection, job: Job, error: str) -> bool:
 def next_slice(connection: Connection, job: Job) -> bool:
     """Ends a claim of a stage that goes on later, once others had their turn."""
     return bool(SQL["next_slice"].count(connection, job.fence))
+
+
+@one_statement
+def let_go(connection: Connection, job: Job, *, owner: str) -> bool:
+    """Ends a claim of this process that could not be written; it counts as no crash.
+
+    False where it was written after all, or is another's by now.
+    """
+    return bool(SQL["let_go"].count(connection, {**job.fence, "owner": owner}))
 
 
 @one_statement

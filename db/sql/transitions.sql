@@ -95,6 +95,11 @@ update jobs set {waits_again}, crashes = crashes + 1, turn = docmill_turn(stage,
 -- The claim ends, and others have their turn. What was done is kept, so nothing that broke before counts any more.
 update jobs set {waits_again}, crashes = 0, redrives = 0, turn = docmill_turn(stage, 0) where {fence}
 
+-- name: let_go
+-- What came of the claim could not be written. It ends, and counts as no crash, but as one more drive.
+update jobs set {waits_again}, redrives = redrives + 1, turn = docmill_turn(stage, crashes)
+where {fence} and wait = 'running' and owner = :owner
+
 -- name: set_apart
 -- The claim ends, and its next one is in quarantine.
 update jobs set {waits_again}, crashes = greatest(crashes, 2), turn = 'apart' where {fence}

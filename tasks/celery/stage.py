@@ -105,15 +105,22 @@ class Handler:
         ``then`` is the stage with which this process goes on: a step that leads there may be in hand.
         Raises StageBroke for a defect, which is on record then.
         """
+        taken: Job | None = None
+        until = services.turns.clock() + _claimed_for_s(self.name)
 
         def step() -> Step:
             if self._is_anothers_turn(services, job_id, epoch):
                 return Stop("another's turn")
-            job = self._take(services, job_id, epoch)
-            return Stop("stale") if job is None else self._step(services, job, then)
+            nonlocal taken
+            taken = self._take(services, job_id, epoch)
+            return Stop("stale") if taken is None else self._step(services, taken, then)
+
+        def when_away(why: str) -> Step:
+            let_go = taken is not None and self._let_go(services, taken, until)
+            return Stop(why) if let_go else Again(why, DATABASE_BACK_S)
 
         at = At(job_id=job_id, epoch=epoch, stage=self.name, to=self.name)
-        return self._guarded(services, step, at, lambda why: Again(why, DATABASE_BACK_S))
+        return self._guarded(services, step, at, when_away)
 
     def go_on(self, services: Services, job: Job, *, then: Stage | None = None) -> Step:
         """What the stage comes to for a job that this process has in hand from the stage before."""
@@ -132,6 +139,20 @@ class Handler:
             if not away or services.turns.clock() >= until:
                 return step
             self.sleep(DATABASE_BACK_S)
+
+    def _let_go(self, services: Services, job: Job, until: float) -> bool:
+        """Ends the claim, if it is one, as soon as the database is there: no message finds a job that is claimed.
+
+        False where it was written after all, or cannot be ended: it runs out then, and that is a crash.
+        """
+        while job.redrives < transitions.MOST_LET_GO and services.turns.clock() < until:
+            try:
+                return services.database.run(transitions.let_go, job, owner=services.owner)
+            except SQLAlchemyError as error:
+                if not is_passing(error):
+                    raise StageBroke(where(error)) from None
+                self.sleep(DATABASE_BACK_S)
+        return False
 
     def _guarded(
         self, services: Services, step: Callable[[], Step], at: At, when_away: Callable[[str], Step]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import wraps
 from itertools import count
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 from uuid import uuid4
 
 import pytest
@@ -14,10 +15,11 @@ from celery import Task
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
-from db import jobs, ledger
+from db import jobs, ledger, transitions
 from db.engine import CONNECT_TIMEOUT_S
 from db.jobs import Drive, Job
 from db.stages import STAGES, Stage
+from db.transitions import MOST_LET_GO
 from docmill.llm.client import Outcome
 from tasks.calls import asking, making
 from tasks.calls.call import Call
@@ -52,11 +54,17 @@ def in_hand(step: Step) -> Job:
     return step.job
 
 
-def parsed(way: Walk, *, then: Stage | None) -> tuple[int, Step]:
+def answered(way: Walk) -> int:
+    """A job whose reply is there, and whose message is on its way to parse."""
     job_id = way.submit("TEA HOUSE\nDate: 2021-03-04\nTOTAL 4.10\n")
     assert (
         HANDLERS["complete"].go_on(way.services, in_hand(run(way, job_id, "context", then="complete"))) == Onward()
     )
+    return job_id
+
+
+def parsed(way: Walk, *, then: Stage | None) -> tuple[int, Step]:
+    job_id = answered(way)
     return job_id, run(way, job_id, "parse", then=then)
 
 
@@ -132,6 +140,60 @@ def test_a_store_in_hand_gives_up_before_its_time_limit(walk: Callable[..., Walk
     rules = STAGES["parse"]
     assert rules.soft_s is not None
     assert rules.soft_s / 2 < now <= rules.soft_s - GOES_ON_WITHIN_S
+
+
+@pytest.mark.parametrize(
+    ("away_for", "redrives", "stands"),
+    [
+        (0, 0, ("unsent", 0, 1)),
+        (3, 2, ("unsent", 0, 3)),
+        (999, 0, ("running", 0, 0)),
+        (0, MOST_LET_GO, ("running", 0, MOST_LET_GO)),  # what is written may be what breaks the server
+    ],
+)
+def test_a_claim_that_could_not_be_written_ends_once_the_database_is_back(
+    walk: Callable[..., Walk],
+    monkeypatch: pytest.MonkeyPatch,
+    away_for: int,
+    redrives: int,
+    stands: tuple[str, int, int],
+) -> None:
+    way, now, tries, let_go = walk(), 0.0, count(), transitions.let_go
+
+    def sleep(seconds: float) -> None:
+        nonlocal now
+        now += seconds
+
+    def let_go_at_last(*values: Any, **named: Any) -> bool:
+        return away() if next(tries) < away_for else let_go(*values, **named)
+
+    monkeypatch.setattr(transitions, "let_go", wraps(let_go)(let_go_at_last))
+    way.services = replace(way.services, turns=Turns(clock=lambda: now))
+    job_id = answered(way)
+    with way.engine.begin() as connection:
+        connection.execute(text("update jobs set redrives = :n where id = :id"), {"n": redrives, "id": job_id})
+    handler = Handler(name="parse", function=away, lease_s=60, sleep=sleep)
+    step = handler.run(way.services, job_id, way.job(job_id).epoch)
+    assert isinstance(step, Stop if stands[0] == "unsent" else Again)
+    row = way.job(job_id)
+    assert (row.wait, row.crashes, row.redrives) == stands
+    rules = STAGES["parse"]
+    assert rules.soft_s is not None
+    assert now <= rules.soft_s - GOES_ON_WITHIN_S
+
+
+def test_what_was_written_after_all_is_not_let_go(walk: Callable[..., Walk]) -> None:
+    """The database took it, and went away before it said so."""
+    way = walk()
+    job_id = answered(way)
+
+    def written(services: Services, job: Job) -> Step:
+        services.database.run(go_on, job, "store", message_s=60, value={})
+        return away()
+
+    handler = Handler(name="parse", function=written, lease_s=60)
+    assert isinstance(handler.run(way.services, job_id, way.job(job_id).epoch), Again)
+    assert (way.job(job_id).stage, way.job(job_id).wait) == ("store", "sent")
 
 
 @pytest.mark.parametrize("written", [False, True])
