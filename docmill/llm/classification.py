@@ -13,16 +13,14 @@ from datetime import datetime
 from docmill.errors import Failure, FailureKind
 from docmill.llm.overflow import Overflow, overflow_in
 from docmill.llm.waits import wait_in_words_s, wait_s
-from docmill.llm.wire.bodies import opened
-from docmill.llm.wire.envelopes import Complaint, complaint_in, unwrap
+from docmill.llm.wire.envelopes import Complaint, unwrap
 from docmill.llm.wire.eyes import is_about_pictures
 from docmill.llm.wire.repairs import repair_for
-from docmill.llm.wire.replies import failure_in, found_in, is_no_reply
-from docmill.llm.wire.rows import answer_in_row
+from docmill.llm.wire.replies import OpenedResponse, failure_in, is_no_reply
 from docmill.llm.wire.shapes import label, mappings, text, whole
 from docmill.storable import storable_text
 
-__all__ = ["classify"]
+__all__ = ["classify", "classify_opened"]
 
 IN_STREAM = 0
 """Stands for the status of an error that came inside a good response and names none."""
@@ -49,24 +47,28 @@ def classify(
     (malformed, invalid, wrong) and budget are never given.
     Never raises.
     """
-    status, body = answer_in_row(status, opened(body))
+    return classify_opened(OpenedResponse.of(provider=provider, status=status, body=body), headers, now)
+
+
+def classify_opened(
+    response: OpenedResponse, headers: Mapping[str, str], now: datetime | None = None
+) -> Failure | None:
+    """Finds the failure in an opened response, as :func:`classify` does."""
+    provider, status, body = response.provider, response.status, response.body
     if status >= 400:
-        return _failure(Case(provider=provider.lower(), status=status, complaint=unwrap(body)), headers, now)
-    complaint = complaint_in(body)
+        return _failure(Case(provider=provider, status=status, complaint=unwrap(body)), headers, now)
+    complaint = response.complaint
     if complaint is None:
         if 300 <= status < 400:
             message = "the provider answers with a redirect: check the account's base URL"
             return Failure(kind="bad_request", message=message, status=status)
-        found = found_in(body)
-        if found is not None:
-            return failure_in(found, provider=provider.lower(), status=status)
+        if response.found is not None and response.reply is not None:
+            return failure_in(response.found.draft, response.reply, status=status)
         if is_no_reply(body):
             return None
     complaint = complaint or _no_answer(body)
     # Headers of a good response pace; they do not tell this failure's wait.
-    return _failure(
-        Case(provider=provider.lower(), status=complaint.status or IN_STREAM, complaint=complaint), {}, now
-    )
+    return _failure(Case(provider=provider, status=complaint.status or IN_STREAM, complaint=complaint), {}, now)
 
 
 def _no_answer(body: object) -> Complaint:

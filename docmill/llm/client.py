@@ -13,12 +13,12 @@ import structlog
 
 from docmill.errors import Failure, Repair
 from docmill.llm.bounds import bounded_failure, bounded_limits, bounded_name, bounded_reply
-from docmill.llm.classification import classify
+from docmill.llm.classification import classify, classify_opened
 from docmill.llm.limits import Limits, told_left, told_limits
 from docmill.llm.transport import NOT_SENT, Response, Transport
 from docmill.llm.types import Reply, Request
 from docmill.llm.wire import wire_for
-from docmill.llm.wire.replies import read_reply
+from docmill.llm.wire.replies import OpenedResponse, read_opened
 from docmill.llm.wire.request_ids import request_id
 from docmill.llm.wire.schemas import digest_of, fields_in
 
@@ -108,11 +108,8 @@ async def ask(
     latency_ms = round((time.monotonic() - started) * 1000)
     if isinstance(response, Failure):
         return outcome_of(endpoint.provider, response, latency_ms=latency_ms)
-    failure = _sized(classified(endpoint.provider, response), request)
-    may_hold_one = failure is None or response.status < 400
-    reply = _read(endpoint.provider, response) if may_hold_one else None
-    if reply is None and failure is None:
-        failure = UNREAD
+    failure, reply = _read(endpoint.provider, response)
+    failure = _sized(failure, request)
     return outcome_of(endpoint.provider, response, reply=reply, failure=failure, latency_ms=latency_ms)
 
 
@@ -169,11 +166,21 @@ def outcome_of(
     )
 
 
-def _read(provider: str, response: Response) -> Reply | None:
-    def read() -> Reply | None:
-        return read_reply(provider=provider, status=response.status, headers=response.headers, body=response.body)
+def _read(provider: str, response: Response) -> tuple[Failure | None, Reply | None]:
+    """What is wrong with a response, and the reply in it; a defect in what reads one loses not the other."""
+    headers = response.headers
+    opened = _guarded("body", lambda: _opened(provider, response), None)
+    if opened is None:
+        return UNREAD, None
+    failure = _guarded("failure", lambda: classify_opened(opened, headers, datetime.now(UTC)), UNREAD)
+    if failure is not None and response.status >= 400:
+        return failure, None
+    reply = _guarded("reply", lambda: read_opened(opened, headers), None)
+    return (UNREAD if failure is None and reply is None else failure), reply
 
-    return _guarded("reply", read, None)
+
+def _opened(provider: str, response: Response) -> OpenedResponse | None:
+    return OpenedResponse.of(provider=provider, status=response.status, body=response.body)
 
 
 def _guarded(what: str, read: Callable[[], T], otherwise: T) -> T:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from docmill.errors import Failure, FailureKind
@@ -16,7 +17,7 @@ from docmill.llm.wire.answers import Draft, reply_of
 from docmill.llm.wire.anthropic import read_anthropic
 from docmill.llm.wire.bodies import opened
 from docmill.llm.wire.chat import read_chat
-from docmill.llm.wire.envelopes import complaint_in
+from docmill.llm.wire.envelopes import Complaint, complaint_in
 from docmill.llm.wire.gateways import inner_body, read_message, read_output, read_single
 from docmill.llm.wire.gemini import read_gemini
 from docmill.llm.wire.ollama import read_ollama
@@ -26,7 +27,7 @@ from docmill.llm.wire.rows import answer_in_row
 from docmill.llm.wire.shapes import mapping, mappings, sequence, text
 from docmill.llm.wire.usage import usage_in
 
-__all__ = ["Found", "failure_in", "found_in", "is_no_reply", "read_reply"]
+__all__ = ["Found", "OpenedResponse", "failure_in", "found_in", "is_no_reply", "read_opened", "read_reply"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,15 +77,53 @@ def read_reply(*, provider: str, status: int, headers: Mapping[str, str], body: 
     is no reply, or came with an error, ends with ``error``. All that is given can be stored; figures that make no
     sense are None, and ``warnings`` names them. Never raises.
     """
-    status, body = answer_in_row(status, opened(body))
-    found = found_in(body)
-    if found is None:
-        reply = Reply(text="", finish_reason="error", usage=usage_in(mapping(body), provider.lower()).usage)
-    else:
-        reply = reply_of(found.draft, found.body, provider.lower())
-    if status >= 400 or complaint_in(body) is not None:
+    return read_opened(OpenedResponse.of(provider=provider, status=status, body=body), headers)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpenedResponse:
+    """A response, of which each part is read once, when it is first asked for: what is wrong with it, and what it
+    says, are asked of the same parts.
+    """
+
+    provider: str
+    """In lower case."""
+    status: int
+    body: object
+    """Opened; of a row of a batch, that of the response in it."""
+
+    @classmethod
+    def of(cls, *, provider: str, status: int, body: object) -> OpenedResponse:
+        """Opens a response whose ``body`` is decoded JSON, or the text where it is none."""
+        status, body = answer_in_row(status, opened(body))
+        return cls(provider=provider.lower(), status=status, body=body)
+
+    @cached_property
+    def complaint(self) -> Complaint | None:
+        """What the body says to be wrong, whatever the status."""
+        return complaint_in(self.body)
+
+    @cached_property
+    def found(self) -> Found | None:
+        """The model's reply as its shape has it, where there is one."""
+        return found_in(self.body)
+
+    @cached_property
+    def reply(self) -> Reply | None:
+        """What that reply comes to."""
+        return None if self.found is None else reply_of(self.found.draft, self.found.body, self.provider)
+
+
+def read_opened(response: OpenedResponse, headers: Mapping[str, str]) -> Reply:
+    """Reads what an opened response says, as :func:`read_reply` does."""
+    reply = response.reply
+    if reply is None:
+        usage = usage_in(mapping(response.body), response.provider).usage
+        reply = Reply(text="", finish_reason="error", usage=usage)
+    if response.status >= 400 or response.complaint is not None:
         reply = replace(reply, finish_reason="error")
-    return replace(reply, request_id=request_id(headers, body) or reply.request_id)
+    named = request_id(headers, response.body)
+    return reply if named is None else replace(reply, request_id=named)
 
 
 def found_in(body: object) -> Found | None:
@@ -115,15 +154,15 @@ def _guarded(draft: Draft, body: Mapping[str, Any]) -> Draft:
     return replace(draft, finish="content_filter") if body.get(GUARDRAIL) == "INTERVENED" else draft
 
 
-def failure_in(found: Found, *, provider: str, status: int) -> Failure | None:
-    """Says what is wrong with a reply that came without an error; None for a good one."""
-    reply, word = reply_of(found.draft, found.body, provider), found.draft.word
+def failure_in(draft: Draft, reply: Reply, *, status: int) -> Failure | None:
+    """Says what is wrong with a reply that came without an error, as its draft has it; None for a good one."""
     if reply.finish_reason in KINDS:
+        word = draft.word
         kind, message = KINDS[reply.finish_reason]
         if kind == "server_error" and any(stem in word.lower() for stem in BUSY):
             kind = "overloaded"
         return Failure(kind=kind, message=message, status=status, code=word[:100] or None)
-    return None if reply.text.strip() else _silent(found.draft, reply, status)
+    return None if reply.text.strip() else _silent(draft, reply, status)
 
 
 def is_no_reply(body: object) -> bool:
