@@ -13,6 +13,7 @@ import zlib
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from types import TracebackType
 from typing import Any, Protocol
 
@@ -36,6 +37,15 @@ MOST_VALUES = 1_000_000
 MOST_CODINGS = 2
 WINDOWS: Mapping[str, tuple[int, ...]] = {"gzip": (31,), "x-gzip": (31,), "deflate": (15, -15)}
 """zlib's names of each coding that is taken: servers mean two things by deflate."""
+
+OWN_HEADERS: Mapping[str, str] = {
+    "accept": "*/*",
+    "connection": "keep-alive",
+    "user-agent": f"python-httpx/{httpx.__version__}",
+    # httpx would decode without a bound: three kilobytes of gzip in gzip are four gigabytes.
+    "accept-encoding": "gzip",
+}
+"""Of every request; what a wire demands goes before them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,17 +149,31 @@ class HttpTransport:
 async def _post(
     client: httpx.AsyncClient, url: str, headers: Mapping[str, str], body: Mapping[str, Any]
 ) -> Response | Failure:
-    # httpx would decode without a bound: three kilobytes of gzip in gzip are four gigabytes.
-    asked = {**headers, "accept-encoding": "gzip"}
-    async with client.stream("POST", url, headers=asked, json=dict(body)) as response:
-        try:
-            content = _opened(await _received(response), response.headers.get("content-encoding", ""))
-            told = _decoded(content)
-        except Unfit as unfit:
-            if response.status_code >= 400:  # status and headers say what is wrong, and for how long
-                return Response(status=response.status_code, headers=dict(response.headers), body="")
-            return Failure(kind="server_error", message=f"the answer {unfit}", status=response.status_code)
-        return Response(status=response.status_code, headers=dict(response.headers), body=told)
+    # Made without the client, which would read the address anew for each call, and send along what cookies it was
+    # given for a call of another account's.
+    request = httpx.Request("POST", _address(url), headers={**OWN_HEADERS, **headers}, json=dict(body))
+    response = await client.send(request, stream=True)
+    try:
+        return await _read(response)
+    finally:
+        await response.aclose()
+
+
+@lru_cache(maxsize=256)
+def _address(url: str) -> httpx.URL:
+    """Reads an address. Raises httpx.InvalidURL."""
+    return httpx.URL(url)
+
+
+async def _read(response: httpx.Response) -> Response | Failure:
+    status, headers = response.status_code, dict(response.headers)
+    try:
+        told = _decoded(_opened(await _received(response), headers.get("content-encoding", "")))
+    except Unfit as unfit:
+        if status >= 400:  # status and headers say what is wrong, and for how long
+            return Response(status=status, headers=headers, body="")
+        return Failure(kind="server_error", message=f"the answer {unfit}", status=status)
+    return Response(status=status, headers=headers, body=told)
 
 
 class Unfit(Exception):

@@ -94,6 +94,24 @@ def test_the_request_carries_call_id_key_and_messages() -> None:
     assert json.loads(body)["messages"] == [{"role": "user", "content": "Hello"}]
 
 
+def test_what_a_server_sets_for_one_call_is_not_sent_with_the_next() -> None:
+    seen: list[bytes] = []
+
+    async def answer(request: bytes, writer: asyncio.StreamWriter) -> None:
+        seen.append(request)
+        writer.write(http(GOOD, headers="set-cookie: whose=the-first-accounts\r\n"))
+
+    async def go() -> None:
+        async with serving(answer) as url, HttpTransport() as transport:
+            for key in ("k-1", "k-2"):
+                endpoint = Endpoint(provider="openai-compatible", base_url=url, key=key)
+                await ask(endpoint, REQUEST, call_id=uuid4(), transport=transport)
+
+    asyncio.run(go())
+    assert [b"cookie" in request.lower() for request in seen] == [False, False]
+    assert [key in seen[at] for at, key in enumerate((b"k-1", b"k-2"))] == [True, True]
+
+
 def test_a_key_does_not_show_where_an_endpoint_is_printed() -> None:
     assert "k-1" not in repr(Endpoint(provider="openai", base_url="http://127.0.0.1", key="k-1"))
 
