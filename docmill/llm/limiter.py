@@ -12,27 +12,20 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
-from importlib import resources
-from typing import Any, Protocol
-
-import redis
-import structlog
+from typing import Protocol
 
 from docmill.errors import ServiceAway
+from docmill.llm.limiter_script import LimiterScript
 from docmill.llm.limits import Limits
 from docmill.remedies import LONGEST_HOLD_S, believable_wait_s
 
 __all__ = ["Limiter", "NoLimiter", "RedisLimiter", "Share", "Slot"]
 
-log = structlog.get_logger()
-
 UNTOLD = Limits()
 UNTOLD_S = 1.0
 """Waited after a no for which no wait was told."""
-ASK_AGAIN_S = 1.0
-"""After the server was away it is left alone for so long."""
 UNKNOWN_PACE = Limits(requests=300.0)
 """What the whole fleet keeps to while the server is away, of a model whose limits nobody knows."""
 LOST_S = 120.0
@@ -201,17 +194,13 @@ class RedisLimiter:
 
         ``clock`` takes the place of the server's own, which all processes of a fleet have in common.
         """
-        self._redis: Any = redis.Redis.from_url(url, socket_timeout=2, socket_connect_timeout=2)
-        script = resources.files("docmill.llm").joinpath("limiter.lua").read_text(encoding="utf-8")
-        self._script = self._redis.register_script(script)
+        self._script = LimiterScript(url, clock)
         self._owner, self._lost_s = owner, lost_s
-        self._clock = clock
         self._learned: dict[str, Limits] = {}
         self._share = Share() if clock is None else Share(clock=clock)
-        self._away_until = 0.0
 
     def close(self) -> None:
-        self._redis.close()
+        self._script.close()
 
     def ask(
         self, model: str, name: str, tokens: int, known: Limits, *, tenant: str = "", first: bool = False
@@ -228,7 +217,7 @@ class RedisLimiter:
             int(first),
             self._lost_s,
         ]
-        answer = self._run(_keys(model, name, tenant), values)
+        answer = self._script.run(_keys(model, name, tenant), values)
         if answer is None:
             wait_s = self._share.take(model, tokens, _either(known, learned))
             return Slot(wait_s=wait_s, reserved=wait_s == 0, alone=True)
@@ -238,15 +227,15 @@ class RedisLimiter:
         believable_s = believable_wait_s(wait_s)
         halted_s = UNTOLD_S if believable_s is None else min(believable_s, LONGEST_HOLD_S)
         self._share.halt(model, halted_s)
-        self._run(_keys(model), ["told", halted_s])
+        self._script.run(_keys(model), ["told", halted_s])
 
     def held_s(self, model: str) -> float:
-        found = self._run(_keys(model), ["held"])
+        found = self._script.run(_keys(model), ["held"])
         return 0.0 if found is None else float(found)
 
     def release(self, model: str) -> None:
         self._share.release(model)
-        if self._run(_keys(model), ["released"]) is None:
+        if self._script.run(_keys(model), ["released"]) is None:
             raise ServiceAway("the cache server does not answer, which keeps the provider's limits: start it")
 
     def answered(
@@ -262,18 +251,20 @@ class RedisLimiter:
         left: Limits = UNTOLD,
         sent: bool = True,
     ) -> None:
-        if learned != Limits():
-            self._learned[model] = _either(learned, self._learned.get(model, Limits()))
+        before = self._learned.get(model, Limits())
+        now_known = self._learned[model] = _either(learned, before)
         told = _numbers(_either(known, learned), 0)
         values = [reserved, used, int(not sent), *told, *_numbers(left, -1)]
-        self._run(_keys(model, name, tenant), ["answered", self._open(name, tenant), *values])
+        # What gives room alone, as almost every answer does, may be told a moment later.
+        run = self._script.run_soon if sent and now_known == before else self._script.run
+        run(_keys(model, name, tenant), ["answered", self._open(name, tenant), *values])
 
     def lost(self, models: Iterable[str], owners: Collection[str]) -> None:
         for model in models:
-            self._run(_keys(model), ["lost", *owners])
+            self._script.run(_keys(model), ["lost", *owners])
 
     def room(self, model: str) -> int:
-        found = self._run(_keys(model), ["room"])
+        found = self._script.run(_keys(model), ["room"])
         return 0 if found is None else int(found)
 
     def share_with(self, processes: int) -> None:
@@ -282,18 +273,6 @@ class RedisLimiter:
     def _open(self, name: str, tenant: str) -> str:
         """What a call is called among the open ones: whose it is can be told from it."""
         return f"{self._owner}\n{name}\n{tenant}"
-
-    def _run(self, keys: Sequence[str], values: Sequence[str | float]) -> Any:
-        """What the script answers; None where the server is away."""
-        if time.monotonic() < self._away_until:
-            return None
-        now = "" if self._clock is None else f"{self._clock():.6f}"
-        try:
-            return self._script(keys=keys, args=[now, *values])
-        except redis.RedisError as error:
-            self._away_until = time.monotonic() + ASK_AGAIN_S
-            log.warning("cache_away", error=type(error).__name__, told=str(error)[:200])
-            return None
 
 
 def _keys(model: str, name: str = "", tenant: str = "") -> list[str]:

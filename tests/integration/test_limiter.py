@@ -6,6 +6,7 @@ What always holds is in docs/limiter.md; here it is tried on made-up crowds of c
 from __future__ import annotations
 
 import heapq
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count, pairwise
@@ -355,6 +356,7 @@ def test_what_a_lost_process_had_open_is_given_back_and_nothing_else(
             answered = went.pop(0)
             whose, name, of = answered
             processes[whose].answered(model, 1, 1, known, UNKNOWN, name=name, tenant=of)
+            processes[whose].held_s(model)  # with which the answer is told
             opened = [each for each in opened if each != answered]
         elif what == "lost" and owner:
             processes[""].lost(["another", model], [owner, "nobody"])
@@ -436,3 +438,47 @@ def test_after_a_long_wait_one_call_tries_whether_it_is_over(
     limiter.answered(model, 1, 1, known, UNKNOWN, name="probe")
     clock.at += 1
     assert limiter.ask(model, "other", 1, known).wait_s == 0
+
+
+def test_an_answer_gives_others_its_room_though_nobody_here_asks_again(
+    limiter: RedisLimiter, theirs: RedisLimiter, model: str
+) -> None:
+    assert limiter.ask(model, "a", 1, UNKNOWN).wait_s == 0
+    assert theirs.room(model) == 0
+    limiter.answered(model, 1, 1, UNKNOWN, UNKNOWN, name="a")
+    give_up_at = time.monotonic() + 30
+    while theirs.room(model) != 2:
+        assert time.monotonic() < give_up_at
+        time.sleep(0.01)
+
+
+def test_an_answer_is_told_before_its_process_ends(
+    servers: EmbeddedServers, clock: Clock, theirs: RedisLimiter, model: str
+) -> None:
+    ending = RedisLimiter(servers.cache_url, clock=clock)
+    assert ending.ask(model, "a", 1, UNKNOWN).wait_s == 0
+    ending.answered(model, 1, 1, UNKNOWN, UNKNOWN, name="a")
+    ending.close()
+    assert theirs.room(model) == 2
+
+
+def test_a_limit_that_an_answer_tells_is_known_to_others_at_once(
+    limiter: RedisLimiter, theirs: RedisLimiter, model: str
+) -> None:
+    for name in ("a", "b"):
+        limiter.answered(model, 1, 1, UNKNOWN, UNKNOWN, name=name)
+    limiter.answered(model, 1, 1, UNKNOWN, Limits(requests=1), name="c")
+    waits = [theirs.ask(model, str(number), 1, UNKNOWN).wait_s for number in range(2)]
+    assert waits[-1] > 30  # of a minute that has one request
+
+
+def test_answers_reach_a_server_that_lost_the_script(
+    servers: EmbeddedServers, limiter: RedisLimiter, model: str
+) -> None:
+    with redis.Redis.from_url(servers.cache_url) as client:
+        for most in (1, 2, 3):
+            went = [limiter.ask(model, f"{most}.{number}", 1, UNKNOWN).wait_s == 0 for number in range(most + 1)]
+            assert went == [*[True] * most, False]
+            client.script_flush()
+            for number in range(most):
+                limiter.answered(model, 1, 1, UNKNOWN, UNKNOWN, name=f"{most}.{number}", sent=number == 0)
