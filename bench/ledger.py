@@ -99,7 +99,9 @@ def fold(engine: Engine) -> None:
         with engine.begin() as connection:
             folded = costs.fold(connection, timezone=ZONE)
     with engine.connect() as connection:
-        connection.execution_options(isolation_level="AUTOCOMMIT").execute(text("vacuum analyze costs_daily"))
+        connection.execution_options(isolation_level="AUTOCOMMIT").execute(
+            text("vacuum analyze costs_daily, costs_without_users, costs_of_users")
+        )
 
 
 def report(connection: Connection) -> set[tuple[Any, ...]]:

@@ -7,7 +7,7 @@ missed. Unknown is counted, never added as zero.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from datetime import date
 from decimal import Decimal
 from operator import eq, ge, le
@@ -17,6 +17,7 @@ from sqlalchemy import (
     CTE,
     BigInteger,
     ColumnElement,
+    CompoundSelect,
     Connection,
     FromClause,
     Row,
@@ -25,6 +26,7 @@ from sqlalchemy import (
     cast,
     desc,
     func,
+    literal,
     null,
     select,
     text,
@@ -63,6 +65,8 @@ COST_GROUPS: Mapping[str, str] = {
 FOLDED_AT_ONCE = 20_000
 APART = "user"
 """The name of which there are most."""
+OF_USERS = {APART, "feature", "tenant", "day"}
+"""What the roll-up of users tells apart."""
 
 
 class CostRow(NamedTuple):
@@ -161,20 +165,25 @@ def tables(
 ) -> list[list[CostRow]]:
     """As :func:`costs` for each of the ``groups``, in one pass over the ledger.
 
-    In that pass it is summed by all names together, but for users, where these are asked for by themselves: with
-    them there would be as many sums as rows, to be summed again for each group.
+    It is summed by all names together, but for users, where these are asked for by themselves: with them there
+    would be as many sums as rows, to be summed again for each group.
     """
     names = sorted({name for by in groups for name in by}, key=lambda name: (name == APART, name))
-    apart = all(tuple(by) == (APART,) for by in groups if APART in by) and names[-1] == APART
-    passes = [names[:-1], names[-1:]] if apart else [names]
-    summed = _summed(
-        connection, names, passes=passes, timezone=timezone, tenant=tenant, since=since, until=until, only=only
+    apart = (
+        len(names) > 1 and (APART,) in groups and all(APART not in by or tuple(by) == (APART,) for by in groups)
     )
-    found = summed.add_columns(func.grouping(*summed.selected_columns[: len(names)]).label("mark")).cte("found")
-    columns = [found.c[COST_GROUPS[name]] for name in names]
-    alone = select(found.c.mark, *columns, *(found.c[name] for name in FIELDS))
-    together = _again(found, names, passes[0], [by for by in groups if APART not in by or not apart])
-    asked = together if not apart else together.union_all(alone.where(found.c.mark == _mark(names, [APART])))
+    together = names[:-1] if apart else names
+
+    def summed(by: Sequence[str]) -> Select[Any]:
+        return _summed(connection, by, timezone=timezone, tenant=tenant, since=since, until=until, only=only)
+
+    shared = _again(
+        summed(together).cte("found"), names, together, [by for by in groups if APART not in by or not apart]
+    )
+    asked: Select[Any] | CompoundSelect[Any] = shared
+    if apart:
+        alone = summed([APART]).subquery("alone")
+        asked = shared.union_all(select(literal(_mark(names, [APART])), *(null() for _ in together), *alone.c))
     SQL["large_groups"].count(connection)
     rows = connection.execute(asked, {"timezone": timezone}).all()
     return [sorted(_told(by, _of_group(rows, names, by)), key=_dearest) for by in groups]
@@ -189,7 +198,7 @@ def _again(
     mark = func.grouping(*known).op("*")(1 << len(rest)) + ((1 << len(rest)) - 1)
     sets = func.grouping_sets(*(tuple_(*(found.c[COST_GROUPS[name]] for name in by)) for by in groups))
     sums = [_sum(found, name).label(name) for name in FIELDS]
-    return select(mark, *known, *rest, *sums).where(found.c.mark == _mark(names, summed_by)).group_by(sets)
+    return select(mark, *known, *rest, *sums).group_by(sets)
 
 
 def _mark(names: Sequence[str], by: Sequence[str]) -> int:
@@ -223,15 +232,14 @@ def _summed(
     since: date | None,
     until: date | None,
     only: Mapping[str, str] | None,
-    passes: Sequence[Sequence[str]] | None = None,
 ) -> Select[Any]:
-    """The sums by groups, in no order; where there are ``passes``, by some at a time. Raises Misconfigured."""
+    """The sums by groups, in no order. Raises Misconfigured."""
     unknown = next((name for name in (*by, *(only or ())) if name not in COST_GROUPS), None)
     if unknown is not None:
         raise Misconfigured(f"costs are not known by {unknown!r}: use some of {', '.join(COST_GROUPS)}")
     if since is not None and until is not None and until < since:
         raise Misconfigured(f"the costs until {until} begin at {since}, which is later: exchange them")
-    changes = _changes(connection, timezone)
+    changes = _changes(connection, timezone, {*by, *(only or ())})
     groups = [changes.c[COST_GROUPS[name]] for name in by]
     wanted = ((changes.c.tenant, eq, tenant), (changes.c.day, ge, since), (changes.c.day, le, until))
     sums = [_sum(changes, name).label(name) for name in FIELDS]
@@ -240,17 +248,23 @@ def _summed(
         .where(*(compare(each, value) for each, compare, value in wanted if value is not None))
         .where(*(changes.c[COST_GROUPS[name]] == value for name, value in (only or {}).items()))
     )
-    if passes is not None:
-        sets = (tuple_(*(changes.c[COST_GROUPS[name]] for name in some)) for some in passes)
-        return summed.group_by(func.grouping_sets(*sets))
     return summed.group_by(*groups) if groups else summed.having(func.count() > 0)
 
 
-def _changes(connection: Connection, timezone: str) -> Subquery:
-    """What calls changed of the sums, and when: rolled up, where the roll-up's days are those of ``timezone``."""
-    which = "rolled" if _rolled_in(connection, timezone) else "called"
+def _changes(connection: Connection, timezone: str, names: Set[str]) -> Subquery:
+    """What calls changed of the sums, and when: rolled up, where the roll-up's days are those of ``timezone``.
+
+    Of the roll-ups the smallest that tells the ``names`` apart; the others are null.
+    """
+    which = _smallest(names) if _rolled_in(connection, timezone) else "called"
     columns = [costs_daily.c[name] for name in (*COST_GROUPS.values(), *FIELDS)]
     return text(SQL[which].text).columns(*columns).subquery("changes")
+
+
+def _smallest(names: Set[str]) -> str:
+    if APART not in names:
+        return "rolled_without_users"
+    return "rolled_of_users" if names <= OF_USERS else "rolled"
 
 
 def _sum(changes: FromClause, name: str) -> ColumnElement[Any]:
@@ -286,13 +300,14 @@ def roll_up(connection: Connection, *, timezone: str) -> None:
     """Makes the roll-up anew from the rows, with days that begin in ``timezone``; the ledger stands still."""
     SQL["lock_ledger"].count(connection)
     SQL["forget_roll_up"].count(connection)
+    SQL["forget_sums"].count(connection)
     SQL["keep_zone"].count(connection, {"timezone": timezone})
     SQL["roll_up"].count(connection, {"timezone": timezone})
 
 
 def spent_in(connection: Connection, scope: str, subject: str, since: date, *, timezone: str) -> Decimal:
     """Returns what a tenant, feature or user, or everybody, has spent since a day began, as far as it is known."""
-    changes = _changes(connection, timezone)
+    changes = _changes(connection, timezone, {scope} & {*COST_GROUPS})
     spent = select(func.coalesce(func.sum(changes.c.cost_usd), 0)).where(changes.c.day >= since)
     if scope != "all":
         spent = spent.where(changes.c[COST_GROUPS[scope]] == subject)

@@ -209,6 +209,25 @@ costs_daily = _table(
     rejected_usd numeric, failed_usd numeric, accepted bigint, wasted_usd numeric null
     """,
 )
+# The same without users, and by feature and user alone; triggers write them.
+costs_without_users = _table(
+    "costs_without_users",
+    """
+    tenant text, day date, feature text, model text, prompt text, version text, remedy text,
+    calls bigint, cached bigint, failed bigint, unpriced bigint, possibly_billed bigint, input_tokens bigint,
+    cached_tokens bigint, output_tokens bigint, accepted bigint, cost_usd numeric, saved_usd numeric,
+    surplus_usd numeric, rejected_usd numeric, failed_usd numeric
+    """,
+)
+costs_of_users = _table(
+    "costs_of_users",
+    """
+    tenant text, day date, feature text, usr text,
+    calls bigint, cached bigint, failed bigint, unpriced bigint, possibly_billed bigint, input_tokens bigint,
+    cached_tokens bigint, output_tokens bigint, accepted bigint, cost_usd numeric, saved_usd numeric,
+    surplus_usd numeric, rejected_usd numeric, failed_usd numeric
+    """,
+)
 # What is not rolled up yet; triggers write it.
 costs_changes = _table(
     "costs_changes",

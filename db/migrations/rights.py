@@ -25,6 +25,8 @@ TABLES = (
     "collections",
     "costs_changes",
     "costs_daily",
+    "costs_of_users",
+    "costs_without_users",
     "costs_zone",
     "documents",
     "drives",

@@ -1,17 +1,36 @@
 -- The roll-up of costs. Triggers write each change of a call to costs_changes (functions.sql); whoever makes it.
 
 
--- fragment: rolled
--- Rolled up, and what is not yet.
+-- fragment: unfolded
+-- What is rolled up nowhere yet.
+select (started_at at time zone cast(:timezone as text))::date, tenant, feature, usr, model, prompt, version, remedy,
+  calls, cached, failed, unpriced, possibly_billed, input_tokens, cached_tokens, output_tokens, accepted,
+  cost_usd, saved_usd, surplus_usd, rejected_usd, failed_usd
+from costs_changes
+
+-- name: rolled
 select day, tenant, feature, usr, model, prompt, version, remedy,
   calls, cached, failed, unpriced, possibly_billed, input_tokens, cached_tokens, output_tokens, accepted,
   cost_usd, saved_usd, surplus_usd, rejected_usd, failed_usd
 from costs_daily
 union all
-select (started_at at time zone cast(:timezone as text))::date, tenant, feature, usr, model, prompt, version, remedy,
+{unfolded}
+
+-- name: rolled_without_users
+select day, tenant, feature, null as usr, model, prompt, version, remedy,
   calls, cached, failed, unpriced, possibly_billed, input_tokens, cached_tokens, output_tokens, accepted,
   cost_usd, saved_usd, surplus_usd, rejected_usd, failed_usd
-from costs_changes
+from costs_without_users
+union all
+{unfolded}
+
+-- name: rolled_of_users
+select day, tenant, feature, usr, null as model, null as prompt, null as version, null as remedy,
+  calls, cached, failed, unpriced, possibly_billed, input_tokens, cached_tokens, output_tokens, accepted,
+  cost_usd, saved_usd, surplus_usd, rejected_usd, failed_usd
+from costs_of_users
+union all
+{unfolded}
 
 -- fragment: called
 -- The same from the rows themselves, where days begin elsewhere than in the roll-up.
@@ -45,9 +64,6 @@ on conflict (day, tenant, feature, usr, model, prompt, version, remedy) do updat
   rejected_usd = costs_daily.rejected_usd + excluded.rejected_usd,
   failed_usd = costs_daily.failed_usd + excluded.failed_usd
 
--- name: rolled
-{rolled}
-
 -- name: called
 {called}
 
@@ -70,6 +86,10 @@ lock table calls, jobs, costs_changes in share row exclusive mode
 
 -- name: forget_roll_up
 with changes as (delete from costs_changes), days as (delete from costs_daily) delete from costs_zone
+
+-- name: forget_sums
+-- By now they are all of nothing.
+with sums as (delete from costs_of_users) delete from costs_without_users
 
 -- name: roll_up
 with taken as ({called}) {added}

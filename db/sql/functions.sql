@@ -253,6 +253,62 @@ end $$;
 create or replace trigger calls_gone after delete on calls referencing old table as changed for each statement
   execute function docmill_note_calls('-1');
 
+-- Two smaller roll-ups follow that of days (docs/decisions/0212), whoever changes it: what a row was is taken from them, and
+-- what it is now added. Rows are taken in one order, though only one folds at a time.
+create or replace function docmill_sum_costs() returns trigger language plpgsql as $$
+declare
+  sign int := tg_argv[0];
+begin
+  insert into costs_without_users as summed (tenant, day, feature, model, prompt, version, remedy,
+    calls, cached, failed, unpriced, possibly_billed, input_tokens, cached_tokens, output_tokens, accepted, cost_usd,
+    saved_usd, surplus_usd, rejected_usd, failed_usd)
+  select tenant, day, feature, model, prompt, version, remedy,
+    sign * sum(calls), sign * sum(cached), sign * sum(failed), sign * sum(unpriced), sign * sum(possibly_billed),
+    sign * sum(input_tokens), sign * sum(cached_tokens), sign * sum(output_tokens), sign * sum(accepted),
+    sign * sum(cost_usd), sign * sum(saved_usd), sign * sum(surplus_usd), sign * sum(rejected_usd),
+    sign * sum(failed_usd)
+  from changed group by 1, 2, 3, 4, 5, 6, 7 order by 1, 2, 3, 4, 5, 6, 7
+  on conflict (tenant, day, feature, model, prompt, version, remedy) do update set
+    calls = summed.calls + excluded.calls, cached = summed.cached + excluded.cached,
+    failed = summed.failed + excluded.failed, unpriced = summed.unpriced + excluded.unpriced,
+    possibly_billed = summed.possibly_billed + excluded.possibly_billed,
+    input_tokens = summed.input_tokens + excluded.input_tokens,
+    cached_tokens = summed.cached_tokens + excluded.cached_tokens,
+    output_tokens = summed.output_tokens + excluded.output_tokens, accepted = summed.accepted + excluded.accepted,
+    cost_usd = summed.cost_usd + excluded.cost_usd, saved_usd = summed.saved_usd + excluded.saved_usd,
+    surplus_usd = summed.surplus_usd + excluded.surplus_usd,
+    rejected_usd = summed.rejected_usd + excluded.rejected_usd, failed_usd = summed.failed_usd + excluded.failed_usd;
+  insert into costs_of_users as summed (tenant, day, feature, usr,
+    calls, cached, failed, unpriced, possibly_billed, input_tokens, cached_tokens, output_tokens, accepted, cost_usd,
+    saved_usd, surplus_usd, rejected_usd, failed_usd)
+  select tenant, day, feature, usr,
+    sign * sum(calls), sign * sum(cached), sign * sum(failed), sign * sum(unpriced), sign * sum(possibly_billed),
+    sign * sum(input_tokens), sign * sum(cached_tokens), sign * sum(output_tokens), sign * sum(accepted),
+    sign * sum(cost_usd), sign * sum(saved_usd), sign * sum(surplus_usd), sign * sum(rejected_usd),
+    sign * sum(failed_usd)
+  from changed group by 1, 2, 3, 4 order by 1, 2, 3, 4
+  on conflict (tenant, day, feature, usr) do update set
+    calls = summed.calls + excluded.calls, cached = summed.cached + excluded.cached,
+    failed = summed.failed + excluded.failed, unpriced = summed.unpriced + excluded.unpriced,
+    possibly_billed = summed.possibly_billed + excluded.possibly_billed,
+    input_tokens = summed.input_tokens + excluded.input_tokens,
+    cached_tokens = summed.cached_tokens + excluded.cached_tokens,
+    output_tokens = summed.output_tokens + excluded.output_tokens, accepted = summed.accepted + excluded.accepted,
+    cost_usd = summed.cost_usd + excluded.cost_usd, saved_usd = summed.saved_usd + excluded.saved_usd,
+    surplus_usd = summed.surplus_usd + excluded.surplus_usd,
+    rejected_usd = summed.rejected_usd + excluded.rejected_usd, failed_usd = summed.failed_usd + excluded.failed_usd;
+  return null;
+end $$;
+
+create or replace trigger costs_made after insert on costs_daily referencing new table as changed for each statement
+  execute function docmill_sum_costs('1');
+create or replace trigger costs_were after update on costs_daily referencing old table as changed for each statement
+  execute function docmill_sum_costs('-1');
+create or replace trigger costs_are after update on costs_daily referencing new table as changed for each statement
+  execute function docmill_sum_costs('1');
+create or replace trigger costs_gone after delete on costs_daily referencing old table as changed for each statement
+  execute function docmill_sum_costs('-1');
+
 -- A job's end tells what its answers were worth; a retry takes it back. (A list in one literal: Postgres reads the
 -- condition anew in each statement, and half as long as one of many literals.)
 create or replace function docmill_note_end() returns trigger language plpgsql as $$

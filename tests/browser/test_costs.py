@@ -33,7 +33,9 @@ LEDGER = (  # feature, user, days ago, USD
 @pytest.fixture
 def api(engine: Engine, owner: Engine) -> Iterator[str]:
     with owner.begin() as connection:
-        connection.execute(text("truncate calls, jobs, costs_daily, costs_changes cascade"))
+        connection.execute(
+            text("truncate calls, jobs, costs_daily, costs_without_users, costs_of_users, costs_changes cascade")
+        )
     with engine.begin() as connection:
         for feature, user, days, usd in LEDGER:
             write(connection, feature, user, NOW - timedelta(days=days), usd)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 from decimal import Decimal
 
-from sqlalchemy import Engine, text
+from sqlalchemy import Connection, Engine, text
 
 from db import costs
 
@@ -33,6 +34,47 @@ def test_tables_in_one_pass_are_the_sums_of_each(engine: Engine) -> None:
             assert [ordered(rows) for rows in found] == [ordered(rows) for rows in alone]
         assert sum((row.cost_usd for row in costs.tables(connection, GROUPS, timezone="UTC")[0]), Decimal(0)) > 0
         connection.rollback()
+
+
+def test_each_roll_up_tells_the_same_whatever_was_changed_and_folded(engine: Engine) -> None:
+    """A report reads the smallest that will do: what it tells are the sums of the largest."""
+    with engine.begin() as connection:
+        costs.roll_up(connection, timezone=ZONE)
+        connection.execute(MADE)
+        for change in (
+            "update calls set cost_usd = cost_usd + 1, usr = 'u1' where usr = 'u2' and feature = 'f1'",
+            "delete from calls where usr = 'u3' and model = 'm1'",
+            "update costs_daily set cost_usd = cost_usd + 1 where usr = 'u4'",
+        ):
+            agree(connection)
+            costs.fold(connection, timezone=ZONE)
+            agree(connection)
+            connection.execute(text(f"{change} and tenant = 'many groups'"))
+        agree(connection)  # also by hand
+        costs.roll_up(connection, timezone=ZONE)
+        told = agree(connection)
+        assert len(told[("user",)]) > 3
+        connection.rollback()
+
+
+NAMES = ("feature", "user", "day", "model", "remedy")
+Sums = dict[tuple[str, ...], tuple[int, Decimal]]
+
+
+def agree(connection: Connection) -> dict[tuple[str, ...], Sums]:
+    """Calls and costs by some names at a time: as a report tells them, and as those by all names add up."""
+    every = costs.costs(connection, NAMES, timezone=ZONE, tenant="many groups")
+    told: dict[tuple[str, ...], Sums] = {}
+    for by in (by for size in (1, 2, 3) for by in itertools.combinations(NAMES, size)):
+        rows = costs.costs(connection, by, timezone=ZONE, tenant="many groups")
+        told[by] = {tuple(row.group.values()): (row.calls, row.cost_usd) for row in rows}
+        sums: Sums = {}
+        for row in every:
+            group = tuple(row.group[name] for name in by)
+            calls, usd = sums.get(group, (0, Decimal(0)))
+            sums[group] = calls + row.calls, usd + row.cost_usd
+        assert told[by] == sums, by
+    return told
 
 
 def ordered(rows: list[costs.CostRow]) -> list[costs.CostRow]:
