@@ -149,7 +149,6 @@ class Docmill:
             "CACHE_URL": place.servers.cache_url,
             "LLM_URL": place.llm_url,
             "TASK_EVENTS": "false",
-            "CPU_PROCESSES": "1",
             "IO_THREADS": str(SLOTS),
         }
         with (place.data / "docmill.log").open("ab") as log:
