@@ -8,7 +8,7 @@ The total says which it was. What cannot be is unknown, with a warning: never ze
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
@@ -161,12 +161,28 @@ def _counted(told: Mapping[str, Any], provider: str) -> Counted:
         reasoning=_figure(told, REASONING, MOST_OUTPUT),
         tools=_figure(told, TOOLS),
     )
-    asked = _inputs(figures, beside=_cached_beside(told))
+    senseless = [f"{name} makes no sense: unknown" for name in _senseless(told, figures)]
+    beside = _cached_beside(told)
+    if beside and _lacks_a_part(told, figures, written):
+        figures = replace(figures, input=None, total=_total_of_more(figures))
+    asked = _inputs(figures, beside=beside)
     given = _outputs(figures, beside=_reasons_beside(told, provider))
     usage, mismatch = _held_against_total(figures, asked, given)
-    senseless = [f"{name} makes no sense: unknown" for name in _senseless(told, figures)]
     by_need = _beside_by_need(figures, told, provider)
     return Counted(usage=usage, warnings=(*senseless, *written.warnings, *by_need, *mismatch))
+
+
+def _lacks_a_part(told: Mapping[str, Any], figures: Figures, written: Written) -> bool:
+    """Whether a part of the input was told, and nobody knows how many it is."""
+    parts = ((CACHED, figures.cached), (WRITTEN, figures.written))
+    senseless = any(figure is None and first(told, paths) is not None for paths, figure in parts)
+    return senseless or (written.tokens is None and bool(written.warnings))
+
+
+def _total_of_more(figures: Figures) -> int | None:
+    """The total, where it counts what is beside the input, too."""
+    seen = (figures.input or 0) + (figures.output or 0)
+    return figures.total if figures.total is not None and figures.total > seen else None
 
 
 def _figure(told: Mapping[str, Any], paths: Sequence[str], most: int | None = None) -> int | None:

@@ -209,6 +209,21 @@ def test_lifetimes_that_make_no_sense_are_not_taken_for_none(count: Any) -> None
     assert reply.warnings == unsummed.warnings == (HOUR_DOUBTED,)
 
 
+@pytest.mark.parametrize("count", NONSENSE, ids=lambda count: repr(count)[:20])
+@pytest.mark.parametrize("part", ["cache_read_input_tokens", "cache_creation_input_tokens"])
+def test_an_input_that_lacks_a_part_beside_it_is_unknown(part: str, count: Any) -> None:
+    """Nobody knows how many were read or written, and all of them are paid for."""
+    told = anthropic(10, for_5m=10, for_1h=0) | {part: count}
+    reply = read(told, "anthropic")
+    assert (reply.usage.input_tokens, reply.usage.output_tokens) == (None, 9)
+    assert len(reply.warnings) == 1
+    assert read(told | {"total_tokens": 50}, "anthropic").usage.input_tokens == 41, "the total says it"
+    assert read(told | {"total_tokens": 14}, "anthropic").usage.input_tokens is None, "a sum of the rest"
+    unsummed = {name: each for name, each in told.items() if name != "cache_creation_input_tokens"}
+    kept = {"ephemeral_5m_input_tokens": count, "ephemeral_1h_input_tokens": 3}
+    assert read(unsummed | {"cache_creation": kept, part: None}, "anthropic").usage.input_tokens is None
+
+
 def test_a_gateway_tells_lifetimes_with_the_prompts_details() -> None:
     details = {"cache_creation_tokens": 10, "cached_tokens": 30}
     kept = {"ephemeral_5m_input_tokens": 6, "ephemeral_1h_input_tokens": 4}
