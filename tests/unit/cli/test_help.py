@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 
@@ -24,3 +25,26 @@ def test_help_loads_nothing_slow(arguments: list[str]) -> None:
     found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert found.stdout.splitlines()[-1] == "loaded []"
     assert "docmill" in found.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["jobs", "--bogus"], "No such option: --bogus"),
+        (["nonsense"], "No such command 'nonsense'"),
+        (["result"], "Missing argument"),
+        (["result", "seven"], "Invalid value for 'ID'"),
+        (["costs", "spare"], "unexpected extra argument"),
+    ],
+)
+def test_a_program_is_told_in_json_what_its_words_are_refused_for(arguments: list[str], told: str) -> None:
+    command = [sys.executable, "-m", "cli", *arguments]
+    found = subprocess.run([*command, "--json"], capture_output=True, text=True, check=False)
+    shown = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (found.returncode, shown.returncode) == (2, 2)
+    assert found.stdout == ""
+    (line,) = found.stderr.splitlines()
+    error = json.loads(line)["error"]
+    assert error["kind"] == "UsageError"
+    assert told in error["message"]
+    assert "Usage: " in shown.stderr
