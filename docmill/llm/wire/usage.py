@@ -13,7 +13,7 @@ from itertools import product
 from typing import Any
 
 from docmill.llm.types import Usage
-from docmill.llm.wire.shapes import MOST_TOKENS, at, first, listed, mapping, sequence, whole
+from docmill.llm.wire.shapes import MOST_TOKENS, at, first, listed, mapping, mappings, sequence, whole
 
 __all__ = ["Counted", "usage_in"]
 
@@ -60,6 +60,8 @@ LIFETIMES = (
     "cache_creation_token_details",
 )
 """Where what was written to a cache is told by how long it is kept: Anthropic's place, and LiteLLM's."""
+MOST_LIFETIMES = 10
+"""Of Bedrock's list, which has two."""
 FIVE_MINUTES, ONE_HOUR = "ephemeral_5m_input_tokens", "ephemeral_1h_input_tokens"
 REASONING = (
     *(
@@ -76,7 +78,7 @@ COUNTS_CACHED_BESIDE = frozenset({"input_tokens", "inputTokens"})
 CACHED_BESIDE = frozenset(
     {
         *("cache_read_input_tokens", "cache_creation_input_tokens", "cache_creation"),
-        *("cacheReadInputTokens", "cacheWriteInputTokens"),
+        *("cacheReadInputTokens", "cacheWriteInputTokens", "cacheDetails"),
     }
 )
 REASONING_BESIDE = frozenset({"thoughtsTokenCount", "thoughts_token_count"})
@@ -201,7 +203,7 @@ class Written:
 
 def _written(told: Mapping[str, Any]) -> Written:
     """Where the lifetimes do not add up, the dearest that they allow is taken: an hour costs more."""
-    count, kept = _figure(told, WRITTEN), mapping(first(told, LIFETIMES))
+    count, kept = _figure(told, WRITTEN), _lifetimes(told)
     brief, lasting = whole(kept.get(FIVE_MINUTES)), whole(kept.get(ONE_HOUR))
     senseless = (brief is None and kept.get(FIVE_MINUTES) is not None) or (
         lasting is None and kept.get(ONE_HOUR) is not None
@@ -217,6 +219,16 @@ def _written(told: Mapping[str, Any]) -> Written:
     dearest = min(count, max(lasting or 0, unsaid if brief is None else count - brief))
     adds_up = not senseless and known <= count and dearest == (lasting or 0)
     return Written(tokens=count, kept_1h=dearest, warnings=() if adds_up else (SENSELESS_LIFETIMES,))
+
+
+def _lifetimes(told: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What is kept for five minutes and for an hour, as it was told; Bedrock has a list of them."""
+    entries = mappings(told.get("cacheDetails"))[:MOST_LIFETIMES]
+    in_list = {entry["ttl"]: entry.get("inputTokens") for entry in entries if isinstance(entry.get("ttl"), str)}
+    return mapping(first(told, LIFETIMES)) or {
+        FIVE_MINUTES: in_list.get("5m"),
+        ONE_HOUR: in_list.get("1h"),
+    }
 
 
 def _senseless(told: Mapping[str, Any], figures: Figures) -> Iterator[str]:

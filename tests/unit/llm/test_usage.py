@@ -234,6 +234,25 @@ def test_a_gateway_tells_lifetimes_with_the_prompts_details() -> None:
     assert read(usage).usage == right
 
 
+@pytest.mark.parametrize(
+    ("details", "for_an_hour", "doubted"),
+    [
+        ([{"ttl": "1h", "inputTokens": 4}, {"ttl": "5m", "inputTokens": 6}], 4, False),
+        ([{"ttl": "5m", "inputTokens": 10}], 0, False),
+        ([], None, False),
+        ([{"ttl": "1h", "inputTokens": -4}, {"ttl": "5m", "inputTokens": 6}], 4, True),
+        ([{"ttl": ["1h"], "inputTokens": 4}, "1h", None], None, False),
+        ({"ttl": "1h"}, None, False),
+    ],
+)
+def test_bedrock_tells_lifetimes_as_a_list(details: Any, for_an_hour: int | None, doubted: bool) -> None:
+    told = {"inputTokens": 5, "outputTokens": 9, "totalTokens": 24, "cacheWriteInputTokens": 10}
+    reply = read(told | {"cacheDetails": details})
+    assert (reply.usage.input_tokens, reply.usage.cache_write_tokens) == (15, 10)
+    assert (reply.usage.cache_write_1h_tokens or 0) == (for_an_hour or 0)
+    assert bool(reply.warnings) is doubted
+
+
 ODD = st.one_of(
     st.none(), st.booleans(), st.integers(-5, 60), st.integers(), st.floats(), st.text(max_size=4), st.lists(st.none())
 )  # fmt: skip
