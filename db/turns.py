@@ -28,6 +28,8 @@ class Waiting:
 
     tenant: str
     others: Mapping[str, float]
+    of_all: bool
+    """Whether all who wait are among them: whom a bulk job lets pass, who is interactive does not look for."""
     beyond_share: bool = False
     """Whether the tenant's documents had to let others pass, and it holds its share of the slots already."""
 
@@ -40,7 +42,8 @@ def waiting(connection: Connection, job_id: int, epoch: int) -> Waiting | None:
     others = {row.tenant: row.waited_s for row in rows if row.tenant is not None}
     if not rows:
         return None
-    return Waiting(tenant=rows[0].mine, others=others, beyond_share=rows[0].beyond_share)
+    mine = rows[0]
+    return Waiting(tenant=mine.mine, others=others, of_all=mine.lane == "bulk", beyond_share=mine.beyond_share)
 
 
 @one_statement

@@ -22,7 +22,8 @@ QUICK_S = 0.25
 SLOW_FOR_S = 60.0
 """After one that did, it is asked for so long."""
 ALONE_FOR_S = 0.25
-"""After a look that found nobody waiting, so long it is not asked again; less than anybody waits unasked."""
+"""After a look that found nobody waiting, in whatever lane, so long it is not asked again; less than anybody waits
+unasked."""
 MOST_TENANTS = 1000
 
 
@@ -57,7 +58,7 @@ class Turns:
         """
         if seen.beyond_share:
             return False
-        if not seen.others:
+        if seen.of_all and not seen.others:
             self._alone_until = self.clock() + ALONE_FOR_S
         last, now = self._began.get(seen.tenant), self.clock()
         if last is None:

@@ -5,7 +5,7 @@
 -- The tenant of a job whose message came, and each other tenant with a job that waits at least as urgently: for how
 -- long already. What waits for longer than `most_s` has lost its message. And whether the tenant holds its share
 -- already, as in due.sql: its document was sent before it was known that they take long.
-select mine.tenant as mine, other.tenant,
+select mine.tenant as mine, mine.lane, other.tenant,
   extract(epoch from clock_timestamp() - min(other.since))::float as waited_s,
   mine.stage = 'validate' and exists (select from jobs apart where apart.state = 'queued' and apart.turn = 'apart'
     and apart.lane = any(:lanes) and apart.tenant = mine.tenant)
@@ -19,7 +19,7 @@ from jobs mine left join jobs other
   and other.since < clock_timestamp() - make_interval(secs => :patience_s)
   and other.since > clock_timestamp() - make_interval(secs => :most_s)
 where mine.id = :id and mine.epoch = :epoch and mine.crashes < 2
-group by mine.tenant, mine.stage, other.tenant
+group by mine.tenant, mine.lane, mine.stage, other.tenant
 
 -- name: gives_way
 -- Whether a job that has run for a while holds up another tenant, or a more urgent lane: one of theirs waits, and

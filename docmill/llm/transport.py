@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from types import TracebackType
 from typing import Any, Protocol
 
@@ -143,7 +144,13 @@ class HttpTransport:
 
     def _new_client(self) -> httpx.AsyncClient:
         # The deadline bounds the whole call; a second timeout within it would only add a second answer.
-        return httpx.AsyncClient(verify=self._trusted, timeout=None, follow_redirects=False)  # noqa: S113
+        return httpx.AsyncClient(
+            verify=self._trusted,
+            timeout=None,  # noqa: S113
+            follow_redirects=False,
+            # A server may set another one with each answer: none is sent, so none is kept.
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
+        )
 
 
 async def _post(

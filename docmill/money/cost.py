@@ -137,15 +137,21 @@ def worst_case(
     """The most that a call can cost in USD: nothing cached, or all of it written to a cache, for five minutes
     or for an hour, and the whole output. docmill asks for five minutes, but a gateway may ask for more.
 
+    By a user's own price, which may say so, what is read from a cache may be the dearest, too.
+
     None where the model has no known price.
     """
     fresh = Usage(input_tokens=input_tokens, output_tokens=max_output_tokens)
     written = Usage(input_tokens=input_tokens, cache_write_tokens=input_tokens, output_tokens=max_output_tokens)
     lasting = replace(written, cache_write_1h_tokens=input_tokens)
-    usages = (fresh, written, lasting)
-    each = [cost(usage, provider=provider, model=model, prices=prices, at=at).usd for usage in usages]
-    known = [usd for usd in each if usd is not None]
-    return max(known, default=None)
+
+    def priced(usage: Usage) -> Cost:
+        return cost(usage, provider=provider, model=model, prices=prices, at=at)
+
+    each = [priced(usage) for usage in (fresh, written, lasting)]
+    if each[0].source == "own":
+        each.append(priced(replace(fresh, cached_tokens=input_tokens)))
+    return max((found.usd for found in each if found.usd is not None), default=None)
 
 
 MOST_USD = Decimal(10**9)
@@ -202,7 +208,7 @@ def _priced(usage: Usage, price: Price, processing: Processing = "standard") -> 
 
 
 def _for_an_hour(price: Price) -> Decimal:
-    """Never below the price of what is kept for five minutes."""
+    """Where none is told, never below the price of what is kept for five minutes."""
     brief = _or(price.cache_write_per_million, price.input_per_million)
     extra = max(brief - price.input_per_million, Decimal(0))
     return _or(price.cache_write_1h_per_million, brief + (HOUR_EXTRA - 1) * extra)

@@ -35,7 +35,7 @@ class StageTask(Task):
         self, args: Any = None, kwargs: Any = None, *, producer: Producer | None = None, **options: Any
     ) -> Any:
         """Sends the task, as :meth:`celery.Task.apply_async` does."""
-        if kwargs or not SAID.issuperset(options) or "queue" not in options or not self._is_direct:
+        if kwargs or not SAID.issuperset(options) or not self._is_direct_to(options.get("queue")):
             return super().apply_async(args, kwargs, producer=producer, **options)
         task_id = uuid()
         with self.app.producer_or_acquire(producer) as sender:
@@ -54,6 +54,10 @@ class StageTask(Task):
         parent_id: str | None = None,
         retry: bool = True,
     ) -> None:
+        # What a task publishes itself, as a drive that it makes, comes after it, too.
+        if (by := self.app.current_worker_task) is not None:
+            root_id = root_id or by.request.root_id or by.request.id
+            parent_id = parent_id or by.request.id
         shown = {"root_id": root_id or task_id, "parent_id": parent_id, "retries": 0, "eta": None, "expires": None}
         told = {"args": f"({', '.join(map(str, args))})", "kwargs": "{}"}
         producer.publish(
@@ -86,9 +90,12 @@ class StageTask(Task):
             event = {"uuid": task_id, "name": self.name, **told, **shown, **where}
             self._events.publish("task-sent", event, producer, retry=retry, retry_policy=dict(PATIENCE))
 
+    def _is_direct_to(self, queue: object) -> bool:
+        """Whether it is the name of a queue that stands, and all that a message needs to come there."""
+        return self._is_redis and isinstance(queue, str) and queue in self.app.amqp.queues
+
     @cached_property
-    def _is_direct(self) -> bool:
-        """Whether a queue's name is all that a message needs to come there."""
+    def _is_redis(self) -> bool:
         return not is_rabbitmq(self.app)
 
     @cached_property

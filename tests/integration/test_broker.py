@@ -6,7 +6,7 @@ import base64
 import json
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 from uuid import uuid4
 
@@ -14,6 +14,8 @@ import kombu
 import pytest
 import redis
 from celery import Celery, Task
+from celery._state import _task_stack
+from celery.exceptions import QueueNotFound
 from kombu import transport
 from sqlalchemy import Engine, text
 
@@ -82,15 +84,15 @@ def test_chains_that_start_together_all_arrive_in_one_round_trip_each_with_its_s
     assert json.loads(last)["headers"]["task"] == "docmill.store"
 
 
-@pytest.mark.parametrize("chained", [True, False])
+@pytest.mark.parametrize(("chained", "within"), [(True, False), (False, False), (False, True)])
 def test_a_stages_message_is_the_one_that_celery_would_make(
-    servers: EmbeddedServers, celery: Celery, chained: bool
+    servers: EmbeddedServers, celery: Celery, chained: bool, within: bool
 ) -> None:
     first, *rest = signatures_of(Drive(id=7, epoch=2, stage="context", lane="bulk", quarantined=False))
     said = {"root_id": "root", "parent_id": "parent", "chain": rest[::-1]} if chained else {}
     celery.conf.task_send_sent_event = True
     with redis.Redis.from_url(servers.broker_url.replace("redis+socket", "unix")) as client:
-        with heard(client) as event:
+        with heard(client) as event, running(TASKS["complete"]) if within else nullcontext():
             first.apply_async(**said)
             Task.apply_async(TASKS["context"], first.args, **{**first.options, **said})
             ours, celerys = event(), event()
@@ -103,6 +105,21 @@ def test_a_stages_message_is_the_one_that_celery_would_make(
     assert mine["properties"]["correlation_id"] == mine["headers"]["id"] != theirs["headers"]["id"]
     assert told_of(ours) == told_of(celerys)
     assert ours["uuid"] == mine["headers"]["id"]
+
+
+@contextmanager
+def running(task: Task) -> Iterator[None]:
+    """As in a worker that runs a task, which publishes drives."""
+    _task_stack.push(task)
+    task.push_request(id="this", root_id="its root", called_directly=False)
+    yield
+    task.pop_request()
+    _task_stack.pop()
+
+
+def test_a_queue_that_does_not_stand_gets_no_message(celery: Celery) -> None:
+    with pytest.raises(QueueNotFound):
+        TASKS["context"].apply_async((7, 2), queue="nowhere")
 
 
 OF_EACH_MESSAGE = ("id", "uuid", "root_id", "clock", "timestamp", "local_received")

@@ -106,6 +106,8 @@ def test_what_a_server_sets_for_one_call_is_not_sent_with_the_next() -> None:
             for key in ("k-1", "k-2"):
                 endpoint = Endpoint(provider="openai-compatible", base_url=url, key=key)
                 await ask(endpoint, REQUEST, call_id=uuid4(), transport=transport)
+            # A server that sets another one each time would fill a worker's memory.
+            assert [len(idle.client.cookies.jar) for idle in transport._idle] == [0]
 
     asyncio.run(go())
     assert [b"cookie" in request.lower() for request in seen] == [False, False]

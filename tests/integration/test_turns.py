@@ -146,9 +146,11 @@ def test_a_message_finds_who_else_waits(connection: Connection) -> None:
         "mine",
         {"other": 5, "urgent": 5},
     )
+    assert seen.of_all
     seen = waiting(connection, urgent, 1)
     assert seen is not None
     assert seen.others == {}, "bulk never goes before interactive"
+    assert not seen.of_all
     assert waiting(connection, quick, 7) is None
 
 

@@ -182,6 +182,37 @@ def test_no_call_costs_more_than_its_worst_case(fresh: int, cached: int, output:
     assert spent <= most
 
 
+per_million = st.integers(0, 20).map(Decimal)
+maybe = st.none() | per_million
+prices = st.builds(
+    Price,
+    input_per_million=per_million,
+    output_per_million=per_million,
+    cached_input_per_million=maybe,
+    cache_write_per_million=maybe,
+    cache_write_1h_per_million=maybe,
+)
+
+
+@given(price=prices, parts=st.lists(counts, min_size=4, max_size=4), output=counts)
+def test_no_call_costs_more_than_its_worst_case_whatever_the_own_price_says(
+    price: Price, parts: list[int], output: int
+) -> None:
+    _, cached, brief, lasting = parts
+    usage = Usage(
+        input_tokens=sum(parts),
+        cached_tokens=cached,
+        cache_write_tokens=brief + lasting,
+        cache_write_1h_tokens=lasting,
+        output_tokens=output,
+    )
+    spent = cost(usage, provider="x", model="m", prices={"m": price}).usd
+    most = worst_case(sum(parts), output, provider="x", model="m", prices={"m": price})
+    assert spent is not None
+    assert most is not None
+    assert spent <= most
+
+
 # --- forecast ---
 
 SIMPLE: dict[str, Any] = {

@@ -22,8 +22,8 @@ def turn(turns: Turns, clock: Clock, tenant: str, seconds: float = 2.0) -> None:
     turns.note(tenant, began)
 
 
-def is_due(turns: Turns, tenant: str, others: Mapping[str, float]) -> bool:
-    return turns.is_due(Waiting(tenant=tenant, others=others))
+def is_due(turns: Turns, tenant: str, others: Mapping[str, float], *, of_all: bool = True) -> bool:
+    return turns.is_due(Waiting(tenant=tenant, others=others, of_all=of_all))
 
 
 def test_who_had_its_turn_while_another_waited_lets_that_one_pass() -> None:
@@ -63,6 +63,18 @@ def test_where_nobody_else_waits_it_is_not_asked_again_for_a_moment() -> None:
     assert [*seen, turns.matter] == [False, True, True]
 
 
+def test_who_looks_for_the_urgent_alone_says_nothing_of_the_others() -> None:
+    """Else one quick interactive document before each slow bulk one would keep all other tenants' from their turn."""
+    turns = Turns(clock=(clock := Clock()))
+    turn(turns, clock, "greedy")
+    for waited_s in (2.1, 4.2):
+        assert turns.matter
+        assert is_due(turns, "greedy", {}, of_all=False)
+        turn(turns, clock, "greedy", 0.1)
+        assert turns.matter
+        assert not is_due(turns, "greedy", {"other": waited_s})
+
+
 def test_a_tenant_that_is_alone_never_waits() -> None:
     turns = Turns(clock=(clock := Clock()))
     for _ in range(3):
@@ -91,5 +103,5 @@ def test_memory_is_bounded() -> None:
 
 def test_who_holds_its_share_has_no_turn() -> None:
     turns = Turns()
-    assert turns.is_due(Waiting(tenant="greedy", others={}))
-    assert not turns.is_due(Waiting(tenant="greedy", others={}, beyond_share=True))
+    assert turns.is_due(Waiting(tenant="greedy", others={}, of_all=True))
+    assert not turns.is_due(Waiting(tenant="greedy", others={}, of_all=True, beyond_share=True))
