@@ -20,7 +20,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from db import fleet
 from db.database import open_database
 from docmill.errors import DocmillError
-from docmill.processes import identify, raise_file_limit
+from docmill.processes import collect_seldom, identify, raise_file_limit
 from docmill.settings import Settings
 from prompts.readiness import Unready
 from tasks.upkeep.tick import Upkeep
@@ -57,6 +57,7 @@ def connect(app: Celery) -> None:
             app.services = _open.enter_context(io_services(app.settings, owner=_identify(app, name), celery=app))
         except DocmillError as error:
             sys.exit(f"docmill: {error}")
+        collect_seldom()
 
     def start_child(**_: object) -> None:
         app.services = _open.enter_context(cpu_services(app.settings, owner=_identify(app, name)))

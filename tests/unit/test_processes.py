@@ -33,6 +33,32 @@ def another(beside: Path) -> Iterator[tuple[str, subprocess.Popen[str]]]:
             process.kill()
 
 
+HOLDS_AND_DROPS = """
+import gc, weakref
+from docmill.processes import collect_seldom
+collect_seldom()
+before = gc.get_stats()[2]["collections"]
+held = [[number] for number in range(300_000)]
+looked = gc.get_stats()[2]["collections"] - before
+
+class Circle:
+    def __init__(self):
+        self.self = self
+
+dropped = weakref.WeakSet()
+for _ in range(100_000):
+    dropped.add(Circle())
+print(looked, len(dropped))
+"""
+
+
+def test_what_is_held_open_is_not_looked_at_for_garbage_and_garbage_goes_all_the_same() -> None:
+    command = [sys.executable, "-c", HOLDS_AND_DROPS]
+    looked, left = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
+    assert int(looked) == 0
+    assert int(left) < 25_000
+
+
 def test_a_process_is_gone_once_it_has_ended_and_not_while_it_is_halted(tmp_path: Path) -> None:
     with another(tmp_path) as (name, process):
         assert name.startswith(f"io-9@here#{process.pid}.")
