@@ -123,7 +123,7 @@ def _in_parts(
     reading: Reading, prompt: PromptVersion, model: ModelTable, counter: Counter
 ) -> list[tuple[int, int | None]] | None:
     """The calls for a document that is asked in parts; None for another."""
-    from docmill.parts import Lines, fields_of_rows
+    from docmill.parts import Lines
     from prompts import Excerpt
     from tasks.stages.parting import FIELD_TOKENS, parts_of
     from tasks.stages.window import Room
@@ -133,7 +133,7 @@ def _in_parts(
     parts = parts_of(reading.text, room, prompt, limit=limit, pages=reading.pages)
     if parts is None:
         return None
-    lines, row_tokens = Lines(reading.text), FIELD_TOKENS * max(1, fields_of_rows(prompt.schema))
+    lines, row_tokens = Lines(reading.text), FIELD_TOKENS * max(1, prompt.row_fields)
     found: list[tuple[int, int | None]] = []
     for part in parts:
         words = counter.count("\n".join(reading.text[start:end] for start, end in part.shown))

@@ -23,6 +23,7 @@ from docmill.errors import PromptError, VariableMissing
 from docmill.llm.types import Message, Picture
 from docmill.llm.wire.schemas import closed
 from docmill.parsing.relaxing import relaxed
+from docmill.parts import fields_of_rows
 from docmill.reading.values import WarningKind
 from prompts.code import kept_schema_of, load_output, schema_of
 from prompts.mistakes import Broken, Mistake, of_settings, of_template, of_toml
@@ -207,6 +208,11 @@ class PromptVersion:
         """The JSON Schema of the answer, in the form that strict providers take."""
         schema: dict[str, Any] = closed(self._told_schema)
         return schema
+
+    @cached_property
+    def row_fields(self) -> int:
+        """How many members the widest of an answer's rows has; 0 where it has no rows."""
+        return fields_of_rows(self.schema)
 
     @cached_property
     def kept_schema(self) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from docmill.parts.cutting import Part, cut, expected_rows
 from docmill.parts.joining import Answered, Joined, join
 from docmill.parts.lines import Lines
 from docmill.parts.places import Shown
-from docmill.parts.schemas import fields_of_rows, has_rows
+from docmill.parts.schemas import fields_of_rows
 
 __all__ = [
     "Answered",
@@ -19,6 +19,5 @@ __all__ = [
     "cut",
     "expected_rows",
     "fields_of_rows",
-    "has_rows",
     "join",
 ]

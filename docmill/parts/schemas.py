@@ -8,7 +8,7 @@ from typing import Any
 
 from docmill.parsing.schema import only_form
 
-__all__ = ["Schema", "fields_of_rows", "form_of", "has_rows", "members"]
+__all__ = ["Schema", "fields_of_rows", "form_of", "members"]
 
 Schema = Mapping[str, Any]
 DEEPEST = 12
@@ -24,11 +24,6 @@ def members(schema: Any, root: Schema) -> Mapping[str, Any]:
     """The members of an object, by name; none of anything else."""
     found = form_of(schema, root).get("properties")
     return found if isinstance(found, Mapping) else {}
-
-
-def has_rows(schema: Schema) -> bool:
-    """Returns whether an answer holds a list of objects."""
-    return next(_row_schemas(schema), None) is not None
 
 
 def fields_of_rows(schema: Schema) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 
 from db.jobs import Job
 from docmill.errors import Failure
-from docmill.parts import Lines, Part, cut, expected_rows, fields_of_rows, has_rows
+from docmill.parts import Lines, Part, cut, expected_rows
 from docmill.parts.cutting import ROWS_A_PART, Size
 from docmill.parts.rounds import Plan
 from prompts import PromptVersion
@@ -74,10 +74,10 @@ def parts_of(
 ) -> list[Part] | None:
     """The parts that a document is asked in; None where it is asked as a whole."""
     by = prompt.config.retrieval.by
-    if by not in ("auto", "parts") or not text.strip() or (by == "auto" and not has_rows(prompt.schema)):
+    if by not in ("auto", "parts") or not text.strip() or (by == "auto" and not prompt.row_fields):
         return None
     tokens = room.counter.count(text)
-    row_tokens = FIELD_TOKENS * max(1, fields_of_rows(prompt.schema))
+    row_tokens = FIELD_TOKENS * max(1, prompt.row_fields)
     lines = Lines(text)
     size = Size(
         tokens=max(LEAST_TOKENS, min(PART_TOKENS, room.tokens - BESIDE_TOKENS)),

@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from docmill.parsing.schema import kinds, kinds_of, labels, only_form, resolved
-from docmill.parts.schemas import fields_of_rows, form_of, has_rows
+from docmill.parts.schemas import fields_of_rows, form_of
 from prompts.order import of_kind
 
 ROW: dict[str, Any] = {"type": "object", "properties": {"name": {"type": "string"}}}
@@ -187,7 +187,6 @@ def test_a_row_is_found_among_members_of_their_owners_kind(rows: Any, widest: in
     """Ten of them, and as many in each: ten thousand million ways lead ten deep."""
     again = {f"m{n}": {"anyOf": [{"$ref": "#/$defs/node"}, NULL]} for n in range(10)}
     root = {"$ref": "#/$defs/node", "$defs": {"node": {"type": "object", "properties": {**again, "rows": rows}}}}
-    assert has_rows(root) == bool(widest)
     assert fields_of_rows(root) == widest
 
 
