@@ -196,6 +196,27 @@ def test_what_was_written_after_all_is_not_let_go(walk: Callable[..., Walk]) -> 
     assert (way.job(job_id).stage, way.job(job_id).wait) == ("store", "sent")
 
 
+@pytest.mark.parametrize(("owner", "wait"), [("another", "running"), (None, "rate")])
+def test_only_the_processs_own_claim_is_let_go(walk: Callable[..., Walk], owner: str | None, wait: str) -> None:
+    """It may be another's by then, or the job may wait at the same stage as the stage said."""
+    way = walk()
+    job_id, stands = answered(way), (owner or way.services.owner, wait)
+
+    def becomes(services: Services, job: Job) -> NoReturn:
+        values = {"id": job_id, "owner": stands[0], "wait": stands[1]}
+        with way.engine.begin() as connection:
+            connection.execute(text("update jobs set owner = :owner, wait = :wait where id = :id"), values)
+        return away()
+
+    handler = Handler(name="parse", function=becomes, lease_s=60)
+    assert isinstance(handler.run(way.services, job_id, way.job(job_id).epoch), Again)
+    with way.engine.begin() as connection:
+        row = connection.execute(
+            text("select owner, wait, redrives from jobs where id = :id"), {"id": job_id}
+        ).one()
+    assert tuple(row) == (*stands, 0)
+
+
 @pytest.mark.parametrize("written", [False, True])
 def test_what_breaks_with_a_job_in_hand_is_woken_where_its_row_stands(
     walk: Callable[..., Walk], written: bool

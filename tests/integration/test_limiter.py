@@ -452,6 +452,14 @@ def test_an_answer_gives_others_its_room_though_nobody_here_asks_again(
         time.sleep(0.01)
 
 
+def test_the_room_of_a_call_that_was_not_made_is_others_at_once(
+    limiter: RedisLimiter, theirs: RedisLimiter, model: str
+) -> None:
+    assert limiter.ask(model, "a", 1, UNKNOWN).wait_s == 0
+    limiter.answered(model, 1, 0, UNKNOWN, UNKNOWN, name="a", sent=False)
+    assert theirs.ask(model, "b", 1, UNKNOWN).wait_s == 0
+
+
 def test_an_answer_is_told_before_its_process_ends(
     servers: EmbeddedServers, clock: Clock, theirs: RedisLimiter, model: str
 ) -> None:
