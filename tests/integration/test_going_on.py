@@ -206,7 +206,7 @@ def test_only_the_processs_own_claim_is_let_go(walk: Callable[..., Walk], owner:
         values = {"id": job_id, "owner": stands[0], "wait": stands[1]}
         with way.engine.begin() as connection:
             connection.execute(text("update jobs set owner = :owner, wait = :wait where id = :id"), values)
-        return away()
+        away()
 
     handler = Handler(name="parse", function=becomes, lease_s=60)
     assert isinstance(handler.run(way.services, job_id, way.job(job_id).epoch), Again)

@@ -54,8 +54,12 @@ def test_a_budget_is_set_and_seen_by_whose_it_is(app: FastAPI, engine: Engine) -
     )
     for wrong in ({"cap_usd": "-1"}, {"cap_usd": "NaN"}, {"span": "week"}, {"more": 1}):
         assert asked(behind, "PUT", "/v1/budgets", json={**budget, **wrong}, headers=money).status_code == 422
+    everybodys = {**budget, "scope": "feature"}  # by the tenant's own name
+    theirs = asked(app, "PUT", "/v1/budgets", json=everybodys).json()
+    assert asked(behind, "GET", "/v1/budgets", headers=reading).json()["budgets"] == [again]
     with engine.begin() as connection:
-        budget_admin.remove(connection, made["id"])
+        for each in (made, theirs):
+            budget_admin.remove(connection, each["id"])
 
 
 def test_schedules_are_the_tenants(app: FastAPI, engine: Engine) -> None:

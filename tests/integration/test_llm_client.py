@@ -91,6 +91,7 @@ def test_the_request_carries_call_id_key_and_messages() -> None:
     head, _, body = seen[0].partition(b"\r\n\r\n")
     assert f"x-client-request-id: {call_id}".encode() in head.lower()
     assert b"bearer k-1" in head.lower()
+    assert b"accept-encoding: gzip" in head.lower().split(b"\r\n"), "what else comes is refused"
     assert json.loads(body)["messages"] == [{"role": "user", "content": "Hello"}]
 
 
@@ -112,6 +113,32 @@ def test_what_a_server_sets_for_one_call_is_not_sent_with_the_next() -> None:
     asyncio.run(go())
     assert [b"cookie" in request.lower() for request in seen] == [False, False]
     assert [key in seen[at] for at, key in enumerate((b"k-1", b"k-2"))] == [True, True]
+
+
+def test_an_answer_without_end_is_hung_up_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("docmill.llm.transport.LARGEST_BODY", 100_000)
+
+    async def go() -> Outcome:
+        gone = asyncio.Event()
+
+        async def answer(request: bytes, writer: asyncio.StreamWriter) -> None:
+            writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 1000000000000\r\n\r\n")
+            try:
+                while True:
+                    writer.write(bytes(100_000))
+                    await writer.drain()
+            except ConnectionError:
+                gone.set()
+
+        async with serving(answer) as url, HttpTransport() as transport:
+            endpoint = Endpoint(provider="openai-compatible", base_url=url, key="k-1")
+            outcome = await ask(endpoint, REQUEST, call_id=uuid4(), transport=transport)
+            await asyncio.wait_for(gone.wait(), 30)
+        return outcome
+
+    outcome = asyncio.run(go())
+    assert outcome.failure is not None
+    assert outcome.failure.kind == "server_error"
 
 
 def test_a_key_does_not_show_where_an_endpoint_is_printed() -> None:
