@@ -134,24 +134,23 @@ def worst_case(
     prices: Mapping[str, Price] | None = None,
     at: datetime | None = None,
 ) -> Decimal | None:
-    """The most that a call can cost in USD: nothing cached, or all of it written to a cache, for five minutes
-    or for an hour, and the whole output. docmill asks for five minutes, but a gateway may ask for more.
+    """The most that a call can cost in USD: nothing cached, or all of it read from a cache, or written to one, for
+    five minutes or for an hour, and the whole output.
 
-    By a user's own price, which may say so, what is read from a cache may be the dearest, too.
-
-    None where the model has no known price.
+    docmill asks for five minutes, but a gateway may ask for more; and a price, a user's own or a list's, may have
+    what is read from a cache dearer than what is not. None where the model has no known price.
     """
     fresh = Usage(input_tokens=input_tokens, output_tokens=max_output_tokens)
-    written = Usage(input_tokens=input_tokens, cache_write_tokens=input_tokens, output_tokens=max_output_tokens)
-    lasting = replace(written, cache_write_1h_tokens=input_tokens)
-
-    def priced(usage: Usage) -> Cost:
-        return cost(usage, provider=provider, model=model, prices=prices, at=at)
-
-    each = [priced(usage) for usage in (fresh, written, lasting)]
-    if each[0].source == "own":
-        each.append(priced(replace(fresh, cached_tokens=input_tokens)))
-    return max((found.usd for found in each if found.usd is not None), default=None)
+    written = replace(fresh, cache_write_tokens=input_tokens)
+    usages = (
+        fresh,
+        replace(fresh, cached_tokens=input_tokens),
+        written,
+        replace(written, cache_write_1h_tokens=input_tokens),
+    )
+    each = [cost(usage, provider=provider, model=model, prices=prices, at=at).usd for usage in usages]
+    known = [usd for usd in each if usd is not None]
+    return max(known, default=None)
 
 
 MOST_USD = Decimal(10**9)

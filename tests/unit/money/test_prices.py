@@ -123,6 +123,21 @@ def test_an_hour_in_the_cache_at_ones_own_price(tmp_path: Path, told: str, usd: 
     assert most == max(Decimal(3), Decimal(usd))
 
 
+def test_no_price_of_the_list_is_above_the_worst_case_where_all_is_cached() -> None:
+    """A list may have what is read from a cache dearer than what is not."""
+    from genai_prices import data_snapshot
+
+    listed = [(each.id, model.id) for each in data_snapshot.get_snapshot().providers for model in each.models]
+    cached = Usage(input_tokens=1000, cached_tokens=1000, output_tokens=10)
+    above = []
+    for provider, model in listed:
+        spent = cost(cached, provider=provider, model=model).usd
+        most = worst_case(1000, 10, provider=provider, model=model)
+        if spent is not None and (most is None or spent > most):
+            above.append((provider, model))
+    assert above == []
+
+
 def configured(tmp_path: Path, price: str) -> dict[str, Price]:
     path = tmp_path / "docmill.toml"
     path.write_text(f'[models.small]\nmodel = "m"\n{price}\n', encoding="utf-8")
