@@ -20,6 +20,8 @@ ASK_AGAIN_S = 1.0
 """After the server was away it is left alone for so long."""
 TOLD_WITHIN_S = 0.05
 """What may be told a little later is told by then."""
+MOST_UNTOLD = 10_000
+"""Of what waits for a server that is away, the latest."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,9 +65,12 @@ class LimiterScript:
         return self._send([self._run_of(keys, values)])
 
     def run_soon(self, keys: Sequence[str], values: Sequence[str | float]) -> None:
-        """Has the script run with the next one, or within ``TOLD_WITHIN_S``; lost where the server is away."""
+        """Has the script run with the next one, or within ``TOLD_WITHIN_S``; where the server is away, once it is
+        back.
+        """
         with self._lock:
             self._untold.append(self._run_of(keys, values))
+            del self._untold[:-MOST_UNTOLD]
             if self._teller is None:
                 self._teller = threading.Thread(target=self._keep_telling, name="docmill-limits", daemon=True)
                 self._teller.start()
@@ -82,15 +87,22 @@ class LimiterScript:
             self._some_untold.clear()
             try:
                 self._send([])
+                if self._untold:
+                    self._some_untold.set()
             except Exception:
                 # A defect must be told, and must not end the thread: nobody else may ask for long.
                 log.exception("limits_not_told")
 
     def _send(self, asked: Sequence[Run]) -> Any:
-        """What the script answers to the last, after all that is untold."""
+        """What the script answers to the last, after all that is untold.
+
+        What was on its way as the server went away is not sent again: it may have come there.
+        """
+        if time.monotonic() < self._away_until:
+            return None
         with self._lock:
             runs, self._untold = [*self._untold, *asked], []
-        if not runs or time.monotonic() < self._away_until:
+        if not runs:
             return None
         try:
             return self._answer(runs)

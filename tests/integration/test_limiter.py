@@ -452,6 +452,21 @@ def test_an_answer_gives_others_its_room_though_nobody_here_asks_again(
         time.sleep(0.01)
 
 
+def test_an_answer_that_comes_while_the_server_is_away_is_told_once_it_is_back(
+    servers: EmbeddedServers, limiter: RedisLimiter, theirs: RedisLimiter, model: str
+) -> None:
+    assert limiter.ask(model, "a", 1, UNKNOWN).wait_s == 0
+    with redis.Redis.from_url(servers.cache_url) as client:
+        client.client_pause(60_000, all=False)
+        assert limiter.ask(model, "b", 1, UNKNOWN).alone
+        limiter.answered(model, 1, 1, UNKNOWN, UNKNOWN, name="a")
+        client.client_unpause()
+    give_up_at = time.monotonic() + 30
+    while theirs.room(model) != 2:
+        assert time.monotonic() < give_up_at
+        time.sleep(0.01)
+
+
 def test_the_room_of_a_call_that_was_not_made_is_others_at_once(
     limiter: RedisLimiter, theirs: RedisLimiter, model: str
 ) -> None:
