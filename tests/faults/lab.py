@@ -359,6 +359,11 @@ class Trial:
     def until_answered(self, share: float, within_s: float = 150) -> None:
         self.until(lambda: self.answered() >= share * len(self.jobs), within_s)
 
+    def until_made_again(self, within_s: float = 60) -> None:
+        """Until each job whose caller died has ended: of one that loses two callers a person decides."""
+        of_the_dead = "exists (select from calls where job_id = jobs.id and state = 'in_doubt')"
+        self.until(lambda: not self.count("jobs", f"wait is not null and {of_the_dead}"), within_s)
+
     def until(self, condition: Callable[[], bool], within_s: float) -> None:
         give_up_at = time.monotonic() + within_s
         while not condition():
@@ -370,6 +375,14 @@ class Trial:
             "select state, count(*) as n from jobs where id = any(:jobs) group by 1", jobs=self.jobs
         )
         return {row.state: row.n for row in rows}
+
+    def failures(self) -> list[Any]:
+        """Why jobs ended otherwise than done, with examples."""
+        return self.lab.query(
+            "select failure, stage, attempt, crashes, redrives, count(*) as n, min(id) as example from jobs"
+            " where id = any(:jobs) and state <> 'done' group by 1, 2, 3, 4, 5 order by n desc limit 5",
+            jobs=self.jobs,
+        )
 
     def open_jobs(self) -> list[Any]:
         return self.lab.query(
@@ -438,7 +451,7 @@ class Trial:
         """
         self.until(lambda: self.ended() == len(self.jobs), within_s)
         self.until(lambda: not self.lab.queued(), 30)
-        assert self.states() == (states or {"done": len(self.jobs)})
+        assert self.states() == (states or {"done": len(self.jobs)}), (self.states(), self.failures())
         self._check_results()
         calls = self._check_ledger(paid_twice=paid_twice)
         late = self.lateness()

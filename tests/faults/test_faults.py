@@ -49,6 +49,7 @@ def test_whole_workers_are_killed(lab: Lab, trial: Make) -> None:
     run.submit()
     for share, name in ((0.2, "io-1"), (0.4, "cpu-1"), (0.6, "io-2")):
         run.until_answered(share)
+        run.until_made_again()
         lab.kill(name)
     keep(run.finish(within_s=200, paid_twice=True))
 

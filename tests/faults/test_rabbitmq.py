@@ -66,11 +66,11 @@ def test_messages_come_twice(rabbit: Lab) -> None:
 
 
 def test_workers_are_killed(rabbit: Lab) -> None:
-    # The last: what the dead had open holds room of a limit that was learned, until its lease is over.
     run = rabbit.trial("R2", "RabbitMQ: kill -9 of whole workers: io, cpu, io")
     rabbit.simulate("--latency-ms", "500")
     run.submit()
     for share, name in ((0.2, "io-1"), (0.4, "cpu-1"), (0.6, "io-2")):
         run.until_answered(share)
+        run.until_made_again()
         rabbit.kill(name)
     keep(run.finish(within_s=200, paid_twice=True))
