@@ -28,6 +28,8 @@ UNTOLD_S = 1.0
 """Waited after a no for which no wait was told."""
 UNKNOWN_PACE = Limits(requests=300.0)
 """What the whole fleet keeps to while the server is away, of a model whose limits nobody knows."""
+SHORT_FOR_S = 5.0
+"""After a wait for room that one was told, so long others are taken to wait, too."""
 LOST_S = 120.0
 """An open call is given up for lost after so long where nobody says how long it may take."""
 
@@ -197,6 +199,8 @@ class RedisLimiter:
         self._script = LimiterScript(url, clock)
         self._owner, self._lost_s = owner, lost_s
         self._learned: dict[str, Limits] = {}
+        self._short_until: dict[str, float] = {}
+        """Of models, until when somebody may wait for room, by this process's clock."""
         self._share = Share() if clock is None else Share(clock=clock)
 
     def close(self) -> None:
@@ -221,7 +225,10 @@ class RedisLimiter:
         if answer is None:
             wait_s = self._share.take(model, tokens, _either(known, learned))
             return Slot(wait_s=wait_s, reserved=wait_s == 0, alone=True)
-        return Slot(wait_s=float(answer[0]), reserved=bool(answer[1]))
+        slot = Slot(wait_s=float(answer[0]), reserved=bool(answer[1]))
+        if slot.wait_s > 0:
+            self._short_until[model] = time.monotonic() + slot.wait_s + SHORT_FOR_S
+        return slot
 
     def told(self, model: str, wait_s: float | None) -> None:
         believable_s = believable_wait_s(wait_s)
@@ -255,8 +262,9 @@ class RedisLimiter:
         now_known = self._learned[model] = _either(learned, before)
         told = _numbers(_either(known, learned), 0)
         values = [reserved, used, int(not sent), *told, *_numbers(left, -1)]
-        # What gives room alone, as almost every answer does, may be told a moment later.
-        run = self._script.run_soon if sent and now_known == before else self._script.run
+        # What gives room that nobody waits for may be told a moment later.
+        soon = sent and now_known == before and time.monotonic() >= self._short_until.get(model, 0.0)
+        run = self._script.run_soon if soon else self._script.run
         run(_keys(model, name, tenant), ["answered", self._open(name, tenant), *values])
 
     def lost(self, models: Iterable[str], owners: Collection[str]) -> None:

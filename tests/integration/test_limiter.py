@@ -452,6 +452,15 @@ def test_an_answer_gives_others_its_room_though_nobody_here_asks_again(
         time.sleep(0.01)
 
 
+def test_room_that_somebody_here_waits_for_is_others_at_once(
+    limiter: RedisLimiter, theirs: RedisLimiter, model: str
+) -> None:
+    assert limiter.ask(model, "a", 1, UNKNOWN).wait_s == 0
+    assert limiter.ask(model, "b", 1, UNKNOWN).wait_s > 0
+    limiter.answered(model, 1, 1, UNKNOWN, UNKNOWN, name="a")
+    assert theirs.room(model) == 2
+
+
 def test_an_answer_that_comes_while_the_server_is_away_is_told_once_it_is_back(
     servers: EmbeddedServers, limiter: RedisLimiter, theirs: RedisLimiter, model: str
 ) -> None:
