@@ -168,7 +168,9 @@ def test_what_cannot_be_is_told_with_its_status(addresses: dict[str, str], docmi
 def test_a_job_is_shown_with_its_stages_calls_and_cost(addresses: dict[str, str], docmill: Docmill) -> None:
     job = docmill.wait(docmill.submit(receipt(), prompt="receipt").id, timeout=60)
     shown = httpx.get(f"{addresses['api']}/v1/jobs/{job.id}").json()
-    assert [stage["cause"] for stage in shown["stages"]] == ["start"]
+    # A fleet's first look at its broker finds one that it has never seen, and may send again what is under way.
+    first, *others = (stage["cause"] for stage in shown["stages"])
+    assert (first, set(others) - {"broker began anew"}) == ("start", set())
     assert [(call["state"], call["model"]) for call in shown["attempts"]] == [("answered", "sim-small")]
     assert shown["attempts"][0]["cost_usd"] == shown["cost_usd"]
 
