@@ -11,9 +11,9 @@
 -- is still; who comes late finds that it is his. Where the bucket is full, nobody came, and anybody may go.
 --
 -- KEYS: the model's state, the asker's place, tenants by the end of their places, open calls of the model, open
--- calls of the tenant (both by the time at which they are given up for lost).
--- ARGV: now, in seconds, or nothing for the server's own clock; what is to be done; what it is done with: where that is
--- a call, first what it is called among the open ones, which says whose it is.
+-- calls of the tenant (both by the time at which they are given up for lost), whose the model's open calls are: their
+-- process and tenant. A call has one slot, whoever asks for it: what has it is the one that asked last.
+-- ARGV: now, in seconds, or nothing for the server's own clock; what is to be done; what it is done with.
 
 local PACE = 0.99
 local BURST_S = 0.35
@@ -106,7 +106,11 @@ local function cost_s(tokens)
 end
 
 local function open_calls(key)
-  redis.call('ZREMRANGEBYSCORE', key, '-inf', now)
+  local given_up = redis.call('ZRANGEBYSCORE', key, '-inf', now, 'LIMIT', 0, 1000)
+  if #given_up > 0 then
+    redis.call('ZREM', key, unpack(given_up))
+    redis.call('HDEL', KEYS[6], unpack(given_up))
+  end
   return redis.call('ZCARD', key)
 end
 
@@ -123,12 +127,15 @@ local function move_to(place)
 end
 
 local function go(name, tokens, place, lost_at)
+  local owner, tenant = ARGV[3], ARGV[5]
   if rate(s.rpm) > 0 then s.requests = s.requests - 1 end
   if rate(s.tpm) > 0 then s.tokens, s.left = s.tokens - tokens, s.left - tokens end
   for _, key in ipairs({KEYS[4], KEYS[5]}) do
-    redis.call('ZADD', key, lost_at, ARGV[3])
+    redis.call('ZADD', key, lost_at, name)
     redis.call('EXPIRE', key, FORGOTTEN_S)
   end
+  redis.call('HSET', KEYS[6], name, owner .. '\n' .. tenant)
+  redis.call('EXPIRE', KEYS[6], FORGOTTEN_S)
   redis.call('DEL', KEYS[2])
   if place then move_to(place + cost_s(tokens)) end
   if head == name or head == '!' .. name then head, s.head_until = '', 0 end
@@ -209,8 +216,9 @@ local function ask(name, tenant, tokens, configured, remembered, most_open, firs
   return in_turn(name, tokens, place, lost_at)
 end
 
-local function answered(open, reserved, used, unsent, limits, left)
-  for _, key in ipairs({KEYS[4], KEYS[5]}) do redis.call('ZREM', key, open) end
+local function answered(name, reserved, used, unsent, limits, left)
+  for _, key in ipairs({KEYS[4], KEYS[5]}) do redis.call('ZREM', key, name) end
+  redis.call('HDEL', KEYS[6], name)
   refill()
   if rate(s.tpm) > 0 then s.tokens = math.min(BURST_S * rate(s.tpm), s.tokens + reserved - used) end
   if unsent == 0 and reserved > 0 then s.ratio = s.ratio + LEARNING * (used / reserved - s.ratio) end
@@ -253,11 +261,13 @@ end
 local function lost()
   local gone = {}
   for place = 3, #ARGV do gone[ARGV[place]] = true end
-  for _, open in ipairs(redis.call('ZRANGE', KEYS[4], 0, -1)) do
-    local owner, tenant = open:match('^([^\n]*)\n[^\n]*\n(.*)$')
-    if owner and gone[owner] then
-      redis.call('ZREM', KEYS[4], open)
-      redis.call('ZREM', KEYS[4] .. ':' .. tenant, open)
+  local open = redis.call('HGETALL', KEYS[6])
+  for at = 1, #open, 2 do
+    local owner, tenant = open[at + 1]:match('^([^\n]*)\n(.*)$')
+    if gone[owner] then
+      redis.call('ZREM', KEYS[4], open[at])
+      redis.call('ZREM', KEYS[4] .. ':' .. tenant, open[at])
+      redis.call('HDEL', KEYS[6], open[at])
     end
   end
   return 1

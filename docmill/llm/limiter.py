@@ -213,7 +213,7 @@ class RedisLimiter:
         limits = [*_numbers(known, 0), *_numbers(learned, 0), known.open_calls or 0]
         values: list[str | float] = [
             "ask",
-            self._open(name, tenant),
+            self._owner,
             name,
             tenant,
             tokens,
@@ -265,7 +265,7 @@ class RedisLimiter:
         # What gives room that nobody waits for may be told a moment later.
         soon = sent and now_known == before and time.monotonic() >= self._short_until.get(model, 0.0)
         run = self._script.run_soon if soon else self._script.run
-        run(_keys(model, name, tenant), ["answered", self._open(name, tenant), *values])
+        run(_keys(model, name, tenant), ["answered", name, *values])
 
     def lost(self, models: Iterable[str], owners: Collection[str]) -> None:
         for model in models:
@@ -278,15 +278,12 @@ class RedisLimiter:
     def share_with(self, processes: int) -> None:
         self._share.processes = max(1, processes)
 
-    def _open(self, name: str, tenant: str) -> str:
-        """What a call is called among the open ones: whose it is can be told from it."""
-        return f"{self._owner}\n{name}\n{tenant}"
-
 
 def _keys(model: str, name: str = "", tenant: str = "") -> list[str]:
     """In one place of a cluster: the braces say so."""
     state = f"docmill:limit:{{{model}}}"
-    return [state, f"{state}:slot:{name}", f"{state}:tenants", f"{state}:open", f"{state}:open:{tenant}"]
+    places = [f"{state}:slot:{name}", f"{state}:tenants"]
+    return [state, *places, f"{state}:open", f"{state}:open:{tenant}", f"{state}:owners"]
 
 
 def _numbers(limits: Limits, unknown: float) -> list[float]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, Protocol
@@ -21,7 +21,7 @@ from tasks import remedies
 from tasks.services import Services
 from tasks.stages.step import Step, Stop
 
-__all__ = ["at_the_door", "give_back", "may_go", "tell", "wait_for"]
+__all__ = ["at_the_door", "give_back", "may_go", "not_made_if_broken", "tell", "wait_for"]
 
 log = structlog.get_logger()
 
@@ -109,6 +109,17 @@ def give_back(services: Services, call: Call) -> None:
     """The slot of a call that was not made. Never raises."""
     with _told_only("slot_not_given_back"):
         _give_back(services, call)
+
+
+@contextmanager
+def not_made_if_broken(services: Services, calls: Collection[Call]) -> Iterator[None]:
+    """Gives back the slots of calls that are being opened, if that breaks: the database may be away."""
+    try:
+        yield
+    except BaseException:
+        for call in calls:
+            give_back(services, call)
+        raise
 
 
 def _give_back(services: Services, call: Call) -> None:

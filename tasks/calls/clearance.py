@@ -48,7 +48,8 @@ def may_call(services: Services, call: Call, *, claimed: bool = False) -> Call |
 def _takes_probe(services: Services, call: Call) -> bool:
     """Whether this is the one call that tries if a hold, whose time is over, is over indeed."""
     lease_s = services.settings.lease_s
-    return services.database.run(model_state.take_probe, call.model, for_s=lease_s)
+    with admission.not_made_if_broken(services, [call]):
+        return services.database.run(model_state.take_probe, call.model, for_s=lease_s)
 
 
 def _behind_another(services: Services, call: Call, *, led: bool) -> Stop | None:

@@ -22,7 +22,8 @@ Instead = TypeVar("Instead")
 def make(services: Services, call: Call, opened_by: Callable[[Services, Call], Call | Instead]) -> Step | Instead:
     """What the call came to; the slot of one that could not be opened goes back, and what is done then is told."""
     opened_at = time.monotonic()
-    opened = opened_by(services, call)
+    with admission.not_made_if_broken(services, [call]):
+        opened = opened_by(services, call)
     if not isinstance(opened, Call):
         admission.give_back(services, call)
         return opened

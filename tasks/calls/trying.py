@@ -57,7 +57,8 @@ def ask_on_record(services: Services, call: Call) -> tuple[Outcome, Decimal | No
     if held is not None:
         return _unmade(held), None
     opened_at = time.monotonic()
-    refused = _open(services, call)
+    with admission.not_made_if_broken(services, [call]):
+        refused = _open(services, call)
     if refused is not None:
         admission.give_back(services, call)
         return _unmade(refused), None

@@ -67,7 +67,8 @@ def _call(services: Services, wanted: Call) -> Step:
     allowed = may_call(services, wanted)
     if not isinstance(allowed, Call):
         return allowed
-    shown = with_pictures(services, allowed)
+    with admission.not_made_if_broken(services, [allowed]):
+        shown = with_pictures(services, allowed)
     if isinstance(shown, Call):
         return make(services, shown, _open)
     admission.give_back(services, allowed)

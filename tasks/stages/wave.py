@@ -61,9 +61,11 @@ class Wave:
         if not isinstance(allowed, Call):
             return allowed
         first = self.missing[0]
-        going = [first, *self._beside(first, probing=allowed.state.hold_cause is not None)]
-        opened_at = time.monotonic()
-        opened = self._open([replace(call, state=allowed.state) for call in going])
+        going = [first]
+        with admission.not_made_if_broken(self.services, going):
+            going.extend(self._beside(first, probing=allowed.state.hold_cause is not None))
+            opened_at = time.monotonic()
+            opened = self._open([replace(call, state=allowed.state) for call in going])
         if isinstance(opened, list):
             return self._make(opened, opened_at)
         for call in going:

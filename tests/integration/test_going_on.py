@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from functools import wraps
 from itertools import count
@@ -21,6 +22,7 @@ from db.jobs import Drive, Job
 from db.stages import STAGES, Stage
 from db.transitions import MOST_LET_GO
 from docmill.llm.client import Outcome
+from docmill.llm.limiter import RedisLimiter
 from tasks.calls import asking, making
 from tasks.calls.call import Call
 from tasks.calls.spool import Drain
@@ -28,9 +30,11 @@ from tasks.celery.going_on import following
 from tasks.celery.stage import DATABASE_BACK_S, GOES_ON_WITHIN_S, Handler, StageBroke
 from tasks.chain import FUNCTIONS, TASKS
 from tasks.services import Services
+from tasks.stages import complete
 from tasks.stages.step import Again, InHand, Onward, Step, Stop, go_on
 from tasks.turns import Turns
 from tests.walk import Walk, walk
+from workers.stack.servers import EmbeddedServers
 
 __all__ = ["walk"]
 
@@ -291,6 +295,30 @@ def test_what_closes_a_call_that_was_never_opened_moves_nobody_who_has_another_o
     assert (drives, list(way.services.spool.glob("*.json"))) == ([], [])
     assert [call.state for call in way.calls(job_id)] == ["answered"]
     assert (way.job(job_id).stage, way.job(job_id).epoch) == ("parse", 0)
+
+
+@pytest.mark.parametrize("straight", [True, False])
+def test_a_call_that_could_not_be_opened_keeps_no_room_of_the_limits(
+    walk: Callable[..., Walk],
+    servers: EmbeddedServers,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    straight: bool,
+) -> None:
+    way = timed(walk())
+    settings = way.services.settings.model_copy(update={"spool": tmp_path / "spool"})
+    limiter = RedisLimiter(servers.cache_url, owner="test")
+    way.services = replace(way.services, settings=settings, limiter=limiter)
+    way.services.budgets.exist = not straight
+    with closing(limiter), monkeypatch.context() as broken:
+        key = settings.models.get("sim-small").limit_key
+        assert limiter.room(key) == 1
+        broken.setattr(*((ledger, "lead_and_open") if straight else (complete, "open_calls")), away)
+        stopped = HANDLERS["complete"].go_on(
+            way.services, in_hand(run(way, way.submit(), "context", then="complete"))
+        )
+        assert isinstance(stopped, Stop)
+        assert limiter.room(key) == 1
 
 
 def driven_on(way: Walk, job_id: int, stage: Stage) -> Job:

@@ -17,7 +17,7 @@ import redis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from docmill.llm.limiter import RedisLimiter
+from docmill.llm.limiter import RedisLimiter, Slot
 from docmill.llm.limits import Limits
 from workers.stack.servers import EmbeddedServers
 
@@ -361,6 +361,24 @@ def test_what_a_lost_process_had_open_is_given_back_and_nothing_else(
         elif what == "lost" and owner:
             processes[""].lost(["another", model], [owner, "nobody"])
             opened = [each for each in opened if each[0] != owner]
+
+
+def test_a_call_has_one_slot_whichever_process_asks_for_it(
+    servers: EmbeddedServers, clock: Clock, limiter: RedisLimiter, theirs: RedisLimiter, model: str
+) -> None:
+    """A worker that lost the database at its opening may hold one, and the call is made by another."""
+    known = Limits(requests=6000, open_calls=2)
+    limiter.ask(model, "a", 1, known, tenant="t")
+    clock.at += 5
+    for each in (limiter, theirs):
+        assert each.ask(model, "a", 1, known, tenant="t").wait_s == 0
+    assert theirs.ask(model, "b", 1, known, tenant="t").wait_s == 0
+    assert theirs.ask(model, "c", 1, known, tenant="t") == Slot(wait_s=1.0, reserved=False)
+    theirs.answered(model, 1, 1, known, UNKNOWN, name="a", tenant="t")
+    assert theirs.ask(model, "c", 1, known, tenant="t").wait_s == 0
+    with redis.Redis.from_url(servers.cache_url) as client:
+        (owners,) = client.keys(f"*{model}*owners")
+        assert set(client.hgetall(owners)) == {b"b", b"c"}
 
 
 def test_a_window_and_a_probe_of_the_lost_are_anothers(

@@ -40,7 +40,8 @@ def call_for_some(
     if waits is not None:
         return waits
     opened_at = time.monotonic()
-    opened = _open(services, call)
+    with admission.not_made_if_broken(services, [call]):
+        opened = _open(services, call)
     if not isinstance(opened, EmbeddingCall):
         admission.give_back(services, call)
         return opened

@@ -60,11 +60,8 @@ def _call(services: Services, call: QuestionCall) -> list[float] | None:
     if limited is not None:
         raise EmbeddingAway(call.model.name, limited)
     opened_at = time.monotonic()
-    try:
+    with admission.not_made_if_broken(services, [call]):
         opened = _open(services, call)
-    except EmbeddingAway:
-        admission.give_back(services, call)
-        raise
     if not opened:
         admission.give_back(services, call)
         return None
