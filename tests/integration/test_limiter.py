@@ -458,16 +458,21 @@ def test_after_a_long_wait_one_call_tries_whether_it_is_over(
     assert limiter.ask(model, "other", 1, known).wait_s == 0
 
 
+def await_room(limiter: RedisLimiter, model: str, room: int) -> None:
+    """What an answer gives back may be told a moment later."""
+    give_up_at = time.monotonic() + 30
+    while limiter.room(model) != room:
+        assert time.monotonic() < give_up_at, limiter.room(model)
+        time.sleep(0.01)
+
+
 def test_an_answer_gives_others_its_room_though_nobody_here_asks_again(
     limiter: RedisLimiter, theirs: RedisLimiter, model: str
 ) -> None:
     assert limiter.ask(model, "a", 1, UNKNOWN).wait_s == 0
     assert theirs.room(model) == 0
     limiter.answered(model, 1, 1, UNKNOWN, UNKNOWN, name="a")
-    give_up_at = time.monotonic() + 30
-    while theirs.room(model) != 2:
-        assert time.monotonic() < give_up_at
-        time.sleep(0.01)
+    await_room(theirs, model, 2)
 
 
 def test_room_that_somebody_here_waits_for_is_others_at_once(
@@ -488,10 +493,7 @@ def test_an_answer_that_comes_while_the_server_is_away_is_told_once_it_is_back(
         assert limiter.ask(model, "b", 1, UNKNOWN).alone
         limiter.answered(model, 1, 1, UNKNOWN, UNKNOWN, name="a")
         client.client_unpause()
-    give_up_at = time.monotonic() + 30
-    while theirs.room(model) != 2:
-        assert time.monotonic() < give_up_at
-        time.sleep(0.01)
+    await_room(theirs, model, 2)
 
 
 def test_the_room_of_a_call_that_was_not_made_is_others_at_once(
