@@ -28,7 +28,7 @@ __all__ = ["mistakes_of", "mistakes_of_all", "mistakes_of_version"]
 
 COUNTER = Counter(encoding="o200k_base")
 DEEPEST = 20
-"""Of a schema that refers to itself, so much is looked at."""
+"""Forms within each other that are looked at."""
 ROOM = 4
 """An answer's limit should hold so many times the least answer."""
 
@@ -175,13 +175,38 @@ def _of_schema(prompt: PromptVersion) -> Iterator[Mistake]:
     if not prompt.output_model.model_fields:
         yield Mistake(file=file, told="Output has no field: write one a line, as total: Decimal")
     for model in models_below(prompt.output_model):
-        told = model.model_json_schema().get("$defs", {}).get(model.__name__) or model.model_json_schema()
+        root = model.model_json_schema()
+        told = root.get("$defs", {}).get(model.__name__) or root
+        endless = _endless(root) if "$ref" in root else frozenset()
         for name, field in model.model_fields.items():
             part = told.get("properties", {}).get(field.alias or name, {})
-            why = _untyped(part, model.model_json_schema())
+            why = _untyped(part, root)
+            if field.is_required() and not endless.isdisjoint(_demanded(part)):
+                why = f"demands one more {model.__name__} in each, without end: let it be None, or an empty list"
             if why:
                 line = line_of_field(code, model.__name__, name)
                 yield Mistake(file=file, line=line, told=f"{name} {why}")
+
+
+def _endless(root: Mapping[str, Any]) -> frozenset[str]:
+    """The definitions that demand themselves in the end, by their references: no answer holds one."""
+    left = {f"#/$defs/{name}": {*_demanded(form)} for name, form in root.get("$defs", {}).items()}
+    while ending := [reference for reference, demanded in left.items() if left.keys().isdisjoint(demanded)]:
+        for reference in ending:
+            del left[reference]
+    return frozenset(left)
+
+
+def _demanded(form: Any) -> Iterator[str]:
+    """The references that a value of this form cannot do without."""
+    if not isinstance(form, Mapping):
+        return
+    if "$ref" in form:
+        yield form["$ref"]
+    elif form.get("minItems"):
+        yield from _demanded(form.get("items"))
+    for name in form.get("required", ()):
+        yield from _demanded(form.get("properties", {}).get(name))
 
 
 def _untyped(part: Any, root: Mapping[str, Any], depth: int = 0) -> str | None:
@@ -214,7 +239,7 @@ def _of_example(prompt: PromptVersion) -> Iterator[Mistake]:
 
 def _of_limit(prompt: PromptVersion) -> Iterator[Mistake]:
     limit = prompt.config.limits.max_output_tokens
-    least = prompt.example if prompt.example is not None else _least(prompt.schema, prompt.schema)
+    least = prompt.example if prompt.example is not None else _least(prompt.schema, prompt.schema, {})
     needed = COUNTER.count(json.dumps(least, ensure_ascii=False))
     if limit < needed:
         what = "its example" if prompt.example is not None else "an answer with every field"
@@ -227,20 +252,27 @@ def _of_limit(prompt: PromptVersion) -> Iterator[Mistake]:
         yield Mistake(file=prompt.folder / "prompt.toml", line=line, told=told)
 
 
-def _least(schema: Any, root: Mapping[str, Any], depth: int = 0) -> Any:
-    """A short value that has every field that the schema demands."""
+def _least(schema: Any, root: Mapping[str, Any], known: dict[str, Any], depth: int = 0) -> Any:
+    """A short value that has every field of the schema.
+
+    ``known`` has those that references lead to: none is looked at twice, and within itself it is None.
+    """
     if not isinstance(schema, Mapping) or depth > DEEPEST:
         return None
     if "$ref" in schema:
-        return _least(resolved(schema["$ref"], root), root, depth + 1)
+        reference = schema["$ref"]
+        if reference not in known:
+            known[reference] = None
+            known[reference] = _least(resolved(reference, root), root, known, depth + 1)
+        return known[reference]
     allowed = kinds(schema, root)
     if "null" in allowed:
         return None
     if "object" in allowed:
         members = schema.get("properties", {})
-        return {name: _least(member, root, depth + 1) for name, member in members.items()}
+        return {name: _least(member, root, known, depth + 1) for name, member in members.items()}
     if "array" in allowed:
-        return [_least(schema.get("items"), root, depth + 1)] * min(schema.get("minItems", 0), 100)
+        return [_least(schema.get("items"), root, known, depth + 1)] * min(schema.get("minItems", 0), 100)
     return next(iter(labels(schema)), 0 if allowed & {"number", "integer"} else "")
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
 from docmill.errors import PromptUnknown
+from docmill.parsing.schema import kinds
 from docmill.settings import Models
 from docmill.settings.models import read_config
 from prompts import Registry
@@ -72,6 +74,8 @@ MISTAKES = [
     ("output.py", OUTPUT + "    lines: list\n", "output.py:6: lines says no type"),
     ("output.py", CODE + "class Line(BaseModel):\n    a: dict\nclass Output(BaseModel):\n    lines: list[Line]\n", "output.py:6: a is an object of any fields, which providers refuse"),
     ("output.py", OUTPUT + "    pass\n", "output.py: Output has no field"),
+    ("output.py", CODE + "class Node(BaseModel):\n    a: int\n    left: 'Node'\nclass Output(BaseModel):\n    root: Node\n", "output.py:7: left demands one more Node in each, without end"),
+    ("output.py", OUTPUT + "    rows: list['Output'] = Field(min_length=1)\n", "output.py:6: rows demands one more Output in each, without end"),
     ("output.py", OUTPUT + "    a: int\n    _note: str = ''\n", "output.py:7: _note is no field, because it begins with _: call it note"),
     ("output.py", OUTPUT + "    a: Annotated[str, Grounded]\n", "output.py:6: Grounded demands nothing so: write Grounded()"),
     (
@@ -119,6 +123,34 @@ def test_a_mistake_is_one_line_with_its_file_and_its_remedy(own: Path, file: str
 def test_what_is_right_has_no_mistake(own: Path) -> None:
     assert told(own) == []
     assert mistakes_of_all(Registry(), models()) == []
+
+
+ENDING = [
+    "    left: 'Node | None'\n    right: 'Node | None'\n",
+    "    left: 'Node' = Field(None)\n    right: 'Node' = Field(None)\n",
+    "    inner: list['Node']\n    pair: list['Node'] = Field(None, min_length=2)\n",
+    "    a: int\n",
+]
+
+
+@pytest.mark.parametrize("fields", ENDING)
+def test_what_may_hold_itself_and_need_not_has_no_mistake(own: Path, fields: str) -> None:
+    code = CODE + f"class Node(BaseModel):\n{fields}class Output(BaseModel):\n    root: Node\n    other: Node\n"
+    (own / "ticket" / "v1" / "output.py").write_text(code, encoding="utf-8")
+    assert told(own) == []
+
+
+@pytest.mark.parametrize("default", ["Field(None)", "Field()"])
+def test_a_form_that_holds_itself_often_is_looked_at_once(
+    own: Path, monkeypatch: pytest.MonkeyPatch, default: str
+) -> None:
+    fields = "".join(f"    part{number}: 'Node' = {default}\n" for number in range(4))
+    code = CODE + f"class Node(BaseModel):\n{fields}class Output(BaseModel):\n    root: Node\n"
+    (own / "ticket" / "v1" / "output.py").write_text(code, encoding="utf-8")
+    looked = Mock(wraps=kinds)
+    monkeypatch.setattr("prompts.checking.kinds", looked)
+    assert len(told(own)) == (0 if default == "Field(None)" else 4)
+    assert looked.call_count < 20
 
 
 def test_all_mistakes_are_told_and_not_only_the_first(own: Path) -> None:
