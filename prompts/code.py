@@ -115,7 +115,9 @@ def models_below(output: type[BaseModel]) -> list[type[BaseModel]]:
     """The model and those that its fields are made of, each once."""
     found, waiting = [output], [output]
     while waiting:
-        for field in waiting.pop().model_fields.values():
+        model = waiting.pop()
+        model.model_rebuild(raise_errors=False)  # until then one that stands below it is a name alone
+        for field in model.model_fields.values():
             for inner in _types_in(field.annotation):
                 if _is_model(inner) and inner not in found:
                     found.append(inner)

@@ -73,6 +73,7 @@ MISTAKES = [
     ("output.py", OUTPUT + "    total: Any\n", "output.py:6: total says no type"),
     ("output.py", OUTPUT + "    lines: list\n", "output.py:6: lines says no type"),
     ("output.py", CODE + "class Line(BaseModel):\n    a: dict\nclass Output(BaseModel):\n    lines: list[Line]\n", "output.py:6: a is an object of any fields, which providers refuse"),
+    ("output.py", CODE + "class Page(BaseModel):\n    line: 'Line'\nclass Line(BaseModel):\n    a: dict\nclass Output(BaseModel):\n    page: Page\n", "output.py:8: a is an object of any fields, which providers refuse"),
     ("output.py", OUTPUT + "    pass\n", "output.py: Output has no field"),
     ("output.py", CODE + "class Node(BaseModel):\n    a: int\n    left: 'Node'\nclass Output(BaseModel):\n    root: Node\n", "output.py:7: left demands one more Node in each, without end"),
     ("output.py", OUTPUT + "    rows: list['Output'] = Field(min_length=1)\n", "output.py:6: rows demands one more Output in each, without end"),
