@@ -165,7 +165,8 @@ Calls that were refused (429, 500, 503) are started, and neither answered nor bi
 - *calls*: started / answered / surplus (an answer to what another answer stands for already).
 - *possibly billed*: calls whose outcome nobody knows; in brackets how many of them the provider did bill.
 - *late*: seconds from the time at which a stuck job had to be looked at (`jobs.wake_at`) until it was driven again,
-  p50 / p95 / max, over the jobs that got stuck (*redriven*).
+  p50 / p95 / max, over the jobs that got stuck (*redriven*; in a row that was run alone also those that its fleet's
+  first look at the broker sends again).
 - *consuming*: seconds from a server's repair until a job submitted then was through all five stages; of 2b, 2c and 2d, from the
   workers' return until all jobs had ended.
 
