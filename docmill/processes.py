@@ -9,15 +9,21 @@ import os
 import resource
 import signal
 import socket
+import sys
+from contextlib import suppress
 from pathlib import Path
 
 __all__ = [
+    "address_space_bytes",
     "adopt_orphans",
     "collect_seldom",
     "end_with_parent",
+    "give_back_memory",
     "identify",
     "is_gone",
+    "limit_memory",
     "raise_file_limit",
+    "resident_bytes",
     "show_as",
 ]
 
@@ -28,6 +34,10 @@ STARTED = 19
 COMMAND, COMMAND_END, ENVIRONMENT, ENVIRONMENT_END = 45, 46, 47, 48
 """The places there of the memory that its command line and its first environment lie in."""
 FILES = 65_536
+ROOM_FOR_A_STAGE = 768_000_000
+"""Bytes of data that a prompt's checks may take beside what the process has: a document that takes more fails."""
+STATM = Path("/proc/self/statm")
+"""Where the kernel tells, in pages, what this process holds; Linux alone has it."""
 SELDOM = (10_000, 10, 10)
 """How many objects there are more when the youngest are looked at for garbage, and each how many times the older.
 Python's own, of 700, looks at all that is held each time it has grown by a quarter."""
@@ -65,6 +75,41 @@ def collect_seldom() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(*SELDOM)
+
+
+def limit_memory() -> None:
+    """An allocation beyond fails with MemoryError, which is a crash of one job and not of the machine.
+
+    The hard limit stays: a child that reads files has limits of its own, and takes this one off.
+    """
+    taken = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    _, most = resource.getrlimit(resource.RLIMIT_DATA)
+    wanted = taken + ROOM_FOR_A_STAGE
+    allowed = wanted if most == resource.RLIM_INFINITY else min(wanted, most)
+    resource.setrlimit(resource.RLIMIT_DATA, (allowed, most))
+
+
+def give_back_memory() -> None:
+    """Returns to the system what this process has freed, where its C library can: what is freed is kept else."""
+    with suppress(AttributeError):
+        _libc.malloc_trim(0)
+
+
+def address_space_bytes() -> int:
+    """Returns what is this process's of the address space now; 0 where the system does not tell."""
+    return _held(0)
+
+
+def resident_bytes() -> int:
+    """Returns what this process holds in memory now; 0 where the system does not tell."""
+    return _held(1)
+
+
+def _held(column: int) -> int:
+    if sys.platform != "linux":
+        return 0
+    # As bytes: a process that gave up its rights loads no module, not even a codec's.
+    return int(STATM.read_bytes().split()[column]) * resource.getpagesize()
 
 
 def show_as(command: str) -> None:

@@ -6,7 +6,6 @@ connections nor threads survive one.
 
 from __future__ import annotations
 
-import resource
 import sys
 import threading
 from contextlib import ExitStack
@@ -20,7 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from db import fleet
 from db.database import open_database
 from docmill.errors import DocmillError
-from docmill.processes import collect_seldom, identify, raise_file_limit
+from docmill.processes import collect_seldom, identify, limit_memory, raise_file_limit
 from docmill.settings import Settings
 from prompts.readiness import Unready
 from tasks.upkeep.tick import Upkeep
@@ -34,9 +33,6 @@ log = structlog.get_logger()
 
 SEEN_EVERY_S = 10.0
 AFTER_DEFECT_S = 5.0
-ROOM_FOR_A_STAGE = 768_000_000
-"""Bytes of data that a prompt's checks may take beside what the process has: a document that takes more fails."""
-
 _open = ExitStack()
 """This process's services, until it ends."""
 
@@ -61,7 +57,7 @@ def connect(app: Celery) -> None:
 
     def start_child(**_: object) -> None:
         app.services = _open.enter_context(cpu_services(app.settings, owner=_identify(app, name)))
-        _limit_memory()
+        limit_memory()
 
     def end(**_: object) -> None:
         _open.close()
@@ -82,18 +78,6 @@ def _identify(app: Any, name: str) -> str:
 
 def _is_threads(worker: Any) -> bool:
     return issubclass(get_implementation(worker.pool_cls), thread.TaskPool)
-
-
-def _limit_memory() -> None:
-    """An allocation beyond fails with MemoryError, which is a crash of one job and not of the machine.
-
-    The hard limit stays: a child that reads files has limits of its own, and takes this one off.
-    """
-    taken = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    _, most = resource.getrlimit(resource.RLIMIT_DATA)
-    wanted = taken + ROOM_FOR_A_STAGE
-    allowed = wanted if most == resource.RLIM_INFINITY else min(wanted, most)
-    resource.setrlimit(resource.RLIMIT_DATA, (allowed, most))
 
 
 class UpkeepThread(bootsteps.StartStopStep):

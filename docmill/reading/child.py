@@ -12,9 +12,11 @@ import os
 import sys
 from dataclasses import replace
 
+from docmill.apart import frames
+from docmill.apart.child import die_with, take_pipes
 from docmill.errors import Unreadable
-from docmill.reading import frames
-from docmill.reading.confinement import confine, die_with, give_back_memory, memory_limit, resident_bytes
+from docmill.processes import give_back_memory, resident_bytes
+from docmill.reading.confinement import confine, memory_limit
 from docmill.reading.formats import preload, read_document
 from docmill.reading.ink import shows_ink
 from docmill.reading.layout.geometry import pack
@@ -32,23 +34,13 @@ def main() -> None:
     """Serves documents until the parent closes the pipe."""
     parent = int(sys.argv[1])
     die_with(parent)
-    incoming, outgoing = _take_pipes()
+    incoming, outgoing = take_pipes()
     # What does OCR holds the engine's models, which who only parses has no use for.
     (preload_ocr if sys.argv[2] == "ocr" else preload)()
     network = confine()
     die_with(parent)
     frames.send(outgoing, encode(Greeting(uid=os.getuid(), network=network)))
     serve(incoming, outgoing)
-
-
-def _take_pipes() -> tuple[int, int]:
-    """Moves the pipes away from the standard streams, so that no library's print can break the protocol."""
-    incoming, outgoing = os.dup(0), os.dup(1)
-    nowhere = os.open(os.devnull, os.O_RDWR)
-    for standard in (0, 1, 2):
-        os.dup2(nowhere, standard)
-    os.close(nowhere)
-    return incoming, outgoing
 
 
 def serve(incoming: int, outgoing: int) -> None:

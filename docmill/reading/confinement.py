@@ -9,16 +9,14 @@ import ctypes
 import os
 import platform
 import resource
-import signal
 import struct
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
-from pathlib import Path
+from contextlib import contextmanager
 
-from docmill.processes import end_with_parent
+from docmill.processes import address_space_bytes
 
-__all__ = ["confine", "die_with", "give_back_memory", "memory_limit", "resident_bytes"]
+__all__ = ["confine", "memory_limit"]
 
 _LINUX = sys.platform == "linux"
 _OPEN_FILES = 24
@@ -26,7 +24,6 @@ _PRIORITY = 5
 """Below the workers and the servers, which everybody waits for."""
 _PROCESSES = 16
 """Of a user of its own: itself, and what does OCR for it."""
-_STATM = Path("/proc/self/statm")
 _NOBODY = 65534
 _OWN_USERS = 0x7000_0000
 """Above all that systems give to people, services and containers; a process adds its id."""
@@ -111,17 +108,6 @@ def _filter(mark: int, refused: Sequence[int]) -> bytes:
     return b"".join(struct.pack("=HBBI", *each) for each in instructions)
 
 
-def die_with(parent: int) -> None:
-    """Lets the kernel kill this process when the thread that started it ends; exits if it is gone already.
-
-    Becoming another user undoes it.
-    """
-    if _LINUX:
-        end_with_parent(signal.SIGKILL)
-    if os.getppid() != parent:
-        raise SystemExit(0)
-
-
 @contextmanager
 def memory_limit(extra_bytes: int) -> Iterator[None]:
     """Lets the address space grow by ``extra_bytes`` at most; then allocations fail.
@@ -130,23 +116,8 @@ def memory_limit(extra_bytes: int) -> Iterator[None]:
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_AS)
     if _LINUX:
-        resource.setrlimit(resource.RLIMIT_AS, (_pages(0) + extra_bytes, hard))
+        resource.setrlimit(resource.RLIMIT_AS, (address_space_bytes() + extra_bytes, hard))
     try:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
-
-
-def give_back_memory() -> None:
-    """Returns to the system what this process has freed, where its C library can: what is freed is kept else."""
-    with suppress(AttributeError):
-        _libc.malloc_trim(0)
-
-
-def resident_bytes() -> int:
-    """Returns what this process holds in memory now; 0 where the system does not tell."""
-    return _pages(1) if _LINUX else 0
-
-
-def _pages(column: int) -> int:
-    return int(_STATM.read_text().split()[column]) * resource.getpagesize()

@@ -12,10 +12,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from docmill.apart.process import ProcessEnded
 from docmill.errors import Misconfigured, Unreadable
 from docmill.reading.layout.geometry import BLANK
 from docmill.reading.messages import INK, NO_INK, Answer, Garbled, Greeting, Request
-from docmill.reading.process import GaveWay, ProcessEnded, ReadingProcess, Work
+from docmill.reading.process import GaveWay, ReadingProcess, Work
 from docmill.reading.values import DEFAULT_LIMITS, Limits, Reading, Scan, with_scans
 from docmill.storable import storable_text
 

@@ -164,7 +164,7 @@ def test_an_interrupted_reading_leaves_no_answer_for_the_next_file(
 
     reader.read_bytes(pdf("a"))
     with monkeypatch.context() as patch:
-        patch.setattr("docmill.reading.frames.receive", interrupted)
+        patch.setattr("docmill.apart.frames.receive", interrupted)
         with pytest.raises(KeyboardInterrupt):
             reader.read_bytes(pdf("first"))
     assert reader.read_bytes(pdf("second")).text == "second"

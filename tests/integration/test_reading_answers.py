@@ -6,13 +6,13 @@ import sys
 
 import pytest
 
+from docmill.apart.frames import MAX_HEADER
 from docmill.errors import Unreadable
 from docmill.reading import Limits, Reader, process
-from docmill.reading.frames import MAX_HEADER
 
 LYING = """
 import os, struct, sys
-from docmill.reading import frames
+from docmill.apart import frames
 from docmill.reading.messages import Greeting, encode
 frames.send(1, encode(Greeting(uid=1, network=False)))
 while True:

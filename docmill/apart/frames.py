@@ -1,8 +1,7 @@
-"""How a reader and its child process talk over pipes: frames of a header and a body.
+"""How a process and its child talk over pipes: frames of a header and a body.
 
 A frame is two big-endian lengths (4 bytes for the header, 8 for the body), the header, and the body. The header is
-JSON (:mod:`docmill.reading.messages`); a document and its text go as raw bytes, because JSON would copy and escape
-them.
+JSON; a document and its text go as raw bytes, because JSON would copy and escape them.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ class PipeEnded(FrameBroken):
 
 
 def wait_for_ever(fd: int, event: int) -> None:
-    """Does what the child does while there is no document."""
+    """Does what the child does while nobody asks it."""
     poll = select.poll()
     poll.register(fd, event)
     poll.poll()
