@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import logging
 import sys
-import traceback
-from collections.abc import Iterator
 from types import TracebackType
 from typing import TypeAlias
 
@@ -17,6 +15,7 @@ import structlog
 from docmill.redaction import redacted
 from docmill.settings import Settings
 from docmill.visible import visible
+from docmill.whereabouts import where
 
 __all__ = ["configure_commands_logs", "configure_logs", "where"]
 
@@ -35,8 +34,6 @@ CHATTY = (
 )
 """They tell every task, request, statement or row with what is in it, and are quiet at every level; docmill's own
 events say more."""
-CAUSES = 3
-FRAMES = 3
 
 
 def configure_logs(settings: Settings) -> None:
@@ -102,24 +99,3 @@ def places_only(_logger: object, _method: str, event: structlog.typing.EventDict
 def harmless(_logger: object, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
     """An event is one line, whatever is in it, and holds no secret of an address."""
     return {name: redacted(visible(value)) if isinstance(value, str) else value for name, value in event.items()}
-
-
-def where(error: BaseException) -> str:
-    """An error's type and its last lines of code, and those of what caused it. Not its message: that may quote a
-    document."""
-    return "; caused by ".join(_place(each) for each in _causes(error))
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    current: BaseException | None = error
-    for _ in range(CAUSES):
-        if current is None:
-            return
-        yield current
-        current = current.__cause__ or (None if current.__suppress_context__ else current.__context__)
-
-
-def _place(error: BaseException) -> str:
-    frames = traceback.extract_tb(error.__traceback__)[-FRAMES:]
-    places = " < ".join(f"{frame.filename.rpartition('/')[2]}:{frame.lineno}" for frame in reversed(frames))
-    return f"{type(error).__name__} at {places}" if places else type(error).__name__

@@ -14,14 +14,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import structlog
-
 from docmill.errors import PromptError
 from prompts.version import FILES, PromptVersion
 
 __all__ = ["SETTLED_S", "Look", "age_s", "keep", "kept", "look_at", "signature_of_file"]
-
-log = structlog.get_logger()
 
 SETTLED_S = 0.2
 """A file that was written since may be half written: an editor, or a checkout, is at it."""
@@ -109,7 +105,11 @@ def keep(prompt: PromptVersion, home: Path) -> bool:
         finally:
             shutil.rmtree(draft, ignore_errors=True)
     except OSError as error:
-        log.warning("prompt_not_kept", prompt=str(prompt), folder=str(home), error=error.strerror)
+        import structlog  # of which whoever only reads contents has no need
+
+        structlog.get_logger().warning(
+            "prompt_not_kept", prompt=str(prompt), folder=str(home), error=error.strerror
+        )
     return _is_kept(prompt, home)
 
 

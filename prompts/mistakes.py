@@ -15,7 +15,7 @@ from jinja2 import TemplateError, TemplateSyntaxError
 from pydantic import BaseModel, ValidationError
 
 from docmill.errors import PromptBroken
-from docmill.settings.explain import Place, reasons
+from docmill.explain import Place, reasons
 
 __all__ = [
     "Broken",

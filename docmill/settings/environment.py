@@ -15,11 +15,11 @@ from pydantic import Field, SecretStr, ValidationError, field_validator, model_v
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from docmill.errors import Misconfigured
+from docmill.explain import explain
 from docmill.net.sealing import Seal
 from docmill.net.webhook import check_address
 from docmill.reading.values import Limits as ReadingLimits
 from docmill.reading.values import OcrEngine
-from docmill.settings.explain import explain
 from docmill.settings.models import Models, read_config
 
 __all__ = ["Settings", "load_settings"]

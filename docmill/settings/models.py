@@ -27,13 +27,13 @@ from pydantic import (
 )
 
 from docmill.errors import Misconfigured
+from docmill.explain import Place, explain
 from docmill.llm.limits import Limits
 from docmill.llm.sight import sees
 from docmill.llm.types import Usage
 from docmill.llm.wire import wire_for
 from docmill.money.cost import Cost, cost
 from docmill.money.prices import Price
-from docmill.settings.explain import Place, explain
 
 __all__ = ["SIMULATED", "Config", "Model", "ModelTable", "Models", "read_config"]
 

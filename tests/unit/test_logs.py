@@ -13,6 +13,7 @@ import structlog
 
 from docmill.logs import CHATTY, configure_commands_logs, configure_logs, where
 from docmill.settings import Settings
+from docmill.whereabouts import Elsewhere
 
 Lines: TypeAlias = Callable[[], list[dict[str, Any]]]
 
@@ -107,3 +108,12 @@ def test_a_commands_events_go_to_stderr_without_what_an_error_quotes(capsys: pyt
     assert "ValueError at test_logs.py" in told.err
     assert text_of_a_document not in told.err
     assert "of no use" not in told.err
+
+
+def test_an_error_of_another_process_is_told_by_its_place_there() -> None:
+    try:
+        raise RuntimeError("words") from Elsewhere("KeyError at output.py:3")
+    except RuntimeError as error:
+        told = where(error)
+    assert told.startswith("RuntimeError at test_logs.py:")
+    assert told.endswith("; caused by KeyError at output.py:3")
