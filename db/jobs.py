@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -14,12 +13,10 @@ from db.database import one_statement
 from db.stages import STAGES, Chain, Stage
 from db.statements import statements_of
 from docmill.reading import Reading
-from docmill.reading.layout.geometry import unpack
-from docmill.reading.values import reading_of, reading_warning
+from docmill.reading.values import reading_as_kept
 from docmill.remedies import Purpose
-from docmill.storable import dump_json
 
-__all__ = ["Answer", "Document", "Drive", "Job", "as_json", "job_of", "job_values", "load"]
+__all__ = ["Answer", "Document", "Drive", "Job", "job_of", "job_values", "load"]
 
 
 SQL = statements_of("jobs")
@@ -46,13 +43,12 @@ class Document:
     @property
     def reading(self) -> Reading:
         """What was read of it."""
-        try:
-            layout = unpack(bytes(self.layout)) if self.layout else ()
-        except ValueError:  # of another version of docmill's: what stands where is not known
-            layout = ()
-        warnings = map(reading_warning, self.warnings or ())
-        return reading_of(
-            self.text or "", self.media_type, pages=tuple(self.pages or ()), layout=layout, warnings=warnings
+        return reading_as_kept(
+            self.text or "",
+            self.media_type,
+            pages=self.pages or (),
+            layout=bytes(self.layout or b""),
+            warnings=self.warnings or (),
         )
 
 
@@ -156,14 +152,3 @@ def job_of(row: Any | None) -> Job | None:
         if call_id is None
         else Answer(call_id=call_id, text=reply["text"], finish_reason=reply["finish_reason"]),
     )
-
-
-def as_json(value: Any) -> str | None:
-    """For a jsonb column, of what can be stored of it: None is null."""
-    return None if value is None else dump_json(value, default=_plain)
-
-
-def _plain(value: object) -> str:
-    if isinstance(value, datetime):
-        return value.isoformat()
-    raise TypeError(f"{type(value).__name__} has no place in a job's row")

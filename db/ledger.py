@@ -18,8 +18,9 @@ from sqlalchemy.exc import IntegrityError
 from db import budgets
 from db.budgets import Payer
 from db.database import one_statement
-from db.jobs import Job, as_json
+from db.jobs import Job
 from db.statements import statements_of
+from db.stored import as_json
 from docmill.errors import DocmillError
 from docmill.storable import dump_json, storable_count, storable_text, storable_usd
 

@@ -14,8 +14,9 @@ from typing import Any, Literal, TypeAlias
 from sqlalchemy import Connection
 
 from db import transitions
-from db.jobs import Document, as_json
+from db.jobs import Document
 from db.statements import statements_of
+from db.stored import as_json
 from docmill.errors import Failure, JobNotFit, JobUnknown
 from docmill.parsing.evidence import Evidence
 from docmill.reading.values import Reading

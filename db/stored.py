@@ -1,4 +1,4 @@
-"""JSON out of the database, as Python can hold it and hand it on, whatever stands there.
+"""JSON into the database and out of it, as Python can hold it and hand it on, whatever stands there.
 
 What docmill writes is bounded (:mod:`docmill.bounds`, :mod:`docmill.storable`). What stands there already, or was
 put there by somebody else, may be nested deeper than any reader goes, or hold numbers that no float holds: it must
@@ -10,17 +10,29 @@ from __future__ import annotations
 import json
 import math
 import re
+from datetime import datetime
 from typing import Any
 
-from docmill.storable import MOST_DEPTH
+from docmill.storable import MOST_DEPTH, dump_json
 
-__all__ = ["TOO_DEEP", "loads"]
+__all__ = ["TOO_DEEP", "as_json", "loads"]
 
 TOO_DEEP = f"(not shown: nested deeper than {MOST_DEPTH} levels)"
 LONG_NUMBER = re.compile(r"(?<!\d)\d{300}")
 LONGEST_INTEGER = 4000
 """Digits; Python reads no integer of 4,300."""
 TOKEN = re.compile(r'(?<!\\)"(?:[^"\\]|\\.)*+"|[\[\]{}]')
+
+
+def as_json(value: Any) -> str | None:
+    """For a jsonb column, of what can be stored of it: None is null."""
+    return None if value is None else dump_json(value, default=_plain)
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    raise TypeError(f"{type(value).__name__} has no place in a job's row")
 
 
 def loads(written: str | bytes) -> Any:

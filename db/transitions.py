@@ -19,9 +19,10 @@ from sqlalchemy import Connection
 
 from db import jobs
 from db.database import one_statement
-from db.jobs import Drive, Job, as_json, job_of, job_values
+from db.jobs import Drive, Job, job_of, job_values
 from db.stages import STAGES, Stage, stages_where
 from db.statements import statements_of
+from db.stored import as_json
 from docmill.errors import Failure, JobNotFit, JobUnknown
 from docmill.reading import Reading
 from docmill.reading.layout.geometry import pack

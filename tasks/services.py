@@ -11,15 +11,14 @@ from db.database import Database
 from db.jobs import Drive
 from docmill.llm.cache import Cache, NoCache
 from docmill.llm.limiter import Limiter, NoLimiter
-from docmill.llm.loop import LoopThread
-from docmill.llm.transport import Transport
-from docmill.net.webhook import Teller
 from docmill.reading import Reader
 from docmill.reading.drawn import DrawnPages
 from docmill.settings import Settings
 from docmill.tracing import Tracer
 from prompts import Registry
 from tasks.calls.room import Room
+from tasks.outward import Caller, Telling
+from tasks.stages.checking import Judge, judge
 from tasks.times import StageTimes
 from tasks.turns import Turns
 
@@ -39,25 +38,6 @@ class Configured(Protocol):
     @property
     def settings(self) -> Settings:
         """Those of the process."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Caller:
-    """How calls to models are made: on one loop thread a process."""
-
-    loop: LoopThread
-    transport: Transport
-    tracer: Tracer | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Telling:
-    """How other services are told of what happened: on a loop apart from that of paid calls, as strangers' name
-    servers and receivers may keep it waiting.
-    """
-
-    loop: LoopThread
-    teller: Teller
 
 
 @dataclass(kw_only=True)
@@ -93,6 +73,8 @@ class Services:
     """For the bytes of pictures that are under way to models (io)."""
     turns: Turns = field(default_factory=Turns)
     """Whose turn it is (cpu)."""
+    judge: Judge = judge
+    """Who says what a reply is worth; it may run a prompt's own code in a process apart."""
     tracer: Tracer | None = None
     """Who is told of each job's way; None for nobody."""
     times: StageTimes = field(default_factory=StageTimes)

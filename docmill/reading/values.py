@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import Any, Literal, TypeAlias
 
 from docmill.errors import Unreadable
-from docmill.reading.layout.geometry import BLANK, PageLayout
+from docmill.reading.layout.geometry import BLANK, PageLayout, unpack
 from docmill.reading.layout.merging import BREAK, found_beside
 from docmill.storable import storable_text
 
@@ -174,6 +174,23 @@ def reading_of(
         scans=tuple(scans),
         layout=tuple(layout),
     )
+
+
+def reading_as_kept(
+    text: str,
+    media_type: str,
+    *,
+    pages: Iterable[int],
+    layout: bytes,
+    warnings: Iterable[Mapping[str, Any]] = (),
+) -> Reading:
+    """A reading whose layout is packed and whose warnings are JSON, as both are kept."""
+    try:
+        unpacked = unpack(layout) if layout else ()
+    except ValueError:  # of another version of docmill's: what stands where is not known
+        unpacked = ()
+    told = map(reading_warning, warnings)
+    return reading_of(text, media_type, pages=tuple(pages), layout=unpacked, warnings=told)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,19 +6,18 @@ from dataclasses import replace
 
 from db import transitions
 from db.jobs import Job
-from docmill.errors import Failure, ReplyRejected
-from docmill.parsing import correction_problems
+from docmill.errors import Failure
 from prompts import PromptVersion
 from tasks import remedies
 from tasks.pinning import prompt_of
 from tasks.services import Services
 from tasks.setbacks import Setback
-from tasks.stages.checking import checked, kept
 from tasks.stages.citing import with_pages
 from tasks.stages.excerpt import excerpt_of
 from tasks.stages.parse_parts import parse_parts
 from tasks.stages.parting import is_in_parts
 from tasks.stages.step import Step, fail, in_hand
+from tasks.verdicts import Rejected
 
 __all__ = ["parse"]
 
@@ -31,21 +30,17 @@ def parse(services: Services, job: Job) -> Step:
     answer, document = job.answer, job.document
     if answer is None or document is None or document.text is None:
         return _nothing_there(services, job)
-    excerpt = excerpt_of(services, job, document.text)
-    try:
-        found = with_pages(services, job, checked(job, prompt, excerpt, answer))
-    except ReplyRejected as rejected:
-        doubtful = job
-        if rejected.value is not None:
-            doubtful = replace(job, value=with_pages(services, job, kept(job, prompt, excerpt, rejected.value)))
-        return _rejected(services, doubtful, prompt, rejected)
-    return in_hand(job, "store", value=found)
+    verdict = services.judge(job, prompt, excerpt_of(services, job, document.text), answer)
+    found = None if verdict.kept is None else with_pages(services, job, verdict.kept)
+    if verdict.rejected is None:
+        return in_hand(job, "store", value=found)
+    doubtful = job if found is None else replace(job, value=found)
+    return _rejected(services, doubtful, prompt, verdict.rejected)
 
 
-def _rejected(services: Services, job: Job, prompt: PromptVersion, rejected: ReplyRejected) -> Step:
-    failure = Failure(kind=rejected.kind, message=str(rejected))
-    problems = correction_problems(rejected)
-    setback = Setback.of(services, job, prompt, failure, answered=True, problems=problems)
+def _rejected(services: Services, job: Job, prompt: PromptVersion, rejected: Rejected) -> Step:
+    failure = Failure(kind=rejected.kind, message=rejected.message)
+    setback = Setback.of(services, job, prompt, failure, answered=True, problems=rejected.problems)
     with services.database.work() as connection:
         transitions.keep_value(connection, job)
         return remedies.apply(connection, services, setback)

@@ -34,7 +34,6 @@ __all__ = [
     "pages_of",
     "picture_of",
     "pictures_in",
-    "spans_seen",
     "to_be_seen",
 ]
 
@@ -187,11 +186,6 @@ def _figures(picture: Picture) -> dict[str, int]:
 def pictures_in(chosen: Mapping[str, Any]) -> tuple[Picture, ...]:
     """The pictures of a context, without their bytes."""
     return tuple(Picture(**entry) for entry in chosen.get("pictures", ()))
-
-
-def spans_seen(chosen: Mapping[str, Any]) -> list[tuple[int, int]]:
-    """Returns where the texts stand of pages that were shown as pictures alone."""
-    return [(start, end) for start, end in chosen.get("seen", ())]
 
 
 def pages_of(reading: Reading) -> list[Page]:

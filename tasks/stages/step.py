@@ -10,9 +10,9 @@ from sqlalchemy import Connection
 
 from db import transitions
 from db.database import one_statement
-from db.jobs import Drive, Job, as_json
+from db.jobs import Drive, Job
 from db.stages import Stage
-from db.stored import loads
+from db.stored import as_json, loads
 from docmill.errors import Failure
 
 __all__ = ["Again", "InHand", "Onward", "Step", "Stop", "fail", "go_on", "in_hand"]

@@ -13,16 +13,15 @@ from typing import Any
 from uuid import uuid4
 
 from db.jobs import Answer, Document, Job
-from docmill.errors import Failure, PromptError, ReplyRejected, Unreadable
+from docmill.errors import Failure, PromptError, Unreadable
 from docmill.llm.client import Outcome
-from docmill.parsing import correction_problems
 from docmill.reading import Reader
 from docmill.reading.drawn import DrawnPages
 from docmill.settings import Settings
 from prompts import PromptVersion
 from tasks.services import Caller, Services
 from tasks.setbacks import Setback
-from tasks.stages.checking import checked, kept
+from tasks.stages.checking import judge
 from tasks.trial.calls import TriedCall
 from tasks.trial.job import TrialJob
 from tasks.trial.view import OwnEyes
@@ -136,13 +135,11 @@ def _looked_at(tried: TrialJob, outcome: Outcome) -> tuple[Setback | None, dict[
     job, prompt, excerpt = tried.job, tried.prompt, tried.excerpt
     reply = outcome.reply
     answer = Answer(call_id=uuid4(), text=reply.text, finish_reason=reply.finish_reason)
-    try:
-        return None, checked(job, prompt, excerpt, answer)
-    except ReplyRejected as rejected:
-        failure = Failure(kind=rejected.kind, message=str(rejected))
-        problems = tuple(correction_problems(rejected))
-        doubtful = None if rejected.value is None else kept(job, prompt, excerpt, rejected.value)
-        return tried.setback(failure, answered=True, problems=problems), doubtful
+    verdict = judge(job, prompt, excerpt, answer)
+    if verdict.rejected is None:
+        return None, verdict.kept
+    failure = Failure(kind=verdict.rejected.kind, message=verdict.rejected.message)
+    return tried.setback(failure, answered=True, problems=verdict.rejected.problems), verdict.kept
 
 
 def _job(prompt: PromptVersion, document: Document, params: Mapping[str, Any], tenant: str) -> Job:
