@@ -12,7 +12,9 @@ from sqlalchemy import Connection
 from db.database import one_statement
 from db.stages import STAGES, Chain, Stage
 from db.statements import statements_of
+from db.stored import as_json, loads
 from docmill.reading import Reading
+from docmill.reading.layout.geometry import pack
 from docmill.reading.values import reading_as_kept
 from docmill.remedies import Purpose
 
@@ -39,6 +41,23 @@ class Document:
     warnings: Sequence[Mapping[str, Any]] | None = None
     scans: Sequence[int] = ()
     """Pages, counted from 0, that OCR has still to read."""
+    whole: bool = False
+    """Whether all that was read of it is here: layout and warnings are loaded for few stages alone."""
+
+    def as_read(self, reading: Reading) -> Document:
+        """The document as its row keeps it once it was read."""
+        told = loads(as_json([vars(warning) for warning in reading.warnings]) or "[]")
+        return replace(
+            self,
+            media_type=reading.media_type,
+            body=None,
+            text=reading.text,
+            pages=list(reading.pages),
+            layout=pack(reading.layout) if reading.layout else None,
+            warnings=told,
+            scans=list(reading.scans),
+            whole=True,
+        )
 
     @property
     def reading(self) -> Reading:
@@ -97,6 +116,8 @@ class Job:
     """Where that content was looked for in vain, and ``since`` when."""
     trace: str | None = None
     """The ``traceparent`` of its submit, as somebody else may have written it."""
+    claimed: bool = False
+    """Whether this process has claimed its stage, and no message finds it."""
     document: Document | None = None
     """None where it was deleted, and for store, which has no need of it."""
     answer: Answer | None = None
@@ -104,7 +125,7 @@ class Job:
 
     def moved(self, to: Stage) -> Job:
         """The job as :func:`db.transitions.advance` leaves it, but for what was kept with that."""
-        return replace(self, stage=to, crashes=0, redrives=0, missing=None)
+        return replace(self, stage=to, crashes=0, redrives=0, missing=None, claimed=False)
 
     @property
     def fence(self) -> dict[str, object]:
@@ -122,12 +143,14 @@ class Drive:
     lane: str
     quarantined: bool
     chain: Chain = "document"
+    short: bool = False
+    """Whether one worker takes the job all the way, as its document is short."""
 
 
 @one_statement
 def load(connection: Connection, job_id: int, epoch: int, stage: Stage) -> Job | None:
     """Reads the job, if it still stands where a message says."""
-    return job_of(SQL["load"].first(connection, job_values(job_id, epoch, stage)))
+    return job_of(SQL["load"].first(connection, job_values(job_id, epoch, stage)), stage)
 
 
 def job_values(job_id: int, epoch: int, stage: Stage) -> dict[str, object]:
@@ -137,8 +160,8 @@ def job_values(job_id: int, epoch: int, stage: Stage) -> dict[str, object]:
     return {"id": job_id, "epoch": epoch, "stage": stage, **{name: getattr(rules, name) for name in reads}}
 
 
-def job_of(row: Any | None) -> Job | None:
-    """A job from the columns of the fragment ``job_row``."""
+def job_of(row: Any | None, stage: Stage) -> Job | None:
+    """A job from the columns of the fragment ``job_row``, read for a stage."""
     if row is None:
         return None
     fields = row._asdict()
@@ -147,7 +170,7 @@ def job_of(row: Any | None) -> Job | None:
     found, call_id, reply = fields.pop("found"), fields.pop("call_id"), fields.pop("reply")
     return Job(
         **fields,
-        document=None if found is None else Document(id=found, **document),
+        document=None if found is None else Document(id=found, whole=STAGES[stage].reads_layout, **document),
         answer=None
         if call_id is None
         else Answer(call_id=call_id, text=reply["text"], finish_reason=reply["finish_reason"]),

@@ -55,7 +55,7 @@ documents = _table(
     "documents",
     """
     id bigint, tenant text, sha256 bytea, media_type text, created_at timestamptz, name text null, body bytea null,
-    text text null, pages jsonb null, layout bytea null, warnings jsonb null, scans jsonb null
+    text text null, pages jsonb null, layout bytea null, warnings jsonb null, scans jsonb null, short boolean null
     """,
 )
 # One document, or question, through one prompt version; db/transitions.py changes it.

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Literal, TypeAlias
@@ -19,14 +19,13 @@ from sqlalchemy import Connection
 
 from db import jobs
 from db.database import one_statement
-from db.jobs import Drive, Job, job_of, job_values
+from db.jobs import Document, Drive, Job, job_of, job_values
 from db.stages import STAGES, Stage, stages_where
 from db.statements import statements_of
 from db.stored import as_json
 from docmill.errors import Failure, JobNotFit, JobUnknown
-from docmill.reading import Reading
-from docmill.reading.layout.geometry import pack
 from docmill.remedies import Purpose
+from docmill.storable import dump_json
 
 __all__ = [
     "ENDS",
@@ -212,7 +211,8 @@ def claim(
 ) -> Job | None:
     """Takes the stage for this worker; None for a second delivery."""
     values = {**job_values(job_id, epoch, stage), "owner": owner, "lease_s": lease_s}
-    return job_of(SQL["claim"].first(connection, values))
+    job = job_of(SQL["claim"].first(connection, values), stage)
+    return job and replace(job, claimed=True)
 
 
 @one_statement
@@ -249,24 +249,20 @@ def advance_with_text(
     message_s: float,
     version: str | None,
     content_hash: bytes | None,
-    reading: Reading,
+    document: Document,
 ) -> bool:
-    """As :func:`advance`, with what was read of its document."""
+    """As :func:`advance`, with its document as it was read."""
     pinned = {"version": version, "content_hash": content_hash, "document": job.document_id}
     values = {**job.fence, "to": to, "message_s": message_s, **pinned}
-    return bool(SQL["advance_with_text"].count(connection, {**values, **_read(reading)}))
-
-
-def _read(reading: Reading) -> dict[str, object]:
-    """What a document's row keeps of a reading."""
-    return {
-        "words": reading.text,
-        "pages": list(reading.pages),
-        "media_type": reading.media_type,
-        "layout": pack(reading.layout) if reading.layout else None,
-        "warnings": as_json([vars(warning) for warning in reading.warnings]),
-        "scans": list(reading.scans),
+    read = {
+        "words": document.text,
+        "pages": document.pages,
+        "media_type": document.media_type,
+        "layout": document.layout,
+        "warnings": dump_json(document.warnings),
+        "scans": document.scans,
     }
+    return bool(SQL["advance_with_text"].count(connection, {**values, **read}))
 
 
 def pin(connection: Connection, job: Job, content_hash: bytes) -> bytes | None:

@@ -19,18 +19,16 @@ QUEUES: Mapping[RoleName, tuple[str, ...]] = {
 QUEUE_NAMES = tuple(name for names in QUEUES.values() for name in names)
 
 
-def queue_of(stage: Stage, lane: str, *, quarantined: bool = False) -> str:
-    """Chooses the queue: by what the stage works with, and by whether somebody waits for the job."""
-    if quarantined:
-        return QUEUES["quarantine"][0]
-    queues = QUEUES[STAGES[stage].role]
+def queue_of(role: RoleName, lane: str) -> str:
+    """Chooses the queue: by who works it, and by whether somebody waits for the job."""
+    queues = QUEUES[role]
     return queues[0] if lane == "interactive" else queues[-1]
 
 
 def queues_of(drive: Drive, stages: tuple[Stage, ...]) -> list[str]:
-    """A queue for each of the stages that a drive publishes. Only the first runs in quarantine: what follows is
-    another's fault.
+    """A queue for each of the stages that a drive publishes. Only the first runs in quarantine, as what follows is
+    another's fault; or at once where a short job is taken all the way.
     """
-    return [
-        queue_of(stage, drive.lane, quarantined=drive.quarantined and at == 0) for at, stage in enumerate(stages)
-    ]
+    apart: RoleName | None = "quarantine" if drive.quarantined else "io" if drive.short else None
+    first, *rest = (STAGES[stage].role for stage in stages)
+    return [queue_of(role, drive.lane) for role in (apart or first, *rest)]

@@ -22,7 +22,7 @@ from tasks.stages.checking import Judge, judge
 from tasks.times import StageTimes
 from tasks.turns import Turns
 
-__all__ = ["Caller", "Configured", "Services", "Telling"]
+__all__ = ["Caller", "Configured", "Hurry", "Services", "Telling"]
 
 
 class Publisher(Protocol):
@@ -38,6 +38,15 @@ class Configured(Protocol):
     @property
     def settings(self) -> Settings:
         """Those of the process."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hurry:
+    """What a short job takes at most in a process that has many of them in hand; else it takes the long way."""
+
+    turn_s: float = 0.5
+    """Until it is its turn to be read."""
+    reads_s: float = 1.0
 
 
 @dataclass(kw_only=True)
@@ -66,7 +75,9 @@ class Services:
     owner_database: Database | None = None
     """As the role that owns the tables, where that is another (io)."""
     reader: Reader | None = None
-    """Where files are read (cpu), and pages drawn (api)."""
+    """Where files are read (cpu), short ones too (io), and pages drawn (api)."""
+    hurry: Hurry | None = None
+    """How long that may take, where many jobs share one reader (io); None: as long as the limits say."""
     pages: DrawnPages | None = None
     """Where pages are drawn for models (io)."""
     room: Room = field(default_factory=Room)

@@ -31,7 +31,7 @@ ROLES: dict[RoleName, Role] = {
     # Hundreds of slow calls a process.
     "io": Role(queues=QUEUES["io"], pool="threads"),
     # Other people's files and code, in processes that time limits can end.
-    "cpu": Role(queues=QUEUES["cpu"], pool="prefork"),
+    "cpu": Role(queues=QUEUES["cpu"], pool="prefork", stands_by=True),
     # Pages that only OCR can read, one at a time: each takes seconds of a core and hundreds of megabytes.
     "ocr": Role(queues=QUEUES["ocr"], pool="prefork", stands_by=True),
     # One child, so that what breaks it breaks nothing else.

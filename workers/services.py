@@ -17,7 +17,7 @@ from docmill.settings import Settings
 from tasks.calls.room import Room
 from tasks.celery import broker
 from tasks.chain import publish
-from tasks.services import Services
+from tasks.services import Hurry, Services
 from tasks.times import StageTimes
 from workers.clients import make_caller, make_telling, make_tracer, open_cache, open_limiter
 from workers.registry import registry_of, warm_up
@@ -51,7 +51,9 @@ def io_services(settings: Settings, *, owner: str, celery: Celery) -> Iterator[S
             registry=registry,
             publish=publish,
             owner=owner,
-            goes_on_with=stages_where(lambda rules: rules.role == "io"),
+            goes_on_with=[*stages_where(lambda rules: rules.role == "io"), "parse"],
+            reader=_reader(stack, settings),
+            hurry=Hurry(),
             broker_began_anew=partial(broker.began_anew, celery),
             limiter=stack.enter_context(open_limiter(settings, owner=owner)),
             cache=stack.enter_context(open_cache(settings)),
@@ -129,6 +131,13 @@ def _pages(stack: ExitStack, settings: Settings) -> DrawnPages:
     pages = DrawnPages(Reader(settings.reading_limits))
     stack.callback(pages.close)
     return pages
+
+
+def _reader(stack: ExitStack, settings: Settings) -> Reader:
+    """Of short documents. It is there when the first one comes."""
+    reader = stack.enter_context(Reader(settings.reading_limits))
+    reader.start()
+    return reader
 
 
 def _times(stack: ExitStack, database: Database) -> StageTimes:

@@ -62,12 +62,16 @@ from (
   from jobs where state = 'running') under_way
 
 -- name: is_wanted
--- Asked twice a second by each who stands by: as room, of jobs in hand, and of those that wait by their indexes.
-select exists (
-    select from jobs where state = 'running'
-    and case when :scans then stage = 'ocr' and crashes < :quarantined_at else {quarantined} end)
-  or case when :scans then exists (select from jobs where state = 'queued' and turn = 'scans')
-    else exists (select from jobs where state = 'queued' and turn = 'apart') end
+-- Asked twice a second by each who stands by: as room, of jobs in hand, and of those that wait by their indexes. Who computes
+-- is not needed for short jobs, which stand at parse for milliseconds.
+select case :role::text
+  when 'ocr' then exists (select from jobs where state = 'running' and stage = 'ocr' and crashes < :quarantined_at)
+    or exists (select from jobs where state = 'queued' and turn = 'scans')
+  when 'quarantine' then exists (select from jobs where state = 'running' and {quarantined})
+    or exists (select from jobs where state = 'queued' and turn = 'apart')
+  else exists (select from jobs where state = 'running' and wait = 'sent' and stage = any(:at_cpu)
+    and crashes < :quarantined_at and not ({short})
+    and (stage <> 'parse' or since < clock_timestamp() - make_interval(secs => :passing_s))) end
 
 -- name: room_for_countdown
 select (select count(*) from jobs where state = 'running' and wait = 'countdown' and stage = 'complete')

@@ -90,6 +90,12 @@ $$;
 drop function if exists docmill_submit_job(text, bytea, text, text, text, text, text, text, text, timestamptz, text, jsonb,
   jsonb, bigint);
 -- The job, and whether it was made: its key may be another's, who submits at the same moment and is waited for.
+-- Whether a document is read within milliseconds, whatever it is: few bytes, and text, in which no byte is 0. Files of packed
+-- or binary formats have some (docs/decisions/0218).
+create or replace function docmill_is_short(body bytea) returns boolean immutable language sql as $$
+  select octet_length(body) <= 65536 and position('\x00'::bytea in body) = 0
+$$;
+
 create or replace function docmill_accept_job(
   prompt text, body bytea, media_type text, name text, version text, tenant text, feature text, usr text,
   lane text, deadline_at timestamptz, idem_key text, params jsonb, metadata jsonb, run_id bigint,
@@ -112,8 +118,9 @@ begin
   digest := sha256($2);
   what := docmill_what($1, $5, $7, $8, $9, $12, digest, $13);
 
-  insert into documents (tenant, sha256, name, media_type, body) values ($6, digest, docmill_file_name($4), $3, $2)
-  on conflict (tenant, sha256) do update set body = coalesce(documents.body, excluded.body)
+  insert into documents (tenant, sha256, name, media_type, body, short)
+  values ($6, digest, docmill_file_name($4), $3, $2, docmill_is_short($2))
+  on conflict (tenant, sha256) do update set body = coalesce(documents.body, excluded.body), short = excluded.short
   returning id, name into document, known;
 
   insert into jobs (tenant, feature, usr, lane, document_id, prompt, version, idem_key, input_hash, params,

@@ -31,9 +31,10 @@ from (select * from copied where idem_key is not null order by at) c
 -- out in the order of the last select.
 with given as materialized (select *, sha256(body) as digest from copied where idem_key is null),
 kept as (
-  insert into documents (tenant, sha256, name, media_type, body)
-  select distinct on (tenant, digest) tenant, digest, docmill_file_name(name), media_type, body from given order by tenant, digest, at
-  on conflict (tenant, sha256) do update set body = coalesce(documents.body, excluded.body)
+  insert into documents (tenant, sha256, name, media_type, body, short)
+  select distinct on (tenant, digest) tenant, digest, docmill_file_name(name), media_type, body, docmill_is_short(body)
+  from given order by tenant, digest, at
+  on conflict (tenant, sha256) do update set body = coalesce(documents.body, excluded.body), short = excluded.short
   returning id, tenant, sha256, name),
 made as (
   insert into jobs (tenant, feature, usr, lane, document_id, prompt, version, params, deadline_at,
@@ -47,9 +48,10 @@ select id from made order by id
 -- Each row has a key, by which it is found again: what was submitted before under it is no second job.
 with given as materialized (select *, sha256(body) as digest from copied),
 kept as (
-  insert into documents (tenant, sha256, name, media_type, body)
-  select distinct on (tenant, digest) tenant, digest, docmill_file_name(name), media_type, body from given order by tenant, digest, at
-  on conflict (tenant, sha256) do update set body = coalesce(documents.body, excluded.body)
+  insert into documents (tenant, sha256, name, media_type, body, short)
+  select distinct on (tenant, digest) tenant, digest, docmill_file_name(name), media_type, body, docmill_is_short(body)
+  from given order by tenant, digest, at
+  on conflict (tenant, sha256) do update set body = coalesce(documents.body, excluded.body), short = excluded.short
   returning id, tenant, sha256, name)
 insert into jobs (tenant, feature, usr, lane, document_id, prompt, version, params, deadline_at, idem_key, input_hash,
   name, path, metadata, content_hash, run_id)

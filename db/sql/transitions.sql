@@ -96,7 +96,8 @@ update jobs set {waits_again}, crashes = crashes + 1, turn = docmill_turn(stage,
 update jobs set {waits_again}, crashes = 0, redrives = 0, turn = docmill_turn(stage, 0) where {fence}
 
 -- name: let_go
--- What came of the claim could not be written. It ends, and counts as no crash, but as one more drive.
+-- What came of the claim could not be written, or is another's to find out. It ends, and counts as no crash, but as one
+-- more drive.
 update jobs set {waits_again}, redrives = redrives + 1, turn = docmill_turn(stage, crashes)
 where {fence} and wait = 'running' and owner = :owner
 
@@ -197,6 +198,11 @@ where id = any(:ids::bigint[]) and {poisoned}
 case when stage = any(:claimed) then crashes >= :quarantined_at
   else stage <> all(:calling) and redrives > :quarantined_at end
 
+-- fragment: short
+-- A short document's job to which nothing has happened yet: one worker takes it all the way (docs/decisions/0218).
+chain = 'document' and stage = 'validate' and crashes = 0 and redrives = 0
+  and exists (select from documents where documents.id = document_id and short)
+
 -- fragment: driven
 -- Drives the `picked` jobs, which were `due` then, for a `cause` that counts as so many redrives `again`.
 moved as (
@@ -205,7 +211,7 @@ moved as (
     wake_at = least(deadline_at,
       clock_timestamp() + make_interval(secs => :message_s * 2 ^ least(redrives + again, 5)))
   from picked where jobs.id = picked.id
-  returning jobs.id, epoch, stage, lane, chain, crashes, redrives, cause, due),
+  returning jobs.id, epoch, stage, lane, chain, document_id, crashes, redrives, cause, due),
 noted as (insert into drives (job_id, epoch, stage, cause, due_at) select id, epoch, stage, cause, due from moved)
 
 -- name: start
@@ -214,7 +220,7 @@ with picked as (
   select id, 'start' as cause, null::timestamptz as due, 0 as again from jobs
   where id = any(:ids::bigint[]) and state = 'queued'),
 {driven}
-select id, epoch, stage, lane, chain, {quarantined} as quarantined from moved
+select id, epoch, stage, lane, chain, {quarantined} as quarantined, {short} as short from moved
 
 -- name: drive_lost
 -- A claim that ran out is a crash; a message that got lost is none.
@@ -223,7 +229,7 @@ with picked as (
     when 'countdown' then 'countdown lost' when 'flight' then 'flight looked at' else 'changed by hand' end as cause
   from jobs where id = any(:ids::bigint[]) and {lost}),
 {driven}
-select id, epoch, stage, lane, chain, {quarantined} as quarantined from moved
+select id, epoch, stage, lane, chain, {quarantined} as quarantined, {short} as short from moved
 
 -- name: send_again
 -- Each job whose message is under way, for a broker that may have forgotten it.
@@ -231,7 +237,7 @@ with picked as (
   select id, 'broker began anew' as cause, null::timestamptz as due, 0 as again from jobs
   where id = any(:ids::bigint[]) and wait = 'sent'),
 {driven}
-select id, epoch, stage, lane, chain, {quarantined} as quarantined from moved
+select id, epoch, stage, lane, chain, {quarantined} as quarantined, {short} as short from moved
 
 -- name: spare_claims
 -- Rows that somebody holds just now are being told of; waiting for them could end in a deadlock.

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from docmill.reading.engines import installed
 from docmill.reading.process import GaveWay
-from docmill.reading.reader import Reader
+from docmill.reading.reader import Busy, Reader
 from docmill.reading.values import DEFAULT_LIMITS, Limits, Reading, ReadingWarning
 
-__all__ = ["DEFAULT_LIMITS", "GaveWay", "Limits", "Reader", "Reading", "ReadingWarning", "read", "render"]
+__all__ = ["DEFAULT_LIMITS", "Busy", "GaveWay", "Limits", "Reader", "Reading", "ReadingWarning", "read", "render"]
 
 _shared = Reader()
 atexit.register(_shared.close)

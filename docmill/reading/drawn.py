@@ -12,18 +12,14 @@ from typing import Literal
 from cachetools import LRUCache
 
 from docmill.errors import Unreadable
-from docmill.reading.reader import Reader
+from docmill.reading.reader import Busy, Reader
 
-__all__ = ["Busy", "Drawn", "DrawnPages"]
+__all__ = ["Drawn", "DrawnPages"]
 
 KEPT_BYTES = 64 * 2**20
 """Of the pictures that one process keeps."""
 MOST_WAITING = 8
 """Threads that wait for a page to be drawn, each with a file in its hands."""
-
-
-class Busy(Exception):
-    """Other pages are being drawn: come again in a moment."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,8 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
@@ -69,15 +70,18 @@ class Reader:
         *,
         limits: Limits | None = None,
         give_way: Callable[[], bool] | None = None,
+        turn_within_s: float | None = None,
     ) -> Reading:
         """The text of a document that is in memory; as ``read`` otherwise. ``name`` helps to tell its kind.
 
         A document that takes long is given up, and GaveWay raised, as soon as ``give_way`` says that others wait.
+        Raises Busy where others' documents are read for ``turn_within_s`` seconds; None waits for as long as it
+        takes.
         """
         limits = limits or self.limits
         _require_size(len(body), limits)
         request = _request(name, media_type, limits)
-        with self._turn:
+        with self._turn_within(turn_within_s):
             answer, text = self._parser.ask(request, body, give_way)
             reading = _believed(self._parser, answer, text)
         return self._with_scans(reading, request, body) if limits.ocr and reading.scans else reading
@@ -155,6 +159,20 @@ class Reader:
             raise failed
         return with_scans(reading, scans)
 
+    def start(self) -> None:
+        """Starts the child that parses, and does not wait for it."""
+        with self._turn:
+            self._parser.running()
+
+    @contextmanager
+    def _turn_within(self, seconds: float | None) -> Iterator[None]:
+        if not self._turn.acquire(timeout=-1 if seconds is None else seconds):
+            raise Busy
+        try:
+            yield
+        finally:
+            self._turn.release()
+
     def confinement(self) -> Greeting:
         """Returns what the child may do. Raises Misconfigured where it cannot be started."""
         with self._turn:
@@ -179,6 +197,10 @@ class Reader:
         self._turn = threading.Lock()
         self._parser.abandon()
         self._ocr.abandon()
+
+
+class Busy(Exception):
+    """Others' documents are read, or their pages drawn: come again in a moment."""
 
 
 class ReaderKilled(Unreadable):

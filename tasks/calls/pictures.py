@@ -9,7 +9,8 @@ from hashlib import sha256
 from db.jobs import Job
 from docmill.errors import Failure, Unreadable
 from docmill.llm.types import Picture, Request
-from docmill.reading.drawn import Busy, Drawn
+from docmill.reading import Busy
+from docmill.reading.drawn import Drawn
 from tasks import remedies
 from tasks.calls.call import Call
 from tasks.celery.drive import drive

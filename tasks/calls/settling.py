@@ -17,6 +17,7 @@ from tasks.calls.settlement import settlement_of
 from tasks.calls.spool import settle_or_spool
 from tasks.services import Services
 from tasks.setbacks import Setback
+from tasks.short import answered
 from tasks.stages.step import Onward, Step, Stop
 
 __all__ = ["setback_of", "store_outcome", "store_part"]
@@ -87,8 +88,9 @@ def _settle(
     if failure is None or _left_to_parse(failure):
         closed = _close_and_parse(services, call, settlement)
         _calibrate(services, call, outcome)
-        surplus = closed.ending == "surplus"
-        return closed.ending, Stop("surplus") if surplus else Onward() if closed.moved else Stop("stale")
+        if closed.ending == "surplus":
+            return closed.ending, Stop("surplus")
+        return closed.ending, Onward(answered(call.job, settlement)) if closed.moved else Stop("stale")
     with services.database.work() as connection:
         ending = ledger.close_call(connection, settlement).ending
         if ending == "surplus":

@@ -16,7 +16,7 @@ from docmill.errors import DocmillError
 from docmill.remedies import Purpose
 from tasks.services import Services
 
-__all__ = ["PublishFailed", "drive", "drive_to_store", "publish_all"]
+__all__ = ["PublishFailed", "drive", "drive_to_store", "message_of", "publish_all"]
 
 log = structlog.get_logger()
 
@@ -66,6 +66,11 @@ def drive_to_store(
     if not transitions.advance(connection, job, "store", message_s=services.message_s, value=value):
         return None
     return drive(connection, services, replace(job, stage="store"), "store", cause)
+
+
+def message_of(job: Job) -> Drive:
+    """The message of a job that is sent and stands at its stage, for whoever takes that up."""
+    return Drive(id=job.id, epoch=job.epoch, stage=job.stage, lane=job.lane, quarantined=False, chain=job.chain)
 
 
 def publish_all(services: Services, drives: Sequence[Drive]) -> bool:

@@ -20,8 +20,9 @@ from kombu.utils.uuid import uuid
 from db.jobs import Job
 from db.stages import STAGES, Stage
 from tasks.celery.events import events_of
+from tasks.short import may_be_parsed
 
-__all__ = ["IN_HAND", "following", "go_on_here"]
+__all__ = ["IN_HAND", "following", "go_on_here", "goes_on"]
 
 IN_HAND = "in_hand"
 """Of a task's request: its job, which no message can hold."""
@@ -40,6 +41,11 @@ def following(task: Task) -> Stage | None:
     stage = STAGE_OF.get(then["task"])
     same_job = list(then.get("args") or ()) == list(task.request.args)
     return stage if same_job and stage in task.app.services.goes_on_with else None
+
+
+def goes_on(then: Stage | None, job: Job | None) -> bool:
+    """Whether this process goes on with the stage ``then``: with parse only for a short job in hand."""
+    return then is not None and (then != "parse" or may_be_parsed(job))
 
 
 def go_on_here(task: Task, job: Job | None = None) -> None:

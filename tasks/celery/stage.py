@@ -13,14 +13,14 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from db import jobs, transitions
 from db.engine import is_passing
-from db.jobs import Drive, Job
+from db.jobs import Job
 from db.stages import STAGES, Stage
 from db.turns import waiting
 from docmill.errors import ContentMissing, Failure, PromptError
 from docmill.logs import where
 from tasks.celery.broker import countdown_of
-from tasks.celery.drive import publish_all
-from tasks.celery.going_on import IN_HAND, following, go_on_here
+from tasks.celery.drive import message_of, publish_all
+from tasks.celery.going_on import IN_HAND, following, go_on_here, goes_on
 from tasks.celery.publishing import StageTask
 from tasks.pinning import leave
 from tasks.services import Services
@@ -126,11 +126,9 @@ class Handler:
         """What the stage comes to for a job that this process has in hand from the stage before."""
         at = At(job_id=job.id, epoch=job.epoch, stage=job.stage, to=self.name)
         # Nobody knows whether its row stands where it stood or has moved on: of two messages one finds it.
-        stands = Drive(
-            id=job.id, epoch=job.epoch, stage=job.stage, lane=job.lane, quarantined=False, chain=job.chain
-        )
+        stands = message_of(job)
         both = (stands, replace(stands, stage=self.name))
-        until = services.turns.clock() + _claimed_for_s(job.stage)
+        until = services.turns.clock() + (_claimed_for_s(job.stage) if job.claimed else 0.0)
         while True:
             step = self._guarded(
                 services, lambda: self._step(services, job, then), at, lambda why: Stop(why, both)
@@ -192,7 +190,7 @@ class Handler:
 
     def _is_anothers_turn(self, services: Services, job_id: int, epoch: int) -> bool:
         """Whether the job waits in Postgres again, because another tenant waits for this process."""
-        if STAGES[self.name].role != "cpu" or not services.turns.matter:
+        if STAGES[self.name].role != "cpu" or services.hurry is not None or not services.turns.matter:
             return False
         seen = services.database.run(waiting, job_id, epoch)
         due = seen is None or services.turns.is_due(seen)
@@ -212,10 +210,10 @@ def _act(task: Task, services: Services, step: Step, then: Stage | None) -> str:
         case InHand(job):
             go_on_here(task, job)
             return "onward"
-        case Onward():
+        case Onward(job):
             # Celery publishes the chain's next task whenever a task returns.
-            if then is not None:
-                go_on_here(task)
+            if goes_on(then, job):
+                go_on_here(task, job)
             return "onward"
         case Stop(word, drives):
             task.request.chain = None

@@ -7,7 +7,7 @@ from typing import Any
 
 from db.jobs import Document, Job
 from docmill.errors import Failure, Unreadable
-from docmill.reading.drawn import Busy
+from docmill.reading import Busy
 from prompts import PromptVersion
 from tasks import remedies
 from tasks.pinning import prompt_of

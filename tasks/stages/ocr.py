@@ -105,7 +105,7 @@ def _onward(services: Services, reader: Reader, job: Job, document: Document, kn
         message_s=services.message_s,
         version=job.version,
         content_hash=job.content_hash,
-        reading=reading,
+        document=document.as_read(reading),
     )
     return Onward() if moved else Stop("stale")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 from sqlalchemy import Connection
@@ -20,7 +20,10 @@ __all__ = ["Again", "InHand", "Onward", "Step", "Stop", "fail", "go_on", "in_han
 
 @dataclass(frozen=True)
 class Onward:
-    """The transition is committed: Celery publishes the chain's next task."""
+    """The transition is committed: Celery publishes the chain's next task, or this process goes on with it."""
+
+    job: Job | None = field(default=None, compare=False)
+    """As the next stage would load it, where that is known."""
 
 
 @dataclass(frozen=True)

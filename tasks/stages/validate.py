@@ -17,13 +17,13 @@ from db.transitions import QUARANTINED_AT
 from db.turns import must_give_way
 from docmill.bounds import params_as_json
 from docmill.errors import ContentMissing, Failure, Misconfigured, PromptError, SubmitRefused, Unreadable
-from docmill.reading import GaveWay, Reading
+from docmill.reading import Busy, GaveWay, Reading
 from docmill.reading.reader import ReaderKilled
 from prompts import Excerpt, PromptVersion
 from prompts.readiness import may_show, problems
 from tasks.pinning import prompt_of
 from tasks.services import Services
-from tasks.stages.step import Onward, Step, Stop, fail, go_on
+from tasks.stages.step import Onward, Step, Stop, fail
 
 __all__ = ["validate"]
 
@@ -42,12 +42,20 @@ def validate(services: Services, job: Job) -> Step:
         return _failed(services, job, Failure(kind="bad_request", message="; ".join(unfit)))
     if document is None:
         return _failed(services, job, Failure(kind="unreadable", message="the document was deleted"), "empty")
+    return _read_and_go_on(services, job, prompt, document)
+
+
+def _read_and_go_on(services: Services, job: Job, prompt: PromptVersion | None, document: Document) -> Step:
+    sees = prompt is not None and may_show(prompt, services.settings.models)
     try:
-        sees = prompt is not None and may_show(prompt, services.settings.models)
         reading = _read(services, job, document, sees=sees)
     except GaveWay:
         return _set_apart(services, job)
+    except Busy:
+        return _leave(services, job)
     except Unreadable as error:
+        if services.hurry is not None and error.kind == "timeout":
+            return _leave(services, job)
         if isinstance(error, ReaderKilled) and job.crashes < QUARANTINED_AT:
             raise  # a crash, which may have another's cause: it is tried again, and in the end apart from others
         return _failed(services, job, Failure(kind="unreadable", message=str(error)), error.kind)
@@ -80,9 +88,16 @@ def _read(services: Services, job: Job, document: Document, *, sees: bool) -> Re
     if services.reader is None:
         raise RuntimeError("this worker reads no files: validate belongs to the cpu queues")
     give_way = None if job.crashes >= QUARANTINED_AT else partial(_must_give_way, services, job)
-    limits = replace(services.reader.limits, leave_scans=sees or services.reader.limits.leave_scans)
+    limits, hurry = services.reader.limits, services.hurry
+    limits = replace(limits, leave_scans=sees or limits.leave_scans)
+    if hurry is not None:
+        limits = replace(limits, timeout_s=hurry.reads_s)
     reading = services.reader.read_bytes(
-        bytes(document.body), name=document.name, give_way=give_way, limits=limits
+        bytes(document.body),
+        name=document.name,
+        give_way=give_way,
+        limits=limits,
+        turn_within_s=None if hurry is None else hurry.turn_s,
     )
     if reading.empty and not (sees and reading.pages) and not _is_read_by_ocr(services, reading.scans):
         raise Unreadable("empty", reading.warning or "there is no text in it")
@@ -107,34 +122,65 @@ def _set_apart(services: Services, job: Job) -> Step:
     return Stop("set apart" if moved else "stale")
 
 
+def _leave(services: Services, job: Job) -> Step:
+    """Others' documents are read here, or this one takes longer than its length told: it takes the long way."""
+    left = services.database.run(transitions.let_go, job, owner=services.owner)
+    return Stop("takes the long way" if left else "stale")
+
+
 def _onward(services: Services, job: Job, prompt: PromptVersion | None, reading: Reading | None) -> Step:
     scans = reading.scans if reading is not None else job.document.scans if job.document else ()
     if scans and services.settings.ocr != "off":
         return _to_ocr(services, job, prompt, reading)
     to: Stage = "chunk" if job.chain == "index" else "context"
-    pinned: dict[str, Any] = {"version": prompt and prompt.version, "content_hash": prompt and prompt.content_hash}
+    pinned = _pinned(prompt)
     if reading is None:
-        return services.database.run(go_on, job, to, message_s=services.message_s, **pinned)
-    moved = services.database.run(
-        transitions.advance_with_text,
-        job,
-        to,
-        message_s=services.message_s,
-        **pinned,
-        reading=reading,
+        read = None
+        moved = services.database.run(transitions.advance, job, to, message_s=services.message_s, **pinned)
+    else:
+        read = _document(job).as_read(reading)
+        moved = services.database.run(
+            transitions.advance_with_text, job, to, message_s=services.message_s, **pinned, document=read
+        )
+    return Onward(_moved(job, to, prompt, read)) if moved else Stop("stale")
+
+
+def _pinned(prompt: PromptVersion | None) -> dict[str, Any]:
+    """What the job's row is told of its prompt; nothing of an index job, which has none."""
+    return {"version": prompt and prompt.version, "content_hash": prompt and prompt.content_hash}
+
+
+def _moved(job: Job, to: Stage, prompt: PromptVersion | None, read: Document | None) -> Job | None:
+    """The job as it is loaded at its next stage; one without a prompt is loaded there."""
+    if prompt is None:
+        return None
+    return replace(
+        job.moved(to),
+        version=prompt.version,
+        content_hash=job.content_hash or prompt.content_hash,
+        document=read or replace(_document(job), body=None),
     )
-    return Onward() if moved else Stop("stale")
+
+
+def _document(job: Job) -> Document:
+    assert job.document is not None  # noqa: S101 - one without a document has failed
+    return job.document
 
 
 def _to_ocr(services: Services, job: Job, prompt: PromptVersion | None, reading: Reading | None) -> Step:
     """The job waits for its turn at OCR, which is another worker's."""
-    pinned: dict[str, Any] = {"version": prompt and prompt.version, "content_hash": prompt and prompt.content_hash}
+    pinned = _pinned(prompt)
     with services.database.work() as connection:
         if reading is None:
             moved = transitions.advance(connection, job, "ocr", message_s=services.message_s, **pinned)
         else:
             moved = transitions.advance_with_text(
-                connection, job, "ocr", message_s=services.message_s, **pinned, reading=reading
+                connection,
+                job,
+                "ocr",
+                message_s=services.message_s,
+                **pinned,
+                document=_document(job).as_read(reading),
             )
         waits = moved and transitions.give_back(connection, job.id, job.epoch, "ocr")
     return Stop("waits for OCR" if waits else "stale")

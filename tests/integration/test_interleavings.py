@@ -134,6 +134,7 @@ class PlainReader(Reader):
         *,
         limits: Limits | None = None,
         give_way: Callable[[], bool] | None = None,
+        turn_within_s: float | None = None,
     ) -> Reading:
         return Reading(text=body.decode(), media_type="text/plain", empty=False)
 

@@ -48,9 +48,9 @@ def alone(url: str) -> Iterator[Engine]:
     engine.dispose()
 
 
-def given(engine: Engine, needs: str = "crashes = 0") -> None:
+def given(engine: Engine, needs: str = "crashes = 0", *, body: bytes = b"") -> None:
     with engine.begin() as connection:
-        job = submit(connection, Submission(prompt="receipt", body=needs.encode(), name="receipt.txt"))
+        job = submit(connection, Submission(prompt="receipt", body=needs.encode() + body, name="receipt.txt"))
         connection.execute(text(f"update jobs set {needs} where id = :id"), {"id": job})
 
 
@@ -66,12 +66,34 @@ def until(condition: Callable[[], object]) -> None:
         time.sleep(0.05)
 
 
+COMPUTES = {
+    "a long document's": ("state = 'running', wait = 'sent'", b"\0", True),
+    "a short document's": ("state = 'running', wait = 'sent'", b"", False),
+    "a short one that has broken something": ("state = 'running', wait = 'sent', crashes = 1", b"", True),
+    "one that takes the long way": ("state = 'running', wait = 'sent', redrives = 1", b"", True),
+    "what is claimed": ("state = 'running', wait = 'running'", b"\0", False),
+    "what passes parse": ("state = 'running', wait = 'sent', stage = 'parse', since = clock_timestamp()", b"", False),
+    "what waits at parse": (
+        "state = 'running', wait = 'sent', stage = 'parse', since = clock_timestamp() - interval '2 s'", b"", True
+    ),
+    "what waits for room": ("state = 'queued', wait = 'unsent'", b"\0", False),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("job", COMPUTES)
+def test_who_computes_is_wanted_for_what_is_not_short(alone: Engine, job: str) -> None:
+    columns, body, wanted = COMPUTES[job]
+    given(alone, columns, body=body)
+    with alone.connect() as connection:
+        assert fleet.is_wanted(connection, "cpu") == wanted
+
+
 @pytest.mark.parametrize("needs", NEEDS)
 def test_only_who_is_needed_is_wanted(alone: Engine, needs: str) -> None:
     role, columns = NEEDS[needs]
     given(alone)
     with alone.connect() as connection:
-        assert not any(fleet.is_wanted(connection, each) for each in ("ocr", "quarantine"))
+        assert not any(fleet.is_wanted(connection, each) for each in ("cpu", "ocr", "quarantine"))
         connection.rollback()
         given(alone, columns)
         assert fleet.is_wanted(connection, "ocr") == (role == "ocr")

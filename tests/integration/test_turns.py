@@ -18,6 +18,8 @@ from db.turns import must_give_way, waiting
 from docmill.reading import GaveWay, Reader
 
 SLOTS = 2
+LONG = b"\0"
+"""No text, which takes as long as it takes."""
 
 
 @pytest.fixture
@@ -35,7 +37,7 @@ def connection(owner: Engine) -> Iterator[Connection]:
 
 def given(connection: Connection, tenant: str, number: int = 1, *, lane: str = "bulk") -> list[int]:
     return [
-        submit(connection, Submission(prompt="receipt", body=uuid4().bytes, tenant=tenant, lane=lane))  # type: ignore[arg-type]
+        submit(connection, Submission(prompt="receipt", body=LONG + uuid4().bytes, tenant=tenant, lane=lane))  # type: ignore[arg-type]
         for _ in range(number)
     ]
 

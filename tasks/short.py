@@ -1,0 +1,36 @@
+"""Short jobs: what one io worker takes all the way, from the document to the result (docs/decisions/0218).
+
+A short document is read, and its answer checked, within milliseconds, by processes apart that the worker asks.
+What takes longer, or breaks, goes on as any other job does: through the queues of who computes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from db.jobs import Answer, Job
+from db.ledger import Settlement
+from db.stored import loads
+from docmill.storable import dump_json
+from tasks.stages.parting import is_in_parts
+
+__all__ = ["LONGEST_REPLY", "LONGEST_TEXT", "answered", "may_be_parsed"]
+
+LONGEST_TEXT, LONGEST_REPLY = 65_536, 16_384
+"""In characters, of a document's text and of a reply that is held against it. Which documents are short is said
+when they are submitted (``docmill_is_short`` in db/sql/functions.sql)."""
+
+
+def may_be_parsed(job: Job | None) -> bool:
+    """Whether a job in hand from its call is parsed by who called: short, and with all that parse reads."""
+    if job is None or job.document is None or job.answer is None or is_in_parts(job):
+        return False
+    text = job.document.text or ""
+    return job.document.whole and len(text) <= LONGEST_TEXT and len(job.answer.text) <= LONGEST_REPLY
+
+
+def answered(job: Job, settlement: Settlement) -> Job:
+    """The job of a call that was answered and closed, as it would be loaded at parse."""
+    told = loads(dump_json(settlement.reply))
+    answer = Answer(call_id=settlement.id, text=told["text"], finish_reason=told["finish_reason"])
+    return replace(job.moved("parse"), answer=answer)
