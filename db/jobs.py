@@ -128,6 +128,13 @@ class Job:
         return replace(self, stage=to, crashes=0, redrives=0, missing=None, claimed=False)
 
     @property
+    def message(self) -> Drive:
+        """The message of a job that is sent and stands at its stage, for whoever takes that up."""
+        return Drive(
+            id=self.id, epoch=self.epoch, stage=self.stage, lane=self.lane, quarantined=False, chain=self.chain
+        )
+
+    @property
     def fence(self) -> dict[str, object]:
         """Where it was seen; a transition changes nothing once it stands elsewhere."""
         return {"id": self.id, "epoch": self.epoch, "stage": self.stage}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
@@ -14,6 +15,7 @@ from db.stages import stages_where
 from docmill.reading import Reader
 from docmill.reading.drawn import DrawnPages
 from docmill.settings import Settings
+from tasks.apart.judge import JudgeApart
 from tasks.calls.room import Room
 from tasks.celery import broker
 from tasks.chain import publish
@@ -21,6 +23,7 @@ from tasks.services import Hurry, Services
 from tasks.times import StageTimes
 from workers.clients import make_caller, make_telling, make_tracer, open_cache, open_limiter
 from workers.registry import registry_of, warm_up
+from workers.roles import environment_for
 
 __all__ = ["api_services", "asking_services", "cpu_services", "io_services"]
 
@@ -54,6 +57,7 @@ def io_services(settings: Settings, *, owner: str, celery: Celery) -> Iterator[S
             goes_on_with=[*stages_where(lambda rules: rules.role == "io"), "parse"],
             reader=_reader(stack, settings),
             hurry=Hurry(),
+            judge=stack.enter_context(JudgeApart(registry, _of_no_settings(settings))),
             broker_began_anew=partial(broker.began_anew, celery),
             limiter=stack.enter_context(open_limiter(settings, owner=owner)),
             cache=stack.enter_context(open_cache(settings)),
@@ -131,6 +135,12 @@ def _pages(stack: ExitStack, settings: Settings) -> DrawnPages:
     pages = DrawnPages(Reader(settings.reading_limits))
     stack.callback(pages.close)
     return pages
+
+
+def _of_no_settings(settings: Settings) -> dict[str, str]:
+    """What prompts' own code is given: the environment of who computes, which has no keys, without docmill's own."""
+    given = environment_for("cpu", settings, os.environ)
+    return {name: value for name, value in given.items() if not name.startswith("DOCMILL_")}
 
 
 def _reader(stack: ExitStack, settings: Settings) -> Reader:

@@ -8,15 +8,17 @@ from typing import Any
 
 import structlog
 from sqlalchemy import Connection
+from sqlalchemy.exc import SQLAlchemyError
 
 from db import transitions
+from db.engine import is_passing
 from db.jobs import Drive, Job
 from db.stages import Stage
 from docmill.errors import DocmillError
 from docmill.remedies import Purpose
 from tasks.services import Services
 
-__all__ = ["PublishFailed", "drive", "drive_to_store", "message_of", "publish_all"]
+__all__ = ["PublishFailed", "drive", "drive_to_store", "publish_all"]
 
 log = structlog.get_logger()
 
@@ -68,9 +70,14 @@ def drive_to_store(
     return drive(connection, services, replace(job, stage="store"), "store", cause)
 
 
-def message_of(job: Job) -> Drive:
-    """The message of a job that is sent and stands at its stage, for whoever takes that up."""
-    return Drive(id=job.id, epoch=job.epoch, stage=job.stage, lane=job.lane, quarantined=False, chain=job.chain)
+def _take_back(services: Services, drives: Sequence[Drive]) -> None:
+    """Where the database is away as well, the sweep takes them for lost messages."""
+    try:
+        services.database.run(transitions.take_back, drives)
+    except SQLAlchemyError as error:
+        if not is_passing(error):
+            raise
+        log.warning("not_taken_back", error=type(error).__name__, drives=len(drives))
 
 
 def publish_all(services: Services, drives: Sequence[Drive]) -> bool:
@@ -84,6 +91,6 @@ def publish_all(services: Services, drives: Sequence[Drive]) -> bool:
         services.publish(drives)
     except PublishFailed as error:
         log.warning("publish_failed", error=str(error), drives=len(drives) - error.taken)
-        services.database.run(transitions.take_back, drives[error.taken :])
+        _take_back(services, drives[error.taken :])
         return False
     return True

@@ -19,7 +19,7 @@ from db.turns import waiting
 from docmill.errors import ContentMissing, Failure, PromptError
 from docmill.logs import where
 from tasks.celery.broker import countdown_of
-from tasks.celery.drive import message_of, publish_all
+from tasks.celery.drive import publish_all
 from tasks.celery.going_on import IN_HAND, following, go_on_here, goes_on
 from tasks.celery.publishing import StageTask
 from tasks.pinning import leave
@@ -126,7 +126,7 @@ class Handler:
         """What the stage comes to for a job that this process has in hand from the stage before."""
         at = At(job_id=job.id, epoch=job.epoch, stage=job.stage, to=self.name)
         # Nobody knows whether its row stands where it stood or has moved on: of two messages one finds it.
-        stands = message_of(job)
+        stands = job.message
         both = (stands, replace(stands, stage=self.name))
         until = services.turns.clock() + (_claimed_for_s(job.stage) if job.claimed else 0.0)
         while True:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import structlog
+
 from db import transitions
 from db.jobs import Job
 from docmill.errors import Failure
 from prompts import PromptVersion
 from tasks import remedies
+from tasks.apart.judge import NotNow, TookLong
 from tasks.pinning import prompt_of
 from tasks.services import Services
 from tasks.setbacks import Setback
@@ -16,21 +19,29 @@ from tasks.stages.citing import with_pages
 from tasks.stages.excerpt import excerpt_of
 from tasks.stages.parse_parts import parse_parts
 from tasks.stages.parting import is_in_parts
-from tasks.stages.step import Step, fail, in_hand
+from tasks.stages.step import Step, Stop, fail, in_hand
 from tasks.verdicts import Rejected
 
 __all__ = ["parse"]
 
+log = structlog.get_logger()
+
 
 def parse(services: Services, job: Job) -> Step:
-    """The claimed job goes on to store with a value, or to another attempt, or to a person."""
+    """The job goes on to store with a value, or to another attempt, or to a person; or to who claims it, where its
+    reply takes longer than whoever called has time for.
+    """
     if is_in_parts(job):
         return parse_parts(services, job)
     prompt = prompt_of(services, job)
     answer, document = job.answer, job.document
     if answer is None or document is None or document.text is None:
         return _nothing_there(services, job)
-    verdict = services.judge(job, prompt, excerpt_of(services, job, document.text), answer)
+    try:
+        verdict = services.judge(job, prompt, excerpt_of(services, job, document.text), answer)
+    except (NotNow, TookLong) as error:
+        log.info("judged_elsewhere", why=str(error))
+        return Stop("takes the long way", (job.message,))
     found = None if verdict.kept is None else with_pages(services, job, verdict.kept)
     if verdict.rejected is None:
         return in_hand(job, "store", value=found)
