@@ -138,7 +138,7 @@ def _pages(stack: ExitStack, settings: Settings) -> DrawnPages:
 
 
 def _of_no_settings(settings: Settings) -> dict[str, str]:
-    """What prompts' own code is given: the environment of who computes, which has no keys, without docmill's own."""
+    """What prompts' own code is given: the environment of who computes, which has no keys, but for docmill's."""
     given = environment_for("cpu", settings, os.environ)
     return {name: value for name, value in given.items() if not name.startswith("DOCMILL_")}
 

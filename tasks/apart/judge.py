@@ -28,7 +28,7 @@ log = structlog.get_logger()
 
 COMMAND = (sys.executable, "-P", "-m", "tasks.apart.child")
 """The child's; its parent's process id, and where the prompts are, follow."""
-TURN_S = 0.5
+TURN_S = 2.0
 """So long a question waits for others', and for a child that is not ready yet."""
 ANSWER_S = 1.0
 """So long the child has for an answer."""
