@@ -116,9 +116,8 @@ class RunningDocmill:
         return list(self._workers().values())
 
     def kill(self) -> None:
-        """The worker that calls, and the one that reads; the stack itself starts them again."""
-        workers = self._workers()
-        end(workers["io-1"], workers["cpu-1"])
+        """The workers that call, and the one that reads; the stack itself starts them again."""
+        end(*(pid for name, pid in self._workers().items() if name.startswith(("io", "cpu"))))
 
     def billed(self, ids: Iterable[str]) -> Counter[str]:
         with self.engine.connect() as connection:

@@ -24,6 +24,7 @@ __all__ = ["SlowCalls", "measure"]
 WARM_UP = 20
 SAMPLED_EVERY_S = 1.0
 IO = "io-1"
+ONE = ("--io-workers", "1")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,13 +85,13 @@ def measure(which: SlowCalls, receipts: Callable[[int, int], list[bytes]], **env
 def _measured(
     which: SlowCalls, first: list[bytes], bodies: list[bytes], env: Mapping[str, str]
 ) -> dict[str, float]:
-    with stack(**env) as measured:
+    with stack(*ONE, **env) as measured:
         _warm_up(measured, first)
         cpu_alone_s, cpu_alone_ms, _ = _worked(measured, bodies)
     with (
         scratch("slow") as folder,
         simulated(folder, "--latency-ms", str(round(1000 * which.latency_s))) as url,
-        stack(**env, DOCMILL_LLM_URL=url) as measured,
+        stack(*ONE, **env, DOCMILL_LLM_URL=url) as measured,
     ):
         _warm_up(measured, first)
         took_s, cpu_ms, samples = _worked(measured, bodies)

@@ -41,7 +41,7 @@ def main() -> None:
     with (
         slow_provider() as url,
         limits_known() as config,
-        stack(DOCMILL_LLM_URL=url, DOCMILL_CONFIG=config) as running,
+        stack("--io-workers", "1", DOCMILL_LLM_URL=url, DOCMILL_CONFIG=config) as running,
     ):
         began = time.monotonic()
         for first in range(0, JOBS, AT_ONCE):

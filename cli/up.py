@@ -24,8 +24,10 @@ __all__ = ["up"]
 def up(
     data: Annotated[Path | None, typer.Option(help="The folder that holds everything it keeps.")] = None,
     ready_file: Annotated[Path | None, typer.Option(help="Written once all is healthy: JSON.")] = None,
-    io_workers: Annotated[int, typer.Option(help="Workers that call models.", min=1)] = 1,
-    cpu_workers: Annotated[int, typer.Option(help="Workers that read and parse.", min=1)] = 1,
+    io_workers: Annotated[
+        int, typer.Option(help="Workers that call models, and take short documents all the way.", min=1)
+    ] = 2,
+    cpu_workers: Annotated[int, typer.Option(help="Workers that read and parse what is not short.", min=1)] = 1,
     as_json: AsJson = False,
 ) -> None:
     """Start servers, workers and, where no provider is set, the simulator. Ctrl-C stops all in order."""

@@ -55,7 +55,7 @@ class Document:
             pages=list(reading.pages),
             layout=pack(reading.layout) if reading.layout else None,
             warnings=told,
-            scans=list(reading.scans),
+            scans=list(reading.scans) or (),
             whole=True,
         )
 

@@ -260,7 +260,7 @@ def advance_with_text(
         "media_type": document.media_type,
         "layout": document.layout,
         "warnings": dump_json(document.warnings),
-        "scans": document.scans,
+        "scans": list(document.scans),
     }
     return bool(SQL["advance_with_text"].count(connection, {**values, **read}))
 

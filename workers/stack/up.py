@@ -56,7 +56,7 @@ class Stack:
         settings: Settings,
         data: Path,
         *,
-        io_workers: int = 1,
+        io_workers: int = 2,
         cpu_workers: int = 1,
         tell: Callable[[str], None] = lambda _: None,
     ) -> None:
