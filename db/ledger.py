@@ -103,6 +103,8 @@ class Closed:
 
     ending: Ending
     moved: bool = False
+    overdue: bool = False
+    """Of a job that moved on: whether its deadline has passed."""
     now: bool = True
     """False where nothing was changed: it was closed before, or the ledger never had it."""
 
@@ -236,7 +238,7 @@ def close_call(
     if closed.budgets and not closed.unknown:
         reserved, cost = closed.reserved_usd, closed.cost_usd or Decimal(0)
         budgets.settle(connection, closed.budgets, reserved_usd=reserved, cost_usd=cost)
-    return Closed(ending=closed.state, moved=closed.moved)
+    return Closed(ending=closed.state, moved=closed.moved, overdue=closed.overdue)
 
 
 @one_statement
@@ -248,7 +250,7 @@ def close_unbudgeted(
     None, with nothing changed, where one does, as one that was set meanwhile may, or where it was closed before.
     """
     closed = _close(connection, settlement, job, message_s, settles=False)
-    return None if closed is None else Closed(ending=closed.state, moved=closed.moved)
+    return closed and Closed(ending=closed.state, moved=closed.moved, overdue=closed.overdue)
 
 
 def _close(

@@ -29,8 +29,8 @@ def may_be_parsed(job: Job | None) -> bool:
     return job.document.whole and len(text) <= LONGEST_TEXT and len(job.answer.text) <= LONGEST_REPLY
 
 
-def answered(job: Job, settlement: Settlement) -> Job:
-    """The job of a call that was answered and closed, as it would be loaded at parse."""
+def answered(job: Job, settlement: Settlement, *, work: bytes, overdue: bool) -> Job:
+    """The job of a call that was answered and closed, as parse would load it; ``work`` is the call's key."""
     told = loads(dump_json(settlement.reply))
     answer = Answer(call_id=settlement.id, text=told["text"], finish_reason=told["finish_reason"])
-    return replace(job.moved("parse"), answer=answer)
+    return replace(job.moved("parse"), answer=answer, flight_key=work, overdue=overdue)

@@ -425,8 +425,10 @@ said as (
   update exchanges set reply = :reply::jsonb from closed where call_id = closed.id and :reply::jsonb is not null),
 moved as (
   update jobs set {onward}
-  where {fence} and :to::text is not null and exists (select from closed where state <> 'surplus') returning id)
-select state, budgets, reserved_usd, cost_usd, unknown, exists (select from moved) as moved from closed
+  where {fence} and :to::text is not null and exists (select from closed where state <> 'surplus')
+  returning deadline_at)
+select state, budgets, reserved_usd, cost_usd, unknown, exists (select from moved) as moved,
+  exists (select from moved where deadline_at < clock_timestamp()) as overdue from closed
 
 -- name: doubt_intents
 -- Those whose lease ran out, whatever their job's state; or, when it is `early`, those whose reply is known to be lost.

@@ -90,7 +90,9 @@ def _settle(
         _calibrate(services, call, outcome)
         if closed.ending == "surplus":
             return closed.ending, Stop("surplus")
-        return closed.ending, Onward(answered(call.job, settlement)) if closed.moved else Stop("stale")
+        if not closed.moved:
+            return closed.ending, Stop("stale")
+        return closed.ending, Onward(answered(call.job, settlement, work=call.work, overdue=closed.overdue))
     with services.database.work() as connection:
         ending = ledger.close_call(connection, settlement).ending
         if ending == "surplus":

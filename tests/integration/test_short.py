@@ -111,6 +111,17 @@ def test_a_job_in_hand_is_what_would_be_loaded(way: Walk, document: str) -> None
         assert getattr(hand, field.name) == getattr(row, field.name), field.name
 
 
+def test_a_deadline_that_passes_in_the_call_is_seen_in_hand(way: Walk) -> None:
+    chosen = HANDLERS["context"].go_on(way.services, read(way, submitted(way)), then="complete")
+    assert isinstance(chosen, InHand)
+    with way.engine.begin() as connection:
+        connection.execute(text("update jobs set deadline_at = now() where id = :id"), {"id": chosen.job.id})
+    hand = onward(HANDLERS["complete"].go_on(way.services, chosen.job, then="parse"))
+    assert hand.overdue
+    assert loaded(way, hand.id, "parse").overdue
+    assert go_on(way, "parse", hand) == Stop("failed: deadline")
+
+
 def replace_tenant(way: Walk) -> Walk:
     """Another tenant's, who shares no answer."""
     way.tenant = uuid4().hex[:8]
@@ -130,7 +141,7 @@ def test_both_ways_end_alike(way: Walk, document: str) -> None:
         row = way.job(other)
         with way.engine.begin() as connection:
             connection.execute(text("update jobs set wait = 'sent' where id = :id"), {"id": other})
-        assert isinstance(HANDLERS[stage].run(way.services, other, row.epoch), Onward), (stage, way.job(other))  # type: ignore[index]
+        assert isinstance(HANDLERS[stage].run(way.services, other, row.epoch), Onward), (stage, way.job(other))
     ends = [way.job(each) for each in (hand.id, other)]
     assert [(each.state, each.stage, each.wait, each.crashes) for each in ends] == [("done", "store", None, 0)] * 2
     assert ends[0].value == ends[1].value
