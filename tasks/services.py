@@ -46,7 +46,7 @@ class Hurry:
 
     turn_s: float = 2.0
     """Until it is its turn to be read."""
-    reads_s: float = 1.0
+    reads_s: float = 3.0
 
 
 @dataclass(kw_only=True)

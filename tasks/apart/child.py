@@ -7,6 +7,7 @@ and has the user, the network and the environment that it is given: a prompt's o
 
 from __future__ import annotations
 
+import signal
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -27,6 +28,8 @@ MOST_BYTES = 400 * 2**20
 """Of memory; with more, or after so many questions, it ends, and another begins."""
 # The frame's length was checked by the parent; this is only a bound.
 _MAX_BODY = 2**40
+ANSWER_CPU_S = 1.0
+"""Of the child's own CPU: a check that never ends is not to be taken for one that a busy machine keeps waiting."""
 
 
 def main() -> None:
@@ -52,7 +55,9 @@ def serve(registry: Registry, incoming: int, outgoing: int) -> None:
         except frames.PipeEnded:
             return
         last = asked == MOST_QUESTIONS
+        signal.setitimer(signal.ITIMER_PROF, ANSWER_CPU_S)  # SIGPROF ends the process
         header, body, last = _answer(registry, header, body, last=last)
+        signal.setitimer(signal.ITIMER_PROF, 0)
         frames.send(outgoing, header, body)
         if last:
             return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import threading
 import time
@@ -30,8 +31,8 @@ COMMAND = (sys.executable, "-P", "-m", "tasks.apart.child")
 """The child's; its parent's process id, and where the prompts are, follow."""
 TURN_S = 2.0
 """So long a question waits for others', and for a child that is not ready yet."""
-ANSWER_S = 1.0
-"""So long the child has for an answer."""
+ANSWER_S = 10.0
+"""So long the child has for an answer, of which it may compute for a second (:mod:`tasks.apart.child`)."""
 LEFT_ALONE_S = 600.0
 """So long a prompt's content is not asked about that took longer."""
 START_TIMEOUT_S = 60.0
@@ -179,13 +180,11 @@ class JudgeApart:
             process.close()
 
     def _explained(self, end: ProcessEnded, content: Content) -> Exception:
-        if end.expired:
+        if end.expired or end.exit_code == -signal.SIGPROF:
             now = self._clock()
             kept = {each: until for each, until in self._left_alone.items() if until > now}
             self._left_alone = {**kept, content: now + LEFT_ALONE_S}
-            return TookLong(
-                f"the checks of prompt {content.name}/{content.version} took longer than {ANSWER_S:g} s"
-            )
+            return TookLong(f"the checks of prompt {content.name}/{content.version} took too long")
         if not end.took_it or end.by_others:
             return NotNow("the judge's process was ended by others")
         return Died(f"the judge's process ended with {end.exit_code}")

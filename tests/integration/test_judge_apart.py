@@ -149,24 +149,26 @@ def test_a_verdict_is_the_same_apart(patient: None, judged: JudgeApart, registry
     assert all(kinds[each] >= 5 for each in KINDS), kinds
 
 
-def test_a_check_that_never_ends_is_ended(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("harm", "answer_s"), [("loops", PATIENCE_S), ("stays", 1.0)])
+def test_a_check_that_never_ends_is_ended(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch, harm: str, answer_s: float
+) -> None:
+    """By its own CPU, however busy the machine is; one that only waits by the time."""
     now = 0.0
+    monkeypatch.setattr(apart, "ANSWER_S", PATIENCE_S)
     with JudgeApart(registry, ENVIRONMENT, clock=lambda: now) as judged:
-        loops = registry.get("loops")
-        with monkeypatch.context() as patch:
-            patch.setattr(apart, "ANSWER_S", PATIENCE_S)
-            wait_for(judged, asked(loops, HARMLESS))
+        loops = registry.get(harm)
+        wait_for(judged, asked(loops, HARMLESS))
         child = child_of(psutil.Process())
-        began = time.monotonic()
+        monkeypatch.setattr(apart, "ANSWER_S", answer_s)
         with pytest.raises(TookLong):
             judged(*asked(loops, HARM))
-        assert apart.ANSWER_S <= time.monotonic() - began < apart.ANSWER_S + 5
         assert not child.is_running()
+        monkeypatch.setattr(apart, "ANSWER_S", PATIENCE_S)
         began = time.monotonic()
         with pytest.raises(NotNow):
             judged(*asked(loops, HARMLESS))
         assert time.monotonic() - began < apart.TURN_S
-        monkeypatch.setattr(apart, "ANSWER_S", PATIENCE_S)
         assert wait_for(judged, asked(registry.get("receipt"))).rejected is None
         now += apart.LEFT_ALONE_S
         assert wait_for(judged, asked(loops, HARMLESS)).rejected is None

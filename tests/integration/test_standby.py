@@ -74,7 +74,7 @@ COMPUTES = {
     "what is claimed": ("state = 'running', wait = 'running'", b"\0", False),
     "what passes parse": ("state = 'running', wait = 'sent', stage = 'parse', since = clock_timestamp()", b"", False),
     "what waits at parse": (
-        "state = 'running', wait = 'sent', stage = 'parse', since = clock_timestamp() - interval '2 s'", b"", True
+        "state = 'running', wait = 'sent', stage = 'parse', since = clock_timestamp() - interval '6 s'", b"", True
     ),
     "what waits for room": ("state = 'queued', wait = 'unsent'", b"\0", False),
 }  # fmt: skip
