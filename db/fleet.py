@@ -47,7 +47,7 @@ QUARANTINE_AHEAD = 2
 OCR_AHEAD = 2
 """Jobs in hand for each slot that does OCR: one is read, and one is ready."""
 PASSING_S = 5.0
-"""A job that stands at parse for longer waits for a message: who called waits so long at most to have it judged."""
+"""A job that stands at parse for longer is not in hand: whoever has it there waits for less to have it judged."""
 LANES = ("interactive", "bulk")
 """The first goes first."""
 AT_CPU = stages_where(lambda rules: rules.role == "cpu")
