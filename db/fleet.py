@@ -46,8 +46,8 @@ QUARANTINE_AHEAD = 2
 """Jobs in hand for each slot of quarantine: they may take half a minute, and whose turn it is is told here."""
 OCR_AHEAD = 2
 """Jobs in hand for each slot that does OCR: one is read, and one is ready."""
-PASSING_S = 5.0
-"""A job that stands at parse for longer is not in hand: whoever has it there waits for less to have it judged."""
+FORGOTTEN_S = 15.0
+"""Whoever has a job in hand for so long has left it to a message, and could not say so."""
 LANES = ("interactive", "bulk")
 """The first goes first."""
 AT_CPU = stages_where(lambda rules: rules.role == "cpu")
@@ -141,7 +141,7 @@ def seen(connection: Connection, *, within_s: float = SEEN_WITHIN_S) -> list[tup
 def is_wanted(connection: Connection, role: RoleName) -> bool:
     """Returns whether a job is on its way to a role that stands by, or waits for it."""
     values = {"claimed": CLAIMED, "calling": CALLING, "quarantined_at": QUARANTINED_AT, "at_cpu": AT_CPU}
-    values |= {"role": role, "passing_s": PASSING_S}
+    values |= {"role": role, "forgotten_s": FORGOTTEN_S}
     return bool(SQL["is_wanted"].scalar(connection, values))
 
 

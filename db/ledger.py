@@ -223,16 +223,22 @@ def _opening(intent: Intent, payer: Payer, lease_s: float, budgets: Sequence[int
 
 
 def close_call(
-    connection: Connection, settlement: Settlement, *, job: Job | None = None, message_s: float | None = None
+    connection: Connection,
+    settlement: Settlement,
+    *,
+    job: Job | None = None,
+    message_s: float | None = None,
+    in_hand: bool = False,
 ) -> Closed:
     """Stores what the call came to, whatever became of its job: a late answer clears the doubt about it.
 
-    Takes the ``job``, where one is given, to parse with it. The call's budgets get back what they reserved for it,
-    unless it is unknown what it cost. Where another call of the attempt has its answer, this one is ``surplus``.
+    Takes the ``job``, where one is given, to parse with it; of its owner, if that has it ``in_hand``. The call's
+    budgets get back what they reserved for it, unless it is unknown what it cost. Where another call of the attempt
+    has its answer, this one is ``surplus``.
     Raises AnsweredMeanwhile where that one was stored at the same moment; the transaction is lost then, and to be
     done again.
     """
-    closed = _close(connection, settlement, job, message_s, settles=True)
+    closed = _close(connection, settlement, job, message_s, settles=True, in_hand=in_hand)
     if closed is None:
         return Closed(ending=_ending(settlement), now=False)
     if closed.budgets and not closed.unknown:
@@ -243,22 +249,33 @@ def close_call(
 
 @one_statement
 def close_unbudgeted(
-    connection: Connection, settlement: Settlement, job: Job, *, message_s: float
+    connection: Connection, settlement: Settlement, job: Job, *, message_s: float, in_hand: bool = False
 ) -> Closed | None:
     """As :func:`close_call`, in one statement, which commits by itself, where no budget covers the call.
 
     None, with nothing changed, where one does, as one that was set meanwhile may, or where it was closed before.
     """
-    closed = _close(connection, settlement, job, message_s, settles=False)
+    closed = _close(connection, settlement, job, message_s, settles=False, in_hand=in_hand)
     return closed and Closed(ending=closed.state, moved=closed.moved, overdue=closed.overdue)
 
 
 def _close(
-    connection: Connection, settlement: Settlement, job: Job | None, message_s: float | None, *, settles: bool
+    connection: Connection,
+    settlement: Settlement,
+    job: Job | None,
+    message_s: float | None,
+    *,
+    settles: bool,
+    in_hand: bool,
 ) -> Any | None:
     values = {**_storable(settlement), "call_id": settlement.id, "ending": _ending(settlement)}
     values |= job.fence if job is not None else {"id": None, "epoch": None, "stage": None}
-    values |= {"to": None if job is None else "parse", "message_s": message_s, "settles": settles}
+    values |= {
+        "to": None if job is None else "parse",
+        "message_s": message_s,
+        "settles": settles,
+        "in_hand": in_hand,
+    }
     try:
         return TRANSITIONS["close_call"].first(connection, values)
     except IntegrityError as error:  # calls_answered

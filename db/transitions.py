@@ -120,7 +120,7 @@ TRANSITIONS: Mapping[str, Transition] = {
     "follow": Transition(leaves=WAITS, to=("flight",)),
     "release_crashed": Transition(leaves=WAITS, to=("unsent",)),
     "next_slice": Transition(leaves=WAITS, to=("unsent",)),
-    "let_go": Transition(leaves=("running",), to=("unsent",)),
+    "let_go": Transition(leaves=("running", "sent"), to=("unsent",)),
     "set_apart": Transition(leaves=WAITS, to=("unsent",)),
     "end": Transition(leaves=WAITS, to=ENDS),
     "store": Transition(leaves=WAITS, to=("done", "needs_review"), stage="store"),

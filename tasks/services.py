@@ -44,7 +44,7 @@ class Configured(Protocol):
 class Hurry:
     """What a short job takes at most in a process that has many of them in hand; else it takes the long way."""
 
-    turn_s: float = 2.0
+    turn_s: float = 10.0
     """Until it is its turn to be read."""
     reads_s: float = 3.0
 

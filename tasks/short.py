@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from db import transitions
 from db.jobs import Answer, Job
 from db.ledger import Settlement
 from db.stored import loads
 from docmill.storable import dump_json
+from tasks.services import Services
 from tasks.stages.parting import is_in_parts
+from tasks.stages.step import Stop
 
-__all__ = ["LONGEST_REPLY", "LONGEST_TEXT", "answered", "may_be_parsed"]
+__all__ = ["LONGEST_REPLY", "LONGEST_TEXT", "answered", "may_be_parsed", "take_the_long_way"]
 
 LONGEST_TEXT, LONGEST_REPLY = 65_536, 16_384
 """In characters, of a document's text and of a reply that is held against it. Which documents are short is said
@@ -29,8 +32,16 @@ def may_be_parsed(job: Job | None) -> bool:
     return job.document.whole and len(text) <= LONGEST_TEXT and len(job.answer.text) <= LONGEST_REPLY
 
 
-def answered(job: Job, settlement: Settlement, *, work: bytes, overdue: bool) -> Job:
-    """The job of a call that was answered and closed, as parse would load it; ``work`` is the call's key."""
-    told = loads(dump_json(settlement.reply))
-    answer = Answer(call_id=settlement.id, text=told["text"], finish_reason=told["finish_reason"])
-    return replace(job.moved("parse"), answer=answer, flight_key=work, overdue=overdue)
+def answered(job: Job, settlement: Settlement, *, work: bytes) -> Job:
+    """The job of an answered call, as parse would load it once that is closed; ``work`` is the call's key."""
+    told = loads(dump_json(settlement.reply)) or {}
+    answer = (
+        Answer(call_id=settlement.id, text=told["text"], finish_reason=told["finish_reason"]) if told else None
+    )
+    return replace(job.moved("parse"), answer=answer, flight_key=work)
+
+
+def take_the_long_way(services: Services, job: Job) -> Stop:
+    """Leaves a job that this process has in hand to who computes: others go first here, or it takes too long."""
+    left = services.database.run(transitions.let_go, job, owner=services.owner)
+    return Stop("takes the long way" if left else "stale")

@@ -63,7 +63,7 @@ from (
 
 -- name: is_wanted
 -- Asked twice a second by each who stands by: as room, of jobs in hand, and of those that wait by their indexes. Who computes
--- is not needed for short jobs, which stand at parse for milliseconds.
+-- is not needed for short jobs, nor for what a process has in hand.
 select case :role::text
   when 'ocr' then exists (select from jobs where state = 'running' and stage = 'ocr' and crashes < :quarantined_at)
     or exists (select from jobs where state = 'queued' and turn = 'scans')
@@ -71,7 +71,7 @@ select case :role::text
     or exists (select from jobs where state = 'queued' and turn = 'apart')
   else exists (select from jobs where state = 'running' and wait = 'sent' and stage = any(:at_cpu)
     and crashes < :quarantined_at and not ({short})
-    and (stage <> 'parse' or since < clock_timestamp() - make_interval(secs => :passing_s))) end
+    and (owner is null or since < clock_timestamp() - make_interval(secs => :forgotten_s))) end
 
 -- name: room_for_countdown
 select (select count(*) from jobs where state = 'running' and wait = 'countdown' and stage = 'complete')

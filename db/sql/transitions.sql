@@ -17,8 +17,9 @@ id = :id and epoch = :epoch and stage = :stage and wait is not null
 set_config('synchronous_commit', 'off', true) = 'off'
 
 -- fragment: onward
--- What the broker is about to be told of is under way. (least() passes over a deadline that is null.)
-stage = :to, wait = 'sent', state = 'running', owner = null, crashes = 0, redrives = 0, missing = null,
+-- What the broker is about to be told of is under way. (least() passes over a deadline that is null.) Whoever says it says
+-- whose it is: nobody's, or that of a process that has it in hand already.
+stage = :to, wait = 'sent', state = 'running', crashes = 0, redrives = 0, missing = null,
   since = clock_timestamp(), held_until = 'epoch',
   wake_at = least(deadline_at, clock_timestamp() + make_interval(secs => :message_s))
 
@@ -44,7 +45,7 @@ select {job_row} from claimed j {job_joins}
 
 -- name: advance
 -- To parse a job goes with its reply, in a commit that is `flushed`.
-update jobs set {onward}, version = coalesce(:version, version),
+update jobs set {onward}, owner = null, version = coalesce(:version, version),
   content_hash = coalesce(content_hash, :content_hash), context = coalesce(:context::jsonb, context),
   value = coalesce(:value::jsonb, value), model = coalesce(:model, model)
 where {fence} and (:flushed or {unflushed})
@@ -56,7 +57,7 @@ with kept as (
     warnings = :warnings::jsonb, scans = to_jsonb(:scans::int[])
   where id = :document and exists (select from jobs where {fence})
     and (text is null or scans is distinct from '[]' or cardinality(:scans::int[]) = 0) returning id)
-update jobs set {onward}, version = coalesce(:version, version),
+update jobs set {onward}, owner = null, version = coalesce(:version, version),
   content_hash = coalesce(content_hash, :content_hash)
 where {fence} and (select count(*) from kept) >= 0 and {unflushed}
 
@@ -96,10 +97,10 @@ update jobs set {waits_again}, crashes = crashes + 1, turn = docmill_turn(stage,
 update jobs set {waits_again}, crashes = 0, redrives = 0, turn = docmill_turn(stage, 0) where {fence}
 
 -- name: let_go
--- What came of the claim could not be written, or is another's to find out. It ends, and counts as no crash, but as one
+-- What came of a claim could not be written, or what is in hand is another's to find out. It counts as no crash, but as one
 -- more drive.
 update jobs set {waits_again}, redrives = redrives + 1, turn = docmill_turn(stage, crashes)
-where {fence} and wait = 'running' and owner = :owner
+where {fence} and wait in ('running', 'sent') and owner = :owner
 
 -- name: set_apart
 -- The claim ends, and its next one is in quarantine.
@@ -117,7 +118,7 @@ update jobs set wake_at = clock_timestamp() where id = any(:ids::bigint[]) and w
 -- name: drive
 -- To a stage under a new epoch.
 with moved as (
-  update jobs set {onward}, epoch = epoch + 1, attempt = attempt + :attempts, purpose = coalesce(:purpose, purpose),
+  update jobs set {onward}, owner = null, epoch = epoch + 1, attempt = attempt + :attempts, purpose = coalesce(:purpose, purpose),
     model = coalesce(:model, model)
   where {fence} returning id, epoch, stage, lane, chain),
 noted as (insert into drives (job_id, epoch, stage, cause) select id, epoch, stage, :cause from moved)
@@ -402,7 +403,7 @@ select count(*) as calls, exists (select from budgets) as budgets from intent
 
 -- name: close_call
 -- Stores what a call came to, whatever became of its job, and takes the job `to` the next stage, where one is named
--- and the answer is not one too many. A late answer clears a doubt. Budgets are locked for who `settles` with them;
+-- and the answer is not one too many: for who has it `in_hand`, as its owner. A late answer clears a doubt. Budgets are locked for who `settles` with them;
 -- for who does not, a call that reserved something stays as it is.
 with locked as (
   select id from budgets where :settles and id in (select unnest(budgets) from calls where id = :call_id)
@@ -424,7 +425,7 @@ closed as (
 said as (
   update exchanges set reply = :reply::jsonb from closed where call_id = closed.id and :reply::jsonb is not null),
 moved as (
-  update jobs set {onward}
+  update jobs set {onward}, owner = case when :in_hand then owner end
   where {fence} and :to::text is not null and exists (select from closed where state <> 'surplus')
   returning deadline_at)
 select state, budgets, reserved_usd, cost_usd, unknown, exists (select from moved) as moved,

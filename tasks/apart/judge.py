@@ -29,7 +29,7 @@ log = structlog.get_logger()
 
 COMMAND = (sys.executable, "-P", "-m", "tasks.apart.child")
 """The child's; its parent's process id, and where the prompts are, follow."""
-TURN_S = 2.0
+TURN_S = 10.0
 """So long a question waits for others', and for a child that is not ready yet."""
 ANSWER_S = 10.0
 """So long the child has for an answer, of which it may compute for a second (:mod:`tasks.apart.child`)."""

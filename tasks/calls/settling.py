@@ -17,7 +17,7 @@ from tasks.calls.settlement import settlement_of
 from tasks.calls.spool import settle_or_spool
 from tasks.services import Services
 from tasks.setbacks import Setback
-from tasks.short import answered
+from tasks.short import answered, may_be_parsed
 from tasks.stages.step import Onward, Step, Stop
 
 __all__ = ["setback_of", "store_outcome", "store_part"]
@@ -86,13 +86,15 @@ def _settle(
 ) -> tuple[ledger.Ending, Step]:
     failure = outcome.failure
     if failure is None or _left_to_parse(failure):
-        closed = _close_and_parse(services, call, settlement)
+        job = answered(call.job, settlement, work=call.work)
+        in_hand = "parse" in services.goes_on_with and may_be_parsed(job)
+        closed = _close_and_parse(services, call, settlement, in_hand=in_hand)
         _calibrate(services, call, outcome)
         if closed.ending == "surplus":
             return closed.ending, Stop("surplus")
         if not closed.moved:
             return closed.ending, Stop("stale")
-        return closed.ending, Onward(answered(call.job, settlement, work=call.work, overdue=closed.overdue))
+        return closed.ending, Onward(replace(job, overdue=closed.overdue) if in_hand else None)
     with services.database.work() as connection:
         ending = ledger.close_call(connection, settlement).ending
         if ending == "surplus":
@@ -110,13 +112,18 @@ def setback_of(services: Services, call: Call, failure: Failure, *, answered: bo
     return setback
 
 
-def _close_and_parse(services: Services, call: Call, settlement: ledger.Settlement) -> ledger.Closed:
+def _close_and_parse(
+    services: Services, call: Call, settlement: ledger.Settlement, *, in_hand: bool
+) -> ledger.Closed:
     """Closes the call, and takes its job to parse: in one statement, as almost every call is closed."""
+    message_s, job = services.message_s, call.job
     if not call.budgets:
-        closed = services.database.run(ledger.close_unbudgeted, settlement, call.job, message_s=services.message_s)
+        closed = services.database.run(
+            ledger.close_unbudgeted, settlement, job, message_s=message_s, in_hand=in_hand
+        )
         if closed is not None:
             return closed
-    return services.database.run(ledger.close_call, settlement, job=call.job, message_s=services.message_s)
+    return services.database.run(ledger.close_call, settlement, job=job, message_s=message_s, in_hand=in_hand)
 
 
 def _calibrate(services: Services, call: Call, outcome: Outcome) -> None:

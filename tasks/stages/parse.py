@@ -15,11 +15,12 @@ from tasks.apart.judge import NotNow, TookLong
 from tasks.pinning import prompt_of
 from tasks.services import Services
 from tasks.setbacks import Setback
+from tasks.short import take_the_long_way
 from tasks.stages.citing import with_pages
 from tasks.stages.excerpt import excerpt_of
 from tasks.stages.parse_parts import parse_parts
 from tasks.stages.parting import is_in_parts
-from tasks.stages.step import Step, Stop, fail, in_hand
+from tasks.stages.step import Step, fail, in_hand
 from tasks.verdicts import Rejected
 
 __all__ = ["parse"]
@@ -41,7 +42,7 @@ def parse(services: Services, job: Job) -> Step:
         verdict = services.judge(job, prompt, excerpt_of(services, job, document.text), answer)
     except (NotNow, TookLong) as error:
         log.info("judged_elsewhere", why=str(error))
-        return Stop("takes the long way", (job.message,))
+        return take_the_long_way(services, job)
     found = None if verdict.kept is None else with_pages(services, job, verdict.kept)
     if verdict.rejected is None:
         return in_hand(job, "store", value=found)

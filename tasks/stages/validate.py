@@ -23,6 +23,7 @@ from prompts import Excerpt, PromptVersion
 from prompts.readiness import may_show, problems
 from tasks.pinning import prompt_of
 from tasks.services import Services
+from tasks.short import take_the_long_way
 from tasks.stages.step import Onward, Step, Stop, fail
 
 __all__ = ["validate"]
@@ -52,10 +53,10 @@ def _read_and_go_on(services: Services, job: Job, prompt: PromptVersion | None, 
     except GaveWay:
         return _set_apart(services, job)
     except Busy:
-        return _leave(services, job)
+        return take_the_long_way(services, job)
     except Unreadable as error:
         if services.hurry is not None and error.kind == "timeout":
-            return _leave(services, job)
+            return take_the_long_way(services, job)
         if isinstance(error, ReaderKilled) and job.crashes < QUARANTINED_AT:
             raise  # a crash, which may have another's cause: it is tried again, and in the end apart from others
         return _failed(services, job, Failure(kind="unreadable", message=str(error)), error.kind)
@@ -120,12 +121,6 @@ def _must_give_way(services: Services, job: Job) -> bool:
 def _set_apart(services: Services, job: Job) -> Step:
     moved = services.database.run(transitions.set_apart, job)
     return Stop("set apart" if moved else "stale")
-
-
-def _leave(services: Services, job: Job) -> Step:
-    """Others' documents are read here, or this one takes longer than its length told: it takes the long way."""
-    left = services.database.run(transitions.let_go, job, owner=services.owner)
-    return Stop("takes the long way" if left else "stale")
 
 
 def _onward(services: Services, job: Job, prompt: PromptVersion | None, reading: Reading | None) -> Step:

@@ -55,7 +55,12 @@ def reader() -> Iterator[Reader]:
 def way(walk: Callable[..., Walk], reader: Reader) -> Walk:
     """As an io worker has it, but for its judge, which is here."""
     made = walk()
-    made.services = replace(made.services, reader=reader, hurry=Hurry(turn_s=20, reads_s=20))
+    made.services = replace(
+        made.services,
+        reader=reader,
+        hurry=Hurry(turn_s=20, reads_s=20),
+        goes_on_with=("context", "complete", "parse", "store"),
+    )
     return made
 
 
@@ -151,7 +156,8 @@ def test_both_ways_end_alike(way: Walk, document: str) -> None:
 def test_a_job_that_is_parsed_in_hand_has_no_claim(way: Walk) -> None:
     hand = answered(way, submitted(way))
     row = way.job(hand.id)
-    assert (row.stage, row.wait, row.owner) == ("parse", "sent", None), "whoever drives it again finds it"
+    assert (row.stage, row.wait) == ("parse", "sent"), "whoever drives it again finds it"
+    assert row.owner == way.services.owner, "and nobody is woken for it"
 
 
 @pytest.mark.parametrize("stage", ["parse", "store"])
@@ -184,11 +190,10 @@ def judged_by(way: Walk, error: Exception) -> Services:
 def test_a_reply_that_cannot_be_judged_at_once_is_left_to_who_computes(way: Walk, error: Exception) -> None:
     hand = answered(way, submitted(way))
     way.services = judged_by(way, error)
-    stopped = go_on(way, "parse", hand)
-    assert isinstance(stopped, Stop)
-    assert stopped.drives == (hand.message,)
+    assert go_on(way, "parse", hand) == Stop("takes the long way")
     row = way.job(hand.id)
-    assert (row.stage, row.wait, row.crashes, row.epoch) == ("parse", "sent", 0, hand.epoch)
+    assert (row.stage, row.wait, row.crashes, row.redrives) == ("parse", "unsent", 0, 1)
+    assert queue_of(started(way, hand.id)) == "cpu.bulk"
 
 
 def test_a_reply_that_ends_its_judge_is_a_crash(way: Walk) -> None:

@@ -72,9 +72,13 @@ COMPUTES = {
     "a short one that has broken something": ("state = 'running', wait = 'sent', crashes = 1", b"", True),
     "one that takes the long way": ("state = 'running', wait = 'sent', redrives = 1", b"", True),
     "what is claimed": ("state = 'running', wait = 'running'", b"\0", False),
-    "what passes parse": ("state = 'running', wait = 'sent', stage = 'parse', since = clock_timestamp()", b"", False),
-    "what waits at parse": (
-        "state = 'running', wait = 'sent', stage = 'parse', since = clock_timestamp() - interval '6 s'", b"", True
+    "what waits at parse": ("state = 'running', wait = 'sent', stage = 'parse', since = clock_timestamp()", b"", True),
+    "what is in hand": (
+        "state = 'running', wait = 'sent', stage = 'parse', owner = 'io', since = clock_timestamp()", b"", False
+    ),
+    "what was in hand": (
+        "state = 'running', wait = 'sent', stage = 'parse', owner = 'io', since = clock_timestamp() - interval '16 s'",
+        b"", True,
     ),
     "what waits for room": ("state = 'queued', wait = 'unsent'", b"\0", False),
 }  # fmt: skip

@@ -229,7 +229,7 @@ def values_for(name: str) -> dict[str, Any]:
             "possibly_billed": False, "answered": True, "ending": "answered", "missing": None}  # fmt: skip
     chosen: dict[str, Any] = {"to": TO, "owner": "owner", "key": OTHER_KEY if name == "lead_and_open" else KEY, "held_for": "model", "models": ["model"], "wait": "rate", "cause": "test",
               "state": "done" if name == "store" else "failed", "purpose": "first", "alone": False, "attempts": 0, "lane": "bulk",
-              "words": "", "pages": [], "layout": None, "warnings": None, "scans": [], "media_type": "text/plain", "flushed": True, "settles": True, "asked": True,
+              "words": "", "pages": [], "layout": None, "warnings": None, "scans": [], "media_type": "text/plain", "flushed": True, "settles": True, "in_hand": False, "asked": True,
               "from_complete": False, "early": False, "joins": False, "part": 0, "reads_file": True, "reads_text": True, "reads_answer": True, "reads_layout": True}  # fmt: skip
     return {**dispatch.RULES, **seconds, **nothing, **call, **chosen}
 
