@@ -233,8 +233,8 @@ def close_call(
     """Stores what the call came to, whatever became of its job: a late answer clears the doubt about it.
 
     Takes the ``job``, where one is given, to parse with it; of its owner, if that has it ``in_hand``. The call's
-    budgets get back what they reserved for it, unless it is unknown what it cost. Where another call of the attempt
-    has its answer, this one is ``surplus``.
+    budgets get back what they reserved for it, unless it is unknown what it cost. Where another call of the
+    attempt has its answer, this one is ``surplus``.
     Raises AnsweredMeanwhile where that one was stored at the same moment; the transaction is lost then, and to be
     done again.
     """

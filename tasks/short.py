@@ -13,15 +13,18 @@ from db.jobs import Answer, Job
 from db.ledger import Settlement
 from db.stored import loads
 from docmill.storable import dump_json
+from tasks.apart.judge import NotNow, TookLong
 from tasks.services import Services
 from tasks.stages.parting import is_in_parts
 from tasks.stages.step import Stop
 
-__all__ = ["LONGEST_REPLY", "LONGEST_TEXT", "answered", "may_be_parsed", "take_the_long_way"]
+__all__ = ["LONGEST_REPLY", "LONGEST_TEXT", "NOT_JUDGED", "answered", "may_be_parsed", "take_the_long_way"]
 
 LONGEST_TEXT, LONGEST_REPLY = 65_536, 16_384
 """In characters, of a document's text and of a reply that is held against it. Which documents are short is said
 when they are submitted (``docmill_is_short`` in db/sql/functions.sql)."""
+NOT_JUDGED = (NotNow, TookLong)
+"""What a judge apart raises whose turn nobody has, or whose time is over: nothing is known of the reply."""
 
 
 def may_be_parsed(job: Job | None) -> bool:

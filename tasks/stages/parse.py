@@ -11,11 +11,10 @@ from db.jobs import Job
 from docmill.errors import Failure
 from prompts import PromptVersion
 from tasks import remedies
-from tasks.apart.judge import NotNow, TookLong
 from tasks.pinning import prompt_of
 from tasks.services import Services
 from tasks.setbacks import Setback
-from tasks.short import take_the_long_way
+from tasks.short import NOT_JUDGED, take_the_long_way
 from tasks.stages.citing import with_pages
 from tasks.stages.excerpt import excerpt_of
 from tasks.stages.parse_parts import parse_parts
@@ -40,7 +39,7 @@ def parse(services: Services, job: Job) -> Step:
         return _nothing_there(services, job)
     try:
         verdict = services.judge(job, prompt, excerpt_of(services, job, document.text), answer)
-    except (NotNow, TookLong) as error:
+    except NOT_JUDGED as error:
         log.info("judged_elsewhere", why=str(error))
         return take_the_long_way(services, job)
     found = None if verdict.kept is None else with_pages(services, job, verdict.kept)
