@@ -110,7 +110,8 @@ class Upkeep:
                 self._deaths.look()  # before this one takes the place of one that had its name
             self._meet_fleet()
         sweeps = meets and self.clock() >= self._sweep_at
-        if sweeps and self._published:
+        if meets and self._published:
+            # From the first tick on: a broker as new as the fleet has forgotten nothing of what comes later.
             self._replace_messages()
         if sweeps and self._published:
             self._sweep()

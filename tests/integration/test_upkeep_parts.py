@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -260,6 +261,22 @@ def test_a_part_that_breaks_takes_no_other_along(
     assert [trouble.breaks for trouble in found] == [True]
     assert "DataError" in found[0].told
     assert "TEA HOUSE" not in found[0].told
+
+
+def test_a_fleets_first_job_is_not_sent_again_for_a_broker_that_is_as_new_as_the_fleet(
+    ticking: Ticking, engine: Engine
+) -> None:
+    """Nobody has asked such a broker before, and so it counts as one that began anew."""
+    news = [True]
+    services = replace(ticking.upkeep.services, broker_began_anew=lambda: bool(news) and news.pop())
+    upkeep = Upkeep(services=services, worker="io@parts", slots=100, clock=ticking.clock)
+    upkeep.tick()
+    jobs_like(engine, "wait = 'unsent'", 1)
+    for _ in range(10):
+        ticking.clock.now += 1
+        upkeep.tick()
+    with engine.connect() as connection:
+        assert [*connection.scalars(text("select cause from drives"))] == ["start"]
 
 
 def test_what_was_over_in_a_moment_is_told_to_nobody(
