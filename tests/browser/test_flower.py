@@ -17,14 +17,17 @@ from tests.stack import RunningStack
 
 SECRET = "zanzibarquill"
 PASSWORD = "kumquat-orchid"
+LONG = " " * 65_536
+"""What makes a document one of those for which a worker computes that stands by else."""
 MINUTE_MS = 60_000
 
 
 @pytest.fixture
 def stack(start: Callable[..., RunningStack]) -> RunningStack:
-    """More documents than the provider takes in a minute, and the fleet knows it already."""
+    """More documents than the provider takes in a minute, and the fleet knows it already; the first one is long."""
     running = start("--requests-per-minute", "60", DOCMILL_FLOWER_PASSWORD=PASSWORD)
-    running.submit([f"{SECRET} TEA\nDate: 2021-03-04\nTOTAL {number}.10\n" for number in range(25)], "receipt")
+    texts = [f"{SECRET} TEA\nDate: 2021-03-04\nTOTAL {number}.10\n" for number in range(25)]
+    running.submit([texts[0] + LONG, *texts[1:]], "receipt")
     return running
 
 
@@ -82,7 +85,7 @@ def test_a_run_with_rate_limits(stack: RunningStack, flower: str, page: Page, tm
     told = api.get("/api/tasks", params={"limit": 1000}).text
     assert SECRET not in told
     assert "docmill.complete" in told
-    assert len(api.get("/api/workers").json()) == 2  # the others stand by
+    assert len(api.get("/api/workers", params={"refresh": True}).json()) == 2  # the others stand by
     for auth in (None, ("docmill", "guessed")):
         assert httpx.get(f"{flower}/api/workers", auth=auth).status_code == 401
         assert httpx.get(f"{flower}/tasks", auth=auth).status_code == 401
