@@ -227,7 +227,7 @@ def test_the_pages_and_health_answer(addresses: dict[str, str]) -> None:
     assert "rules, not a language model" in page.text
     assert "//kozea" not in page.text, "nothing is fetched from elsewhere"
     assert httpx.get(f"{api}/readyz").status_code == httpx.get(f"{api}/healthz").status_code == 200
-    assert 'docmill_worker_slots{queue="io"} 100.0' in httpx.get(f"{api}/metrics").text
+    assert 'docmill_worker_slots{queue="io"} 200.0' in httpx.get(f"{api}/metrics").text
     assert "/v1/jobs" in httpx.get(f"{api}/openapi.json").json()["paths"]
 
 
