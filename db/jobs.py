@@ -42,7 +42,7 @@ class Document:
     scans: Sequence[int] = ()
     """Pages, counted from 0, that OCR has still to read."""
     whole: bool = False
-    """Whether all that was read of it is here: layout and warnings are loaded for few stages alone."""
+    """Whether all that was read of it is here: of what is not short, layout and warnings are seldom loaded."""
 
     def as_read(self, reading: Reading) -> Document:
         """The document as its row keeps it once it was read."""
@@ -157,7 +157,7 @@ class Drive:
 @one_statement
 def load(connection: Connection, job_id: int, epoch: int, stage: Stage) -> Job | None:
     """Reads the job, if it still stands where a message says."""
-    return job_of(SQL["load"].first(connection, job_values(job_id, epoch, stage)), stage)
+    return job_of(SQL["load"].first(connection, job_values(job_id, epoch, stage)))
 
 
 def job_values(job_id: int, epoch: int, stage: Stage) -> dict[str, object]:
@@ -167,17 +167,17 @@ def job_values(job_id: int, epoch: int, stage: Stage) -> dict[str, object]:
     return {"id": job_id, "epoch": epoch, "stage": stage, **{name: getattr(rules, name) for name in reads}}
 
 
-def job_of(row: Any | None, stage: Stage) -> Job | None:
-    """A job from the columns of the fragment ``job_row``, read for a stage."""
+def job_of(row: Any | None) -> Job | None:
+    """A job from the columns of the fragment ``job_row``."""
     if row is None:
         return None
     fields = row._asdict()
-    told = ("name", "media_type", "text", "body", "pages", "layout", "warnings")
+    told = ("name", "media_type", "text", "body", "pages", "layout", "warnings", "whole")
     document = {name: fields.pop(name) for name in told} | {"scans": fields.pop("scans") or ()}
     found, call_id, reply = fields.pop("found"), fields.pop("call_id"), fields.pop("reply")
     return Job(
         **fields,
-        document=None if found is None else Document(id=found, whole=STAGES[stage].reads_layout, **document),
+        document=None if found is None else Document(id=found, **document),
         answer=None
         if call_id is None
         else Answer(call_id=call_id, text=reply["text"], finish_reason=reply["finish_reason"]),

@@ -211,7 +211,7 @@ def claim(
 ) -> Job | None:
     """Takes the stage for this worker; None for a second delivery."""
     values = {**job_values(job_id, epoch, stage), "owner": owner, "lease_s": lease_s}
-    job = job_of(SQL["claim"].first(connection, values), stage)
+    job = job_of(SQL["claim"].first(connection, values))
     return job and replace(job, claimed=True)
 
 

@@ -86,16 +86,16 @@ create or replace function docmill_what(
     || case when $8 = '{}' then '[]' else jsonb_build_array($8) end)::text, 'UTF8'))
 $$;
 
--- Without the content's hash it would be another function beside this one.
-drop function if exists docmill_submit_job(text, bytea, text, text, text, text, text, text, text, timestamptz, text, jsonb,
-  jsonb, bigint);
--- The job, and whether it was made: its key may be another's, who submits at the same moment and is waited for.
 -- Whether a document is read within milliseconds, whatever it is: few bytes, and text, in which no byte is 0. Files of packed
 -- or binary formats have some (docs/decisions/0218).
 create or replace function docmill_is_short(body bytea) returns boolean immutable language sql as $$
   select octet_length(body) <= 65536 and position('\x00'::bytea in body) = 0
 $$;
 
+-- Without the content's hash it would be another function beside this one.
+drop function if exists docmill_submit_job(text, bytea, text, text, text, text, text, text, text, timestamptz, text, jsonb,
+  jsonb, bigint);
+-- The job, and whether it was made: its key may be another's, who submits at the same moment and is waited for.
 create or replace function docmill_accept_job(
   prompt text, body bytea, media_type text, name text, version text, tenant text, feature text, usr text,
   lane text, deadline_at timestamptz, idem_key text, params jsonb, metadata jsonb, run_id bigint,

@@ -11,8 +11,9 @@ j.id, j.tenant, j.feature, j.usr, j.lane, j.chain, j.document_id, j.collection, 
   j.version, j.content_hash, j.missing, j.params, j.stage, j.epoch, j.attempt, j.purpose, j.model, j.history, j.context, j.value, j.crashes,
   j.redrives, j.flight_key, j.fresh, coalesce(j.deadline_at < clock_timestamp(), false) as overdue, j.trace,
   d.id as found, d.name, d.media_type, d.text, case when :reads_file then d.body end as body,
-  d.pages, case when :reads_layout then d.layout end as layout,
-  case when :reads_layout then d.warnings end as warnings, d.scans, a.call_id, a.reply
+  d.pages, case when :reads_layout or d.short then d.layout end as layout,
+  case when :reads_layout or d.short then d.warnings end as warnings, d.scans,
+  :reads_layout or coalesce(d.short, false) as whole, a.call_id, a.reply
 
 -- fragment: job_joins
 left join documents d on d.id = j.document_id and (:reads_text or j.chain = 'index')

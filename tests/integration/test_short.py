@@ -105,15 +105,22 @@ def test_a_job_in_hand_is_what_would_be_loaded(way: Walk, document: str) -> None
     job_id = submitted(way, DOCUMENTS[document])
     hand = read(way, job_id)
     row = loaded(way, job_id, "context")
-    assert hand.document is not None
-    assert row.document is not None
-    as_loaded = replace(hand.document, layout=None, warnings=None, whole=False)
-    assert replace(hand, document=as_loaded) == row
+    assert hand == row
 
     hand = answered(way, submitted(replace_tenant(way), DOCUMENTS[document]))
     row = loaded(way, hand.id, "parse")
     for field in fields(Job):
         assert getattr(hand, field.name) == getattr(row, field.name), field.name
+
+
+def test_a_call_that_came_by_a_message_is_gone_on_with_too(way: Walk) -> None:
+    """As after a countdown of a limit."""
+    job_id = submitted(way)
+    chosen = HANDLERS["context"].go_on(way.services, read(way, job_id), then=None)
+    assert isinstance(chosen, Onward), chosen
+    hand = onward(HANDLERS["complete"].run(way.services, job_id, way.job(job_id).epoch, then="parse"))
+    assert goes_on("parse", hand)
+    assert hand == loaded(way, job_id, "parse")
 
 
 def test_a_deadline_that_passes_in_the_call_is_seen_in_hand(way: Walk) -> None:
