@@ -16,6 +16,7 @@ from docmill.storable import dump_json
 
 __all__ = [
     "LANES",
+    "LOST_S",
     "Room",
     "Trouble",
     "at_work",
@@ -48,6 +49,8 @@ OCR_AHEAD = 2
 """Jobs in hand for each slot that does OCR: one is read, and one is ready."""
 FORGOTTEN_S = 15.0
 """Whoever has a job in hand for so long has left it to a message, and could not say so."""
+LOST_S = 30.0
+"""Who waits for longer has lost its message, as a rule, and upkeep looks for it."""
 LANES = ("interactive", "bulk")
 """The first goes first."""
 AT_CPU = stages_where(lambda rules: rules.role == "cpu")
@@ -141,7 +144,7 @@ def seen(connection: Connection, *, within_s: float = SEEN_WITHIN_S) -> list[tup
 def is_wanted(connection: Connection, role: RoleName) -> bool:
     """Returns whether a job is on its way to a role that stands by, or waits for it."""
     values = {"claimed": CLAIMED, "calling": CALLING, "quarantined_at": QUARANTINED_AT, "at_cpu": AT_CPU}
-    values |= {"role": role, "forgotten_s": FORGOTTEN_S}
+    values |= {"role": role, "forgotten_s": FORGOTTEN_S, "patience_s": LOST_S}
     return bool(SQL["is_wanted"].scalar(connection, values))
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 
 from db.database import one_statement
-from db.fleet import AT_CPU, LANES, SEEN_WITHIN_S
+from db.fleet import AT_CPU, LANES, LOST_S, SEEN_WITHIN_S
 from db.jobs import Job
 from db.statements import statements_of
 
@@ -18,8 +18,6 @@ SQL = statements_of("turns")
 
 PATIENCE_S = 0.5
 """Nobody is told to let another pass who has waited for less."""
-LOST_S = 30.0
-"""Who waits for longer has lost its message, as a rule, and upkeep looks for it."""
 
 
 @dataclass(frozen=True, kw_only=True)

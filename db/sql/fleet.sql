@@ -63,14 +63,16 @@ from (
 
 -- name: is_wanted
 -- Asked twice a second by each who stands by: as room, of jobs in hand, and of those that wait by their indexes. Who computes
--- is not needed for short jobs, nor for what a process has in hand.
+-- is not needed for what a process has in hand, nor for short jobs; but for one whose message nobody takes, which may lie in
+-- the queue of who computes: it was sent there by a process of the version before, or before its document was short.
 select case :role::text
   when 'ocr' then exists (select from jobs where state = 'running' and stage = 'ocr' and crashes < :quarantined_at)
     or exists (select from jobs where state = 'queued' and turn = 'scans')
   when 'quarantine' then exists (select from jobs where state = 'running' and {quarantined})
     or exists (select from jobs where state = 'queued' and turn = 'apart')
   else exists (select from jobs where state = 'running' and wait = 'sent' and stage = any(:at_cpu)
-    and crashes < :quarantined_at and not ({short})
+    and crashes < :quarantined_at
+    and (not ({short}) or since < clock_timestamp() - make_interval(secs => :patience_s))
     and (owner is null or since < clock_timestamp() - make_interval(secs => :forgotten_s))) end
 
 -- name: room_for_countdown

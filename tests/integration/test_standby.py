@@ -69,6 +69,9 @@ def until(condition: Callable[[], object]) -> None:
 COMPUTES = {
     "a long document's": ("state = 'running', wait = 'sent'", b"\0", True),
     "a short document's": ("state = 'running', wait = 'sent'", b"", False),
+    "a short document's whose message nobody takes": (
+        "state = 'running', wait = 'sent', since = clock_timestamp() - interval '31 s'", b"", True
+    ),
     "a short one that has broken something": ("state = 'running', wait = 'sent', crashes = 1", b"", True),
     "one that takes the long way": ("state = 'running', wait = 'sent', redrives = 1", b"", True),
     "what is claimed": ("state = 'running', wait = 'running'", b"\0", False),
