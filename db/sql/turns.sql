@@ -8,6 +8,12 @@ other.state = 'running' and other.wait = 'sent' and other.stage = any(:at_cpu) a
   and not (other.stage = 'validate' and other.crashes = 0 and other.redrives = 0 and other.chain = 'document'
     and exists (select from documents where documents.id = other.document_id and short))
 
+-- fragment: held_at_cpu
+-- A job that is `held` by one who computes, and not by an io worker, which takes none of their slots.
+held.state = 'running' and held.wait = 'running' and held.stage = any(:at_cpu) and held.crashes < 2
+  and not (held.stage = 'validate' and held.crashes = 0 and held.redrives = 0 and held.chain = 'document'
+    and exists (select from documents where documents.id = held.document_id and short))
+
 -- name: waiting
 -- The tenant of a job whose message came, and each other tenant with a job that waits at least as urgently: for how
 -- long already. What waits for longer than `most_s` has lost its message. And whether the tenant holds its share
@@ -16,8 +22,7 @@ select mine.tenant as mine, mine.lane, other.tenant,
   extract(epoch from clock_timestamp() - min(other.since))::float as waited_s,
   mine.stage = 'validate' and exists (select from jobs apart where apart.state = 'queued' and apart.turn = 'apart'
     and apart.lane = any(:lanes) and apart.tenant = mine.tenant)
-  and (select count(*) from jobs held where held.state = 'running' and held.wait = 'running' and held.stage = any(:at_cpu) and held.crashes < 2
-      and held.tenant = mine.tenant)
+  and (select count(*) from jobs held where {held_at_cpu} and held.tenant = mine.tenant)
     >= (select greatest(1, coalesce(sum(slots), 0)::int / 2) from workers
         where queue = 'cpu' and seen_at > clock_timestamp() - make_interval(secs => :within_s)) as beyond_share
 from jobs mine left join jobs other
@@ -34,7 +39,6 @@ group by mine.tenant, mine.lane, mine.stage, other.tenant
 select exists (
     select from jobs other where {at_cpu} and (other.tenant <> :tenant or (other.lane = 'interactive' and :lane = 'bulk'))
       and other.since < clock_timestamp() - make_interval(secs => :patience_s))
-  and (select count(*) from jobs older where older.state = 'running' and older.wait = 'running' and older.stage = any(:at_cpu)
-         and older.crashes < 2 and older.since < (select since from jobs where id = :id))
+  and (select count(*) from jobs held where {held_at_cpu} and held.since < (select since from jobs where id = :id))
     >= (select coalesce(sum(slots), 0)::int / 2 from workers
         where queue = 'cpu' and seen_at > clock_timestamp() - make_interval(secs => :within_s))

@@ -168,6 +168,19 @@ def test_a_job_that_takes_long_gives_way_where_others_wait_and_half_of_the_slots
     assert not must_give_way(connection, oldest), "one of two slots may be held"
 
 
+def test_what_io_workers_read_holds_no_slot_of_who_computes(connection: Connection) -> None:
+    (long,), (other,) = given(connection, "mine"), given(connection, "other")
+    short = [
+        submit(connection, Submission(prompt="receipt", body=uuid4().hex.encode(), tenant="mine"))
+        for _ in range(SLOTS)
+    ]
+    started(connection)
+    for job_id in short:
+        claimed(connection, job_id, since_s=20)
+    ago(connection, [other], 1)
+    assert not must_give_way(connection, claimed(connection, long, since_s=2)), "one of two slots may be held"
+
+
 def test_bulk_gives_way_to_interactive_of_the_same_tenant(connection: Connection) -> None:
     first, second = given(connection, "mine", 2)
     urgent = given(connection, "mine", lane="interactive")
