@@ -88,8 +88,10 @@ def _read(services: Services, job: Job, document: Document, *, sees: bool) -> Re
         raise Unreadable("empty", "its content was erased: submit it again")
     if services.reader is None:
         raise RuntimeError("this worker reads no files: validate belongs to the cpu queues")
-    give_way = None if job.crashes >= QUARANTINED_AT else partial(_must_give_way, services, job)
     limits, hurry = services.reader.limits, services.hurry
+    # Who is read in a hurry leaves in time by itself, and holds up none of those that wait for who computes.
+    waits_out = hurry is not None or job.crashes >= QUARANTINED_AT
+    give_way = None if waits_out else partial(_must_give_way, services, job)
     limits = replace(limits, leave_scans=sees or limits.leave_scans)
     if hurry is not None:
         limits = replace(limits, timeout_s=hurry.reads_s)

@@ -236,6 +236,15 @@ def test_a_document_that_is_read_for_too_long_takes_the_long_way(way: Walk, read
     read(way, submitted(replace_tenant(way)))  # by another child
 
 
+def test_a_short_document_gives_way_to_nobody_who_waits_for_others(
+    way: Walk, reader: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tasks.stages.validate.must_give_way", lambda *_: True)
+    reader.confinement()
+    psutil.Process(reader._parser.running().pid).suspend()
+    assert queue_of(left(way, Hurry(reads_s=1.5))) == "cpu.bulk"
+
+
 def started(way: Walk, job_id: int) -> Drive:
     with way.engine.begin() as connection:
         (drive,) = dispatch.start(connection, [job_id], 60)
