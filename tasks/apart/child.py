@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import signal
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,7 +29,9 @@ MOST_BYTES = 400 * 2**20
 """Of memory; with more, or after so many questions, it ends, and another begins."""
 # The frame's length was checked by the parent; this is only a bound.
 _MAX_BODY = 2**40
-ANSWER_CPU_S = 0.25
+SLOW_CPU_S = 0.25
+"""As ``ANSWER_CPU_S``: what takes longer is answered, and its parent is told."""
+ANSWER_CPU_S = 1.0
 """Of the child's own CPU: a check that never ends is not to be taken for one that a busy machine keeps waiting."""
 
 
@@ -78,9 +81,12 @@ def _answer(registry: Registry, header: bytes, body: bytes, *, last: bool) -> tu
 def _judged(registry: Registry, header: bytes, body: bytes) -> Told:
     content, question = read_question(header, body)
     try:
-        return Told(verdict=verdict_on(question, registry.pinned(*content)))
+        prompt = registry.pinned(*content)
     except PromptError:
         return Told(declined=True)
+    began = time.process_time()  # what is loaded once makes no check a slow one
+    verdict = verdict_on(question, prompt)
+    return Told(verdict=verdict, slow=time.process_time() - began > SLOW_CPU_S)
 
 
 if __name__ == "__main__":

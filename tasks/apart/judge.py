@@ -34,7 +34,9 @@ TURN_S = 10.0
 ANSWER_S = 10.0
 """So long the child has for an answer, of which it may compute for a second (:mod:`tasks.apart.child`)."""
 LEFT_ALONE_S = 600.0
-"""So long a prompt's content is not asked about that took longer."""
+"""So long a prompt's content is not asked about that took longer, or ended the child."""
+LEFT_ALONE_TIMES = 100
+"""So many times as long as an answer took that was slow: such checks have a hundredth of everybody's turns."""
 START_TIMEOUT_S = 60.0
 AFTER_FAILURE_S = 10.0
 """Between two tries to start a child."""
@@ -81,14 +83,14 @@ class JudgeApart:
         self._is_ready = False
         self._started_at = self._not_before = 0.0
         self._left_alone: dict[Content, float] = {}
-        """The prompts' contents that took long, and until when."""
+        """The prompts' contents that took long, or ended a child, and until when."""
         self._is_closed = False
 
     def __call__(self, job: Job, prompt: PromptVersion, excerpt: Excerpt, answer: Answer) -> Verdict:
         """The child's verdict. Raises NotNow, TookLong, Died and Broke."""
         content = Content(prompt.name, prompt.version, prompt.content_hash)
         if self._clock() < self._left_alone.get(content, 0.0):
-            raise NotNow("the prompt's checks took long a short time ago")
+            raise NotNow("the prompt's checks took long, or broke, a short time ago")
         try:
             header, body = write_question(content, question_of(job, excerpt, answer))
         except TooLarge:
@@ -120,17 +122,22 @@ class JudgeApart:
 
     def _ask(self, content: Content, header: bytes, body: bytes, until: float) -> Told:
         process = self._ready(until)
+        began = time.monotonic()
         try:
             told = read_answer(*process.ask(header, body, max_body=MOST_BYTES, wait=Deadline(ANSWER_S).wait))
         except ProcessEnded as end:
             self._start()
             raise self._explained(end, content) from end
         except Garbled as error:
+            self._leave_alone(content, LEFT_ALONE_S)
             self._start()
             raise Died("it gave an answer that is none") from error
         except BaseException:
             self._start()  # an answer that nobody took must not meet the next question
             raise
+        took_s = time.monotonic() - began
+        if told.slow or took_s > TURN_S:
+            self._leave_alone(content, LEFT_ALONE_TIMES * took_s)
         if told.last:
             self._start()
         return told
@@ -180,14 +187,17 @@ class JudgeApart:
             process.close()
 
     def _explained(self, end: ProcessEnded, content: Content) -> Exception:
-        if end.expired or end.exit_code == -signal.SIGPROF:
-            now = self._clock()
-            kept = {each: until for each, until in self._left_alone.items() if until > now}
-            self._left_alone = {**kept, content: now + LEFT_ALONE_S}
-            return TookLong(f"the checks of prompt {content.name}/{content.version} took too long")
-        if not end.took_it or end.by_others:
+        if not end.expired and (not end.took_it or end.by_others):
             return NotNow("the judge's process was ended by others")
+        self._leave_alone(content, LEFT_ALONE_S)
+        if end.expired or end.exit_code == -signal.SIGPROF:
+            return TookLong(f"the checks of prompt {content.name}/{content.version} took too long")
         return Died(f"the judge's process ended with {end.exit_code}")
+
+    def _leave_alone(self, content: Content, for_s: float) -> None:
+        now = self._clock()
+        kept = {each: until for each, until in self._left_alone.items() if until > now}
+        self._left_alone = {**kept, content: now + for_s}
 
 
 def _verdict(told: Told) -> Verdict:

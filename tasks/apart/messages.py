@@ -65,6 +65,8 @@ class Told:
     """Whether it cannot tell: the prompt's content does not load there, or the answer is too large."""
     last: bool = False
     """Whether the child ends now."""
+    slow: bool = False
+    """Whether the checks took so long that others should not wait for such ones again and again."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +78,7 @@ class Header:
     broke: Annotated[str, Field(max_length=LONGEST_PLACE)] | None = None
     declined: bool = False
     last: bool = False
+    slow: bool = False
 
 
 HEADER, REJECTED = TypeAdapter(Header), TypeAdapter(Rejected)
@@ -117,6 +120,7 @@ def write_answer(told: Told) -> tuple[bytes, bytes]:
         broke=told.broke and told.broke[:LONGEST_PLACE],
         declined=told.declined,
         last=told.last,
+        slow=told.slow,
     )
     return json.dumps(vars(header)).encode(), body
 
@@ -136,4 +140,4 @@ def read_answer(header: bytes, body: bytes) -> Told:
     if not says_one or (told.judged and not is_kept):
         raise Garbled
     judged = verdict if told.judged else None
-    return Told(verdict=judged, broke=told.broke, declined=told.declined, last=told.last)
+    return Told(verdict=judged, broke=told.broke, declined=told.declined, last=told.last, slow=told.slow)

@@ -61,6 +61,8 @@ ELSEWHERE: dict[str, object] = {
 HARMS = {
     "loops": "while True: pass",
     "sleeps": "os.read(os.pipe()[0], 1)",
+    "dawdles": "until = time.process_time() + 0.4\n            while time.process_time() < until: pass",
+    "waits": "time.sleep(2.2)",
     "aborts": "os.abort()",
     "exits": "sys.exit(3)",
     "swells": "held = bytearray(4 * 10**9)",
@@ -184,12 +186,34 @@ def test_a_check_that_never_ends_is_ended(
 
 
 @pytest.mark.parametrize("harm", ["aborts", "exits"])
-def test_a_check_that_ends_its_process_ends_no_other(
-    harm: str, patient: None, judged: JudgeApart, registry: Registry
+def test_a_check_that_ends_its_process_ends_no_other(harm: str, patient: None, registry: Registry) -> None:
+    """And does so once: a new process takes a second of CPU, for which all others wait."""
+    now = 0.0
+    with JudgeApart(registry, ENVIRONMENT, clock=lambda: now) as judged:
+        with pytest.raises(Died):
+            wait_for(judged, asked(registry.get(harm), HARM))
+        with pytest.raises(NotNow, match="a short time ago"):
+            judged(*asked(registry.get(harm), HARM))
+        assert wait_for(judged, asked(registry.get("receipt"))).rejected is None
+        now += apart.LEFT_ALONE_S
+        assert wait_for(judged, asked(registry.get(harm), HARMLESS)).rejected is None
+
+
+@pytest.mark.parametrize("harm", ["dawdles", "waits"])
+def test_checks_that_are_slow_take_a_hundredth_of_everybodys_turns(
+    harm: str, patient: None, registry: Registry
 ) -> None:
-    with pytest.raises(Died):
-        wait_for(judged, asked(registry.get(harm), HARM))
-    assert wait_for(judged, asked(registry.get(harm), HARMLESS)).rejected is None
+    now = 0.0
+    with JudgeApart(registry, ENVIRONMENT, clock=lambda: now) as judged:
+        assert wait_for(judged, asked(registry.get(harm), HARMLESS)).rejected is None
+        assert judged(*asked(registry.get(harm), HARM)).rejected is None
+        with pytest.raises(NotNow, match="a short time ago"):
+            judged(*asked(registry.get(harm), HARM))
+        now += 20
+        with pytest.raises(NotNow, match="a short time ago"):
+            judged(*asked(registry.get(harm), HARM))
+        now += apart.LEFT_ALONE_TIMES * PATIENCE_S
+        assert judged(*asked(registry.get(harm), HARM)).rejected is None
 
 
 def test_a_process_that_others_kill_is_nobodys_crash(
