@@ -30,8 +30,9 @@ __all__ = [
 IN_HEADER = ("reply", "finish_reason", "media_type", "pages", "shown", "seen", "unread", "found", "found_at")
 """Fields of a question; its text and its layout are the frame's body."""
 PAIRS = ("shown", "seen", "found_at")
-MOST_BYTES = 64 * 2**20
-"""Of an answer."""
+MOST_BYTES = 4 * 2**20
+"""Of an answer: a process with a hundred threads reads it at one go, while they all wait. A reply that is short makes none
+of more."""
 LONGEST_PLACE = 10_000
 """Characters."""
 SURROGATES = "surrogatepass"

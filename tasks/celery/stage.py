@@ -185,7 +185,7 @@ class Handler:
             return services.database.run(fail, job, Failure(kind="internal", message=str(error)))
         finally:
             services.times.note(self.name, services.turns.clock() - began)
-            if STAGES[self.name].claimed:
+            if STAGES[self.name].claimed and services.hurry is None:
                 services.turns.note(job.tenant, began)
 
     def _is_anothers_turn(self, services: Services, job_id: int, epoch: int) -> bool:

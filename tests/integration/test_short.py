@@ -300,3 +300,8 @@ def test_a_long_reply_or_a_document_in_part_is_not_parsed_in_hand(way: Walk) -> 
     assert not goes_on("parse", replace(hand, document=replace(hand.document, text="x" * (LONGEST_TEXT + 1))))
     assert not goes_on("parse", replace(hand, document=replace(hand.document, whole=False)))
     assert goes_on("store", None)
+
+
+def test_who_has_a_hundred_threads_keeps_no_account_of_turns(way: Walk) -> None:
+    answered(way, submitted(way))
+    assert way.services.turns._began == {}, "nobody asks it there, and its threads would fall over one another"
