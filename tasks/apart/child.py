@@ -29,7 +29,7 @@ MOST_BYTES = 400 * 2**20
 """Of memory; with more, or after so many questions, it ends, and another begins."""
 # The frame's length was checked by the parent; this is only a bound.
 _MAX_BODY = 2**40
-SLOW_CPU_S = 0.25
+SLOW_CPU_S = 0.5
 """As ``ANSWER_CPU_S``: what takes longer is answered, and its parent is told."""
 ANSWER_CPU_S = 1.0
 """Of the child's own CPU: a check that never ends is not to be taken for one that a busy machine keeps waiting."""

@@ -26,6 +26,7 @@ from prompts import PromptVersion, Registry
 from prompts.registry import BUILT_IN
 from tasks.apart import judge as apart
 from tasks.apart.judge import Broke, Died, JudgeApart, NotNow, TookLong
+from tasks.short import LONGEST_REPLY, LONGEST_TEXT
 from tasks.stages.checking import judge
 from tasks.verdicts import Verdict
 from tests.judging import RECEIPT, RECEIPT_REPLY, Asked, asked, harmful, stored
@@ -61,7 +62,7 @@ ELSEWHERE: dict[str, object] = {
 HARMS = {
     "loops": "while True: pass",
     "sleeps": "os.read(os.pipe()[0], 1)",
-    "dawdles": "until = time.process_time() + 0.4\n            while time.process_time() < until: pass",
+    "dawdles": "until = time.process_time() + 0.7\n            while time.process_time() < until: pass",
     "waits": "time.sleep(2.2)",
     "aborts": "os.abort()",
     "exits": "sys.exit(3)",
@@ -247,6 +248,19 @@ def test_a_defect_is_told_by_its_place(patient: None, judged: JudgeApart, regist
     assert "words" not in where(caught.value)
     assert wait_for(judged, asked(registry.get("breaks"), HARMLESS)).rejected is None
     assert child.is_running()
+
+
+@pytest.mark.parametrize("unit", ["1.1 ", "1 ", "a1 b2 "])
+def test_no_document_is_blamed_on_its_prompt(
+    unit: str, patient: None, judged: JudgeApart, registry: Registry
+) -> None:
+    """It would keep all others' replies of that prompt from being judged here."""
+    receipt = registry.get("receipt")
+    name = unit * (LONGEST_REPLY // len(unit) // 2 - 40)
+    reply = RECEIPT_REPLY.replace('"address":null', f'"address":"{name}"').replace("TEA HOUSE 1", name)
+    assert len(reply) <= LONGEST_REPLY
+    assert wait_for(judged, asked(receipt, reply, text=unit * (LONGEST_TEXT // len(unit)))).rejected is not None
+    assert judged(*asked(receipt)).rejected is None
 
 
 def test_what_a_check_prints_is_no_answer(patient: None, judged: JudgeApart, registry: Registry) -> None:
