@@ -21,10 +21,10 @@ from tasks.stages.step import Stop
 __all__ = ["LONGEST_REPLY", "LONGEST_TEXT", "NOT_JUDGED", "answered", "may_be_parsed", "take_the_long_way"]
 
 LONGEST_TEXT, LONGEST_REPLY = 8192, 4096
-"""In characters, of a document's text and of a reply that is held against it: whatever they say, that takes a third of
-a second at most, where 64 KB of figures take a second and more, and what is late is blamed on the prompt
-(:mod:`tasks.apart.judge`). Which documents are read in a hurry is said when they are submitted (``docmill_is_short``
-in db/sql/functions.sql)."""
+"""In characters, of a document's text and of a reply that is held against it: whatever they say, that takes a
+third of a second at most. 64 KB of figures take a second and more, and what is late is blamed on the prompt
+(:mod:`tasks.apart.judge`). Which documents are read in a hurry is said when they are submitted
+(``docmill_is_short`` in db/sql/functions.sql)."""
 
 
 def may_be_parsed(job: Job | None) -> bool:

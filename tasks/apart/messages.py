@@ -31,8 +31,7 @@ IN_HEADER = ("reply", "finish_reason", "media_type", "pages", "shown", "seen", "
 """Fields of a question; its text and its layout are the frame's body."""
 PAIRS = ("shown", "seen", "found_at")
 MOST_BYTES = 4 * 2**20
-"""Of an answer: a process with a hundred threads reads it at one go, while they all wait. A reply that is short makes none
-of more."""
+"""Of an answer: a process with a hundred threads reads it at one go, while they all wait."""
 LONGEST_PLACE = 10_000
 """Characters."""
 SURROGATES = "surrogatepass"
