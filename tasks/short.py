@@ -13,7 +13,6 @@ from db.jobs import Answer, Job
 from db.ledger import Settlement
 from db.stored import loads
 from docmill.storable import dump_json
-from tasks.apart.judge import NotNow, TookLong
 from tasks.services import Services
 from tasks.stages.parting import is_in_parts
 from tasks.stages.step import Stop
@@ -25,6 +24,8 @@ LONGEST_TEXT, LONGEST_REPLY = 8192, 4096
 third of a second at most. 64 KB of figures take a second and more, and what is late is blamed on the prompt
 (:mod:`tasks.apart.judge`). Which documents are read in a hurry is said when they are submitted
 (``docmill_is_short`` in db/sql/functions.sql)."""
+NOT_JUDGED = (NotNow, TookLong)
+"""What a judge apart raises whose turn nobody has, or whose time is over: nothing is known of the reply."""
 
 
 def may_be_parsed(job: Job | None) -> bool:

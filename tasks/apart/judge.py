@@ -35,6 +35,7 @@ ANSWER_S = 10.0
 """So long the child has for an answer, of which it may compute for a second (:mod:`tasks.apart.child`)."""
 LEFT_ALONE_S = 600.0
 """So long a prompt's content is not asked about that took longer, or ended the child."""
+SLOW_S = 2.0
 LEFT_ALONE_TIMES = 100
 """So many times as long as an answer took that was slow: such checks have a hundredth of everybody's turns."""
 START_TIMEOUT_S = 60.0
@@ -136,7 +137,7 @@ class JudgeApart:
             self._start()  # an answer that nobody took must not meet the next question
             raise
         took_s = time.monotonic() - began
-        if told.slow or took_s > TURN_S:
+        if told.slow or took_s > SLOW_S:
             self._leave_alone(content, LEFT_ALONE_TIMES * took_s)
         if told.last:
             self._start()
