@@ -13,6 +13,7 @@ from db.jobs import Answer, Job
 from db.ledger import Settlement
 from db.stored import loads
 from docmill.storable import dump_json
+from tasks.apart.judge import NotNow, TookLong
 from tasks.services import Services
 from tasks.stages.parting import is_in_parts
 from tasks.stages.step import Stop
