@@ -43,12 +43,30 @@ from workers.stack.ports import free_port
 from workers.stack.process import Process
 from workers.stack.servers import EmbeddedServers, ServerName
 
-__all__ = ["CALL_DEADLINE_S", "COMMAND", "JOBS", "QUEUE_NAMES", "Lab", "Trial", "receipts"]
+__all__ = [
+    "CALL_DEADLINE_S",
+    "COMMAND",
+    "JOBS",
+    "QUEUE_NAMES",
+    "UNDER_WAY",
+    "Lab",
+    "Trial",
+    "long_way",
+    "mixed",
+    "receipts",
+]
 
 COMMAND = (sys.executable, "-m", "docmill")
 JOBS = 300
 """A trial's."""
 CALL_DEADLINE_S = 5
+
+UNDER_WAY = """
+select id, epoch, stage, lane, chain, stage = 'validate' and crashes = 0 and redrives = 0
+  and exists (select from documents where documents.id = document_id and short) as short
+from jobs where wait in ('sent', 'running')
+"""
+"""Drives of the jobs that are on their way or at work, as they were published."""
 
 # A result, once stored, stays as it is. Postgres itself tells on whoever breaks that.
 WATCH_RESULTS = """
@@ -67,6 +85,16 @@ def receipts(number: int, *, of: str = "") -> list[str]:
         f"Green tea {each}.10\nTOTAL {each}.10\n"
         for each in range(number)
     ]
+
+
+def long_way(texts: Sequence[str]) -> list[bytes]:
+    """As documents that are not taken for short, for their NUL bytes: a cpu worker reads them, and checks answers."""
+    return [each.encode("utf-16") for each in texts]
+
+
+def mixed(texts: Sequence[str]) -> list[bytes]:
+    """Every other text as a document that takes the long way; the rest are short, and one io worker's."""
+    return [each.encode("utf-16" if place % 2 else "utf-8") for place, each in enumerate(texts)]
 
 
 @dataclass(kw_only=True)
@@ -204,7 +232,14 @@ class Lab:
 
     def children(self, name: str) -> list[psutil.Process]:
         """A prefork worker's, which do its work."""
-        return [each for each in psutil.Process(self.pids[name]).children() if _is_celerys(each)]
+        return [
+            each for each in psutil.Process(self.pids[name]).children() if _runs(each, "celery", "workers.standby")
+        ]
+
+    def apart(self, name: str) -> list[psutil.Process]:
+        """An io worker's processes that read short documents and judge replies to them."""
+        children = psutil.Process(self.pids[name]).children()
+        return [each for each in children if _runs(each, "docmill.reading.child", "tasks.apart.child")]
 
     # --- the servers ---
 
@@ -305,9 +340,9 @@ def _held_in_rabbitmq(connection: kombu.Connection, queue: str) -> int:
             return 0
 
 
-def _is_celerys(process: psutil.Process) -> bool:
+def _runs(process: psutil.Process, *either: str) -> bool:
     try:
-        return "celery" in " ".join(process.cmdline())
+        return any(each in " ".join(process.cmdline()) for each in either)
     except psutil.NoSuchProcess:  # or one that was killed, and that nobody has asked for yet
         return False
 
@@ -333,9 +368,9 @@ class Trial:
         name: str = "a.txt",
         **options: Any,
     ) -> list[int]:
-        """The ids; without documents, as many receipts as a trial has."""
+        """The ids; without documents, as many receipts as a trial has, of which every other takes the long way."""
         if texts is None:
-            texts = receipts(JOBS, of=f"{self.fault}/{len(self.jobs)}/{os.getpid()}")
+            texts = mixed(self.receipts())
         made = []
         with self.lab.engine.begin() as connection:
             for body in texts:
@@ -344,6 +379,10 @@ class Trial:
                 made.append(submit(connection, submission))
         self.jobs += made
         return made
+
+    def receipts(self, number: int = JOBS) -> list[str]:
+        """That no other trial has."""
+        return receipts(number, of=f"{self.fault}/{len(self.jobs)}/{os.getpid()}")
 
     def count(self, table: str, condition: str) -> int:
         key = "id" if table == "jobs" else "job_id"
@@ -358,6 +397,11 @@ class Trial:
 
     def until_answered(self, share: float, within_s: float = 150) -> None:
         self.until(lambda: self.answered() >= share * len(self.jobs), within_s)
+
+    def until_at_work(self, name: str, within_s: float = 60) -> None:
+        """Until that worker, which may have stood by, has a job of the trial in its hands."""
+        claimed = f"wait = 'running' and owner like '{name}-%'"
+        self.until(lambda: self.count("jobs", claimed) > 0, within_s)
 
     def until_made_again(self, within_s: float = 60) -> None:
         """Until each job whose caller died has ended: of one that loses two callers a person decides."""
@@ -396,10 +440,7 @@ class Trial:
         draw, doubled = random.Random(seed), 0
         with self.lab.publisher() as publish:
             while self.ended() < len(self.jobs):
-                under_way = self.lab.query(
-                    "select id, epoch, stage, lane from jobs where id = any(:jobs) and wait in ('sent', 'running')",
-                    jobs=self.jobs,
-                )
+                under_way = self.lab.query(f"{UNDER_WAY} and id = any(:jobs)", jobs=self.jobs)
                 for row in under_way:
                     if draw.random() < 0.2:
                         publish([Drive(**row._mapping, quarantined=False)])

@@ -19,7 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from db.jobs import Drive
 from db.submit import Submission, submit
 from tasks.celery.drive import PublishFailed
-from tests.faults.lab import JOBS, Lab, Trial, receipts
+from tests.faults.lab import JOBS, UNDER_WAY, Lab, Trial, mixed, receipts
 from tests.faults.report import keep
 
 SEED = 20
@@ -55,11 +55,17 @@ def _kill_a_child(lab: Lab, draw: random.Random) -> None:
         return
 
 
+def _kill_a_process_apart(lab: Lab, draw: random.Random) -> None:
+    try:
+        draw.choice(lab.apart(draw.choice(("io-1", "io-2")))).kill()
+    except (psutil.Error, IndexError):  # it is being started again just now
+        return
+
+
 def _send_twice(lab: Lab, draw: random.Random) -> None:
-    under_way = "select id, epoch, stage, lane from jobs where wait in ('sent', 'running') order by id"
     try:
         with lab.publisher() as publish:
-            for row in lab.query(under_way):
+            for row in lab.query(f"{UNDER_WAY} order by id"):
                 if draw.random() < 0.2:
                     publish([Drive(**row._mapping, quarantined=False)])
     except (SQLAlchemyError, PublishFailed):  # what it needs is broken just now
@@ -106,7 +112,7 @@ def _kill_the_database(lab: Lab, draw: random.Random) -> None:
 
 
 OF_WORKERS: tuple[Fault, ...] = (
-    _kill_a_worker, _stop_a_worker, _halt_a_worker, _kill_a_child, _send_twice,
+    _kill_a_worker, _stop_a_worker, _halt_a_worker, _kill_a_child, _kill_a_process_apart, _send_twice,
 )  # fmt: skip
 OF_SERVERS: tuple[Fault, ...] = (
     _cut_the_broker, _kill_the_broker, _fill_the_broker, _silence_the_broker, _silence_the_database,
@@ -130,8 +136,8 @@ def _submit(lab: Lab, run: Trial, stop: threading.Event) -> None:
     while not stop.wait(draw.uniform(0, 4)):
         name = f"20/{len(run.jobs)}/{time.time_ns()}"
         batch = [
-            Submission(prompt="receipt", body=body.encode(), name="a.txt", idem_key=f"{name}/{place}")
-            for place, body in enumerate(receipts(draw.randrange(1, 9), of=name))
+            Submission(prompt="receipt", body=body, name="a.txt", idem_key=f"{name}/{place}")
+            for place, body in enumerate(mixed(receipts(draw.randrange(1, 9), of=name)))
         ]
         run.jobs += _accepted(lab, batch)
 

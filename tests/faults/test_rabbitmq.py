@@ -72,5 +72,6 @@ def test_workers_are_killed(rabbit: Lab) -> None:
     for share, name in ((0.2, "io-1"), (0.4, "cpu-1"), (0.6, "io-2")):
         run.until_answered(share)
         run.until_made_again()
+        run.until_at_work(name)
         rabbit.kill(name)
     keep(run.finish(within_s=200, paid_twice=True))
