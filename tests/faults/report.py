@@ -19,8 +19,13 @@ __all__ = ["Row", "keep", "quantile", "render"]
 
 FAULTS = (
     *map(str, range(1, 23)),
+    "1b",
     "2b",
+    "2c",
+    "2d",
+    "2e",
     "2s",
+    "3b",
     "10b",
     "10c",
     "11s",
@@ -150,13 +155,15 @@ HEAD = """# What was broken, and what came of it
 
 `make faults` breaks a running fleet in each of these ways and writes this page. Every row is a run of real
 processes: `docmill up` with two `io` workers and one `cpu` worker, PostgreSQL and Valkey behind a TCP proxy, and the
-provider simulator. `make faults ONLY=broker` runs those again whose test has that word in its name. Rows R… have
+provider simulator. Of a row's documents every other one is short, and one `io` worker takes it all the way; the rest are
+read, and their answers checked, by `cpu` workers (all of them in 1, none in 1b, 2e, 17, 18b and C…, unless they are driven
+again). `make faults ONLY=broker` runs those again whose test has that word in its name. Rows R… have
 RabbitMQ (3.10, quorum queues) for a broker, 2d, 10b and 10c PgBouncer (1.18, transaction mode) before Postgres, 2s, 11s and 18s scans for documents, 2c and 3b workers started by hand and the usual call deadline of 60 s (5 s else). Machine: {machine}; Python {python}; other work ran on it at the same time.
 
 In every row these held, or the run would have failed: each accepted job ended; each job that is done has one
 result, and none was ever changed (a trigger in the database watches); the provider's bill and the ledger agree line
 by line, and a billed call that is neither answered nor surplus is marked `possibly_billed`; the queues ended empty.
-Only the faults that can end an open call (2, 2b, 2c, 2d, 2s, 3, 4, 12, 14, 16, 18b, 18s, 19, 20, 22, C4, C5, R2) may leave one that is possibly billed.
+Only the faults that can end an open call (2, 2b, 2c, 2d, 2e, 2s, 3, 4, 12, 14, 16, 18b, 18s, 19, 20, 22, C4, C5, R2) may leave one that is possibly billed.
 Calls that were refused (429, 500, 503) are started, and neither answered nor billed.
 
 {summary}
@@ -167,7 +174,7 @@ Calls that were refused (429, 500, 503) are started, and neither answered nor bi
 - *late*: seconds from the time at which a stuck job had to be looked at (`jobs.wake_at`) until it was driven again,
   p50 / p95 / max, over the jobs that got stuck (*redriven*; in a row that was run alone also those that its fleet's
   first look at the broker sends again).
-- *consuming*: seconds from a server's repair until a job submitted then was through all five stages; of 2b, 2c and 2d, from the
+- *consuming*: seconds from a server's repair until a (short) job submitted then was through all five stages; of 2b, 2c and 2d, from the
   workers' return until all jobs had ended.
 
 | fault | what | jobs | results | duplicates | calls | possibly billed | redriven | late s | consuming s | took s | at (UTC) |
