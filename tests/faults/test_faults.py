@@ -219,7 +219,7 @@ def test_poison_fails_alone(lab: Lab, trial: Make) -> None:
         told = [f"Label: a document that {name}", f"Label: another that {name}"]
         run.submit(mixed(told), name)
     run.submit(mixed(run.receipts(JOBS // 2)))
-    row = run.finish(within_s=400, states={"done": JOBS, "failed": 2 * len(POISON)})
+    row = run.finish(within_s=700, states={"done": JOBS, "failed": 2 * len(POISON)})
     failed = lab.query(
         "select failure ->> 'kind' as kind from jobs where id = any(:jobs) and state = 'failed'", jobs=run.jobs
     )
