@@ -47,7 +47,7 @@ QUARANTINE_AHEAD = 2
 """Jobs in hand for each slot of quarantine: they may take half a minute, and whose turn it is is told here."""
 OCR_AHEAD = 2
 """Jobs in hand for each slot that does OCR: one is read, and one is ready."""
-FORGOTTEN_S = 15.0
+FORGOTTEN_S = 30.0
 """Whoever has a job in hand for so long has left it to a message, and could not say so."""
 LOST_S = 30.0
 """Who waits for longer has lost its message, as a rule, and upkeep looks for it."""

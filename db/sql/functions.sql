@@ -87,9 +87,10 @@ create or replace function docmill_what(
 $$;
 
 -- Whether a document is read within milliseconds, whatever it is: few bytes, and text, in which no byte is 0. Files of packed
--- or binary formats have some (docs/decisions/0218).
+-- or binary formats have some, as a rule; a PDF may have none (docs/decisions/0218).
 create or replace function docmill_is_short(body bytea) returns boolean immutable language sql as $$
   select octet_length(body) <= 65536 and position('\x00'::bytea in body) = 0
+    and position('%PDF'::bytea in substr(body, 1, 1024)) = 0
 $$;
 
 -- Without the content's hash it would be another function beside this one.

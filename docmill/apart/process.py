@@ -175,8 +175,8 @@ class ProcessApart:
     def _keep(self, command: Sequence[str], environment: dict[str, str], folder: str | None) -> None:
         try:
             self._popen = _start(command, environment, folder)
-        except OSError as error:
-            self._failure = error
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is told to who wanted the process
+            self._failure = error if isinstance(error, OSError) else OSError(f"{type(error).__name__}: {error}")
             self._ended.set()
             return
         finally:

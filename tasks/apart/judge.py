@@ -35,10 +35,12 @@ ANSWER_S = 10.0
 """So long the child has for an answer, of which it may compute for a second (:mod:`tasks.apart.child`)."""
 LEFT_ALONE_S = 600.0
 """So long a prompt's content is not asked about that took longer, or ended the child."""
-SLOW_S = 2.0
+SLOW_S = 5.0
 LEFT_ALONE_TIMES = 100
 """So many times as long as an answer took that was slow: such checks have a hundredth of everybody's turns."""
 START_TIMEOUT_S = 60.0
+READY_WITHIN_S = 10.0
+"""After so long nobody waits any more for a child to be ready."""
 AFTER_FAILURE_S = 10.0
 """Between two tries to start a child."""
 
@@ -150,6 +152,8 @@ class JudgeApart:
         if self._process is None or not self._process.alive:
             self._start()
         process = self._process
+        if self._clock() > self._started_at + READY_WITHIN_S:
+            until = 0.0  # it hangs at its start, and nobody need hang with it
         if process is None:
             raise NotNow("the judge's process cannot be started")
         if self._is_ready:

@@ -323,7 +323,7 @@ def test_a_submit_starts_its_job_without_waiting_for_upkeep(
     shown = asked(app_of(engine), "GET", f"/v1/jobs/{job['id']}").json()
     assert (shown["wait"], [stage["cause"] for stage in shown["stages"]]) == ("sent", ["start"])
     with celery.connection_for_write() as connection_to_broker:
-        message = connection_to_broker.SimpleQueue("interactive").get(timeout=5)
+        message = connection_to_broker.SimpleQueue("short.interactive").get(timeout=5)
     assert message.payload[0] == [job["id"], 1]
     message.ack()
 

@@ -259,11 +259,12 @@ LONG = {
     "many bytes": b"x" * 65_537,
     "a byte that is 0": b"TEA HOUSE\0",
     "UTF-16": RECEIPT.encode("utf-16"),
+    "a PDF without such a byte": b"junk\n%PDF-1.4\n1 0 obj\n",
 }
 
 
 @pytest.mark.parametrize(
-    ("body", "queue"), [(RECEIPT.encode(), "bulk"), *((each, "cpu.bulk") for each in LONG.values())]
+    ("body", "queue"), [(RECEIPT.encode(), "short.bulk"), *((each, "cpu.bulk") for each in LONG.values())]
 )
 def test_a_short_text_goes_to_who_calls_and_all_else_to_who_computes(
     engine: Engine, way: Walk, body: bytes, queue: str
@@ -271,7 +272,7 @@ def test_a_short_text_goes_to_who_calls_and_all_else_to_who_computes(
     with engine.begin() as connection:
         job_id = submit(connection, Submission(prompt="receipt", body=body, tenant=way.tenant))
     drive = started(way, job_id)
-    assert (drive.short, queue_of(drive)) == (queue == "bulk", queue)
+    assert (drive.short, queue_of(drive)) == (queue == "short.bulk", queue)
 
 
 @pytest.mark.parametrize("broken", ["crashes = 1", "redrives = 1", "stage = 'parse'"])
@@ -288,7 +289,7 @@ def test_short_is_few_bytes_of_which_none_is_0(engine: Engine, body: bytes, time
     whole = body * times
     with engine.connect() as connection:
         told = connection.execute(text("select docmill_is_short(:body)"), {"body": whole}).scalar_one()
-    assert told == (len(whole) <= 65_536 and b"\0" not in whole)
+    assert told == (len(whole) <= 65_536 and b"\0" not in whole and b"%PDF" not in whole[:1024])
 
 
 def test_a_long_reply_or_a_document_in_part_is_not_parsed_in_hand(way: Walk) -> None:

@@ -80,7 +80,7 @@ COMPUTES = {
         "state = 'running', wait = 'sent', stage = 'parse', owner = 'io', since = clock_timestamp()", b"", False
     ),
     "what was in hand": (
-        "state = 'running', wait = 'sent', stage = 'parse', owner = 'io', since = clock_timestamp() - interval '16 s'",
+        "state = 'running', wait = 'sent', stage = 'parse', owner = 'io', since = clock_timestamp() - interval '31 s'",
         b"", True,
     ),
     "what waits for room": ("state = 'queued', wait = 'unsent'", b"\0", False),
