@@ -63,7 +63,7 @@ HARMS = {
     "loops": "while True: pass",
     "sleeps": "os.read(os.pipe()[0], 1)",
     "dawdles": "until = time.process_time() + 0.7\n            while time.process_time() < until: pass",
-    "waits": "time.sleep(2.2)",
+    "waits": "time.sleep(0.5)",
     "aborts": "os.abort()",
     "exits": "sys.exit(3)",
     "swells": "held = bytearray(4 * 10**9)",
@@ -202,11 +202,12 @@ def test_a_check_that_ends_its_process_ends_no_other(harm: str, patient: None, r
 
 @pytest.mark.parametrize("harm", ["dawdles", "waits"])
 def test_checks_that_are_slow_take_a_hundredth_of_everybodys_turns(
-    harm: str, patient: None, registry: Registry
+    harm: str, patient: None, registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = 0.0
     with JudgeApart(registry, ENVIRONMENT, clock=lambda: now) as judged:
         assert wait_for(judged, asked(registry.get(harm), HARMLESS)).rejected is None
+        monkeypatch.setattr(apart, "SLOW_S", 0.4)
         assert judged(*asked(registry.get(harm), HARM)).rejected is None
         with pytest.raises(NotNow, match="a short time ago"):
             judged(*asked(registry.get(harm), HARM))
