@@ -19,6 +19,7 @@ import pytest
 import redis
 from sqlalchemy import text
 
+from db.submit import Submission, submit
 from tasks.queues import QUEUE_NAMES
 from tests.fuzz.examples import TIMES
 from tests.fuzz.hostile import NUMBERS, TEXTS, nested
@@ -127,11 +128,14 @@ def test_no_message_harms_more_than_itself(start: Callable[..., RunningStack], r
     stack = start()
     pids = {name: pid for name, pid in stack.pids.items() if name.startswith(("io", "cpu", "quarantine"))}
     texts = receipts(9)
-    stack.submit(texts[:3], "receipt")
-    stack.submit(texts[3:6], "receipt")
-    with stack.engine.begin() as connection:  # what stands by takes no message before a job needs it
-        connection.execute(text("update jobs set crashes = 2 where wait = 'unsent'"))
-    stack.until(lambda: bool(psutil.Process(pids["quarantine-1"]).children()), 60 * TIMES)
+    # What stands by takes no message before a job needs it: documents that are not short, and what broke workers.
+    stack.submit([each.encode("utf-16") for each in texts[:3]], "receipt")
+    with stack.engine.begin() as connection:
+        broke = [submit(connection, Submission(prompt="receipt", body=each.encode())) for each in texts[3:6]]
+        connection.execute(text("update jobs set crashes = 2 where id = any(:ids)"), {"ids": broke})
+    stack.jobs.extend(broke)
+    for who in ("cpu-1", "quarantine-1"):
+        stack.until(lambda who=who: bool(psutil.Process(pids[who]).children()), 60 * TIMES)  # type: ignore[misc]
     broker = json.loads((stack.data / "ready.json").read_text())["broker_url"]
     with redis.Redis.from_url(broker.replace("redis+socket", "unix")) as client:
         for each in (*GARBAGE, *(made_up(rng) for _ in range(MADE_UP))):
