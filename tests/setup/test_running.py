@@ -23,6 +23,7 @@ PARTS = {
     "cache",
     "simulator",
     "io-1",
+    "io-2",
     "cpu-1",
     "ocr-1",
     "quarantine-1",
@@ -93,11 +94,11 @@ def test_a_stack_from_its_start_to_nothing_left() -> None:
 
             command = [*COMMAND, "worker", "io", "--data", str(data)]
             workers = [subprocess.Popen(command, stderr=subprocess.DEVNULL, cwd="/") for _ in range(2)]
-            until(lambda: len([name for name in fleet(data) if name.startswith("io")]) == 3)
+            until(lambda: len([name for name in fleet(data) if name.startswith("io")]) == 4)
             for worker in workers:
                 worker.terminate()
             assert [worker.wait(timeout=60) for worker in workers] == [0, 0]
-            assert len([name for name in fleet(data) if name.startswith("io")]) == 1
+            assert len([name for name in fleet(data) if name.startswith("io")]) == 2
 
             assert "in use by another `docmill up`" in docmill("up", "--data", str(data)).stderr
             assert docmill("down", "--data", str(data)).stdout == f"stopped the stack on {data}\n"
