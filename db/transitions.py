@@ -442,7 +442,7 @@ def next_slice(connection: Connection, job: Job) -> bool:
 
 @one_statement
 def let_go(connection: Connection, job: Job, *, owner: str) -> bool:
-    """Ends a claim of this process that could not be written; it counts as no crash.
+    """Lets go of what this process has claimed, or has in hand: another finds out; it counts as no crash.
 
     False where it was written after all, or is another's by now.
     """
