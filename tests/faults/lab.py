@@ -495,6 +495,7 @@ class Trial:
         assert self.states() == (states or {"done": len(self.jobs)}), (self.states(), self.failures())
         self._check_results()
         calls = self._check_ledger(paid_twice=paid_twice)
+        bill = self.lab.bill()
         late = self.lateness()
         assert (quantile(late, 0.95) or 0) < 30, late
         return Row(
@@ -507,7 +508,7 @@ class Trial:
             answered=_in_state(calls, {"answered"}),
             surplus=_in_state(calls, {"surplus"}),
             possibly_billed=sum(row.possibly_billed for row in calls.values()),
-            of_these_billed=sum(row.possibly_billed for call, row in calls.items() if call in self.lab.bill()),
+            of_these_billed=sum(calls[call].possibly_billed for call in calls.keys() & bill.keys()),
             redriven=self.count("drives", "(due_at is not null or cause = 'broker began anew')"),
             late_p50_s=quantile(late, 0.5),
             late_p95_s=quantile(late, 0.95),
