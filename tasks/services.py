@@ -47,6 +47,8 @@ class Hurry:
     turn_s: float = 10.0
     """Until it is its turn to be read."""
     reads_s: float = 3.0
+    begins: Callable[[], None] = lambda: None
+    """Called when one is about to be read, so that who judges its reply gets ready meanwhile."""
 
 
 @dataclass(kw_only=True)

@@ -40,12 +40,16 @@ API_READS_S = 15.0
 
 @contextmanager
 def io_services(settings: Settings, *, owner: str, celery: Celery) -> Iterator[Services]:
-    """Makes what context, complete and store need: a database, and a loop thread that calls models."""
+    """Makes what context, complete and store need: a database, and a loop thread that calls models.
+
+    The processes that read short documents and judge their replies start with the first of these.
+    """
     with ExitStack() as stack:
         registry = registry_of(settings)
         warm_up(registry)
         database = stack.enter_context(_worker_database(settings, IO_CONNECTIONS))
         tracer = make_tracer(stack, settings, owner)
+        judge = stack.enter_context(JudgeApart(registry, _of_no_settings(settings)))
         yield Services(
             settings=settings,
             database=database,
@@ -55,9 +59,9 @@ def io_services(settings: Settings, *, owner: str, celery: Celery) -> Iterator[S
             publish=publish,
             owner=owner,
             goes_on_with=[*stages_where(lambda rules: rules.role == "io"), "parse"],
-            reader=_reader(stack, settings),
-            hurry=Hurry(),
-            judge=stack.enter_context(JudgeApart(registry, _of_no_settings(settings))),
+            reader=stack.enter_context(Reader(replace(settings.reading_limits, texts_only=True))),
+            hurry=Hurry(begins=judge.get_ready),
+            judge=judge,
             broker_began_anew=partial(broker.began_anew, celery),
             limiter=stack.enter_context(open_limiter(settings, owner=owner)),
             cache=stack.enter_context(open_cache(settings)),
@@ -141,13 +145,6 @@ def _of_no_settings(settings: Settings) -> dict[str, str]:
     """What prompts' own code is given: the environment of who computes, which has no keys, but for docmill's."""
     given = environment_for("cpu", settings, os.environ)
     return {name: value for name, value in given.items() if not name.startswith("DOCMILL_")}
-
-
-def _reader(stack: ExitStack, settings: Settings) -> Reader:
-    """Of short documents. It is there when the first one comes."""
-    reader = stack.enter_context(Reader(settings.reading_limits))
-    reader.start()
-    return reader
 
 
 def _times(stack: ExitStack, database: Database) -> StageTimes:

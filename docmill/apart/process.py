@@ -81,7 +81,10 @@ class ProcessApart:
         self._ended = threading.Event()
         self._reaping = threading.Lock()
         told = (command, dict(environment), folder)
-        threading.Thread(target=self._keep, args=told, name=name, daemon=True).start()
+        try:
+            threading.Thread(target=self._keep, args=told, name=name, daemon=True).start()
+        except RuntimeError as error:
+            raise OSError(str(error)) from error  # no more threads
         self._started.wait()
         if self._failure is not None:
             raise self._failure

@@ -8,9 +8,20 @@ from pathlib import Path
 from docmill.reading.engines import installed
 from docmill.reading.process import GaveWay
 from docmill.reading.reader import Busy, Reader
-from docmill.reading.values import DEFAULT_LIMITS, Limits, Reading, ReadingWarning
+from docmill.reading.values import DEFAULT_LIMITS, LeftToOthers, Limits, Reading, ReadingWarning
 
-__all__ = ["DEFAULT_LIMITS", "Busy", "GaveWay", "Limits", "Reader", "Reading", "ReadingWarning", "read", "render"]
+__all__ = [
+    "DEFAULT_LIMITS",
+    "Busy",
+    "GaveWay",
+    "LeftToOthers",
+    "Limits",
+    "Reader",
+    "Reading",
+    "ReadingWarning",
+    "read",
+    "render",
+]
 
 _shared = Reader()
 atexit.register(_shared.close)

@@ -16,15 +16,11 @@ from docmill.apart import frames
 from docmill.apart.child import die_with, take_pipes
 from docmill.errors import Unreadable
 from docmill.processes import give_back_memory, resident_bytes
+from docmill.reading import formats
 from docmill.reading.confinement import confine, memory_limit
-from docmill.reading.formats import preload, read_document
-from docmill.reading.ink import shows_ink
 from docmill.reading.layout.geometry import pack
-from docmill.reading.messages import INK, NO_INK, Answer, Greeting, Request, decode, encode
-from docmill.reading.rendering import render_page
-from docmill.reading.scans import picture_of, read_scan
-from docmill.reading.scans import preload as preload_ocr
-from docmill.reading.values import Reading, reading_of
+from docmill.reading.messages import INK, NO_INK, Answer, Greeting, Request, encode, read_request
+from docmill.reading.values import LeftToOthers, Reading, reading_of
 
 # The frame's length was checked by the parent against its own limit; this is only a bound.
 _MAX_BODY = 2**40
@@ -35,12 +31,22 @@ def main() -> None:
     parent = int(sys.argv[1])
     die_with(parent)
     incoming, outgoing = take_pipes()
-    # What does OCR holds the engine's models, which who only parses has no use for.
-    (preload_ocr if sys.argv[2] == "ocr" else preload)()
+    _load(sys.argv[2])
     network = confine()
     die_with(parent)
     frames.send(outgoing, encode(Greeting(uid=os.getuid(), network=network)))
     serve(incoming, outgoing)
+
+
+def _load(work: str) -> None:
+    """Imports what the work needs, and no more: each megabyte is held as long as the process lives."""
+    if work == "texts":
+        formats.preload(formats.TEXTS)
+        return
+    from docmill.reading import ink, rendering, scans  # noqa: F401 - they are asked for under ``_read``
+
+    # What does OCR holds the engine's models, which who only parses has no use for.
+    (scans.preload if work == "ocr" else formats.preload)()
 
 
 def serve(incoming: int, outgoing: int) -> None:
@@ -50,7 +56,7 @@ def serve(incoming: int, outgoing: int) -> None:
             header, document = frames.receive(incoming, max_body=_MAX_BODY)
         except frames.PipeEnded:
             return
-        request = decode(Request, header)
+        request = read_request(header)
         answer, text = _answer(request, document)
         if request.is_scan:
             give_back_memory()  # of a page's hundreds of megabytes, which the next one takes in other pieces
@@ -65,6 +71,8 @@ def _answer(request: Request, document: bytes) -> tuple[Answer, bytes]:
             return _read(request, document)
     except Unreadable as error:
         return Answer(unreadable=error.kind, message=str(error)[:10_000]), b""
+    except LeftToOthers:
+        return Answer(is_left=True), b""
     except ImportError as error:
         return Answer(missing=error.name or "a parser", last=True), b""
     except MemoryError:
@@ -78,9 +86,13 @@ def _answer(request: Request, document: bytes) -> tuple[Answer, bytes]:
 def _read(request: Request, document: bytes) -> tuple[Answer, bytes]:
     name, kind, limits = request.name, request.media_type, request.limits
     if request.page is None:
-        return _told(read_document(document, name=name, media_type=kind, limits=limits))
+        return _told(formats.read_document(document, name=name, media_type=kind, limits=limits))
+    if limits.texts_only:
+        raise LeftToOthers
+    from docmill.reading import ink, rendering, scans  # who reads texts goes without
+
     if request.dots_an_inch is not None:
-        return Answer(), render_page(
+        return Answer(), rendering.render_page(
             document,
             request.page,
             request.dots_an_inch,
@@ -89,9 +101,9 @@ def _read(request: Request, document: bytes) -> tuple[Answer, bytes]:
             compact=request.compact,
         )
     if request.ink:
-        shown = shows_ink(picture_of(document, request.page, name=name, media_type=kind))
+        shown = ink.shows_ink(scans.picture_of(document, request.page, name=name, media_type=kind))
         return Answer(), INK if shown else NO_INK
-    scan = read_scan(document, request.page, name=name, media_type=kind, limits=limits)
+    scan = scans.read_scan(document, request.page, name=name, media_type=kind, limits=limits)
     return _told(reading_of(scan.text, "", pages=(0,), layout=[scan.layout]))
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import encodings
 import importlib
 import pkgutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from types import ModuleType
 from typing import Protocol, cast
@@ -19,7 +19,7 @@ from docmill.errors import Unreadable
 from docmill.reading import media
 from docmill.reading.compound import compound_kind
 from docmill.reading.plain import read_text
-from docmill.reading.values import Limits, Reading, reading_of, warned
+from docmill.reading.values import LeftToOthers, Limits, Reading, reading_of, warned
 
 _MODULES = {
     media.PDF: "docmill.reading.pdf",
@@ -36,6 +36,9 @@ _MODULES = {
     **dict.fromkeys((media.XLS, media.XLSB, media.ODS), "docmill.reading.workbooks"),
     **dict.fromkeys(media.PICTURES, "docmill.reading.ocr.pictures"),
 }
+
+TEXTS = (media.HTML, media.EMAIL, media.RTF, media.XML)
+"""Kinds of text that a module reads; those that none does have no bytes but their words."""
 
 _NAMES = {
     media.OLE: "an Office file of the old binary kind, or an encrypted one",
@@ -62,7 +65,7 @@ class FormatReader(Protocol):
 def read_document(body: bytes, *, name: str = "", media_type: str | None = None, limits: Limits) -> Reading:
     """The text of a document of any kind, told by its bytes, what it was declared to be, and its name.
 
-    Raises Unreadable, and ImportError where its parser is not installed.
+    Raises Unreadable, LeftToOthers, and ImportError where its parser is not installed.
     """
     kind = media.media_type(body[: media.HEAD], name, media_type)
     if body.startswith(b"PK"):
@@ -75,6 +78,8 @@ def read_document(body: bytes, *, name: str = "", media_type: str | None = None,
     if media.is_text(kind):
         return read_text(body, kind, charset=charset, limits=limits)
     _require_supported(kind)
+    if limits.texts_only and kind not in TEXTS:
+        raise LeftToOthers
     return _reader_for(kind)(body, charset=charset, limits=limits)
 
 
@@ -97,11 +102,12 @@ def _reader_for(kind: str) -> FormatReader:
     return cast(FormatReader, importlib.import_module(_MODULES[kind]).read_body)
 
 
-def preload() -> None:
-    """Imports all that any format needs, so that later nothing has to be opened; what is not installed is missed
-    when it is asked for.
+def preload(kinds: Iterable[str] = tuple(_MODULES)) -> None:
+    """Imports all that documents of these kinds need, so that later nothing has to be opened.
+
+    What is not installed is missed when it is asked for.
     """
-    modules = [*_MODULES.values(), "charset_normalizer", *_modules_in(encodings)]
+    modules = [*map(_MODULES.__getitem__, kinds), "charset_normalizer", *_modules_in(encodings)]
     for module in dict.fromkeys(modules):
         with suppress(ImportError):
             importlib.import_module(module)

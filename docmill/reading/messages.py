@@ -6,22 +6,25 @@ field is checked before any of it is believed.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
-from typing import Annotated, Any, TypeVar
-
-from pydantic import Field, TypeAdapter, ValidationError
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from docmill.errors import UnreadableKind
 from docmill.reading.layout.geometry import PageLayout, check_page, unpack
 from docmill.reading.values import Limits, Reading, ReadingWarning, reading_of, warned
 from docmill.storable import is_storable, storable_text
 
-__all__ = ["INK", "NO_INK", "Answer", "Garbled", "Greeting", "Request", "decode", "encode"]
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
 
-_Word = Annotated[str, Field(max_length=200)]
-_Count = Annotated[int, Field(ge=0)]
-_MOST_WARNINGS = 1000
+__all__ = ["INK", "NO_INK", "Answer", "Garbled", "Greeting", "Request", "decode", "encode", "read_request"]
+
+LONGEST_WORD, LONGEST_MESSAGE = 200, 10_000
+"""Characters."""
+MOST_WARNINGS = 1000
 MAX_BYTES_A_CHAR = 4
 MOST_LAYOUT = 64 * 2**20
 MOST_PICTURE = 64 * 2**20
@@ -41,7 +44,7 @@ class Garbled(Exception):
 class Greeting:
     """The child is ready, and confined so far as the kernel allows it."""
 
-    uid: _Count
+    uid: int
     network: bool
     """Whether it can still reach the network."""
 
@@ -54,9 +57,9 @@ class Request:
     media_type: str
     """As somebody declared it; empty where nobody did."""
     limits: Limits
-    page: _Count | None = None
+    page: int | None = None
     """The page, counted from 0, that OCR is to read; None is the whole document, without OCR."""
-    dots_an_inch: _Count | None = None
+    dots_an_inch: int | None = None
     """With which the page is to be drawn, and not read."""
     compact: bool = False
     """Whether a page of many colours is drawn as a JPEG, which is far smaller."""
@@ -86,21 +89,35 @@ class Request:
 class Answer:
     """A reading, whose text is the frame's body; or why there is none."""
 
-    media_type: _Word = ""
-    pages: tuple[_Count, ...] = ()
-    warnings: Annotated[tuple[ReadingWarning, ...], Field(max_length=_MOST_WARNINGS)] = ()
-    scans: tuple[_Count, ...] = ()
+    media_type: str = ""
+    pages: tuple[int, ...] = ()
+    warnings: tuple[ReadingWarning, ...] = ()
+    scans: tuple[int, ...] = ()
     unreadable: UnreadableKind | None = None
-    message: Annotated[str, Field(max_length=10_000)] = ""
+    message: str = ""
     """Why it is unreadable."""
-    missing: _Word | None = None
+    missing: str | None = None
     """The package without which such a document cannot be read."""
-    layout_bytes: _Count = 0
+    is_left: bool = False
+    """Whether it is left to another reader, because of its kind."""
+    layout_bytes: int = 0
     """Of the frame's body, at its end."""
-    rss_bytes: _Count = 0
+    rss_bytes: int = 0
     """What the child holds in memory after it."""
     last: bool = False
     """Whether the child ends now, because it may be damaged."""
+
+    @property
+    def is_bounded(self) -> bool:
+        """Whether counts are counts, and no word is longer than one may be."""
+        counts = (*self.pages, *self.scans, self.layout_bytes, self.rss_bytes)
+        words = (self.media_type, self.missing or "")
+        return (
+            min(counts) >= 0
+            and max(map(len, words)) <= LONGEST_WORD
+            and len(self.message) <= LONGEST_MESSAGE
+            and len(self.warnings) <= MOST_WARNINGS
+        )
 
     def reading(self, body: bytes) -> Reading:
         """The reading that this answer and its frame's body are. Raises Garbled."""
@@ -136,18 +153,31 @@ class Answer:
         return found
 
 
-_ADAPTERS: dict[type, TypeAdapter[Any]] = {each: TypeAdapter(each) for each in (Greeting, Request, Answer)}
-
-
 def encode(message: Greeting | Request | Answer) -> bytes:
     """Writes the message as a frame's header."""
-    return _ADAPTERS[type(message)].dump_json(message)
+    return json.dumps(vars(message), default=vars).encode()
+
+
+def read_request(header: bytes) -> Request:
+    """Reads a frame's header as what its parent asks the child."""
+    told = json.loads(header)
+    return Request(**{**told, "limits": Limits(**told["limits"])})
 
 
 def decode(kind: type[_Message], header: bytes) -> _Message:
-    """Reads a frame's header as the message that it must be. Raises Garbled."""
+    """Reads a frame's header as the message of a child's that it must be. Raises Garbled."""
     try:
-        message: _Message = _ADAPTERS[kind].validate_json(header)
-    except ValidationError as error:
-        raise Garbled(f"no {kind.__name__.lower()}: {error.error_count()} fields are wrong") from error
+        message: _Message = _adapter(kind).validate_json(header)
+    except ValueError as error:
+        raise Garbled(f"no {kind.__name__.lower()}: its fields are wrong") from error
+    if isinstance(message, Answer) and not message.is_bounded:
+        raise Garbled("no answer: a field is out of bounds")
     return message
+
+
+@lru_cache
+def _adapter(kind: type[Any]) -> TypeAdapter[Any]:
+    # The child imports this module too, needs no Pydantic, and would hold ten megabytes for it.
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(kind)

@@ -15,11 +15,13 @@ from docmill.apart.process import Deadline, Expired, ProcessApart, ProcessEnded,
 from docmill.errors import Misconfigured
 from docmill.reading.messages import Answer, Garbled, Greeting, Request, decode, encode
 
-Work: TypeAlias = Literal["parse", "ocr"]
-"""What a child is for: to parse whole documents, or to read pictures of pages."""
+Work: TypeAlias = Literal["parse", "texts", "ocr"]
+"""What a child is for: to parse whole documents, of all kinds or texts alone, or to read pictures of pages."""
 COMMAND = (sys.executable, "-P", "-B", "-m", "docmill.reading.child")
 """The child's; its parent's process id and its work follow."""
 START_TIMEOUT_S = 60.0
+READY_WITHIN_S = 10.0
+"""After so long nobody waits any more for a child to be ready who has other ways."""
 UNDISTURBED_S = 1.0
 """A document has so long before it is asked whether others wait."""
 ASK_EVERY_S = 0.25
@@ -35,6 +37,7 @@ class ReadingProcess:
     def __init__(self, work: Work = "parse") -> None:
         self._work = work
         self._greeting: Greeting | None = None
+        self._started_at = time.monotonic()
         command = (*COMMAND, str(os.getpid()), work)
         try:
             # Neither the folder it starts in nor the environment of the parent, with its keys, reach the child.
@@ -57,6 +60,22 @@ class ReadingProcess:
     def abandon(self) -> None:
         """Lets go of the child after a fork: it is the parent's, which still uses it."""
         self._child.abandon()
+
+    def is_ready(self, until: float) -> bool:
+        """Whether the child has greeted, for which it has until that moment of the monotonic clock.
+
+        Raises Misconfigured where it ends before that. One that hangs at its start keeps nobody waiting, and is
+        killed after a minute.
+        """
+        if self._greeting is not None:
+            return True
+        hangs = time.monotonic() > self._started_at + READY_WITHIN_S
+        if not self._child.speaks(0.0 if hangs else until):
+            if time.monotonic() > self._started_at + START_TIMEOUT_S:
+                self._child.kill()
+            return False
+        self.greet()
+        return True
 
     def greet(self) -> Greeting:
         """Reads what the child may do, once it is ready. Raises Misconfigured where it does not come so far."""

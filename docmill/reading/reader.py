@@ -18,11 +18,13 @@ from docmill.errors import Misconfigured, Unreadable
 from docmill.reading.layout.geometry import BLANK
 from docmill.reading.messages import INK, NO_INK, Answer, Garbled, Greeting, Request
 from docmill.reading.process import GaveWay, ReadingProcess, Work
-from docmill.reading.values import DEFAULT_LIMITS, Limits, Reading, Scan, with_scans
+from docmill.reading.values import DEFAULT_LIMITS, LeftToOthers, Limits, Reading, Scan, with_scans
 from docmill.storable import storable_text
 
 _MEGABYTE = 2**20
 LONGEST_NAME = 255
+AFTER_FAILURE_S = 10.0
+"""Between two tries to start a child, of those who have other ways."""
 MOST_RSS_OF_OCR = 900 * _MEGABYTE
 PNG = b"\x89PNG\r\n\x1a\n"
 JPEG = b"\xff\xd8\xff"
@@ -45,7 +47,8 @@ class Reader:
         max_rss_bytes: int = 400 * _MEGABYTE,
     ) -> None:
         self.limits = limits
-        self._parser = _Child(work="parse", max_documents=max_documents, max_rss_bytes=max_rss_bytes)
+        parses: Work = "texts" if limits.texts_only else "parse"
+        self._parser = _Child(work=parses, max_documents=max_documents, max_rss_bytes=max_rss_bytes)
         self._ocr = _Child(work="ocr", max_documents=max_documents, max_rss_bytes=MOST_RSS_OF_OCR)
         self._turn = threading.Lock()
         _readers.add(self)
@@ -55,8 +58,8 @@ class Reader:
 
         ``media_type`` is what somebody declared it to be; its bytes may say otherwise. Raises Unreadable
         (encrypted, corrupt, unsupported, too_large, timeout), FileNotFoundError and other OSErrors of opening
-        the file, and Misconfigured where a parser is not installed. A file without text is no error: its
-        reading is ``empty``.
+        the file, Misconfigured where a parser is not installed, and LeftToOthers where a reader of texts alone has
+        something else. A file without text is no error: its reading is ``empty``.
         """
         path = Path(path)
         limits = limits or self.limits
@@ -75,14 +78,15 @@ class Reader:
         """The text of a document that is in memory; as ``read`` otherwise. ``name`` helps to tell its kind.
 
         A document that takes long is given up, and GaveWay raised, as soon as ``give_way`` says that others wait.
-        Raises Busy where others' documents are read for ``turn_within_s`` seconds; None waits for as long as it
-        takes.
+        Raises Busy where others' documents are read for ``turn_within_s`` seconds, or the child is not ready by
+        then; None waits for as long as it takes.
         """
         limits = limits or self.limits
         _require_size(len(body), limits)
         request = _request(name, media_type, limits)
+        until = None if turn_within_s is None else time.monotonic() + turn_within_s
         with self._turn_within(turn_within_s):
-            answer, text = self._parser.ask(request, body, give_way)
+            answer, text = self._parser.ask(request, body, give_way, ready_until=until)
             reading = _believed(self._parser, answer, text)
         return self._with_scans(reading, request, body) if limits.ocr and reading.scans else reading
 
@@ -159,11 +163,6 @@ class Reader:
             raise failed
         return with_scans(reading, scans)
 
-    def start(self) -> None:
-        """Starts the child that parses, and does not wait for it."""
-        with self._turn:
-            self._parser.running()
-
     @contextmanager
     def _turn_within(self, seconds: float | None) -> Iterator[None]:
         if not self._turn.acquire(timeout=-1 if seconds is None else seconds):
@@ -200,7 +199,7 @@ class Reader:
 
 
 class Busy(Exception):
-    """Others' documents are read, or their pages drawn: come again in a moment."""
+    """Others' documents are read, or their pages drawn, or the child is not ready yet: come again in a moment."""
 
 
 class ReaderKilled(Unreadable):
@@ -221,6 +220,8 @@ class _Child:
     _spare: ReadingProcess | None = None
     """Ready in time, where processes are stopped one after another."""
     _documents: int = 0
+    _not_before: float = 0.0
+    """Until then nobody who has other ways tries to start one: the last one failed."""
 
     def ask(
         self,
@@ -228,17 +229,22 @@ class _Child:
         document: bytes,
         give_way: Callable[[], bool] | None = None,
         *,
+        ready_until: float | None = None,
         again: bool = True,
     ) -> tuple[Answer, bytes]:
-        """Returns the answer about one document, and the text. Raises Unreadable where the child ends of it."""
-        process = self.running()
+        """Returns the answer about one document, and the text.
+
+        Raises Unreadable where the child ends of it, and Busy where none is ready until that moment of the
+        monotonic clock.
+        """
+        process = self._ready(ready_until)
         try:
             answer, text = process.ask(request, document, give_way)
         except ProcessEnded as end:
             self.replace(with_spare=end.took_it)
             # It ended between two documents, or for what the document need not have to do with.
             if again and (not end.took_it or end.by_others):
-                return self.ask(request, document, give_way, again=False)
+                return self.ask(request, document, give_way, ready_until=ready_until, again=False)
             raise _explained(end, request) from end
         except GaveWay:
             self.replace(with_spare=True)
@@ -251,6 +257,18 @@ class _Child:
         if answer.last or self._documents >= self.max_documents or answer.rss_bytes > self.max_rss_bytes:
             self.replace()
         return answer, text
+
+    def _ready(self, until: float | None) -> ReadingProcess:
+        if until is not None and time.monotonic() < self._not_before:
+            raise Busy
+        try:
+            process = self.running()
+            if until is not None and not process.is_ready(until):
+                raise Busy
+        except Misconfigured:
+            self._not_before = time.monotonic() + AFTER_FAILURE_S
+            raise
+        return process
 
     def running(self) -> ReadingProcess:
         """Returns the process, started if need be."""
@@ -299,6 +317,8 @@ def _believed(child: _Child, answer: Answer, text: bytes) -> Reading:
 
 
 def _require_read(answer: Answer) -> None:
+    if answer.is_left:
+        raise LeftToOthers
     if answer.missing is not None:
         raise Misconfigured(f"reading it needs the package {answer.missing}: install docmill[app]")
     if answer.unreadable is not None:

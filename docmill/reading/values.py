@@ -42,6 +42,8 @@ class Limits:
     ocr: bool = False
     """Whether the text of pictures and of scanned pages is guessed."""
     ocr_engine: OcrEngine = "rapidocr"
+    texts_only: bool = False
+    """Whether what is no text, or holds a file that is none, is left to another reader."""
     leave_scans: bool = False
     """Whether pages that OCR has to read are named, and left to be read one by one."""
     ocr_timeout_s: float = 60.0
@@ -55,6 +57,10 @@ class Limits:
 
 
 DEFAULT_LIMITS = Limits()
+
+
+class LeftToOthers(Exception):
+    """The document is none of the kinds that this reader reads; another does."""
 
 
 WarningKind: TypeAlias = Literal[

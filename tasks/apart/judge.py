@@ -65,8 +65,8 @@ class Broke(Elsewhere):
 class JudgeApart:
     """Judges as :func:`tasks.stages.checking.judge` does, in a child process; safe for threads.
 
-    The verdict is as it would be read from its job's row. The child is started when the judge is opened, and gets
-    ready while others go on. It is replaced when it ends, when it is late, and when it has done enough.
+    The verdict is as it would be read from its job's row. The child is started with the first question, or when
+    one is on its way. It is replaced when it ends, when it is late, and when it has done enough.
     """
 
     def __init__(
@@ -107,6 +107,16 @@ class JudgeApart:
             self._turn.release()
         return _verdict(told)
 
+    def get_ready(self) -> None:
+        """Starts the child, if there is none, and does not wait for it: a question is on its way."""
+        if self._is_there() or not self._turn.acquire(blocking=False):
+            return
+        try:
+            if not self._is_there():
+                self._start()
+        finally:
+            self._turn.release()
+
     def close(self) -> None:
         """Ends the child; questions after that get NotNow."""
         self._is_closed = True
@@ -114,8 +124,6 @@ class JudgeApart:
             self._end()
 
     def __enter__(self) -> Self:
-        with self._turn:
-            self._start()
         return self
 
     def __exit__(
@@ -149,7 +157,7 @@ class JudgeApart:
         """The child, once it has greeted. Raises NotNow."""
         if self._is_closed:
             raise NotNow("the judge is closed")
-        if self._process is None or not self._process.alive:
+        if not self._is_there():
             self._start()
         process = self._process
         if self._clock() > self._started_at + READY_WITHIN_S:
@@ -169,6 +177,10 @@ class JudgeApart:
             raise NotNow("the judge's process cannot be started") from end
         self._is_ready = True
         return process
+
+    def _is_there(self) -> bool:
+        process = self._process
+        return process is not None and process.alive
 
     def _start(self) -> None:
         """Begins a child in the place of what there is, unless the last one failed to start a moment ago."""

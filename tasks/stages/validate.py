@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from db import transitions
@@ -17,7 +18,7 @@ from db.transitions import QUARANTINED_AT
 from db.turns import must_give_way
 from docmill.bounds import params_as_json
 from docmill.errors import ContentMissing, Failure, Misconfigured, PromptError, SubmitRefused, Unreadable
-from docmill.reading import Busy, GaveWay, Reading
+from docmill.reading import Busy, GaveWay, LeftToOthers, Reading
 from docmill.reading.reader import ReaderKilled
 from prompts import Excerpt, PromptVersion
 from prompts.readiness import may_show, problems
@@ -27,6 +28,8 @@ from tasks.short import take_the_long_way
 from tasks.stages.step import Onward, Step, Stop, fail
 
 __all__ = ["validate"]
+
+log = structlog.get_logger()
 
 
 def validate(services: Services, job: Job) -> Step:
@@ -48,11 +51,18 @@ def validate(services: Services, job: Job) -> Step:
 
 def _read_and_go_on(services: Services, job: Job, prompt: PromptVersion | None, document: Document) -> Step:
     sees = prompt is not None and may_show(prompt, services.settings.models)
+    if services.hurry is not None and prompt is not None:
+        services.hurry.begins()
     try:
         reading = _read(services, job, document, sees=sees)
     except GaveWay:
         return _set_apart(services, job)
-    except Busy:
+    except (Busy, LeftToOthers):
+        return take_the_long_way(services, job)
+    except Misconfigured as error:
+        if services.hurry is None:
+            raise
+        log.error("not_read_here", why=str(error))
         return take_the_long_way(services, job)
     except Unreadable as error:
         if services.hurry is not None and error.kind == "timeout":

@@ -136,7 +136,7 @@ def test_nothing_is_imported_or_opened_for_a_document() -> None:
 
     OCR's engine is met here by its first word: it opens the models for words late.
     """
-    for work, documents in (("parse", {**SAMPLES, **PICTURES}), ("ocr", PICTURES)):
+    for work, documents in (("parse", {**SAMPLES, **PICTURES}), ("texts", SAMPLES), ("ocr", PICTURES)):
         found = subprocess.run(
             [sys.executable, "-c", WATCHED, work],
             input=repr(documents),
@@ -160,16 +160,17 @@ WATCHED = """
 import ast, sys
 documents = ast.literal_eval(sys.stdin.read())
 from docmill.errors import Unreadable
-from docmill.reading import formats, scans
-from docmill.reading.values import Limits
+from docmill.reading import child, formats
+from docmill.reading.values import LeftToOthers, Limits
+child._load(sys.argv[1])
 if sys.argv[1] == "ocr":
-    scans.preload()
+    from docmill.reading import scans
     engines = ("rapidocr", "tesseract")
     read = [lambda body, name, engine=engine: scans.read_scan(body, 0, name=name, limits=Limits(ocr_engine=engine))
             for engine in engines]
 else:
-    formats.preload()
-    read = [lambda body, name: formats.read_document(body, name=name, limits=Limits(leave_scans=True))]
+    limits = Limits(leave_scans=True, texts_only=sys.argv[1] == "texts")
+    read = [lambda body, name: formats.read_document(body, name=name, limits=limits)]
 told = []
 def watch(event, arguments):
     if event == "import" or (event == "open" and isinstance(arguments[0], str)):
@@ -179,7 +180,7 @@ for name, body in documents.items():
     for each in read:
         try:
             each(body, name)
-        except Unreadable:
+        except (Unreadable, LeftToOthers):
             pass
 for each in told:
     print(*each)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import base64
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import fields, replace
+from pathlib import Path
 from typing import NoReturn
 from uuid import uuid4
 
 import psutil
 import pytest
+from celery import Celery
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine, text
@@ -19,7 +23,9 @@ from db import dispatch, jobs
 from db.jobs import Answer, Drive, Job
 from db.stages import CHAINS, Stage
 from db.submit import Submission, submit
-from docmill.reading import Reader
+from docmill.apart.process import ProcessApart
+from docmill.reading import Reader, process
+from docmill.settings import load_settings
 from prompts import Excerpt, PromptVersion
 from tasks.apart.judge import Died, NotNow, TookLong
 from tasks.celery.going_on import goes_on
@@ -29,7 +35,10 @@ from tasks.queues import queues_of
 from tasks.services import Hurry, Services
 from tasks.short import LONGEST_REPLY, LONGEST_TEXT
 from tasks.stages.step import InHand, Onward, Step, Stop
+from tests.documents import pdf
 from tests.walk import RECEIPT, Walk, walk
+from workers.services import io_services
+from workers.stack.servers import EmbeddedServers
 
 __all__ = ["walk"]
 
@@ -213,9 +222,9 @@ def test_a_reply_that_ends_its_judge_is_a_crash(way: Walk) -> None:
     assert queue_of(started(way, hand.id)) == "cpu.bulk"
 
 
-def left(way: Walk, hurry: Hurry) -> Drive:
+def left(way: Walk, hurry: Hurry, body: bytes = RECEIPT.encode()) -> Drive:
     """How a job is driven that took the long way."""
-    job_id = submitted(way)
+    job_id = submitted(way, body)
     way.services = replace(way.services, hurry=hurry)
     stopped = HANDLERS["validate"].run(way.services, job_id, way.job(job_id).epoch, then="context")
     assert stopped == Stop("takes the long way")
@@ -243,6 +252,102 @@ def test_a_short_document_gives_way_to_nobody_who_waits_for_others(
     reader.confinement()
     psutil.Process(reader._parser.running().pid).suspend()
     assert queue_of(left(way, Hurry(reads_s=1.5))) == "cpu.bulk"
+
+
+@pytest.fixture
+def worker(way: Walk, servers: EmbeddedServers, tmp_path: Path) -> Iterator[Services]:
+    """What an io worker has that has just started; jobs go its way."""
+    settings = load_settings(
+        database_url=servers.database_url,
+        broker_url=servers.broker_url,
+        cache_url=servers.cache_url,
+        spool=tmp_path,
+    )
+    with io_services(settings, owner=way.services.owner, celery=Celery()) as made:
+        way.services = replace(way.services, reader=made.reader, hurry=made.hurry, judge=made.judge)
+        yield made
+
+
+def apart() -> list[str]:
+    """The processes apart that this one has."""
+    commands = [each.cmdline() for each in psutil.Process().children()]
+    return [name for name in ("docmill.reading.child", "tasks.apart.child") for each in commands if name in each]
+
+
+def test_the_first_short_document_starts_the_processes_that_it_needs_and_waits_for_them(
+    way: Walk, worker: Services
+) -> None:
+    before = apart()
+    job_id = submitted(way)
+    hand = read(way, job_id)
+    assert len(apart()) == len(before) + 2, (
+        "the judge gets ready while the document is read, and while a model is asked"
+    )
+    chosen = HANDLERS["context"].go_on(way.services, hand, then="complete")
+    assert isinstance(chosen, InHand), chosen
+    step = go_on(way, "parse", onward(HANDLERS["complete"].go_on(way.services, chosen.job, then="parse")))
+    assert isinstance(step, InHand), step
+    assert go_on(way, "store", step.job) == Onward()
+    assert (way.job(job_id).state, way.job(job_id).redrives) == ("done", 0)
+
+
+HOLDS_A_PDF = b"""From: a@example.com
+Subject: your receipt
+MIME-Version: 1.0
+Content-Type: multipart/mixed; boundary="b"
+
+--b
+Content-Type: text/plain
+
+see there
+--b
+Content-Type: application/pdf
+Content-Disposition: attachment; filename="receipt.pdf"
+Content-Transfer-Encoding: base64
+
+"""
+
+
+def test_a_mail_with_a_file_that_is_no_text_takes_the_long_way(way: Walk, worker: Services) -> None:
+    body = HOLDS_A_PDF + base64.encodebytes(pdf("TEA HOUSE 7")) + b"\n--b--\n"
+    assert worker.hurry is not None
+    drive = left(way, worker.hurry, body)
+    assert (drive.short, queue_of(drive)) == (True, "cpu.bulk")
+    with Reader() as full:
+        assert "TEA HOUSE 7" in full.read_bytes(body).text
+
+
+@pytest.mark.parametrize("command", ["/no/such/program", "/bin/false"])
+def test_where_no_process_can_be_started_a_document_takes_the_long_way(
+    way: Walk, worker: Services, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    """And the worker goes on, and tries it seldom."""
+    tried = []
+
+    def start(_: object, **how: object) -> ProcessApart:
+        tried.append(how)
+        return ProcessApart([command], **how)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(process, "ProcessApart", start)
+    for _ in range(3):
+        assert queue_of(left(replace_tenant(way), Hurry())) == "cpu.bulk"
+    assert len(tried) == 1
+
+
+def test_nobody_waits_long_for_a_process_that_hangs_at_its_start(
+    way: Walk, worker: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process, "COMMAND", (sys.executable, "-c", "import sys; sys.stdin.read()"))
+    assert queue_of(left(way, Hurry(turn_s=0.5))) == "cpu.bulk"
+    monkeypatch.setattr(process, "READY_WITHIN_S", 0.1)
+    began = time.monotonic()
+    assert queue_of(left(replace_tenant(way), Hurry(turn_s=20))) == "cpu.bulk"
+    assert time.monotonic() - began < 10
+    monkeypatch.undo()
+    monkeypatch.setattr(process, "START_TIMEOUT_S", 0.0)
+    assert queue_of(left(replace_tenant(way), Hurry(turn_s=0.1))) == "cpu.bulk"  # which ends it
+    way.services = replace(way.services, hurry=Hurry(turn_s=20, reads_s=20))
+    read(way, submitted(replace_tenant(way)))
 
 
 def started(way: Walk, job_id: int) -> Drive:

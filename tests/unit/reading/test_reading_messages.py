@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from contextlib import suppress
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from docmill.reading.messages import Answer, Garbled, Greeting, Request, decode, encode
+from docmill.reading.messages import Answer, Garbled, Greeting, Request, decode, encode, read_request
 from docmill.reading.values import LONGEST_PLACE, MOST_PLACES, Limits, warned
 from docmill.storable import is_storable
 
@@ -18,13 +20,33 @@ from docmill.storable import is_storable
     "message",
     [
         Greeting(uid=65534, network=True),
-        Request(name="a.pdf", media_type="", limits=Limits(ocr=True, timeout_s=0.5)),
         Answer(media_type="text/plain", pages=(0, 7), warnings=(warned("page_broken", ["page 2"]),), last=True),
         Answer(unreadable="corrupt", message="no PDF"),
     ],
 )
-def test_a_message_arrives_as_it_was_sent(message: Greeting | Request | Answer) -> None:
+def test_a_message_arrives_as_it_was_sent(message: Greeting | Answer) -> None:
     assert decode(type(message), encode(message)) == message
+
+
+def test_a_request_arrives_as_it_was_sent() -> None:
+    request = Request(name="ä.pdf", media_type="", limits=Limits(ocr=True, timeout_s=0.5), page=3, compact=True)
+    assert read_request(encode(request)) == request
+
+
+def among(names: set[str], work: str) -> str:
+    """Those of the modules that a child for this work holds."""
+    code = f"import sys; from docmill.reading import child; child._load({work!r}); print({names!r} & {{*sys.modules}})"
+    return subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+
+
+@pytest.mark.parametrize("work", ["texts", "parse"])
+def test_a_child_holds_no_pydantic(work: str) -> None:
+    """Ten megabytes, as long as the process lives."""
+    assert among({"pydantic", "pydantic_core", "asyncio", "httpx"}, work) == "set()\n"
+
+
+def test_who_reads_texts_holds_no_other_parser() -> None:
+    assert among({"PIL", "pypdfium2", "pillow_heif", "python_calamine"}, "texts") == "set()\n"
 
 
 @pytest.mark.parametrize(
@@ -39,6 +61,10 @@ def test_a_message_arrives_as_it_was_sent(message: Greeting | Request | Answer) 
         b'{"unreadable": "because"}',
         b'{"message": "' + b"x" * 10_001 + b'"}',
         b'{"warnings": [{"kind": "no_such"}]}',
+        b'{"media_type": "' + b"x" * 201 + b'"}',
+        b'{"layout_bytes": -1}',
+        b'{"rss_bytes": -1}',
+        b'{"scans": [-1]}',
         b'{"warnings": [' + b",".join([b'{"kind": "no_text"}'] * 1001) + b"]}",
     ],
 )
