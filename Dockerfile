@@ -5,6 +5,7 @@ COPY image.lock /
 RUN pip --python /venv/bin/python install --no-cache-dir --no-deps --require-hashes --only-binary=:all: -r /image.lock
 COPY . /app
 RUN pip --python /venv/bin/python install --no-cache-dir --no-deps --no-build-isolation --editable /app \
+ && /venv/bin/python -B -c 'from docmill.parsing.renderings.names import keep; keep()' \
  && python -m compileall -q /app
 
 FROM python:3.11.15-slim-bookworm

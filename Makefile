@@ -4,6 +4,7 @@ BIN  := $(VENV)/bin
 PLACE := $(shell pwd | cksum | cut -d ' ' -f 1)
 RUNS  := $(VENV)/.runs-$(PLACE)
 TESTS := $(VENV)/.tests-$(PLACE)
+NAMES := docmill/parsing/renderings/names
 INSTALL := PYTHON="$(PYTHON)" sh setup/python -m setup.install --venv $(VENV)
 
 # Packages of other environments are none of this one.
@@ -12,8 +13,8 @@ unexport PYTHONPATH PYTHONHOME
 .PHONY: install install-tests demo up bench test fuzz faults setup-test compose-test test-local-model lint lock clean
 
 # What runs documents; tests need more.
-install: $(RUNS)
-install-tests: $(TESTS)
+install: $(RUNS) $(NAMES).json
+install-tests: $(TESTS) $(NAMES).json
 
 $(RUNS): requirements.lock pyproject.toml
 	@$(INSTALL) requirements.lock --megabytes 500 --checkout
@@ -22,6 +23,10 @@ $(RUNS): requirements.lock pyproject.toml
 $(TESTS): requirements-test.lock $(RUNS)
 	@$(INSTALL) requirements-test.lock --megabytes 350
 	@touch $@
+
+# What processes would else make anew, each in half a second, and they still do where it cannot be written.
+$(NAMES).json: $(NAMES).py $(addprefix $(dir $(NAMES)),characters.py words.py) $(RUNS)
+	@$(BIN)/python -c 'from docmill.parsing.renderings.names import keep; keep()' 2>/dev/null || true
 
 # Its Python may be gone, or another's.
 ifneq ($(shell $(BIN)/python -c 'print("runs")' 2>/dev/null),runs)

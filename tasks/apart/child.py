@@ -41,7 +41,7 @@ def main() -> None:
     die_with(int(parent))
     incoming, outgoing = take_pipes()
     registry = Registry([Path(folder) for folder in folders], home=Path(home) if home else None)
-    # Half a second of CPU, and ten megabytes that are freed again: the first date in a reply would wait for it.
+    # The first date in a reply would wait for them, for half a second where none are kept.
     names()
     collect_seldom()
     give_back_memory()

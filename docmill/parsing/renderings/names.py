@@ -1,23 +1,31 @@
 """What the months are called, and the small words of dates, in the languages of the world: Babel's, from CLDR.
 
 Babel keeps all that it has ever read of a language, a megabyte each; here the few hundred words are taken out of
-it, once a process and not before a text asks for one, and Babel begins anew after every few languages.
+it, and Babel begins anew after every few languages. That takes half a second, and ten megabytes that do not come
+back: it is done where docmill is installed (:func:`keep`), and elsewhere once a process, when a text asks for it.
 """
 
 from __future__ import annotations
 
+import hashlib
 import importlib
+import json
+import os
 import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 from docmill.parsing.renderings.characters import Plain
 from docmill.parsing.renderings.words import words_of
 
-__all__ = ["Names", "bare", "names"]
+__all__ = ["Names", "bare", "keep", "names"]
+
+KEPT = Path(__file__).with_name("names.json")
+MADE_BY = ("characters.py", "names.py", "words.py")
 
 LOCALES = (
     "af", "am", "ar", "ar_DZ", "ar_IQ", "ar_MA", "ast", "az", "be", "bg", "bn", "bs", "ca", "cs", "cy",
@@ -63,7 +71,44 @@ def bare(word: str) -> str:
 
 @lru_cache(maxsize=1)
 def names() -> Names:
-    """The names in all languages; the first call takes half a second."""
+    """The names in all languages, as they were kept; where none are, the first call takes half a second."""
+    return _kept() or _made()
+
+
+def keep() -> None:
+    """Writes the names down for all processes to come. Raises OSError."""
+    made = _made()
+    symbols = {code: sorted(signs) for code, signs in made.symbols.items()}
+    kept = {"by": _maker(), "months": made.months, "fillers": sorted(made.fillers), "symbols": symbols}
+    written = KEPT.with_suffix(f".{os.getpid()}")
+    written.write_text(json.dumps(kept, ensure_ascii=False), encoding="utf-8")
+    written.replace(KEPT)
+
+
+def _kept() -> Names | None:
+    """None where there are none, or others' than this code would make of this Babel."""
+    try:
+        kept = json.loads(KEPT.read_bytes())
+        if kept["by"] != _maker():
+            return None
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
+    months = {
+        first: [(tuple(words), number) for words, number in called] for first, called in kept["months"].items()
+    }
+    symbols = {code: set(signs) for code, signs in kept["symbols"].items()}
+    return Names(months=months, fillers=set(kept["fillers"]), symbols=symbols)
+
+
+def _maker() -> str:
+    """What the names depend on: this code, and the data of Babel and of Python."""
+    import babel
+
+    code = b"\0".join(Path(__file__).with_name(name).read_bytes() for name in MADE_BY)
+    return f"{hashlib.sha256(code).hexdigest()} {babel.__version__} {unicodedata.unidata_version}"
+
+
+def _made() -> Names:
     found = Names()
     for at in range(0, len(LOCALES), AT_ONCE):
         for locale in LOCALES[at : at + AT_ONCE]:
