@@ -66,7 +66,8 @@ class Database:
         **options: Given.kwargs,
     ) -> Found:
         """Does one thing as a unit of work: what ``operation`` returns, given a connection first."""
-        with self.work(atomic=not getattr(operation, "one_statement", False)) as connection:
+        alone = getattr(operation, "one_statement", False)
+        with self._autocommit.connection() if alone else self.work() as connection:
             return operation(connection, *args, **options)
 
     def close(self) -> None:

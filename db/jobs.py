@@ -125,7 +125,18 @@ class Job:
 
     def moved(self, to: Stage) -> Job:
         """The job as :func:`db.transitions.advance` leaves it, but for what was kept with that."""
-        return replace(self, stage=to, crashes=0, redrives=0, missing=None, claimed=False)
+        return self.but(stage=to, crashes=0, redrives=0, missing=None, claimed=False)
+
+    def but(self, **changes: Any) -> Job:
+        """The job with these of its fields changed. Raises TypeError for what is none of them.
+
+        :func:`dataclasses.replace` would set each of thirty fields anew, and a document's way has a dozen changes.
+        """
+        if not changes.keys() <= self.__dict__.keys():
+            raise TypeError(f"a job has no {', '.join(changes.keys() - self.__dict__.keys())}")
+        job = object.__new__(Job)
+        job.__dict__.update(self.__dict__, **changes)
+        return job
 
     @property
     def message(self) -> Drive:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Literal, TypeAlias
@@ -212,7 +212,7 @@ def claim(
     """Takes the stage for this worker; None for a second delivery."""
     values = {**job_values(job_id, epoch, stage), "owner": owner, "lease_s": lease_s}
     job = job_of(SQL["claim"].first(connection, values))
-    return job and replace(job, claimed=True)
+    return job and job.but(claimed=True)
 
 
 @one_statement

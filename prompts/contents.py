@@ -32,13 +32,13 @@ Signature = tuple[tuple[int, int, int] | None, ...]
 
 def signature_of(folder: Path) -> Signature:
     """Tells an edit of a version's files from none, without reading them."""
-    return tuple(signature_of_file(folder / name) for name in FILES)
+    return tuple(signature_of_file(f"{folder}/{name}") for name in FILES)
 
 
-def signature_of_file(file: Path) -> tuple[int, int, int] | None:
+def signature_of_file(file: str | Path) -> tuple[int, int, int] | None:
     """Returns when a file was written, how large it is and which; None where it is not there."""
     try:
-        found = file.stat()
+        found = os.stat(file)  # noqa: PTH116 - a path that is made anew for each look costs as much as the look
     except OSError:
         return None
     return found.st_mtime_ns, found.st_size, found.st_ino

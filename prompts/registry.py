@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import difflib
+import os
 import re
 import tomllib
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Lock
 
@@ -27,6 +28,14 @@ MOST_CONTENTS = 256
 """Of prompts, that a process remembers."""
 NO_PROMPTS = re.compile(r"[._]")
 """What the names of folders begin with that hold no prompt."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a prompt lies, and its versions, the oldest first."""
+
+    folder: Path
+    versions: list[str]
 
 
 class Registry:
@@ -54,21 +63,22 @@ class Registry:
 
     def versions(self, name: str) -> list[str]:
         """The versions of a prompt, the oldest first. Raises PromptUnknown, also where its files were removed."""
-        return _versions(self._folders_of(name)[0])
+        return self._places_of(name)[0].versions
 
     def get(self, name: str, version: str | None = None) -> PromptVersion:
         """A version of a prompt; without one, the highest that is no draft.
 
         Raises PromptUnknown with the nearest names, PromptBroken where its files do not load.
         """
+        place = self._place_of(name)
         if version is not None:
-            return self._load(name, version)
-        for newest in reversed(self.versions(name)):
-            prompt = self._load(name, newest)
+            return self._load(place, version)
+        for newest in reversed(place.versions):
+            prompt = self._load(place, newest)
             if not prompt.config.draft:
                 return prompt
         raise PromptUnknown(
-            f"prompt {name} has drafts alone: name one of {', '.join(self.versions(name))}, "
+            f"prompt {name} has drafts alone: name one of {', '.join(place.versions)}, "
             f"or take `draft = true` out of its prompt.toml"
         )
 
@@ -98,10 +108,7 @@ class Registry:
 
     def folder_of(self, name: str) -> Path:
         """Returns where a prompt lies. Raises PromptUnknown; PromptBroken where two folders have the name."""
-        found = self._folders_of(name)
-        if len(found) > 1:
-            raise PromptBroken(f"{found[1]} and {found[0]} have the same name: rename one")
-        return found[0]
+        return self._place_of(name).folder
 
     def misplaced(self) -> Iterator[Mistake]:
         """Returns what lies astray where prompts are looked for, and what is not as it was released."""
@@ -117,15 +124,26 @@ class Registry:
         for name in self.names():
             for version in self.versions(name):
                 try:
-                    _ = self._read(name, version).schema  # made when first asked for, from files that may not load
+                    _ = self._read(
+                        self._place_of(name), version
+                    ).schema  # made when first asked for, from files that may not load
                 except PromptError as error:
                     yield str(error)
 
-    def _folders_of(self, name: str) -> list[Path]:
-        found = [folder / name for folder in self.folders if _is_plain(name) and _versions(folder / name)]
-        if not found:
+    def _place_of(self, name: str) -> Place:
+        """Where a prompt lies now. Raises PromptUnknown; PromptBroken where two folders have the name."""
+        first, *others = self._places_of(name)
+        if others:
+            raise PromptBroken(f"{others[0].folder} and {first.folder} have the same name: rename one")
+        return first
+
+    def _places_of(self, name: str) -> list[Place]:
+        """Each folder that has the prompt. Raises PromptUnknown."""
+        folders = [folder / name for folder in self.folders] if _is_plain(name) else []
+        places = [Place(folder=folder, versions=found) for folder in folders if (found := _versions(folder))]
+        if not places:
             raise PromptUnknown(self._unknown(name))
-        return found
+        return places
 
     def _unknown(self, name: str) -> str:
         looked = ", ".join(map(str, self.folders))
@@ -141,20 +159,21 @@ class Registry:
         meant = f"did you mean {' or '.join(near)}?" if near else f"there are {others}."
         return f"there is no prompt {name!r}: {meant} Looked into {looked}; {remedy}"
 
-    def _load(self, name: str, version: str) -> PromptVersion:
+    def _load(self, place: Place, version: str) -> PromptVersion:
         """What the version's files hold now. Raises PromptUnknown, PromptBroken."""
-        prompt = self._read(name, version)
+        prompt = self._read(place, version)
         wanted = self._releases(prompt.folder.parent.parent).get(str(prompt))
         if wanted is not None and wanted != prompt.content_hash.hex():
             raise PromptBroken(f"{prompt.folder}: {CHANGED.format(key=prompt)}")
         return prompt
 
-    def _read(self, name: str, version: str) -> PromptVersion:
-        folder = self.folder_of(name)
-        known = _versions(folder)
+    def _read(self, place: Place, version: str) -> PromptVersion:
+        folder, known = place.folder, place.versions
         if version not in known:
-            raise PromptUnknown(f"prompt {name} has no version {version!r}: it has {', '.join(known)} in {folder}")
-        look = self._look_at(name, version, folder / version)
+            raise PromptUnknown(
+                f"prompt {folder.name} has no version {version!r}: it has {', '.join(known)} in {folder}"
+            )
+        look = self._look_at(folder.name, version, folder / version)
         if isinstance(look.found, PromptError):
             raise look.found
         return look.found
@@ -174,7 +193,7 @@ class Registry:
     def _current(self, name: str, version: str, content_hash: bytes) -> PromptVersion | None:
         """What the version's files hold now, where that is the content."""
         try:
-            found = self._read(name, version)
+            found = self._read(self._place_of(name), version)
         except PromptError:
             return None
         return found if found.content_hash == content_hash else None
@@ -222,7 +241,7 @@ class Registry:
     def _changed(self, key: str, wanted: str) -> str | None:
         name, _, version = key.partition("/")
         try:
-            found = self._read(name, version).content_hash.hex()
+            found = self._read(self._place_of(name), version).content_hash.hex()
         except PromptError as error:
             return f"{key} is released, but: {error}"
         return None if found == wanted else CHANGED.format(key=key)
@@ -254,8 +273,13 @@ def _folders_in(folder: Path) -> list[Path]:
 
 
 def _versions(prompt: Path) -> list[str]:
-    found = [VERSION.fullmatch(entry.name) for entry in _folders_in(prompt)]
-    return [match[0] for match in sorted(filter(None, found), key=lambda match: int(match[1]))]
+    """Every job that is not pinned asks for them, so that they are looked for by few calls."""
+    try:
+        with os.scandir(prompt) as entries:
+            found = [entry.name for entry in entries if VERSION.fullmatch(entry.name) and entry.is_dir()]
+    except OSError:
+        return []
+    return sorted(found, key=lambda version: int(version[1:]))
 
 
 def _of_layout(prompt: Path) -> Iterator[Mistake]:

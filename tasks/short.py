@@ -6,8 +6,6 @@ What takes longer, or breaks, goes on as any other job does: through the queues 
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from db import transitions
 from db.jobs import Answer, Job
 from db.ledger import Settlement
@@ -43,7 +41,7 @@ def answered(job: Job, settlement: Settlement, *, work: bytes) -> Job:
     answer = (
         Answer(call_id=settlement.id, text=told["text"], finish_reason=told["finish_reason"]) if told else None
     )
-    return replace(job.moved("parse"), answer=answer, flight_key=work)
+    return job.moved("parse").but(answer=answer, flight_key=work)
 
 
 def take_the_long_way(services: Services, job: Job) -> Stop:

@@ -78,16 +78,25 @@ def cost(
     if not _makes_sense(usage):
         return UNKNOWN if reported is None else Cost(usd=reported, source="provider")
     names = list(_names(model, model_echoed))
-    own = _first(prices or {}, [key for name in names for key in (f"{provider}/{name}", name)])
-    if own is not None:
-        return _costs(_priced(usage, own, processing), "own")
-    simulated = _first(SIMULATOR_PRICES, names)
-    if simulated is not None:
-        return _costs(_priced(usage, simulated, processing), "simulator")
+    known = _known_price(provider, names, prices)
+    if known is not None:
+        price, source = known
+        return _costs(_priced(usage, price, processing), source)
     if reported is not None:
         return Cost(usd=reported, source="provider")
     found = (_published(usage, provider, name, at, processing) for name in names)
     return next((each for each in found if each is not None), UNKNOWN)
+
+
+def _known_price(
+    provider: str, names: Sequence[str], prices: Mapping[str, Price] | None
+) -> tuple[Price, str] | None:
+    """The user's own price or the simulator's, which hold whatever else is said, and whose it is."""
+    own = _first(prices or {}, [key for name in names for key in (f"{provider}/{name}", name)])
+    if own is not None:
+        return own, "own"
+    simulated = _first(SIMULATOR_PRICES, names)
+    return None if simulated is None else (simulated, "simulator")
 
 
 def _published(usage: Usage, provider: str, name: str, at: datetime | None, processing: Processing) -> Cost | None:
@@ -141,6 +150,9 @@ def worst_case(
     what is read from a cache dearer than what is not. None where the model has no known price.
     """
     fresh = Usage(input_tokens=input_tokens, output_tokens=max_output_tokens)
+    known = _known_price(provider, list(_names(model, None)), prices)
+    if known is not None:
+        return _costs(_priced(fresh, _at_its_dearest(known[0])) if _makes_sense(fresh) else None, known[1]).usd
     written = replace(fresh, cache_write_tokens=input_tokens)
     usages = (
         fresh,
@@ -149,8 +161,18 @@ def worst_case(
         replace(written, cache_write_1h_tokens=input_tokens),
     )
     each = [cost(usage, provider=provider, model=model, prices=prices, at=at).usd for usage in usages]
-    known = [usd for usd in each if usd is not None]
-    return max(known, default=None)
+    return max((usd for usd in each if usd is not None), default=None)
+
+
+def _at_its_dearest(price: Price) -> Price:
+    """With all input at the highest of its prices."""
+    each = (
+        price.input_per_million,
+        _or(price.cached_input_per_million, price.input_per_million),
+        _or(price.cache_write_per_million, price.input_per_million),
+        _for_an_hour(price),
+    )
+    return Price(input_per_million=max(each), output_per_million=price.output_per_million)
 
 
 MOST_USD = Decimal(10**9)

@@ -94,7 +94,7 @@ def _settle(
             return closed.ending, Stop("surplus")
         if not closed.moved:
             return closed.ending, Stop("stale")
-        return closed.ending, Onward(replace(job, overdue=closed.overdue) if in_hand else None)
+        return closed.ending, Onward(job.but(overdue=closed.overdue) if in_hand else None)
     with services.database.work() as connection:
         ending = ledger.close_call(connection, settlement).ending
         if ending == "surplus":

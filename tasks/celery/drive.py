@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import structlog
@@ -67,7 +66,7 @@ def drive_to_store(
     """Takes a job from complete to store with a value, past parse; None where somebody was faster."""
     if not transitions.advance(connection, job, "store", message_s=services.message_s, value=value):
         return None
-    return drive(connection, services, replace(job, stage="store"), "store", cause)
+    return drive(connection, services, job.but(stage="store"), "store", cause)
 
 
 def _take_back(services: Services, drives: Sequence[Drive]) -> None:

@@ -79,7 +79,7 @@ def _request(task: Task, then: Mapping[str, Any], rest: list[Any]) -> dict[str, 
         "hostname": task.request.hostname,
         "chain": rest,
         "delivery_info": {"exchange": queue.exchange.name, "routing_key": queue.routing_key},
-        "argsrepr": saferepr(tuple(then["args"])),
+        "argsrepr": repr(tuple(then["args"])),  # a job's id and epoch
         "kwargsrepr": "{}",
         "headers": {},
         "retries": 0,

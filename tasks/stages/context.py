@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from db.jobs import Document, Job
@@ -35,7 +35,7 @@ def context(services: Services, job: Job) -> Step:
     seen = _seen(services, job, prompt)
     if not isinstance(seen, Look):
         return seen
-    job = replace(job, model=seen.model if seen.model != ladder_model(job, prompt) else job.model)
+    job = job.but(model=seen.model if seen.model != ladder_model(job, prompt) else job.model)
     room = measured_room(services, job, prompt, seen.pictures)
     text = document.text if seen.shows_text else ""
     if room.tokens == 0:

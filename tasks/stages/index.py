@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from db import chunks, collections, transitions
 from db.jobs import Job
 from tasks.celery.drive import drive
@@ -32,7 +30,7 @@ def store_chunks(services: Services, job: Job) -> Step:
     with services.database.work() as connection:
         models = collections.models_of(connection, indexed.collection_id)
         if chunks.write(connection, indexed, passages, models):
-            ended = transitions.store(connection, replace(job, value={"answer": told}), "done", failure=None)
+            ended = transitions.store(connection, job.but(value={"answer": told}), "done", failure=None)
             if ended is None:
                 connection.rollback()
             return Onward() if ended else Stop("stale")

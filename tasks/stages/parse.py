@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import structlog
 
 from db import transitions
@@ -45,7 +43,7 @@ def parse(services: Services, job: Job) -> Step:
     found = None if verdict.kept is None else with_pages(services, job, verdict.kept)
     if verdict.rejected is None:
         return in_hand(job, "store", value=found)
-    doubtful = job if found is None else replace(job, value=found)
+    doubtful = job if found is None else job.but(value=found)
     return _rejected(services, doubtful, prompt, verdict.rejected)
 
 

@@ -62,7 +62,7 @@ class Asking:
         request = compose_part(self.job, self.prompt, model, PartShown(part=part, excerpt=excerpt), previous)
         estimate = counter_for(model.model).estimate_messages(request.messages)
         # What context counted is the whole's, and another model's.
-        asker = replace(self.job, model=name, context={"estimate": estimate})
+        asker = self.job.but(model=name, context={"estimate": estimate})
         intent = intent_to_ask(
             self.prompt,
             model,
@@ -94,7 +94,7 @@ class Asking:
         known = [usd for usd in each if usd is not None]
         allowed = self.services.settings.unpriced == "allow"
         needed = sum(known, Decimal(0)) if len(known) == len(each) or (allowed and known) else None
-        asker = replace(self.job, model=self.model_of(calls[0].about))
+        asker = self.job.but(model=self.model_of(calls[0].about))
         return replace(calls[0], job=asker, intent=replace(calls[0].intent, reserved_usd=needed))
 
     def of_work(self, calls: Sequence[PartCall]) -> Asking:
@@ -105,4 +105,4 @@ class Asking:
         # Of what is still to be asked two documents may show the same; the answer is of the whole.
         document = str(self.job.document_id).encode()
         key = b"\0".join((b"parts", self.job.tenant.encode(), document, digest, calls[0].intent.content_hash))
-        return replace(self, job=replace(self.job, flight_key=hashlib.sha256(key).digest()))
+        return replace(self, job=self.job.but(flight_key=hashlib.sha256(key).digest()))

@@ -162,7 +162,7 @@ class _Run:
             return None
         order = {kind: place for place, kind in enumerate(FIRST)}
         worst = min(rest, key=lambda each: order.get(each.failure.kind, len(FIRST)))
-        asker = replace(self.job, model=self.asking.model_of(worst.call.about))
+        asker = self.job.but(model=self.asking.model_of(worst.call.about))
         with self.services.database.work() as connection:
             setback = setback_of(self.services, replace(worst.call, job=asker), worst.failure, answered=False)
             return remedies.apply(connection, self.services, setback)

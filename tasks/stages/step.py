@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from sqlalchemy import Connection
@@ -68,7 +68,7 @@ def go_on(connection: Connection, /, job: Job, to: Stage, *, message_s: float, *
 def in_hand(job: Job, to: Stage, **kept: Any) -> InHand:
     """The job with what its stage came to, as it would be read from its row once that is written."""
     read = {name: _as_read(value) for name, value in kept.items()}
-    return InHand(job=replace(job, **read), to=to, kept=kept)
+    return InHand(job=job.but(**read), to=to, kept=kept)
 
 
 def _as_read(value: Any) -> Any:

@@ -161,8 +161,7 @@ def _moved(job: Job, to: Stage, prompt: PromptVersion | None, read: Document | N
     """The job as it is loaded at its next stage; one without a prompt is loaded there."""
     if prompt is None:
         return None
-    return replace(
-        job.moved(to),
+    return job.moved(to).but(
         version=prompt.version,
         content_hash=job.content_hash or prompt.content_hash,
         document=read or replace(_document(job), body=None),

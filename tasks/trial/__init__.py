@@ -104,7 +104,7 @@ def _run(tried: TrialJob) -> Trial:
             return _trial(tried, calls, "needs_review" if doubt else "done", value, doubt and Failure(**doubt))
         calls.append(_with_setback(call, setback))
         if value is not None:
-            tried.job = replace(tried.job, value=value)
+            tried.job = tried.job.but(value=value)
         tried.previous = call.reply
         ended = tried.follow(setback)
         if ended is not None and setback.remedy.action == "review":

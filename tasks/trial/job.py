@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
@@ -80,7 +80,7 @@ class TrialJob:
     def setback(self, failure: Failure, *, answered: bool, problems: tuple[str, ...] = ()) -> Setback:
         """The failure with its remedy, which the job's history has from here on."""
         setback = Setback.of(self, self.job, self.prompt, failure, answered=answered, problems=problems)
-        self.job = replace(self.job, history=[*self.job.history, setback.entry])
+        self.job = self.job.but(history=[*self.job.history, setback.entry])
         return setback
 
     def follow(self, setback: Setback) -> Failure | None:
@@ -94,7 +94,7 @@ class TrialJob:
             return None
         if remedy.action in ("review", "fail", "hold", "retry", "adapt"):
             return Failure(kind=setback.failure.kind, message=_final(setback))
-        self.job = replace(self.job, attempt=self.job.attempt + 1, purpose=remedy.purpose, model=remedy.model)
+        self.job = self.job.but(attempt=self.job.attempt + 1, purpose=remedy.purpose, model=remedy.model)
         return self.choose() if remedy.action == "cut_context" else None
 
 

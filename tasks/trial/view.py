@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from db.jobs import Document, Job
@@ -56,7 +56,7 @@ def show(
             return found
         look = found
     if look.pictures:
-        job = replace(job, model=look.model)
+        job = job.but(model=look.model)
     name = ladder_model(job, prompt)
     room = room_for(job, prompt, eyes.settings.models.find(name), learned.get(name, {}), look.pictures)
     if room.tokens == 0:
@@ -65,7 +65,7 @@ def show(
     text = (document.text or "") if look.shows_text else ""
     if not look.pictures and in_parts(text, room, prompt, job, pages=reading.pages) is not None:
         raise PromptError(f"prompt {prompt} asks so long a document in parts, which a stack alone does: submit it")
-    return replace(job, context=choose(text, room, prompt.asked(job.params)) | dict(look.record))
+    return job.but(context=choose(text, room, prompt.asked(job.params)) | dict(look.record))
 
 
 def excerpt_shown(job: Job, document: Document) -> Excerpt:
