@@ -213,6 +213,19 @@ def test_no_call_costs_more_than_its_worst_case_whatever_the_own_price_says(
     assert spent <= most
 
 
+@given(price=prices, tokens=counts, output=counts)
+def test_the_worst_case_is_the_dearest_of_what_can_happen_to_the_input(
+    price: Price, tokens: int, output: int
+) -> None:
+    fresh = Usage(input_tokens=tokens, output_tokens=output)
+    written = replace(fresh, cache_write_tokens=tokens)
+    each = (fresh, replace(fresh, cached_tokens=tokens), written, replace(written, cache_write_1h_tokens=tokens))
+    costs = [cost(usage, provider="x", model="m", prices={"m": price}).usd for usage in each]
+    assert worst_case(tokens, output, provider="x", model="m", prices={"m": price}) == max(
+        filter(None, costs), default=0
+    )
+
+
 # --- forecast ---
 
 SIMPLE: dict[str, Any] = {
