@@ -24,6 +24,7 @@ from docmill.settings import Settings
 from prompts.readiness import Unready
 from tasks.upkeep.tick import Upkeep
 from workers.consumer import EventsAtHand, Slots
+from workers.ending import Ending
 from workers.pool import ThreadPool
 from workers.services import cpu_services, io_services
 
@@ -66,6 +67,7 @@ def connect(app: Celery) -> None:
     signals.worker_process_init.connect(start_child, weak=False)
     signals.worker_shutdown.connect(end, weak=False)
     signals.worker_process_shutdown.connect(end, weak=False)
+    app.steps["worker"].add(Ending)
     app.steps["worker"].add(UpkeepThread)
     app.steps["worker"].add(Heartbeat)
     app.steps["consumer"].add(Slots)

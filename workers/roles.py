@@ -12,7 +12,7 @@ from db.stages import RoleName
 from docmill.settings import Settings
 from tasks.queues import QUEUES
 
-__all__ = ["ROLES", "Part", "environment_for", "serving_command", "slots_of", "worker_command"]
+__all__ = ["ROLES", "Part", "environment_for", "serving_command", "slots_of", "stops_within_s", "worker_command"]
 
 Part: TypeAlias = Literal["io", "cpu", "ocr", "quarantine", "api", "beat", "flower", "simulator"]
 
@@ -39,6 +39,8 @@ ROLES: dict[RoleName, Role] = {
 }
 
 
+STOPPING_S = 30.0
+"""Beside the call deadline: how long a worker may take to end what it has begun."""
 CALLERS: tuple[Part, ...] = ("io", "api")
 """What calls models: jobs, and searches that somebody waits for."""
 SECRETS: dict[str, tuple[Part, ...]] = {
@@ -83,6 +85,11 @@ def slots_of(role_name: RoleName, settings: Settings) -> int:
         "ocr": settings.ocr_processes,
         "quarantine": 1,
     }[role_name]
+
+
+def stops_within_s(settings: Settings) -> float:
+    """Tells how long a worker may take to stop in order, with the longest call just begun."""
+    return settings.call_deadline_s + STOPPING_S
 
 
 def environment_for(part: Part, settings: Settings, environ: Mapping[str, str]) -> dict[str, str]:

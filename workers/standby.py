@@ -24,7 +24,7 @@ from db import fleet
 from db.database import Database, open_database
 from db.stages import RoleName
 from docmill.logs import configure_logs
-from docmill.processes import identify
+from docmill.processes import end_within, identify
 from docmill.settings import load_settings
 from workers.roles import serving_command, slots_of
 
@@ -32,6 +32,8 @@ __all__ = ["Standby"]
 
 log = structlog.get_logger()
 
+ENDS_WITHIN_S = 10.0
+"""When it is told to; the database may be silent."""
 LOOKED_EVERY_S = 0.5
 SEEN_EVERY_S = 10.0
 
@@ -103,6 +105,7 @@ def main() -> None:
 
 
 def _end(_number: int, _frame: FrameType | None) -> None:
+    end_within(ENDS_WITHIN_S)
     sys.exit(0)
 
 

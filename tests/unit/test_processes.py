@@ -92,3 +92,22 @@ def test_a_name_that_tells_nothing_is_not_judged(tmp_path: Path, name: str) -> N
 def test_a_number_that_no_process_has_is_not_judged(tmp_path: Path) -> None:
     place = identify("io", tmp_path).rpartition(".")[2]
     assert not is_gone(f"io#{10**30}.5.{place}", tmp_path)
+
+
+WAITS_FOR_ITSELF = """
+import threading
+from docmill.processes import end_within
+end_within(0.2)
+end_within(60)
+lock = threading.Lock()
+def wait():
+    with lock, lock:
+        pass
+wait()
+"""
+
+
+def test_who_waits_for_itself_ends_in_time_and_tells_where_it_stood() -> None:
+    ended = subprocess.run([sys.executable, "-c", WAITS_FOR_ITSELF], capture_output=True, check=False, timeout=30)
+    assert ended.returncode == 1
+    assert b"in wait" in ended.stderr

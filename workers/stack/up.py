@@ -23,7 +23,7 @@ from db.stages import RoleName
 from docmill.errors import ServiceAway
 from docmill.settings import Settings
 from tasks.celery import broker
-from workers.roles import ROLES, Part, environment_for, worker_command
+from workers.roles import ROLES, Part, environment_for, stops_within_s, worker_command
 from workers.stack.addresses import READY, URLS, Addresses, environment_of
 from workers.stack.fork_server import ForkServer
 from workers.stack.kept import flower_password, webhook_key
@@ -40,8 +40,8 @@ WATCH_EVERY_S = 0.2
 SHORT_LIFE_S = 10.0
 MOST_SHORT_LIVES = 5
 """A program that dies so often so soon after its start will not live."""
-STOPPING_S = 30.0
-"""Beside the call deadline: how long a worker may take to end what it has begun."""
+WORD_S = 2.0
+"""A worker that does not stop in time ends by itself, and tells its log where it stood."""
 
 
 class Stack:
@@ -211,7 +211,7 @@ class Stack:
                 env=self._env(role),
                 log=self._log(name),
                 check=lambda: self._check_worker(name),
-                stop_within_s=self._settings.call_deadline_s + STOPPING_S,
+                stop_within_s=stops_within_s(self._settings) + WORD_S,
             )
         )
 
