@@ -156,8 +156,8 @@ HEAD = """# What was broken, and what came of it
 `make faults` breaks a running fleet in each of these ways and writes this page. Every row is a run of real
 processes: `docmill up` with two `io` workers and one `cpu` worker, PostgreSQL and Valkey behind a TCP proxy, and the
 provider simulator. Of a row's documents every other one is short, and one `io` worker takes it all the way; the rest are
-read, and their answers checked, by `cpu` workers (all of them in 1, none in 1b, 2e, 17, 18b and C…, unless they are driven
-again). `make faults ONLY=broker` runs those again whose test has that word in its name. Rows R… have
+read, and their answers checked, by `cpu` workers (all of them in 1 and 22, none in 1b, 2e, 17, 18b, 21 and C…, unless they
+are driven again). `make faults ONLY=broker` runs those again whose test has that word in its name. Rows R… have
 RabbitMQ (3.10, quorum queues) for a broker, 2d, 10b and 10c PgBouncer (1.18, transaction mode) before Postgres, 2s, 11s and 18s scans for documents, 2c and 3b workers started by hand and the usual call deadline of 60 s (5 s else). Machine: {machine}; Python {python}; other work ran on it at the same time.
 
 In every row these held, or the run would have failed: each accepted job ended; each job that is done has one
