@@ -53,9 +53,8 @@ class Proxy:
         self._call(self._cut)
 
     def mend(self) -> None:
-        """What was open is reset; who connects from now on is served."""
-        self._call(self._cut)
-        self.mode = "open"
+        """What was open is reset; who connects from now on is served, and be it at once."""
+        self._call(self._open)
 
     def lead_to(self, target: Target) -> None:
         """From now on to another server."""
@@ -71,6 +70,11 @@ class Proxy:
 
         self._loop.call_soon_threadsafe(run)
         assert done.wait(10)
+
+    def _open(self) -> None:
+        # In one step: who is reset may be back before another thread has its turn, and would meet silence for good.
+        self._cut()
+        self.mode = "open"
 
     def _cut(self) -> None:
         for end in list(self._ends):
