@@ -78,11 +78,12 @@ for update of flights skip locked
 -- Of the `candidates`, a view of jobs, as many as there is room for. Their tenants are found by a walk along the
 -- index, one step a tenant; of each only as many rows are looked at as could be taken. (`between`, and orders as long as
 -- the index's, leave the planner no other index.) Where there is a bound for
--- what is `free`, nobody gets so much in hand that less than that is left: there is room for who comes next. And who
+-- what is `free`, nobody gets so much in hand that less than that is left: there is room for who comes next, and what
+-- a tenant has in bulk leaves it room for what it has in a hurry. And who
 -- has documents that had to let others pass, and wait for quarantine, gets no more than a `share` of the slots: else
 -- each one of them holds a slot until it is seen that it takes long, and others wait for that time and again.
 in_hand as (
-  select tenant, count(*) as n from jobs
+  select tenant, count(*) as n, count(*) filter (where lane = 'interactive' or :lane = 'bulk') as before from jobs
   where state = 'running' and stage = any(:at_cpu) and crashes < 2 group by tenant),
 tenants as (
   (select tenant from candidates order by lane, tenant, id limit 1)
@@ -96,7 +97,7 @@ waiting as (
       select id from candidates where tenant between tenants.tenant and tenants.tenant and id <> all(:but::bigint[])
       order by tenant, id
       limit least(:limit, case when :free::int is not null then greatest(0, ceil((:free
-        - coalesce((select n from in_hand where in_hand.tenant = tenants.tenant), 0)) / 2.0)) end,
+        - coalesce((select before from in_hand where in_hand.tenant = tenants.tenant), 0)) / 2.0)) end,
         case when :share::int is not null and exists (select from jobs apart where state = 'queued' and turn = 'apart'
           and lane = any(:lanes) and apart.tenant = tenants.tenant)
         then greatest(0, :share - coalesce((select n from in_hand where in_hand.tenant = tenants.tenant), 0)) end)) first

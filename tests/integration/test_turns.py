@@ -78,6 +78,17 @@ def test_a_tenant_that_is_alone_gets_half_of_the_room_and_the_next_one_finds_som
     assert set(started(connection)) == set(late)
 
 
+def test_a_tenants_bulk_leaves_room_for_what_it_has_in_a_hurry(connection: Connection) -> None:
+    room = SLOTS * fleet.CPU_AHEAD
+    given(connection, "greedy", room)
+    started(connection)
+    urgent = given(connection, "greedy", room, lane="interactive")
+    assert started(connection) == urgent[: room // 4], "half of what was left"
+    assert started(connection) == []
+    late = given(connection, "late", 3)
+    assert set(started(connection)) == set(late)
+
+
 def test_a_job_that_is_set_apart_takes_no_room_from_others(connection: Connection) -> None:
     ids = given(connection, "greedy", 10)
     started(connection)
