@@ -276,10 +276,18 @@ def _versions(prompt: Path) -> list[str]:
     """Every job that is not pinned asks for them, so that they are looked for by few calls."""
     try:
         with os.scandir(prompt) as entries:
-            found = [entry.name for entry in entries if VERSION.fullmatch(entry.name) and entry.is_dir()]
+            found = [entry.name for entry in entries if VERSION.fullmatch(entry.name) and _is_folder(entry)]
     except OSError:
         return []
     return sorted(found, key=lambda version: int(version[1:]))
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    """False for a link that leads nowhere: it hides no version beside it."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
 
 
 def _of_layout(prompt: Path) -> Iterator[Mistake]:

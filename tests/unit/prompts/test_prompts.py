@@ -143,6 +143,12 @@ def test_without_a_version_the_highest_that_is_no_draft_is_taken(own: Path) -> N
     assert registry.get("ticket", "v10").config.draft
 
 
+@pytest.mark.parametrize("to", ["v2", "nowhere"])
+def test_a_link_that_leads_nowhere_hides_no_version(own: Path, to: str) -> None:
+    (own / "ticket" / "v2").symlink_to(to)
+    assert Registry([own]).versions("ticket") == ["v1"]
+
+
 def test_a_changed_release_is_found(own: Path) -> None:
     released = Registry([own]).get("ticket").content_hash.hex()
     (own / "released.toml").write_text(f'"ticket/v1" = "{released}"\n', encoding="utf-8")
