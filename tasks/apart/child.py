@@ -83,7 +83,7 @@ def _judged(registry: Registry, header: bytes, body: bytes) -> Told:
     try:
         prompt = registry.pinned(*content)
     except PromptError:
-        return Told(declined=True)
+        return Told(declined=True, unloaded=True)
     began = time.process_time()  # what is loaded once makes no check a slow one
     verdict = verdict_on(question, prompt)
     return Told(verdict=verdict, slow=time.process_time() - began > SLOW_CPU_S)

@@ -35,6 +35,8 @@ ANSWER_S = 10.0
 """So long the child has for an answer, of which it may compute for a second (:mod:`tasks.apart.child`)."""
 LEFT_ALONE_S = 600.0
 """So long a prompt's content is not asked about that took longer, or ended the child."""
+UNLOADED_S = 60.0
+"""So long one is not asked about that did not load: it may come, or be mended."""
 SLOW_S = 5.0
 LEFT_ALONE_TIMES = 100
 """So many times as long as an answer took that was slow: such checks have a hundredth of everybody's turns."""
@@ -86,14 +88,14 @@ class JudgeApart:
         self._is_ready = False
         self._started_at = self._not_before = 0.0
         self._left_alone: dict[Content, float] = {}
-        """The prompts' contents that took long, or ended a child, and until when."""
+        """The prompts' contents that took long, ended a child, or did not load, and until when."""
         self._is_closed = False
 
     def __call__(self, job: Job, prompt: PromptVersion, excerpt: Excerpt, answer: Answer) -> Verdict:
         """The child's verdict. Raises NotNow, TookLong, Died and Broke."""
         content = Content(prompt.name, prompt.version, prompt.content_hash)
         if self._clock() < self._left_alone.get(content, 0.0):
-            raise NotNow("the prompt's checks took long, or broke, a short time ago")
+            raise NotNow("the prompt's checks took long, broke, or did not load, a short time ago")
         try:
             header, body = write_question(content, question_of(job, excerpt, answer))
         except TooLarge:
@@ -147,6 +149,8 @@ class JudgeApart:
             self._start()  # an answer that nobody took must not meet the next question
             raise
         took_s = time.monotonic() - began
+        if told.unloaded:
+            self._leave_alone(content, UNLOADED_S)
         if told.slow or took_s > SLOW_S:
             self._leave_alone(content, LEFT_ALONE_TIMES * took_s)
         if told.last:

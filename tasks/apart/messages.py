@@ -63,6 +63,8 @@ class Told:
     """Where in the code the prompt's checks broke."""
     declined: bool = False
     """Whether it cannot tell: the prompt's content does not load there, or the answer is too large."""
+    unloaded: bool = False
+    """Whether that is the content's fault, which would not load for the next reply either."""
     last: bool = False
     """Whether the child ends now."""
     slow: bool = False
@@ -77,6 +79,7 @@ class Header:
     rejected_bytes: Annotated[int, Field(ge=0)] = 0
     broke: Annotated[str, Field(max_length=LONGEST_PLACE)] | None = None
     declined: bool = False
+    unloaded: bool = False
     last: bool = False
     slow: bool = False
 
@@ -119,6 +122,7 @@ def write_answer(told: Told) -> tuple[bytes, bytes]:
         rejected_bytes=len(rejected),
         broke=told.broke and told.broke[:LONGEST_PLACE],
         declined=told.declined,
+        unloaded=told.unloaded,
         last=told.last,
         slow=told.slow,
     )
@@ -140,4 +144,11 @@ def read_answer(header: bytes, body: bytes) -> Told:
     if not says_one or (told.judged and not is_kept):
         raise Garbled
     judged = verdict if told.judged else None
-    return Told(verdict=judged, broke=told.broke, declined=told.declined, last=told.last, slow=told.slow)
+    return Told(
+        verdict=judged,
+        broke=told.broke,
+        declined=told.declined,
+        unloaded=told.unloaded,
+        last=told.last,
+        slow=told.slow,
+    )

@@ -269,12 +269,21 @@ def test_what_a_check_prints_is_no_answer(patient: None, judged: JudgeApart, reg
 
 
 def test_a_content_that_is_not_there_is_judged_elsewhere(
-    patient: None, judged: JudgeApart, registry: Registry, tmp_path: Path
+    patient: None, registry: Registry, tmp_path: Path
 ) -> None:
+    """And so for a while, without being looked for."""
+    now = 0.0
     harmful(tmp_path, "elsewhere", "pass", BUILT_IN / "receipt" / "v2")
-    with pytest.raises(NotNow, match="content"):
-        judged(*asked(Registry([tmp_path]).get("elsewhere"), HARMLESS))
-    assert wait_for(judged, asked(registry.get("receipt"))).rejected is None
+    question = asked(Registry([tmp_path]).get("elsewhere"), HARMLESS)
+    with JudgeApart(registry, ENVIRONMENT, clock=lambda: now) as judged:
+        assert wait_for(judged, asked(registry.get("receipt"))).rejected is None
+        for told in ("content", "a short time ago"):
+            with pytest.raises(NotNow, match=told):
+                judged(*question)
+        assert wait_for(judged, asked(registry.get("receipt"))).rejected is None
+        now += apart.UNLOADED_S
+        with pytest.raises(NotNow, match="content"):
+            judged(*question)
 
 
 def test_the_process_has_no_variables_but_those_handed_in(

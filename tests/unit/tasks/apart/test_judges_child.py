@@ -70,6 +70,7 @@ def test_a_question_that_fits_no_frame_is_not_asked() -> None:
         Told(verdict=Verdict(kept={"answer": 1}, rejected=Rejected(kind="wrong", message="", problems=()))),
         Told(broke="ValueError at output.py:3"),
         Told(declined=True),
+        Told(declined=True, unloaded=True),
     ],
 )
 def test_an_answer_comes_over_whole(told: Told) -> None:
