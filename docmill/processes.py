@@ -12,6 +12,7 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from pathlib import Path
 
@@ -22,6 +23,7 @@ __all__ = [
     "end_with_parent",
     "end_within",
     "give_back_memory",
+    "hide",
     "identify",
     "is_gone",
     "limit_memory",
@@ -136,15 +138,38 @@ def show_as(command: str) -> None:
     As setproctitle(3) does it: over the command line and into the first environment after it, which must be in use
     no more. What has no room is cut; where the kernel does not say where they lie, nothing changes.
     """
-    try:
-        fields = Path("/proc/self/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()
-        start, end, env, most = (int(fields[at]) for at in (COMMAND, COMMAND_END, ENVIRONMENT, ENVIRONMENT_END))
-    except (OSError, LookupError, ValueError):
-        return
+    start, end, env, most = _places(COMMAND, COMMAND_END, ENVIRONMENT, ENVIRONMENT_END)
     if not 0 < start < end == env < most:
         return
     shown = command.encode(errors="replace")[: most - start - 1].ljust(end - start)  # its end tells the kernel
     ctypes.memmove(start, shown.ljust(most - start, b"\0"), most - start)
+
+
+def hide(names: AbstractSet[str]) -> None:
+    """Blots the values of these variables out of what /proc tells of this process to others of its user.
+
+    This process has them as before, and so have those that it starts. Where the kernel does not say where they
+    lie, nothing changes.
+    """
+    at, end = _places(ENVIRONMENT, ENVIRONMENT_END)
+    if not 0 < at < end:
+        return
+    for given in names & os.environ.keys():
+        os.environ[given] = os.environ[given]  # in a place of its own from now on
+    for entry in ctypes.string_at(at, end - at).split(b"\0"):
+        name, _, value = entry.partition(b"=")
+        if os.fsdecode(name) in names:
+            ctypes.memset(at + len(name) + 1, ord("x"), len(value))
+        at += len(entry) + 1
+
+
+def _places(*columns: int) -> tuple[int, ...]:
+    """What the kernel tells of this process in these columns; zeros where it does not."""
+    try:
+        fields = Path("/proc/self/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()
+        return tuple(int(fields[at]) for at in columns)
+    except (OSError, LookupError, ValueError):
+        return (0,) * len(columns)
 
 
 def identify(name: str, beside: Path) -> str:

@@ -12,6 +12,7 @@ from celery import Celery
 
 from db.database import Database, open_database
 from db.stages import stages_where
+from docmill.processes import hide
 from docmill.reading import Reader
 from docmill.reading.drawn import DrawnPages
 from docmill.settings import Settings
@@ -49,7 +50,9 @@ def io_services(settings: Settings, *, owner: str, celery: Celery) -> Iterator[S
         warm_up(registry)
         database = stack.enter_context(_worker_database(settings, IO_CONNECTIONS))
         tracer = make_tracer(stack, settings, owner)
-        judge = stack.enter_context(JudgeApart(registry, _of_no_settings(settings)))
+        given = _of_no_settings(settings)
+        hide(os.environ.keys() - given.keys())  # a prompt's own code could look for its parent's
+        judge = stack.enter_context(JudgeApart(registry, given))
         yield Services(
             settings=settings,
             database=database,

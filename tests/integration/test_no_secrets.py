@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -84,3 +87,24 @@ def test_no_answer_of_the_api_shows_a_password(engine: Engine) -> None:
         found = asked(away, "GET", path)
         assert found.status_code == 503
         assert SECRET not in found.text
+
+
+IO_WORKER = """
+from pathlib import Path
+from celery import Celery
+from docmill.settings import load_settings
+from workers.services import io_services
+settings = load_settings()
+with io_services(settings, owner="io", celery=Celery()):
+    print(Path("/proc/self/environ").read_text(), settings.llm_api_key.get_secret_value())
+"""
+
+
+def test_an_io_worker_s_environment_is_not_told_to_others_of_its_user() -> None:
+    """A prompt's own checks run beside it, and could look there."""
+    given = {**AWAY, "DOCMILL_LLM_API_KEY": SECRET}
+    command = [sys.executable, "-c", IO_WORKER]
+    found = subprocess.run(command, env={**os.environ, **given}, check=True, capture_output=True, text=True)
+    told, key = found.stdout.rsplit(maxsplit=1)
+    assert (key, told.count(SECRET)) == (SECRET, 0)
+    assert all(f"{name}=x" in told for name in given)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -50,6 +51,29 @@ for _ in range(100_000):
     dropped.add(Circle())
 print(looked, len(dropped))
 """
+
+
+HIDES = """
+import os, pathlib
+from docmill.processes import hide
+hide({"SECRET", "ANOTHER", "EMPTY", "MISSING"})
+told = pathlib.Path("/proc/self/environ").read_text().split("\\0")
+print(*sorted(each for each in told if each.startswith(("SECRET", "ANOTHER", "EMPTY", "SHOWN"))))
+print(os.environ["SECRET"], os.environ["ANOTHER"], os.environ["EMPTY"] == "", os.environ["SHOWN"], flush=True)
+os.execv("/bin/sh", ["sh", "-c", "echo $SECRET $ANOTHER $SHOWN"])
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="it is the kernel that tells")
+def test_what_is_hidden_is_this_process_s_alone() -> None:
+    given = {"SECRET": "a=b", "SHOWN": "SECRET=c", "EMPTY": "", "ANOTHER": "ä", "SECRETLY": "no"}
+    command = [sys.executable, "-c", HIDES]
+    found = subprocess.run(command, env={**os.environ, **given}, check=True, capture_output=True, text=True)
+    assert found.stdout.splitlines() == [
+        "ANOTHER=xx EMPTY= SECRET=xxx SECRETLY=no SHOWN=SECRET=c",
+        "a=b ä True SECRET=c",
+        "a=b ä SECRET=c",
+    ]
 
 
 def test_what_is_held_open_is_not_looked_at_for_garbage_and_garbage_goes_all_the_same() -> None:
