@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from celery import bootsteps, signals
+from celery.concurrency import thread
 
 from docmill.processes import end_within
 from workers.roles import stops_within_s
@@ -16,7 +17,7 @@ from workers.roles import stops_within_s
 __all__ = ["Ending"]
 
 QUITS_WITHIN_S = 10.0
-"""On SIGQUIT, or a second SIGINT: tasks are not waited for."""
+"""On SIGQUIT, or a second SIGINT, where tasks are in children: Celery ends them then, and waits for none."""
 
 
 class Ending(bootsteps.StartStopStep):
@@ -24,6 +25,9 @@ class Ending(bootsteps.StartStopStep):
 
     def __init__(self, worker: Any, **options: Any) -> None:
         self._stops_within_s = stops_within_s(worker.app.settings)
+        # Threads cannot be ended. Celery waits for their calls, which cost money.
+        is_threads = issubclass(worker.pool_cls, thread.TaskPool)
+        self._quits_within_s = self._stops_within_s if is_threads else QUITS_WITHIN_S
         self._wait_for_tasks = worker.wait_for_soft_shutdown
         # A cold shutdown begins with it; the signal is sent when that is over.
         worker.wait_for_soft_shutdown = self._quit
@@ -38,5 +42,5 @@ class Ending(bootsteps.StartStopStep):
         end_within(self._stops_within_s)
 
     def _quit(self) -> None:
-        end_within(QUITS_WITHIN_S)
+        end_within(self._quits_within_s)
         self._wait_for_tasks()
