@@ -17,6 +17,7 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from db import embeddings, flights, ledger
+from db.database import one_statement
 from db.fleet import AT_CPU, LANES, Room
 from db.jobs import Drive
 from db.stages import STAGES
@@ -31,6 +32,7 @@ __all__ = [
     "SWEEP",
     "Chore",
     "RowId",
+    "any_waits",
     "run",
     "spare_leases",
     "start",
@@ -84,6 +86,12 @@ def run(connection: Connection, chore: Chore, *, message_s: float = 60.0, **valu
     """Does a chore to all rows that it finds. Commit, then publish what it returns."""
     found = chore.find(connection, values)
     return chore.does(connection, found, message_s) if found else []
+
+
+@one_statement
+def any_waits(connection: Connection) -> bool:
+    """Whether any job waits to be sent, whether there is room for it or not."""
+    return bool(DUE["any"].scalar(connection))
 
 
 def waiting(connection: Connection, room: Room, *, but: Collection[RowId] = ()) -> list[RowId]:

@@ -106,6 +106,11 @@ waiting as (
   order by candidate.place, candidate.id limit :limit)
 select id, stage from jobs where id in (select id from waiting) and state = 'queued' for update skip locked
 
+-- name: any
+-- Whether any job waits to be sent. It is asked ten times a second, and so in the order of its index: the planner might read
+-- the table for one of many.
+select (select 1 from jobs where state = 'queued' order by turn, lane, tenant, id limit 1) is not null as waits
+
 -- name: begun
 -- Jobs that come back from a hold, or from a crash.
 with recursive candidates as not materialized (

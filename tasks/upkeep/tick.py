@@ -1,5 +1,7 @@
 """Upkeep: what keeps jobs moving when messages and workers get lost. A tick a second, in every io worker.
 
+Between these each worker looks for jobs to send, so that somebody in the fleet does so ten times a second.
+
 Its parts stand apart: whatever one row, one file or one reply does, a part goes on without it, and whatever breaks
 a part, the tick goes on without that, and tells of it.
 """
@@ -34,6 +36,8 @@ log = structlog.get_logger()
 
 IDLE_S = 1.0
 BUSY_S = 0.1
+LOOKED_EVERY_S = 0.1
+"""So often somebody in the fleet looks for jobs to send, where there were none: a person may wait for one."""
 AFTER_FAILURE_S = 5.0
 SPARED_S = 60.0
 """After the database was away no lease runs out for so long: replies in spools come first."""
@@ -70,6 +74,10 @@ class Upkeep:
     """Whether the broker took everything in this tick."""
     _delivers: bool = field(default=False, init=False)
     """Whether webhooks had more to be told at the last look."""
+    _rests: bool = field(default=False, init=False)
+    """Whether nothing was left to do at the last tick."""
+    _processes: int = field(default=1, init=False)
+    """Of the fleet, that look for jobs to send."""
     _meet_at: float = field(init=False)
     _sweep_at: float = field(init=False)
 
@@ -89,6 +97,9 @@ class Upkeep:
         """Does what is due; seconds until the next tick."""
         self._published = True
         try:
+            if self._may_rest():
+                return self._until_a_look()
+            self._rests = False
             waiting = self._do_what_is_due()
         except SQLAlchemyError as error:
             if not is_away(error):
@@ -98,7 +109,16 @@ class Upkeep:
             return AFTER_FAILURE_S
         if not self._published:
             return AFTER_FAILURE_S
-        return BUSY_S if waiting else IDLE_S
+        self._rests = not waiting
+        return BUSY_S if waiting else self._until_a_look()
+
+    def _may_rest(self) -> bool:
+        """Whether nothing is due yet, and no job waits to be sent. It is asked often, and is one statement."""
+        return self._rests and self.clock() < self._meet_at and not self.services.database.run(dispatch.any_waits)
+
+    def _until_a_look(self) -> float:
+        """Seconds: the fleet's processes share the looks among themselves."""
+        return max(0.0, min(LOOKED_EVERY_S * self._processes, self._meet_at - self.clock()))
 
     def _do_what_is_due(self) -> bool:
         """Whether there is more to do. After a broker that takes nothing, nothing more is to be published."""
@@ -208,7 +228,8 @@ class Upkeep:
                 unready=unready,
                 troubles=troubles,
             )
-            self.services.limiter.share_with(fleet.processes(connection))
+            self._processes = max(1, fleet.processes(connection))
+            self.services.limiter.share_with(self._processes)
         with self._troubles.part("leases"), self.services.database.work() as connection:
             self._spare_leases(connection)
 

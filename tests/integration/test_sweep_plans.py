@@ -16,6 +16,7 @@ SWEEP = {
     "holds": ("jobs_held_until",),
     "poisoned": ("jobs_in_hand",),
     "lost": ("jobs_in_hand", r"jobs_held\w*"),
+    "any": ("jobs_queued",),
     "begun": ("jobs_queued",),
     "scans": ("jobs_queued",),
     "apart": ("jobs_queued",),

@@ -26,7 +26,7 @@ from prompts.registry import BUILT_IN
 from tasks.calls.spool import Drain
 from tasks.services import Services
 from tasks.upkeep.alerts import Alarm
-from tasks.upkeep.tick import Upkeep
+from tasks.upkeep.tick import LOOKED_EVERY_S, Upkeep
 from tasks.upkeep.troubles import KEEPS_BREAKING
 from tests.command import Command
 from tests.integration.test_api_edges import app_of, asked
@@ -277,6 +277,26 @@ def test_a_fleets_first_job_is_not_sent_again_for_a_broker_that_is_as_new_as_the
         upkeep.tick()
     with engine.connect() as connection:
         assert [*connection.scalars(text("select cause from drives"))] == ["start"]
+
+
+def test_a_job_is_sent_before_the_second_is_over(ticking: Ticking, engine: Engine) -> None:
+    """Who submits through the database alone rings at nobody's door, and may be a person who waits."""
+    ticking.tick()
+    ticking.clock.now += LOOKED_EVERY_S
+    assert ticking.upkeep.tick() <= LOOKED_EVERY_S
+    made = jobs_like(engine, "wait = 'unsent'", 1)
+    ticking.clock.now += LOOKED_EVERY_S
+    ticking.upkeep.tick()
+    assert [drive.id for drive in ticking.published] == made
+
+
+def test_a_fleets_processes_share_the_looks(ticking: Ticking, engine: Engine) -> None:
+    with engine.begin() as connection:
+        for name in "abcd":
+            fleet.see_worker(connection, f"io-{name}@parts", "io", 100)
+    ticking.tick()
+    ticking.clock.now += LOOKED_EVERY_S
+    assert LOOKED_EVERY_S < ticking.upkeep.tick() <= 5 * LOOKED_EVERY_S
 
 
 def test_what_was_over_in_a_moment_is_told_to_nobody(
