@@ -65,7 +65,7 @@ class ReadingProcess:
         """Whether the child has greeted, for which it has until that moment of the monotonic clock.
 
         Raises Misconfigured where it ends before that. One that hangs at its start keeps nobody waiting, and is
-        killed after a minute.
+        killed after a minute, which is told the same way.
         """
         if self._greeting is not None:
             return True
@@ -73,6 +73,7 @@ class ReadingProcess:
         if not self._child.speaks(0.0 if hangs else until):
             if time.monotonic() > self._started_at + START_TIMEOUT_S:
                 self._child.kill()
+                raise Misconfigured(f"the reading process was not ready within {START_TIMEOUT_S:g} s: {self._why}")
             return False
         self.greet()
         return True
@@ -106,9 +107,11 @@ class ReadingProcess:
         except (ProcessEnded, Garbled) as error:
             self._child.kill()
             message = f"the reading process ended at its start with {self._child.exit_code}"
-            raise Misconfigured(
-                f"{message}: `{sys.executable} -m docmill.reading.child {os.getpid()} {self._work}` says why"
-            ) from error
+            raise Misconfigured(f"{message}: {self._why}") from error
+
+    @property
+    def _why(self) -> str:
+        return f"`{sys.executable} -m docmill.reading.child {os.getpid()} {self._work}` says why"
 
 
 class _Patience(Deadline):

@@ -18,6 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import OperationalError
+from structlog.testing import capture_logs
 
 from db import dispatch, jobs
 from db.jobs import Answer, Drive, Job
@@ -344,7 +345,10 @@ def test_nobody_waits_long_for_a_process_that_hangs_at_its_start(
     assert time.monotonic() - began < 10
     monkeypatch.undo()
     monkeypatch.setattr(process, "START_TIMEOUT_S", 0.0)
-    assert queue_of(left(replace_tenant(way), Hurry(turn_s=0.1))) == "cpu.bulk"  # which ends it
+    monkeypatch.setattr("docmill.reading.reader.AFTER_FAILURE_S", 0.0)
+    with capture_logs() as logs:
+        assert queue_of(left(replace_tenant(way), Hurry(turn_s=0.1))) == "cpu.bulk"  # which ends it
+    assert "not ready within" in next(each["why"] for each in logs if each["event"] == "not_read_here")
     way.services = replace(way.services, hurry=Hurry(turn_s=20, reads_s=20))
     read(way, submitted(replace_tenant(way)))
 

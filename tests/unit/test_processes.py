@@ -135,3 +135,29 @@ def test_who_waits_for_itself_ends_in_time_and_tells_where_it_stood() -> None:
     ended = subprocess.run([sys.executable, "-c", WAITS_FOR_ITSELF], capture_output=True, check=False, timeout=30)
     assert ended.returncode == 1
     assert b"in wait" in ended.stderr
+
+
+NOBODY_READS = """
+import os, sys, threading
+from docmill.processes import end_within
+if sys.argv[1] == "full":
+    os.set_blocking(2, False)
+    try:
+        while True:
+            os.write(2, bytes(2**16))
+    except BlockingIOError:
+        os.set_blocking(2, True)
+end_within(0.2)
+threading.Event().wait()
+"""
+
+
+@pytest.mark.parametrize("stderr", ["full", "closed"])
+def test_who_has_nobody_to_tell_ends_in_time(stderr: str) -> None:
+    closes = "2>&-" if stderr == "closed" else ""
+    command = ["sh", "-c", f'exec "$0" -c "$1" {stderr} {closes}', sys.executable, NOBODY_READS]
+    with subprocess.Popen(command, stderr=subprocess.PIPE) as left:
+        try:
+            assert left.wait(20) == 1
+        finally:
+            left.kill()

@@ -91,13 +91,13 @@ def _kept() -> Names | None:
         kept = json.loads(KEPT.read_bytes())
         if kept["by"] != _maker():
             return None
-    except (OSError, ValueError, LookupError, TypeError):
+        months = {
+            first: [(tuple(words), number) for words, number in called] for first, called in kept["months"].items()
+        }
+        symbols = {code: set(signs) for code, signs in kept["symbols"].items()}
+        return Names(months=months, fillers=set(kept["fillers"]), symbols=symbols)
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return None
-    months = {
-        first: [(tuple(words), number) for words, number in called] for first, called in kept["months"].items()
-    }
-    symbols = {code: set(signs) for code, signs in kept["symbols"].items()}
-    return Names(months=months, fillers=set(kept["fillers"]), symbols=symbols)
 
 
 def _maker() -> str:

@@ -45,3 +45,12 @@ def test_what_another_made_is_made_anew(kept: Path, monkeypatch: pytest.MonkeyPa
     kept.write_text(json.dumps({**told, "by": f"{told['by']}1"}))
     monkeypatch.setattr(names, "_made", lambda: Names(fillers={"made"}))
     assert read().fillers == {"made"}
+
+
+@pytest.mark.parametrize("months", [None, 1, {"mai": 5}, {"mai": [["mai"]]}])
+def test_what_is_no_name_of_a_month_is_made_anew(
+    kept: Path, monkeypatch: pytest.MonkeyPatch, months: object
+) -> None:
+    kept.write_text(json.dumps({**json.loads(kept.read_bytes()), "months": months}))
+    monkeypatch.setattr(names, "_made", lambda: Names(fillers={"made"}))
+    assert read().fillers == {"made"}
