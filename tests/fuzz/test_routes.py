@@ -53,6 +53,12 @@ def app(engine: Engine) -> FastAPI:
     return app_of(engine)
 
 
+@pytest.fixture
+def routes(app: FastAPI) -> list[Route]:
+    """Once a test and not once an example: the document that tells them is made anew each time."""
+    return described(app)
+
+
 def written() -> st.SearchStrategy[str]:
     """As it stands in an address."""
     plain = st.one_of(texts(), numbers().map(str), st.integers(1, 9).map(str))
@@ -179,8 +185,8 @@ def assert_is_an_answer_or_a_problem(found: httpx.Response, method: str) -> None
 
 @examples(300)
 @given(data=st.data())
-def test_every_route_answers_or_says_what_is_wrong(app: FastAPI, data: st.DataObject) -> None:
-    method, address, body, headers = data.draw(requests(described(app)))
+def test_every_route_answers_or_says_what_is_wrong(app: FastAPI, routes: list[Route], data: st.DataObject) -> None:
+    method, address, body, headers = data.draw(requests(routes))
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     try:
         found = ask(app, method, address, body, headers)
