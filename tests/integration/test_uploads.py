@@ -169,7 +169,7 @@ def api(servers: EmbeddedServers) -> Iterator[tuple[int, psutil.Process]]:
 
 def answers(port: int) -> bool:
     try:
-        return httpx.get(f"http://127.0.0.1:{port}/healthz", timeout=5).status_code == 200
+        return httpx.get(f"http://127.0.0.1:{port}/healthz", timeout=Bounds().silent_s).status_code == 200
     except httpx.TransportError:
         return False
 
@@ -186,12 +186,15 @@ HEAD = b"POST /v1/jobs HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/
 def test_a_thousand_open_uploads_take_neither_memory_nor_health(api: tuple[int, psutil.Process]) -> None:
     port, process = api
     before = process.memory_info().rss
+    began = time.monotonic()
     with contextlib.ExitStack() as stack:
         connections = [stack.enter_context(opened(port, HEAD + b'{"a": "' + b"x" * 60_000)) for _ in range(1000)]
         assert answers(port)
         assert process.memory_info().rss - before < 100 * 2**20
         refused = sum(b" 503 " in each.recv(100) for each in connections[64:])
-        assert refused == 1000 - 64
+        # Who is silent for long loses the place to another.
+        turns = 1 + (time.monotonic() - began) // Bounds().silent_s
+        assert refused >= 1000 - 64 * turns
     assert answers(port)
 
 
