@@ -66,7 +66,7 @@ def test_the_cap_is_used_and_not_passed_and_who_waits_goes_on_when_it_is_raised(
     stack = begin(start, tmp_path, "hold")
     stack.until(lambda: at_rest(stack), 400)
     spent = billed(stack)
-    record_property("billed_usd", spent)
+    record_property("billed_usd", str(spent))
     record_property("states", stack.states())
     assert CAP * Decimal("0.95") <= spent <= CAP
     states = stack.states()
@@ -105,6 +105,6 @@ def test_workers_killed_in_the_middle_spend_nothing_over_the_cap(
         " (select sum(reserved_usd) from calls where possibly_billed) as doubtful"
     )[0]
     assert kept.reserved == kept.doubtful
-    record_property("billed_usd", billed(stack))
-    record_property("kept_for_doubtful_usd", kept.doubtful)
+    record_property("billed_usd", str(billed(stack)))
+    record_property("kept_for_doubtful_usd", str(kept.doubtful))
     record_property("states", stack.states())

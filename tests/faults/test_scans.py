@@ -146,7 +146,7 @@ def test_a_cap_is_never_passed_by_pictures(
         stack.submit(sheets, "asked", params={"order": f"{order}"}, name="scan.png")
     stack.until(lambda: is_at_rest(stack), 500)
     billed = sum((Decimal(line["cost_usd"]) for line in stack.bill().values()), Decimal(0))
-    record_property("billed_usd", billed)
+    record_property("billed_usd", str(billed))
     assert CAP * Decimal("0.95") <= billed <= CAP
     assert set(stack.states()) == {"done", "held"}
     stack.assert_ledger_is_the_bill()
