@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
+import os
 import zlib
-from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -18,8 +17,10 @@ from http.cookiejar import CookieJar, DefaultCookiePolicy
 from types import TracebackType
 from typing import Any, Protocol
 
+import aiohttp
 import httpx
 import structlog
+from httpx_aiohttp import AiohttpTransport, HttpxAiohttpClient
 
 from docmill.errors import Failure, Misconfigured
 
@@ -31,6 +32,9 @@ NOT_SENT = "not_sent"
 log = structlog.get_logger()
 
 IDLE_S = 30.0
+"""How long a connection stays open for the next call: servers close theirs by then."""
+LONGEST_HEADER = 100_000
+"""Bytes of one header's value: a provider's own proxies add kilobytes."""
 LARGEST_BODY = 16_000_000
 """Bytes, as they come and after each decoding; no answer of a model comes near, and of vectors hardly one."""
 MOST_VALUES = 1_000_000
@@ -68,36 +72,55 @@ class Transport(Protocol):
         """One request, whole within ``deadline_s`` seconds from now."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Idle:
-    """A client that nobody uses, and since when, by ``time.monotonic``."""
+class Wire(AiohttpTransport):
+    """Connections to providers, as many as there are calls at once."""
 
-    client: httpx.AsyncClient
-    since: float
+    def get_client(self) -> aiohttp.ClientSession:
+        connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=IDLE_S, ssl=self.ssl_context)
+        return aiohttp.ClientSession(
+            connector=connector,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            max_line_size=LONGEST_HEADER,
+            max_field_size=LONGEST_HEADER,
+        )
+
+
+class Client(HttpxAiohttpClient):
+    """httpx over these, and so over as many more as the environment names proxies."""
+
+    def _init_transport(self, *_: Any, **settings: Any) -> httpx.AsyncBaseTransport:
+        return Wire(verify=settings["verify"])
+
+    def _init_proxy_transport(self, proxy: httpx.Proxy, *_: Any, **settings: Any) -> httpx.AsyncBaseTransport:
+        if proxy.url.scheme not in ("http", "https"):
+            raise ValueError("no way to speak to such a proxy")
+        return Wire(proxy=proxy, verify=settings["verify"])
 
 
 class HttpTransport:
-    """httpx, with a deadline for the whole call. For one event loop.
+    """httpx over aiohttp's connections, with a deadline for the whole call. For one event loop.
 
     Redirects are not followed: a provider's address is configured, and a key must not travel elsewhere.
 
-    A client makes one call at a time, and there are as many as there were calls at once: httpx looks at all
-    connections of a client at the beginning and the end of each call, which for a hundred of them takes longer
-    than all the rest. The client used last goes first, so that its connection is still open.
+    httpx's own connections cost each call five times as much CPU (``docs/decisions/0220``).
     """
 
     def __init__(self) -> None:
-        """Raises Misconfigured for a proxy in the environment that httpx does not take."""
-        self._trusted = httpx.create_ssl_context()
-        # The first is made here: what the environment has wrong must not be found by a call.
+        """Raises Misconfigured for a proxy in the environment that cannot be spoken to."""
+        # Made here: what the environment has wrong must not be found by a call.
         try:
-            first = self._new_client()
-        except (ImportError, ValueError, httpx.InvalidURL) as error:
+            self._client = Client(
+                # The deadline bounds the whole call; a second timeout within it would only add a second answer.
+                timeout=None,
+                follow_redirects=False,
+                # A server may set another one with each answer: none is sent, so none is kept.
+                cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
+            )
+        except (ValueError, httpx.InvalidURL) as error:
             raise Misconfigured(
                 f"calls cannot go through the proxy that the environment names ({type(error).__name__}): mend "
                 "HTTP_PROXY, HTTPS_PROXY or ALL_PROXY; http:// and https:// are taken"
             ) from error
-        self._idle = deque([Idle(client=first, since=time.monotonic())])
 
     async def __aenter__(self) -> HttpTransport:
         return self
@@ -108,24 +131,19 @@ class HttpTransport:
         await self.close()
 
     async def close(self) -> None:
-        while self._idle:
-            await self._idle.popleft().client.aclose()
+        await self._client.aclose()
 
     async def post(
         self, url: str, *, headers: Mapping[str, str], body: Mapping[str, Any], deadline_s: float
     ) -> Response | Failure:
-        await self._close_one_too_many()
-        client = self._idle.pop().client if self._idle else self._new_client()
         try:
             async with asyncio.timeout(deadline_s):
-                return await _post(client, url, headers, body)
+                await asyncio.sleep(0)  # the loop looks which connections their servers have closed
+                return await _post(self._client, url, headers, body)
         except TimeoutError:
             return Failure(kind="timeout", message=f"no whole answer within {deadline_s:g} s")
-        except httpx.ConnectError as error:
-            message = f"nothing answers at {_origin(url)} ({error})"
-            return Failure(kind="connection", message=message, code=NOT_SENT)
-        except httpx.HTTPError as error:
-            return Failure(kind="connection", message=f"the connection broke: {type(error).__name__}: {error}")
+        except (httpx.HTTPError, aiohttp.ClientError) as error:
+            return _broken(url, error)
         except httpx.InvalidURL as error:
             return Failure(
                 kind="bad_request", message=f"{_origin(url)} is no address ({error}): mend DOCMILL_LLM_URL"
@@ -134,23 +152,6 @@ class HttpTransport:
             # Nobody knows how far it got, and so whether it was answered.
             log.exception("call_broke")
             return Failure(kind="connection", message=f"the call broke: {type(error).__name__}")
-        finally:
-            self._idle.append(Idle(client=client, since=time.monotonic()))
-
-    async def _close_one_too_many(self) -> None:
-        """The client that has been idle for longest: its server has closed the connection by now."""
-        if len(self._idle) > 1 and self._idle[0].since < time.monotonic() - IDLE_S:
-            await self._idle.popleft().client.aclose()
-
-    def _new_client(self) -> httpx.AsyncClient:
-        # The deadline bounds the whole call; a second timeout within it would only add a second answer.
-        return httpx.AsyncClient(
-            verify=self._trusted,
-            timeout=None,  # noqa: S113
-            follow_redirects=False,
-            # A server may set another one with each answer: none is sent, so none is kept.
-            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
-        )
 
 
 async def _post(
@@ -158,18 +159,30 @@ async def _post(
 ) -> Response | Failure:
     # Made without the client, which would read the address anew for each call, and send along what cookies it was
     # given for a call of another account's.
-    request = httpx.Request("POST", _address(url), headers={**OWN_HEADERS, **headers}, json=dict(body))
-    response = await client.send(request, stream=True)
+    address, credentials = _address(url)
+    request = httpx.Request("POST", address, headers={**OWN_HEADERS, **headers}, json=dict(body))
+    response = await client.send(request, auth=credentials, stream=True)
     try:
         return await _read(response)
     finally:
         await response.aclose()
 
 
+def _broken(url: str, error: Exception) -> Failure:
+    """What became of a call by its connection: of what aiohttp says, httpx's names tell only a part."""
+    told = error.__cause__ if isinstance(error.__cause__, aiohttp.ClientError) else error
+    if isinstance(told, aiohttp.ClientConnectorError):
+        return Failure(kind="connection", message=f"nothing answers at {_origin(url)} ({told})", code=NOT_SENT)
+    # No more of it, since it may name the whole address, and keys stand in some.
+    why = os.strerror(told.errno) if isinstance(told, OSError) and told.errno else ""
+    return Failure(kind="connection", message=f"the connection broke: {type(told).__name__} {why}".rstrip())
+
+
 @lru_cache(maxsize=256)
-def _address(url: str) -> httpx.URL:
-    """Reads an address. Raises httpx.InvalidURL."""
-    return httpx.URL(url)
+def _address(url: str) -> tuple[httpx.URL, tuple[str, str] | None]:
+    """An address, and the name and password in it. Raises httpx.InvalidURL."""
+    read = httpx.URL(url)
+    return read.copy_with(userinfo=b""), (read.username, read.password) if read.userinfo else None
 
 
 async def _read(response: httpx.Response) -> Response | Failure:

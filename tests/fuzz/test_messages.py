@@ -142,7 +142,7 @@ def test_no_message_harms_more_than_itself(start: Callable[..., RunningStack], r
             for queue in SERVED:
                 client.lpush(f"docmill:{queue}", each)
         stack.submit(texts[6:], "receipt")
-        stack.until_all_end(90 * TIMES)
+        stack.until_all_end(240 * TIMES)
         stack.until(lambda: not any(client.llen(f"docmill:{queue}") for queue in SERVED), 60 * TIMES)
     assert stack.states() == {"done": len(texts)}
     assert {name: stack.pids[name] for name in pids} == pids

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from uuid import uuid4
 
 import pytest
@@ -13,7 +14,7 @@ import pytest
 from docmill.errors import Failure, Misconfigured
 from docmill.llm.client import Endpoint, Outcome, ask
 from docmill.llm.loop import LoopThread
-from docmill.llm.transport import HttpTransport
+from docmill.llm.transport import HttpTransport, Response
 from docmill.llm.types import Message, Request, Usage
 
 Answer = Callable[[bytes, asyncio.StreamWriter], Awaitable[None]]
@@ -36,7 +37,9 @@ def http(body: object, status: str = "200 OK", headers: str = "") -> bytes:
 async def serving(answer: Answer) -> AsyncIterator[str]:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = await reader.readuntil(b"\r\n\r\n")
-        length = next(int(line.split(b":")[1]) for line in head.splitlines() if line.startswith(b"Content-Length"))
+        length = next(
+            int(line.split(b":")[1]) for line in head.lower().splitlines() if line.startswith(b"content-length")
+        )
         body = await reader.readexactly(length)
         try:
             await answer(head + body, writer)
@@ -104,11 +107,12 @@ def test_what_a_server_sets_for_one_call_is_not_sent_with_the_next() -> None:
 
     async def go() -> None:
         async with serving(answer) as url, HttpTransport() as transport:
+            named = url.replace("127.0.0.1", "localhost")  # cookies of a bare number are nobody's
             for key in ("k-1", "k-2"):
-                endpoint = Endpoint(provider="openai-compatible", base_url=url, key=key)
+                endpoint = Endpoint(provider="openai-compatible", base_url=named, key=key)
                 await ask(endpoint, REQUEST, call_id=uuid4(), transport=transport)
             # A server that sets another one each time would fill a worker's memory.
-            assert [len(idle.client.cookies.jar) for idle in transport._idle] == [0]
+            assert len(transport._client.cookies.jar) == 0
 
     asyncio.run(go())
     assert [b"cookie" in request.lower() for request in seen] == [False, False]
@@ -225,3 +229,100 @@ def test_a_proxy_that_is_none_is_told_at_once(monkeypatch: pytest.MonkeyPatch, p
     monkeypatch.setenv("ALL_PROXY", proxy)
     with pytest.raises(Misconfigured, match="ALL_PROXY"):
         HttpTransport()
+
+
+async def posted(url: str, **headers: str) -> object:
+    async with HttpTransport() as transport:
+        return await transport.post(url, headers=headers, body={}, deadline_s=10)
+
+
+def test_a_proxy_is_asked_but_for_those_whom_the_environment_spares(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[bytes] = []
+
+    async def answer(request: bytes, writer: asyncio.StreamWriter) -> None:
+        asked.append(request.splitlines()[0])
+        writer.write(http({"by": "proxy"}))
+
+    async def go() -> list[object]:
+        async with serving(answer) as proxy, serving(says(http({"by": "itself"}))) as spared:
+            monkeypatch.setenv("ALL_PROXY", proxy)
+            monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+            return [await posted("http://models.example/v1"), await posted(f"{spared}/v1")]
+
+    answers = asyncio.run(go())
+    assert [isinstance(told, Response) and told.body for told in answers] == [{"by": "proxy"}, {"by": "itself"}]
+    assert asked == [b"POST http://models.example/v1 HTTP/1.1"]
+
+
+def test_a_name_and_a_password_in_the_address_are_sent_as_such() -> None:
+    seen: list[bytes] = []
+
+    async def answer(request: bytes, writer: asyncio.StreamWriter) -> None:
+        seen.append(request.lower())
+        writer.write(http({}))
+
+    async def go() -> object:
+        async with serving(answer) as url:
+            return await posted(url.replace("://", "://me:secret@"), authorization="Bearer k-1")
+
+    assert isinstance(asyncio.run(go()), Response)
+    credentials = base64.b64encode(b"me:secret").lower()
+    assert [line for line in seen[0].splitlines() if b"authorization" in line] == [
+        b"authorization: basic " + credentials
+    ]
+
+
+def test_headers_may_be_long() -> None:
+    outcome = asyncio.run(call(says(http(GOOD, headers=f"x-policy: {'a' * 60_000}\r\n"))))
+    assert outcome.failure is None
+
+
+@pytest.mark.parametrize("content", [b"", b"nonsense\r\n\r\n", b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n{"])
+def test_a_key_in_an_address_is_in_no_failure(content: bytes) -> None:
+    async def go() -> list[object]:
+        async with serving(says(content)) as url:
+            return [await posted(f"{at}/v1?key=k-secret") for at in (url, "http://127.0.0.1:1")]
+
+    for failure in asyncio.run(go()):
+        assert isinstance(failure, Failure)
+        assert failure.kind == "connection"
+        assert "k-secret" not in failure.message
+
+
+def test_connections_are_kept_for_the_next_call() -> None:
+    ports: list[int] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        ports.append(writer.get_extra_info("peername")[1])
+        with suppress(asyncio.IncompleteReadError):
+            while True:
+                head = await reader.readuntil(b"\r\n\r\n")
+                await reader.readexactly(int(head.lower().partition(b"content-length:")[2].split(b"\r\n")[0]))
+                writer.write(http({}))
+        writer.close()
+
+    async def go() -> None:
+        server = await asyncio.start_server(serve, "127.0.0.1", 0)
+        async with server, HttpTransport() as transport:
+            url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+            for _ in range(3):
+                told = [transport.post(url, headers={}, body={}, deadline_s=10) for _ in range(5)]
+                assert all(isinstance(answer, Response) for answer in await asyncio.gather(*told))
+
+    asyncio.run(go())
+    assert len(ports) == 5
+
+
+def test_as_many_calls_are_open_at_once_as_were_made() -> None:
+    together = asyncio.Barrier(150)
+
+    async def answer(request: bytes, writer: asyncio.StreamWriter) -> None:
+        await together.wait()
+        writer.write(http({}))
+
+    async def go() -> list[object]:
+        async with serving(answer) as url, HttpTransport() as transport:
+            calls = [transport.post(url, headers={}, body={}, deadline_s=30) for _ in range(together.parties)]
+            return list(await asyncio.gather(*calls))
+
+    assert all(isinstance(told, Response) for told in asyncio.run(go()))
