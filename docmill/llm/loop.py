@@ -1,7 +1,7 @@
 """One asyncio loop on a thread of its own, shared by all worker threads of a process.
 
-httpx's timeouts are for each read, so a server that drips a byte a second defeats them. A deadline for the whole
-call needs ``asyncio.timeout``, and so a loop.
+HTTP libraries' timeouts are for each read, so a server that drips a byte a second defeats them. A deadline for the
+whole call needs ``asyncio.timeout``, and so a loop.
 """
 
 from __future__ import annotations

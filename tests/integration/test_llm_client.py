@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import gzip
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
@@ -111,8 +112,6 @@ def test_what_a_server_sets_for_one_call_is_not_sent_with_the_next() -> None:
             for key in ("k-1", "k-2"):
                 endpoint = Endpoint(provider="openai-compatible", base_url=named, key=key)
                 await ask(endpoint, REQUEST, call_id=uuid4(), transport=transport)
-            # A server that sets another one each time would fill a worker's memory.
-            assert len(transport._client.cookies.jar) == 0
 
     asyncio.run(go())
     assert [b"cookie" in request.lower() for request in seen] == [False, False]
@@ -224,6 +223,32 @@ def test_threads_share_one_loop_and_exceptions_come_through() -> None:
         assert loop.run(asyncio.sleep(0, "done")) == "done"
 
 
+def test_a_redirect_is_an_answer_like_any_other() -> None:
+    async def go() -> object:
+        async with (
+            serving(says(http({}))) as other,
+            serving(says(http({}, "307 Moved", f"location: {other}\r\n"))) as url,
+        ):
+            return await posted(url, authorization="Bearer k-1")
+
+    told = asyncio.run(go())
+    assert isinstance(told, Response)
+    assert told.status == 307
+
+
+def test_a_packed_answer_is_opened() -> None:
+    packed = gzip.compress(b'{"packed": true}')
+    head = f"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: {len(packed)}\r\n\r\n".encode()
+
+    async def go() -> object:
+        async with serving(says(head + packed)) as url:
+            return await posted(url)
+
+    told = asyncio.run(go())
+    assert isinstance(told, Response)
+    assert told.body == {"packed": True}
+
+
 @pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:1", "ftp://127.0.0.1:1"])
 def test_a_proxy_that_is_none_is_told_at_once(monkeypatch: pytest.MonkeyPatch, proxy: str) -> None:
     monkeypatch.setenv("ALL_PROXY", proxy)
@@ -236,7 +261,10 @@ async def posted(url: str, **headers: str) -> object:
         return await transport.post(url, headers=headers, body={}, deadline_s=10)
 
 
-def test_a_proxy_is_asked_but_for_those_whom_the_environment_spares(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("variable", ["HTTP_PROXY", "all_proxy"])
+def test_a_proxy_is_asked_but_for_those_whom_the_environment_spares(
+    monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
     asked: list[bytes] = []
 
     async def answer(request: bytes, writer: asyncio.StreamWriter) -> None:
@@ -245,7 +273,7 @@ def test_a_proxy_is_asked_but_for_those_whom_the_environment_spares(monkeypatch:
 
     async def go() -> list[object]:
         async with serving(answer) as proxy, serving(says(http({"by": "itself"}))) as spared:
-            monkeypatch.setenv("ALL_PROXY", proxy)
+            monkeypatch.setenv(variable, proxy)
             monkeypatch.setenv("NO_PROXY", "127.0.0.1")
             return [await posted("http://models.example/v1"), await posted(f"{spared}/v1")]
 
@@ -326,3 +354,39 @@ def test_as_many_calls_are_open_at_once_as_were_made() -> None:
             return list(await asyncio.gather(*calls))
 
     assert all(isinstance(told, Response) for told in asyncio.run(go()))
+
+
+def test_headers_may_be_of_any_bytes_and_of_one_name() -> None:
+    head = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nX-Odd: a\xff\r\nx-odd: \xc3\xa4\r\n\r\n{}"
+
+    async def go() -> object:
+        async with serving(says(head)) as url:
+            return await posted(url)
+
+    told = asyncio.run(go())
+    assert isinstance(told, Response)
+    assert told.headers["x-odd"] == "a\N{REPLACEMENT CHARACTER}, \N{LATIN SMALL LETTER A WITH DIAERESIS}"
+
+
+def test_a_request_may_be_large() -> None:
+    seen: list[int] = []
+
+    async def answer(request: bytes, writer: asyncio.StreamWriter) -> None:
+        seen.append(len(request))
+        writer.write(http({}))
+
+    async def go() -> object:
+        async with serving(answer) as url, HttpTransport() as transport:
+            return await transport.post(url, headers={}, body={"picture": "A" * 8_000_000}, deadline_s=30)
+
+    assert isinstance(asyncio.run(go()), Response)
+    assert seen[0] > 8_000_000
+
+
+@pytest.mark.parametrize(
+    "address", ["", "nowhere", "http://", "ftp://127.0.0.1/", "http://127.0.0.1:99999/", "http://[::/"]
+)
+def test_an_address_that_is_none_is_told(address: str) -> None:
+    failure = asyncio.run(posted(address))
+    assert isinstance(failure, Failure)
+    assert (failure.kind, failure.code) == ("bad_request", None)
