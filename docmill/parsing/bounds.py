@@ -98,6 +98,8 @@ def check(value: Any) -> None:
     level = [value]
     for _ in range(DEEPEST):
         level = [member for each in level for member in _members(each)]
+        if not level:
+            return
     for each in level:
         if isinstance(each, dict | list):
             raise too_deep()

@@ -15,6 +15,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import lru_cache
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
@@ -141,6 +142,7 @@ class Numbered:
 Declaration = Total | Count | Running | Numbered
 
 
+@lru_cache(maxsize=256)
 def declared(output: type[BaseModel]) -> Sequence[tuple[str, Declaration]]:
     """The declarations of a model's own fields, with their fields' names.
 

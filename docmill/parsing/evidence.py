@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime, time
+from functools import lru_cache
 from types import UnionType
 from typing import Annotated, Any, TypeAlias, Union, get_args, get_origin
 
@@ -51,17 +52,26 @@ def _grounded(
     demanded = demanded or marked
     if isinstance(inner, type) and issubclass(inner, BaseModel):
         members = value if isinstance(value, Mapping) else {}
-        for name, field in inner.model_fields.items():
-            marked = any(isinstance(each, Grounded) for each in field.metadata)
-            said = field.alias or name  # as the schema has it
+        for said, bare, marked in _fields(inner):
             if said in members:
-                yield from _grounded(members[said], field.annotation, (*place, said), demanded=marked)
+                yield from _grounded(members[said], bare, (*place, said), demanded=marked)
     elif get_origin(inner) in (list, tuple, set):
         items = value if isinstance(value, list) else []
         for at, item in enumerate(items):
             yield from _grounded(item, get_args(inner)[0], (*place, at), demanded=demanded)
     elif demanded:
         yield place, _as_read(value, inner)
+
+
+@lru_cache(maxsize=256)
+def _fields(model: type[BaseModel]) -> Sequence[tuple[str, Any, bool]]:
+    """Of each field its name as the schema has it, its type unwrapped, and whether a Grounded stands there."""
+    fields = []
+    for name, field in model.model_fields.items():
+        bare, marked = _unwrapped(field.annotation)
+        marked = marked or any(isinstance(each, Grounded) for each in field.metadata)
+        fields.append((field.alias or name, bare, marked))
+    return fields
 
 
 def _demands(annotation: Any) -> bool:

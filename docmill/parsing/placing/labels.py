@@ -30,6 +30,7 @@ def words_of_name(path: Path) -> tuple[frozenset[str], frozenset[str]]:
     return frozenset(own - EMPTY or own), frozenset(around - own - EMPTY)
 
 
+@lru_cache(maxsize=4096)
 def plain(word: str) -> str:
     """Returns a word as all its forms are compared: small, singular, and not in short."""
     word = word.lower()

@@ -87,9 +87,11 @@ class _Reader:
         """The longest name that begins with this word."""
         longest = 0
         months = set[int]()
+        second = self._bare[self._words.words[at + 1]] if at + 1 < len(self._words.words) else None
         for name, number in self._names.months[self._word(at)]:
-            written = tuple(self._bare[word] for word in self._words.words[at : at + len(name)])
-            if len(name) >= longest and written == name:
+            if len(name) < longest or (len(name) > 1 and name[1] != second):
+                continue
+            if tuple(self._bare[word] for word in self._words.words[at : at + len(name)]) == name:
                 longest = len(name)
                 months.add(number)
         return _Month(at, at + longest, frozenset(months)) if months else None
