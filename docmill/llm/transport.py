@@ -8,20 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
+import time
 import zlib
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from io import BytesIO
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from types import TracebackType
 from typing import Any, Protocol
-from urllib.request import getproxies, proxy_bypass
 
-import aiohttp
 import httpx
 import structlog
-from yarl import URL
 
 from docmill.errors import Failure, Misconfigured
 
@@ -33,10 +31,6 @@ NOT_SENT = "not_sent"
 log = structlog.get_logger()
 
 IDLE_S = 30.0
-"""How long a connection stays open for the next call: servers close theirs by then."""
-LONGEST_HEADER = 100_000
-"""Bytes of one header: a provider's own proxies add kilobytes."""
-MOST_HEADERS = 1_000
 LARGEST_BODY = 16_000_000
 """Bytes, as they come and after each decoding; no answer of a model comes near, and of vectors hardly one."""
 MOST_VALUES = 1_000_000
@@ -47,9 +41,10 @@ WINDOWS: Mapping[str, tuple[int, ...]] = {"gzip": (31,), "x-gzip": (31,), "defla
 
 OWN_HEADERS: Mapping[str, str] = {
     "accept": "*/*",
+    "connection": "keep-alive",
+    "user-agent": f"python-httpx/{httpx.__version__}",
+    # httpx would decode without a bound: three kilobytes of gzip in gzip are four gigabytes.
     "accept-encoding": "gzip",
-    "content-type": "application/json",
-    "user-agent": "docmill",
 }
 """Of every request; what a wire demands goes before them."""
 
@@ -73,19 +68,36 @@ class Transport(Protocol):
         """One request, whole within ``deadline_s`` seconds from now."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Idle:
+    """A client that nobody uses, and since when, by ``time.monotonic``."""
+
+    client: httpx.AsyncClient
+    since: float
+
+
 class HttpTransport:
-    """aiohttp, with a deadline for the whole call. For one event loop.
+    """httpx, with a deadline for the whole call. For one event loop.
 
     Redirects are not followed: a provider's address is configured, and a key must not travel elsewhere.
 
-    httpx, which speaks to all others, takes six times as much CPU for a call (``docs/decisions/0220``).
+    A client makes one call at a time, and there are as many as there were calls at once: httpx looks at all
+    connections of a client at the beginning and the end of each call, which for a hundred of them takes longer
+    than all the rest. The client used last goes first, so that its connection is still open.
     """
 
     def __init__(self) -> None:
-        """Raises Misconfigured for a proxy in the environment that cannot be spoken to."""
-        self._proxies = _named_proxies()
+        """Raises Misconfigured for a proxy in the environment that httpx does not take."""
         self._trusted = httpx.create_ssl_context()
-        self._session: aiohttp.ClientSession | None = None
+        # The first is made here: what the environment has wrong must not be found by a call.
+        try:
+            first = self._new_client()
+        except (ImportError, ValueError, httpx.InvalidURL) as error:
+            raise Misconfigured(
+                f"calls cannot go through the proxy that the environment names ({type(error).__name__}): mend "
+                "HTTP_PROXY, HTTPS_PROXY or ALL_PROXY; http:// and https:// are taken"
+            ) from error
+        self._idle = deque([Idle(client=first, since=time.monotonic())])
 
     async def __aenter__(self) -> HttpTransport:
         return self
@@ -96,104 +108,72 @@ class HttpTransport:
         await self.close()
 
     async def close(self) -> None:
-        if self._session is not None:
-            await self._session.close()
+        while self._idle:
+            await self._idle.popleft().client.aclose()
 
     async def post(
         self, url: str, *, headers: Mapping[str, str], body: Mapping[str, Any], deadline_s: float
     ) -> Response | Failure:
+        await self._close_one_too_many()
+        client = self._idle.pop().client if self._idle else self._new_client()
         try:
             async with asyncio.timeout(deadline_s):
-                await asyncio.sleep(0)  # the loop looks which connections their servers have closed
-                return await self._post(url, headers, body)
+                return await _post(client, url, headers, body)
         except TimeoutError:
             return Failure(kind="timeout", message=f"no whole answer within {deadline_s:g} s")
-        except aiohttp.InvalidURL:
-            return Failure(kind="bad_request", message=f"{_origin(url)} is no address: mend DOCMILL_LLM_URL")
-        except aiohttp.ClientConnectorError as error:
+        except httpx.ConnectError as error:
             message = f"nothing answers at {_origin(url)} ({error})"
             return Failure(kind="connection", message=message, code=NOT_SENT)
-        except aiohttp.ClientError as error:
-            # No more of it, since it may name the whole address, and keys stand in some.
-            why = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else ""
+        except httpx.HTTPError as error:
+            return Failure(kind="connection", message=f"the connection broke: {type(error).__name__}: {error}")
+        except httpx.InvalidURL as error:
             return Failure(
-                kind="connection", message=f"the connection broke: {type(error).__name__} {why}".rstrip()
+                kind="bad_request", message=f"{_origin(url)} is no address ({error}): mend DOCMILL_LLM_URL"
             )
         except Exception as error:
             # Nobody knows how far it got, and so whether it was answered.
             log.exception("call_broke")
             return Failure(kind="connection", message=f"the call broke: {type(error).__name__}")
+        finally:
+            self._idle.append(Idle(client=client, since=time.monotonic()))
 
-    async def _post(self, url: str, headers: Mapping[str, str], body: Mapping[str, Any]) -> Response | Failure:
-        address = _address(url)
-        sent = {**OWN_HEADERS, **headers}
-        if address.raw_user or address.raw_password:  # they stand for the key, and are not taken beside one
-            sent = {name: value for name, value in sent.items() if name.lower() != "authorization"}
-        written = json.dumps(body, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
-        async with self._connections().post(
-            address,
-            data=BytesIO(written),  # large ones go out in parts, and others get a turn between them
-            headers=sent,
-            proxy=self._proxy_to(address),
-            allow_redirects=False,
-        ) as response:
-            return await _read(response)
+    async def _close_one_too_many(self) -> None:
+        """The client that has been idle for longest: its server has closed the connection by now."""
+        if len(self._idle) > 1 and self._idle[0].since < time.monotonic() - IDLE_S:
+            await self._idle.popleft().client.aclose()
 
-    def _connections(self) -> aiohttp.ClientSession:
-        """Those to all providers, as many as there are calls at once. They belong to the loop that runs."""
-        if self._session is None:
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=IDLE_S, ssl=self._trusted),
-                # The deadline bounds the whole call; a second timeout within it would only add a second answer.
-                timeout=aiohttp.ClientTimeout(total=None),
-                cookie_jar=aiohttp.DummyCookieJar(),  # they serve all accounts
-                auto_decompress=False,  # without a bound three kilobytes of gzip in gzip are four gigabytes
-                max_line_size=LONGEST_HEADER,
-                max_field_size=LONGEST_HEADER,
-                max_headers=MOST_HEADERS,
-            )
-        return self._session
-
-    def _proxy_to(self, address: URL) -> URL | None:
-        if not self._proxies or proxy_bypass(address.authority.rpartition("@")[2]):
-            return None
-        return self._proxies.get(address.scheme) or self._proxies.get("all")
+    def _new_client(self) -> httpx.AsyncClient:
+        # The deadline bounds the whole call; a second timeout within it would only add a second answer.
+        return httpx.AsyncClient(
+            verify=self._trusted,
+            timeout=None,  # noqa: S113
+            follow_redirects=False,
+            # A server may set another one with each answer: none is sent, so none is kept.
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
+        )
 
 
-def _named_proxies() -> Mapping[str, URL]:
-    """The environment's proxies by scheme, ``all`` among these. Raises Misconfigured."""
-    proxies: dict[str, URL] = {}
-    for scheme, named in getproxies().items():
-        if scheme not in ("http", "https", "all"):
-            continue
-        try:
-            proxy = URL(named if "://" in named else f"http://{named}")
-        except ValueError:
-            proxy = URL()
-        if proxy.scheme not in ("http", "https") or not proxy.host:
-            # What the environment has wrong must not be found by a call.
-            raise Misconfigured(
-                f"calls cannot go through the proxy that {scheme.upper()}_PROXY names: mend it; http:// and "
-                "https:// are taken"
-            )
-        proxies[scheme] = proxy
-    return proxies
+async def _post(
+    client: httpx.AsyncClient, url: str, headers: Mapping[str, str], body: Mapping[str, Any]
+) -> Response | Failure:
+    # Made without the client, which would read the address anew for each call, and send along what cookies it was
+    # given for a call of another account's.
+    request = httpx.Request("POST", _address(url), headers={**OWN_HEADERS, **headers}, json=dict(body))
+    response = await client.send(request, stream=True)
+    try:
+        return await _read(response)
+    finally:
+        await response.aclose()
 
 
 @lru_cache(maxsize=256)
-def _address(url: str) -> URL:
-    """Reads an address. Raises aiohttp.InvalidURL."""
-    try:
-        address = URL(url)
-    except ValueError as error:
-        raise aiohttp.InvalidURL(url) from error
-    if address.scheme not in ("http", "https") or not address.host:
-        raise aiohttp.InvalidURL(url)
-    return address
+def _address(url: str) -> httpx.URL:
+    """Reads an address. Raises httpx.InvalidURL."""
+    return httpx.URL(url)
 
 
-async def _read(response: aiohttp.ClientResponse) -> Response | Failure:
-    status, headers = response.status, _texts(response.raw_headers)
+async def _read(response: httpx.Response) -> Response | Failure:
+    status, headers = response.status_code, dict(response.headers)
     try:
         told = _decoded(_opened(await _received(response), headers.get("content-encoding", "")))
     except Unfit as unfit:
@@ -203,15 +183,6 @@ async def _read(response: aiohttp.ClientResponse) -> Response | Failure:
     return Response(status=status, headers=headers, body=told)
 
 
-def _texts(raw: Sequence[tuple[bytes, bytes]]) -> dict[str, str]:
-    """Headers by their names in small letters; those of one name are joined."""
-    headers: dict[str, str] = {}
-    for name, value in raw:
-        told, text = name.decode("latin-1").lower(), value.decode("utf-8", errors="replace")
-        headers[told] = f"{headers[told]}, {text}" if told in headers else text
-    return headers
-
-
 class Unfit(Exception):
     """A body that nobody can read, and why."""
 
@@ -219,10 +190,10 @@ class Unfit(Exception):
 TOO_LARGE = f"has more than {LARGEST_BODY} bytes"
 
 
-async def _received(response: aiohttp.ClientResponse) -> bytes:
+async def _received(response: httpx.Response) -> bytes:
     """The body as it comes. Raises Unfit for one that is too large."""
     content = bytearray()
-    async for part in response.content.iter_any():
+    async for part in response.aiter_raw():
         content += part
         if len(content) > LARGEST_BODY:
             raise Unfit(TOO_LARGE)
